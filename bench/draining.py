@@ -15,11 +15,17 @@ from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
+    Connector,
+    DestinationConfig,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    SupportedScope,
+)
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from preference_center.sync.push import sync
 
 BATCH = 1000

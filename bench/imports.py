@@ -33,7 +33,7 @@ from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports.plan import plan_import
 from preference_center.imports.sources import LocalFile
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset
+from preference_center.integrations.registry import get_preset
 from preference_center.storage.catalogues import current_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,8 +23,7 @@ from preference_center.context import EXTENSION_NAME, services
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.capabilities import RateLimit
-from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.hubspot.connector import HubSpot
 from preference_center.queue import TICK_SECONDS

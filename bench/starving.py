@@ -17,7 +17,7 @@ from dev.processes import wait_until
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.integrations.base.spec import RATE_SETTING
+from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.ledger import record
 from tests.integrations.tools.receiver import SECRET, Receiver
 

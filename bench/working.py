@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import ROOT, Ground, add_destination
 from bench.opted_out import opt_out
 from dev.processes import wait_until
-from preference_center.integrations.base.spec import RATE_SETTING
+from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.integrations.hubspot.connector import HubSpot
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.webhook_outbox import ALLOW_PRIVATE

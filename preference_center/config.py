@@ -18,7 +18,7 @@ from preference_center.core.addresses import SUPPORTED_REGIONS, Channel, parse_a
 from preference_center.core.bursts import BurstRule
 from preference_center.core.errors import ConfigError, InvalidAddress, InvalidInput
 from preference_center.core.networks import Network, parse_private_networks
-from preference_center.integrations.base.signatures import is_standard_secret
+from preference_center.integrations.base.webhook import is_standard_secret
 from preference_center.mail_settings import MailSettings
 from preference_center.rate_limiter import parse_rate
 from preference_center.redis_connection import validate_redis_url

@@ -12,18 +12,18 @@ from datetime import timedelta
 from typing import ClassVar, TypeVar
 
 from preference_center.destinations.leases import Lease
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import UnsupportedByDestination
-from preference_center.integrations.base.http import NoResponse
-from preference_center.integrations.base.sync_contract import (
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
     ContactPage,
     ContactSnapshot,
     EraseItem,
     PushItem,
     PushOutcome,
     PushResult,
+    UnsupportedByDestination,
 )
+from preference_center.integrations.base.http import NoResponse
 from preference_center.integrations.base.vendor_events import VendorEvent
 from simulation.tools import Tool, shown
 from simulation.violation import Violation

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.integrations.base.sync_contract import EraseItem, PushItem
+from preference_center.integrations.base.contract import EraseItem, PushItem
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
 from simulation.people import START, Form

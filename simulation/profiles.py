@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import (
+from preference_center.integrations.base.contract import (
     Capabilities,
     EraseMode,
     ListingMode,

@@ -14,9 +14,8 @@ from typing import cast
 
 from preference_center.destinations.leases import Lease
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.contract import Connector
+from preference_center.integrations.base.contract import Connector, PushItem
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.base.sync_contract import PushItem
 from simulation import faults
 from simulation.account import Account
 from simulation.accounts import Accounts

@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.destinations.leases import Lease
-from preference_center.integrations.base.capabilities import EraseMode
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import LeaseExpired, NoResponse
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import EraseItem, PushItem
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    EraseItem,
+    EraseMode,
+    PushItem,
+)
+from preference_center.integrations.base.http import LeaseExpired, NoResponse, RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from simulation.ground import Clock
 from simulation.people import START

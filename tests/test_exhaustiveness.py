@@ -27,7 +27,7 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
 from preference_center.domain.delivery_status import Blocker
 from preference_center.domain.sender_requests import ReceivedVia
-from preference_center.integrations.base.sync_contract import TopicOffReason
+from preference_center.integrations.base.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
 from preference_center.scrub.decision_query import RULE_REASONS
 

@@ -29,7 +29,7 @@ from preference_center.imports.plan import plan_import
 from preference_center.imports.sources import LocalFile
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset
+from preference_center.integrations.registry import get_preset
 from preference_center.ledger import record
 from preference_center.pages import ledger_changes
 from preference_center.rights import requests

@@ -17,9 +17,13 @@ from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.destinations.leases import Lease
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.contract import Connector, DeliveryError
-from preference_center.integrations.base.outcomes import reflected
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
+from preference_center.integrations.base.contract import (
+    Connector,
+    DeliveryError,
+    PushItem,
+    PushOutcome,
+)
+from preference_center.integrations.base.push_results import reflected
 from preference_center.integrations.webhook.connector import WebhookConnector
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations

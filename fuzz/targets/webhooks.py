@@ -7,7 +7,7 @@ from contextlib import suppress
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import (
     NeedsCertificate,
     NeedsConfirmation,

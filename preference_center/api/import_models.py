@@ -22,7 +22,7 @@ from preference_center.domain.imports.stats import NOTHING_LIFTED
 from preference_center.imports.plan import DATE_QUESTION
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.base.presets import MeaningFilter, RowMeaning
-from preference_center.integrations.import_presets import load_presets
+from preference_center.integrations.registry import load_presets
 from preference_center.storage.imports.import_jobs import Import, ImportState
 
 GroupName = Annotated[

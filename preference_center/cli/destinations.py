@@ -20,7 +20,7 @@ from preference_center.destinations.titles import title_hints
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import CheckReport
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.registry import (
     get_integration,

@@ -21,7 +21,7 @@ from preference_center.domain.imports.instructions import ImportInstructions, Le
 from preference_center.domain.imports.scopes import build_scope_map, parse_scope, parse_scope_file
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset
+from preference_center.integrations.registry import get_preset
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -33,7 +33,7 @@ from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
-from preference_center.integrations.import_presets import get_preset, load_presets
+from preference_center.integrations.registry import get_preset, load_presets
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction

@@ -21,10 +21,9 @@ from preference_center.destinations.rate_limit import (
 )
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
-from preference_center.integrations.base.capabilities import RateLimit
-from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.spec import RATE_SETTING
+from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.integrations.registry import (
     DestinationConfigError,
     get_spec,

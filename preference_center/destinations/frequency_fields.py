@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
     FREQUENCY_FIELDS,
+    Capabilities,
     DestinationConfig,
     parse_frequency_fields,
 )

@@ -21,8 +21,7 @@ from preference_center.destinations.validation import (
     validate_request,
 )
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import DestinationConfigError, get_spec
 from preference_center.ledger.backfilling import continue_backfill
 from preference_center.storage.access import audit

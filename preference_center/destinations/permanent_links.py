@@ -11,7 +11,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import LINK_FIELD
-from preference_center.integrations.base.spec import LINK_TOPIC
+from preference_center.integrations.base.integration import LINK_TOPIC
 from preference_center.storage.access import link_keys as stored
 from preference_center.storage.db.database import run_in_transaction
 

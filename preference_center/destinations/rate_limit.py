@@ -19,8 +19,8 @@ import redis
 import structlog
 from limits import parse
 
-from preference_center.integrations.base.capabilities import RateLimit
-from preference_center.integrations.base.rate_limit import (
+from preference_center.integrations.base.contract import RateLimit
+from preference_center.integrations.base.http import (
     EndpointRateLimit,
     RateLimited,
     RequestRateLimiter,

@@ -17,15 +17,14 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
     Connector,
     DestinationConfig,
     SupportsMapping,
 )
-from preference_center.integrations.base.spec import LINK_TOPIC
-from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
+from preference_center.integrations.base.integration import HELP_TEXT_SETTING, LINK_TOPIC
 from preference_center.integrations.base.webhook_only import webhook_problem
 from preference_center.integrations.registry import (
     DestinationConfigError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preference_center.context import services
-from preference_center.integrations.base.shared_secret import SECRET_SETTING
+from preference_center.integrations.base.webhook import SECRET_SETTING
 from preference_center.integrations.registry import find_webhook
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import normalize_column_name
 from preference_center.integrations.base.presets import ImportPreset
-from preference_center.integrations.import_presets import load_presets
+from preference_center.integrations.registry import load_presets
 
 _MAX_SHOWN_COLUMNS, _MAX_SHOWN_NAMES, _MAX_HINTS = 20, 4, 3
 _ROW_LIKE = re.compile(r"@|\d{6}")

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.imports.read_rows import ENCODINGS
-from preference_center.integrations.import_presets import get_preset
+from preference_center.integrations.registry import get_preset
 from preference_center.storage.imports.import_jobs import Import
 
 

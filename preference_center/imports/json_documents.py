@@ -21,7 +21,7 @@ from preference_center.imports.read_rows import (
     is_row_line,
     list_member,
 )
-from preference_center.integrations.import_presets import load_presets
+from preference_center.integrations.registry import load_presets
 
 MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
 """Bytes of a document that must contain a row: what is read up to there may be in memory."""

@@ -22,7 +22,7 @@ from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.domain.sync.destination import Destination
 from preference_center.inbound import text_replies
-from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue_or_empty

@@ -20,7 +20,7 @@ from preference_center.core.sms_parts import fit_in_one_part, to_gsm
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
+from preference_center.integrations.base.integration import HELP_TEXT_SETTING
 from preference_center.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
 from preference_center.storage.access.short_links import insert_short_links
 from preference_center.storage.db.database import run_in_transaction

@@ -12,8 +12,7 @@ from preference_center.domain.sync.classify import AddressContext
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.sync_contract import ContactSnapshot
+from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit

@@ -34,14 +34,12 @@ from preference_center.ingest.reappearances import reappeared
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     Connector,
-    DeliveryError,
-    SupportsContactFields,
-)
-from preference_center.integrations.base.sync_contract import (
     ContactSnapshot,
+    DeliveryError,
     FieldItem,
     PushItem,
     PushResult,
+    SupportsContactFields,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, record

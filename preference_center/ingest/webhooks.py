@@ -24,7 +24,6 @@ from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
 from preference_center.integrations.base.multi_channel import connector_for_channel
-from preference_center.integrations.base.payload import unknown_event
 from preference_center.integrations.base.vendor_events import (
     NeedsConfirmation,
     ReceivedMail,
@@ -33,6 +32,7 @@ from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
+from preference_center.integrations.base.webhook import unknown_event
 from preference_center.integrations.registry import get_webhook_source
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import InboundKind, InboundOutcome

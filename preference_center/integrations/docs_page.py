@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from preference_center.integrations.base.capabilities import (
+from preference_center.integrations.base.contract import (
     Capabilities,
     EraseMode,
     ListingMode,

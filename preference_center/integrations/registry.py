@@ -1,6 +1,8 @@
 """The integrations there are: one package each here, and entry points of other distributions.
 
 Listing them imports no vendor's module; see `base.integration`.
+
+The presets of imports: the plain ones, and those of the integrations.
 """
 
 from __future__ import annotations
@@ -10,19 +12,26 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from preference_center.core.errors import InvalidInput, did_you_mean
+from preference_center.integrations.base import presets
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     Connector,
     DestinationConfig,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.integration import Integration, IntegrationError
-from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.base.integration import (
+    ConnectorSpec,
+    Integration,
+    IntegrationError,
+)
+from preference_center.integrations.base.presets import ImportPreset
 from preference_center.integrations.base.vendor_events import WebhookSource, WebhookVerifier
 
 ENTRY_POINT_GROUP = "preference_center.integrations"
 """Group of the entry points by which other distributions add integrations: each is an
 `Integration`."""
+
 
 # Packages of this folder, in the order of the documentation.
 _PACKAGES = (
@@ -186,3 +195,30 @@ def _validate_settings(integration: Integration, config: DestinationConfig) -> N
             f"{integration.kind}: {'; '.join(problems)}. "
             f"Settings (? = optional): {', '.join(names)}"
         )
+
+
+@cache
+def load_presets() -> Mapping[str, ImportPreset]:
+    """All presets by name: the plain ones first, then the integrations' in their order.
+
+    Raises IntegrationError for a name that is taken.
+    """
+    found = {preset.name: preset for preset in presets.PRESETS}
+    for integration in load_integrations().values():
+        for preset in integration.load_import_presets():
+            if preset.name in found:
+                raise IntegrationError(
+                    f"{integration.import_presets}: the preset {preset.name!r} exists already"
+                )
+            found[preset.name] = preset
+    return found
+
+
+def get_preset(name: str) -> ImportPreset:
+    """The preset of this name. Raises InvalidInput that states where to find them."""
+    presets = load_presets()
+    try:
+        return presets[name]
+    except KeyError:
+        hint = did_you_mean(name, presets) or "`flask imports presets` lists them all"
+        raise InvalidInput(f"there is no such preset; {hint}") from None

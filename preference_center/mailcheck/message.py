@@ -12,7 +12,7 @@ from email.utils import getaddresses
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
-from preference_center.integrations.base.payload import parse_mail_date
+from preference_center.integrations.base.webhook import parse_mail_date
 from preference_center.mailcheck.body_links import check_bodies
 from preference_center.mailcheck.dkim import check_dkim
 from preference_center.mailcheck.findings import Finding, error

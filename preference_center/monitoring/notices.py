@@ -15,7 +15,7 @@ from preference_center.core.errors import PreferenceCenterError
 from preference_center.domain.alerts import Notice
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.ssrf import split_url
+from preference_center.integrations.base.network import split_url
 from preference_center.mailer.smtp_client import SmtpClient, SmtpError
 
 

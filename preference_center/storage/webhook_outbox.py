@@ -17,7 +17,7 @@ from preference_center.context import Services, services
 from preference_center.core.deadlines import destination_retry
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.ssrf import split_url
+from preference_center.integrations.base.network import split_url
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"

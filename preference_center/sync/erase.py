@@ -33,23 +33,21 @@ from preference_center.domain.sync.erase_task import (
     settle_unchanged,
     settle_without_request,
 )
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
+    Capabilities,
     Connector,
     DeliveryError,
+    EraseItem,
+    EraseMode,
+    FieldItem,
+    PushOutcome,
+    PushResult,
     SupportsContactFields,
     SupportsErase,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import LeaseExpired, RequestRejected
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import (
-    EraseItem,
-    FieldItem,
-    PushOutcome,
-    PushResult,
-)
+from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks

@@ -16,14 +16,12 @@ import structlog
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import (
     Connector,
-    SupportsContactFields,
-    parse_frequency_fields,
-)
-from preference_center.integrations.base.sync_contract import (
     FieldItem,
     PushItem,
     PushOutcome,
     PushResult,
+    SupportsContactFields,
+    parse_frequency_fields,
 )
 from preference_center.sync.settle import safe_message
 

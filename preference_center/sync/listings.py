@@ -24,16 +24,16 @@ from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.ingest.record import ingest
-from preference_center.integrations.base.capabilities import Capabilities, ListingMode
 from preference_center.integrations.base.contract import (
+    Capabilities,
     Connector,
+    ContactPage,
     DeliveryError,
+    ListingMode,
     SupportsPull,
     SupportsScan,
 )
-from preference_center.integrations.base.http import LeaseExpired, RequestRejected
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import ContactPage
+from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import destinations

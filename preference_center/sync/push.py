@@ -18,8 +18,7 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.push_concurrency import SLOW_PUSH_DURATION, SLOW_STATUS_DURATION
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition
 from preference_center.integrations.base.contract import Connector
-from preference_center.integrations.base.http import LeaseExpired
-from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import PushFailure
 from preference_center.storage.db.database import run_autocommit, run_in_transaction

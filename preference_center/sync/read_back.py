@@ -18,8 +18,13 @@ from preference_center.domain.sync.plan import (
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.ingest.record import ingest
-from preference_center.integrations.base.contract import Connector, SupportsRead
-from preference_center.integrations.base.sync_contract import ContactSnapshot, PushItem, PushResult
+from preference_center.integrations.base.contract import (
+    Connector,
+    ContactSnapshot,
+    PushItem,
+    PushResult,
+    SupportsRead,
+)
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable

@@ -19,12 +19,10 @@ from preference_center.ingest.contexts import group_by_address
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     Connector,
-    SupportsScanBackfill,
-)
-from preference_center.integrations.base.sync_contract import (
     ContactSnapshot,
     PushOutcome,
     PushResult,
+    SupportsScanBackfill,
 )
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import list_states, verification

@@ -16,14 +16,14 @@ from preference_center.domain.reports.reflection_times import count_reflected
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement, verify_delay
 from preference_center.domain.sync.state import Settlement
-from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
+    Capabilities,
     DeliveryError,
     EndpointGone,
+    PushOutcome,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import PushOutcome
+from preference_center.integrations.base.http import RateLimited
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.reports import reflections
 from preference_center.storage.sync import destinations, states

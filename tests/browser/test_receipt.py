@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
+from preference_center.integrations.base.contract import PushOutcome, PushResult
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.browser.test_accessibility import LOOKS

@@ -13,11 +13,15 @@ from preference_center.destinations.rate_limit import (
     TokenBuckets,
     parse_rate_limit,
 )
-from preference_center.integrations.base.capabilities import RateLimit
-from preference_center.integrations.base.contract import Connector, DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.rate_limit import (
+from preference_center.integrations.base.contract import (
+    Connector,
+    DeliveryError,
+    DestinationConfig,
+    RateLimit,
+)
+from preference_center.integrations.base.http import (
     EndpointRateLimit,
+    HttpContext,
     RateLimited,
     RequestRateLimiter,
     parse_reset_headers,

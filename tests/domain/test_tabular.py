@@ -18,7 +18,7 @@ from preference_center.domain.imports.row_statements import cell_text
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.domain.rights.new_request import Agent
 from preference_center.imports.named_columns import NamedColumns
-from preference_center.integrations.base.plain_presets import PRESETS
+from preference_center.integrations.base.presets import PRESETS
 from preference_center.rights.agent_list import read_agent_list
 
 NAMES = [name for groups in ADDRESS_COLUMN_NAMES.values() for group in groups for name in group]

@@ -18,7 +18,7 @@ from preference_center.imports.json_documents import to_row_sequence
 from preference_center.imports.read_rows import MAX_LINE_BYTES, ResumePoint, read_rows
 from preference_center.imports.sources import LocalFile, open_unpacked
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset as by_name
+from preference_center.integrations.registry import get_preset as by_name
 
 GENERIC, MAILGUN = "generic-list", "mailgun-unsubscribes"
 LIST = b'[{"address": "\xc3\xa9ric@example.com"},\n 7, {"address": "b@example.com", "x": [1.5]}]'

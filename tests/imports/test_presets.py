@@ -12,8 +12,8 @@ from preference_center.domain.imports.row_statements import cell_text, parse_row
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset as by_name
-from preference_center.integrations.import_presets import load_presets
+from preference_center.integrations.registry import get_preset as by_name
+from preference_center.integrations.registry import load_presets
 
 Statement = tuple[str, str, str]
 

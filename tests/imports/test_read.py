@@ -20,7 +20,7 @@ from preference_center.imports import sources
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import LocalFile, open_unpacked, unpack_blocks
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset as by_name
+from preference_center.integrations.registry import get_preset as by_name
 
 ROME = ZoneInfo("Europe/Rome")
 PACKED = gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0)

@@ -15,8 +15,13 @@ from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.decisions import find_denial, is_marketing_suppressed
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.ingest.record import ingest
-from preference_center.integrations.base.capabilities import Capabilities, ListingMode
-from preference_center.integrations.base.sync_contract import ContactPage, ContactSnapshot, PushItem
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    ContactPage,
+    ContactSnapshot,
+    ListingMode,
+    PushItem,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync.listings import ListingKind

@@ -26,8 +26,7 @@ from preference_center.destinations.manage import (
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.sync.destination import Destination
 from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.integrations.base.contract import SupportsPull, SupportsRead
-from preference_center.integrations.base.sync_contract import PushItem
+from preference_center.integrations.base.contract import PushItem, SupportsPull, SupportsRead
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, listings
 from preference_center.storage.sync.listings import ListingKind

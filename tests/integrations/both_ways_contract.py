@@ -13,22 +13,20 @@ from typing import Any, ClassVar, Protocol, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import ListingMode
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
+    ContactPage,
+    ContactSnapshot,
     DeliveryError,
+    FieldItem,
+    ListingMode,
+    PushItem,
+    PushResult,
     SupportsContactFields,
     SupportsPull,
     SupportsRead,
     SupportsScan,
     SupportsScanBackfill,
-)
-from preference_center.integrations.base.sync_contract import (
-    ContactPage,
-    ContactSnapshot,
-    FieldItem,
-    PushItem,
-    PushResult,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.registry import get_spec

@@ -16,9 +16,13 @@ import pytest
 from httpcore import SyncBackend
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    PushItem,
+    PushResult,
+    UnsupportedByDestination,
+)
 from preference_center.integrations.base.http import HttpTimeouts, LeaseExpired, NoResponse
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
 from preference_center.integrations.registry import get_spec
 from tests.integrations.rig import ANNA, BO, CY, NOW, ODD, Rig, Tool, lift, off, results
 from tests.integrations.tools.stand_in import Fault, StandIn

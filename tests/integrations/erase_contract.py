@@ -9,10 +9,15 @@ from typing import Protocol, cast
 
 import pytest
 
-from preference_center.integrations.base.capabilities import EraseMode
-from preference_center.integrations.base.contract import DeliveryError, SupportsErase
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    EraseItem,
+    EraseMode,
+    PushOutcome,
+    PushResult,
+    SupportsErase,
+)
 from preference_center.integrations.base.http import LeaseExpired
-from preference_center.integrations.base.sync_contract import EraseItem, PushOutcome, PushResult
 from preference_center.integrations.registry import get_spec
 from tests.integrations.contract import ANNA, BO, ODD, Rig, off, results
 from tests.integrations.rig import channel_of

@@ -20,22 +20,20 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
-    DeliveryError,
-    SupportsContactFields,
-    SupportsErase,
-    SupportsPull,
-    SupportsRead,
-    SupportsScan,
-)
-from preference_center.integrations.base.sync_contract import (
+    Capabilities,
     ContactPage,
+    DeliveryError,
     EraseItem,
     FieldItem,
     PushItem,
     PushOutcome,
     PushResult,
+    SupportsContactFields,
+    SupportsErase,
+    SupportsPull,
+    SupportsRead,
+    SupportsScan,
 )
 from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import LINK, hands

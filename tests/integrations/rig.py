@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.contract import (
+    Connector,
+    DestinationConfig,
+    PushItem,
+    PushResult,
+)
 from preference_center.integrations.base.http import HttpContext, HttpTimeouts
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
 from preference_center.integrations.registry import make_connector
 from tests.integrations.tools.in_process import InProcess
 

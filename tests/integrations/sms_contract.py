@@ -15,19 +15,20 @@ from typing import ClassVar, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
+    Capabilities,
     Connector,
+    PushItem,
+    PushResult,
     SupportsPull,
     SupportsRead,
     SupportsScan,
 )
+from preference_center.integrations.base.integration import ConnectorSpec
 from preference_center.integrations.base.multi_channel import (
     ConnectorFactories,
     connector_for_channel,
 )
-from preference_center.integrations.base.spec import ConnectorSpec
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import Contacts, hands, whole

@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.base.integration import ConnectorSpec
 from preference_center.integrations.registry import get_spec, list_specs
 from tests.integrations.both_ways_contract import (
     AbsentContract,

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.integrations.base.capabilities import EraseMode
-from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.contract import DestinationConfig, EraseMode
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import (
     DestinationConfigError,

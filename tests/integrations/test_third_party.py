@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from preference_center.core.errors import ConfigError
-from preference_center.integrations import import_presets, registry
+from preference_center.integrations import registry
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import Integration, IntegrationError
@@ -27,11 +27,11 @@ from tests.in_force import put_in_force
 
 MODULE = """
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
-from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import Capabilities, SupportedScope
+from preference_center.integrations.base.contract import CheckReport
 from preference_center.integrations.base.integration import Integration
-from preference_center.integrations.base.shared_secret import SharedSecretWebhook
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base.webhook import SharedSecretWebhook
+from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 
 INTEGRATION = Integration(
     kind="pigeon",
@@ -97,7 +97,7 @@ class Site:
 
 def forget_integrations() -> None:
     load_integrations.cache_clear()
-    import_presets.load_presets.cache_clear()
+    registry.load_presets.cache_clear()
 
 
 @pytest.fixture

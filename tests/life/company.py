@@ -20,8 +20,13 @@ from preference_center.core.staff import Role
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    EraseMode,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.mailer.send import send_due_emails
 from preference_center.rights.request_steps import find_request_by_reference
 from preference_center.spool.replayer import SpoolReplayer

@@ -12,7 +12,7 @@ from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.sync.state import NOT_PUSHED
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import PushResult
 from preference_center.metrics import instruments
 from preference_center.metrics.exposition import render_metrics
 from preference_center.metrics.instruments import (

@@ -15,7 +15,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
-from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
+from preference_center.integrations.base.contract import PushOutcome, PushResult
 from preference_center.ledger import record
 from tests.clock import START, Clock
 from tests.docs.reading import ROOT

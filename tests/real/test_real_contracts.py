@@ -15,11 +15,12 @@ import pytest
 from preference_center.integrations.base.contract import (
     Connector,
     DestinationConfig,
+    PushItem,
+    PushOutcome,
     SupportsPull,
     SupportsScan,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
 from preference_center.integrations.ghost.connector import Ghost
 from preference_center.integrations.listmonk.connector import Listmonk
 from preference_center.integrations.mailman.connector import Mailman

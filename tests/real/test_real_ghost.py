@@ -6,13 +6,13 @@ from typing import cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DestinationConfig
-from preference_center.integrations.base.http import HttpContext, utc_now
-from preference_center.integrations.base.sync_contract import (
+from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,
+    DestinationConfig,
     PushResult,
 )
+from preference_center.integrations.base.http import HttpContext, utc_now
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.ghost.connector import Ghost
 from preference_center.integrations.registry import make_connector

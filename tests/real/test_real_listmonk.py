@@ -11,10 +11,10 @@ from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
     DestinationConfig,
+    PushResult,
     SupportsPull,
 )
 from preference_center.integrations.base.http import HttpContext, utc_now
-from preference_center.integrations.base.sync_contract import PushResult
 from preference_center.integrations.registry import make_connector
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import off, results

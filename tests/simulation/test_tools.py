@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.sync_contract import PushItem
+from preference_center.integrations.base.contract import PushItem
 from simulation.ground import Clock
 from simulation.people import NEWS, OFFERS, START
 from simulation.profiles import CRM, MAILER, Profile

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.integrations.base.sync_contract import EraseItem, PushItem
+from preference_center.integrations.base.contract import EraseItem, PushItem
 from simulation.violation import Violation
 from tests.sync.erasing_tool import ErasingTool, begin_erasure, erase
 from tests.sync.steps import ANNA, TOPIC, say, work

@@ -10,8 +10,13 @@ from uuid import UUID, uuid4
 
 from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode
-from preference_center.integrations.base.sync_contract import EraseItem, PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    EraseItem,
+    EraseMode,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.sync.erase import erase_due
 from tests.sync.steps import ANNA, person, say, work

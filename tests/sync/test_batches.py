@@ -14,9 +14,12 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import PushItem
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    PushItem,
+    UnsupportedByDestination,
+)
+from preference_center.integrations.base.http import RateLimited
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states

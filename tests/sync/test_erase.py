@@ -16,16 +16,16 @@ from preference_center.destinations.connect import connect
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.integrations.base.capabilities import EraseMode
-from preference_center.integrations.base.contract import LINK_FIELD, DeliveryError
-from preference_center.integrations.base.http import LeaseExpired
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import (
+from preference_center.integrations.base.contract import (
+    LINK_FIELD,
+    DeliveryError,
     EraseItem,
+    EraseMode,
     PushItem,
     PushOutcome,
     PushResult,
 )
+from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.integrations.registry import get_spec
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures

@@ -9,10 +9,14 @@ import pytest
 
 from preference_center.context import services
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.integrations.base.capabilities import EraseMode
-from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    EraseItem,
+    EraseMode,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.integrations.base.http import RequestRejected
-from preference_center.integrations.base.sync_contract import EraseItem, PushOutcome, PushResult
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks
 from preference_center.sync.erase import NO_NOTE

@@ -19,8 +19,7 @@ from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.rights.returning import return_after_erasure

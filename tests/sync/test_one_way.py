@@ -9,8 +9,7 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.sync_contract import ContactPage, ContactSnapshot
+from preference_center.integrations.base.contract import Capabilities, ContactPage, ContactSnapshot
 from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.sync.steps import ANNA, TOPIC, events, read, say, work

@@ -9,9 +9,8 @@ import pytest
 from preference_center.context import services
 from preference_center.core.events import EventKind
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.contract import ContactPage, DeliveryError, PushResult
 from preference_center.integrations.base.http import RequestRejected
-from preference_center.integrations.base.sync_contract import ContactPage, PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.sync.listings import ListingKind

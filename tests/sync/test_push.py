@@ -14,9 +14,14 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, DeadlineStage
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.integrations.base.contract import DeliveryError, EndpointGone
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    EndpointGone,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.integrations.base.http import LeaseExpired
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, late_rows, states

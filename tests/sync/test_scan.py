@@ -13,13 +13,13 @@ from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import Link
-from preference_center.integrations.base.http import NoResponse
-from preference_center.integrations.base.sync_contract import (
+from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,
     PushItem,
     PushResult,
 )
+from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings

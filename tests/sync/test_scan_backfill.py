@@ -12,15 +12,16 @@ import pytest
 
 from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.integrations.base.capabilities import Capabilities, ListingMode
-from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.base.sync_contract import (
+from preference_center.integrations.base.contract import (
+    Capabilities,
     ContactPage,
     ContactSnapshot,
+    ListingMode,
     PushItem,
     PushOutcome,
     PushResult,
 )
+from preference_center.integrations.base.http import RateLimited
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.db.database import run_in_transaction

@@ -18,7 +18,7 @@ from preference_center.domain.sync.push_concurrency import (
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
-from preference_center.integrations.base.sync_contract import PushItem
+from preference_center.integrations.base.contract import PushItem
 from preference_center.ledger import record
 from preference_center.queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.storage.db.database import run_in_transaction

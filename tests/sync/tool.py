@@ -8,9 +8,14 @@ from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    SupportedScope,
+)
 
 Hook = Callable[[Sequence[PushItem]], Mapping[int, PushOutcome] | None]
 

@@ -9,19 +9,17 @@ from typing import ClassVar
 from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.integrations.base.capabilities import (
+from preference_center.integrations.base.contract import (
     Capabilities,
-    ListingMode,
-    SupportedScope,
-)
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.sync_contract import (
     ContactPage,
     ContactSnapshot,
+    DeliveryError,
     FieldItem,
+    ListingMode,
     PushItem,
     PushOutcome,
     PushResult,
+    SupportedScope,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.storage.db.database import Connection, run_in_transaction

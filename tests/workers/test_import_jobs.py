@@ -11,7 +11,7 @@ from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports.uploads import receive_upload
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset
+from preference_center.integrations.registry import get_preset
 from preference_center.queue import rq_queue
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs

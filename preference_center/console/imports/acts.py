@@ -35,7 +35,7 @@ from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.imports.undo import start_undo_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import load_presets
+from preference_center.integrations.registry import load_presets
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs

@@ -24,7 +24,7 @@ from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.uploads import MAX_FILE_BYTES
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.import_presets import get_preset
+from preference_center.integrations.registry import get_preset
 
 T = TypeVar("T")
 

@@ -32,8 +32,7 @@ from preference_center.destinations.validation import (
     check_without_topics,
     name_problems,
 )
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
 from preference_center.languages import page_language
 from preference_center.storage.catalogues import current_catalogue

@@ -25,7 +25,7 @@ from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.promise import window_share
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.integrations.base.capabilities import Capabilities
+from preference_center.integrations.base.contract import Capabilities
 from preference_center.integrations.registry import get_integration
 from preference_center.languages import page_language
 from preference_center.storage import measurements

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.domain.sync.state import Settlement, SyncClaim
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import PushResult
 
 DAY = timedelta(hours=24)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, SyncClaim
-from preference_center.integrations.base.capabilities import Capabilities
+from preference_center.integrations.base.contract import Capabilities
 
 
 def claim_limit(destination: Destination, capabilities: Capabilities) -> int:

@@ -24,7 +24,7 @@ from preference_center.domain.decisions import (
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.vendor_event_time import plausible_occurred_at
-from preference_center.integrations.base.sync_contract import ContactSnapshot, PushResult
+from preference_center.integrations.base.contract import ContactSnapshot, PushResult
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     ALL_SMS,

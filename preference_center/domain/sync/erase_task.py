@@ -11,8 +11,13 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import refused_retry, row_retry
 from preference_center.domain.sync.state import READ_BACK_DELAY
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode
-from preference_center.integrations.base.sync_contract import EraseItem, PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    EraseItem,
+    EraseMode,
+    PushOutcome,
+    PushResult,
+)
 
 JOB_POLL_DELAY = timedelta(minutes=1)
 """When a deletion that the tool does later is asked about, where the tool names no time."""

@@ -34,8 +34,7 @@ from preference_center.domain.sync.classify import (
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_event_time import plausible_occurred_at
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.sync_contract import ContactSnapshot
+from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 
 _EVENT_ID_NAMESPACE = UUID("b9c1f7c6-3f51-4d0b-9a8e-5b0d6f1c2a33")

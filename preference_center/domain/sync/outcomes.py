@@ -15,8 +15,12 @@ from preference_center.domain.sync.state import (
     Settlement,
     SyncClaim,
 )
-from preference_center.integrations.base.capabilities import Capabilities, ListingMode
-from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    ListingMode,
+    PushOutcome,
+    PushResult,
+)
 
 SCANNED_RECHECK_INTERVAL = timedelta(days=30)
 """When an absent address is checked again, at a tool whose scan reports new contacts."""

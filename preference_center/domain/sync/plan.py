@@ -18,7 +18,7 @@ from preference_center.domain.decisions import (
 from preference_center.domain.frequencies import wanted_frequency
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim
-from preference_center.integrations.base.sync_contract import PushItem, TopicOffReason
+from preference_center.integrations.base.contract import PushItem, TopicOffReason
 from preference_center.integrations.base.vendor_events import ALL_SMS
 
 

@@ -22,31 +22,29 @@ from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.batching import PushStep, run_steps
-from preference_center.integrations.base.bisecting import Bisector
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
+    ContactPage,
     DeliveryError,
     DestinationConfig,
+    FieldItem,
+    Permission,
+    PushItem,
+    PushOutcome,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext, HttpSession
 from preference_center.integrations.base.mapping import (
+    ConnectorRules,
+    Target,
     account_switch_problems,
     all_mail_switch_problems,
     mapping_problems,
     validate_batch,
 )
-from preference_center.integrations.base.outcomes import refused
 from preference_center.integrations.base.paging import next_changes_page, next_full_page
-from preference_center.integrations.base.sync_contract import (
-    ContactPage,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-)
-from preference_center.integrations.base.targets import ConnectorRules, Target
+from preference_center.integrations.base.push_results import Bisector, PushStep, refused, run_steps
 
 Client = TypeVar("Client")
 Row = TypeVar("Row")

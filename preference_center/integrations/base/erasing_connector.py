@@ -14,9 +14,13 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.integrations.base.api_connector import ApiConnector, Client, write_groups
-from preference_center.integrations.base.batching import read_each
-from preference_center.integrations.base.outcomes import absent, reflected, retry_later
-from preference_center.integrations.base.sync_contract import EraseItem, PushItem, PushOutcome
+from preference_center.integrations.base.contract import EraseItem, PushItem, PushOutcome
+from preference_center.integrations.base.push_results import (
+    absent,
+    read_each,
+    reflected,
+    retry_later,
+)
 
 RECHECK_DELAY = timedelta(minutes=10)
 """How long until a requested deletion is looked for."""

@@ -1,4 +1,6 @@
-"""A connector's HTTP requests: a thin wrapper of httpx that raises DeliveryErrors.
+"""A tool's rate limit, as a connector's requests see it.
+
+A connector's HTTP requests: a thin wrapper of httpx that raises DeliveryErrors.
 
 Never an address, a token or a whole URL in messages or logs (I12): a request is named by
 its method and its route, the path with its parameters unfilled.
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
 
 import httpcore
@@ -24,33 +26,120 @@ import httpx
 from pydantic import Field, TypeAdapter, create_model
 
 from preference_center.core.networks import Network
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.payload import parse_mail_date
-from preference_center.integrations.base.rate_limit import (
-    EndpointRateLimit,
-    NullRateLimiter,
-    RateLimitHeaders,
-    RequestRateLimiter,
-)
-from preference_center.integrations.base.ssrf import (
+from preference_center.integrations.base.contract import DeliveryError, RateLimit
+from preference_center.integrations.base.network import (
+    Deadline,
+    DeadlineBackend,
     ForbiddenUrl,
     Resolver,
+    make_transport,
     resolve_allowed_addresses,
     system_resolve,
     validate_url,
 )
-from preference_center.integrations.base.transport import Deadline, DeadlineBackend, make_transport
+from preference_center.integrations.base.webhook import parse_mail_date
+
+RateLimitHeaders = Callable[[int, Mapping[str, str], datetime], timedelta | None]
+"""Status, headers (names in lower case) and the time of a response to how long the tool accepts
+no more requests; None if the headers don't state it."""
+
+
+class RateLimited(DeliveryError):
+    """The rate limit permits no request within this lease: nothing was sent.
+
+    No failure of the tool. `retry_after` is when a request will be permitted.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRateLimit:
+    """A tool's limit for one kind of its requests, which count for the account's rate too."""
+
+    name: str
+    rate_limit: RateLimit
+
+
+class RequestRateLimiter(Protocol):
+    """When the next request to one destination may be sent; shared by all its workers."""
+
+    def reserve(self, max_wait: float) -> float:
+        """Seconds to wait before sending, at most `max_wait`; the request is then counted.
+
+        Raises RateLimited, with nothing counted, where the wait would be longer.
+        """
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Permit no request for so long."""
+        ...
+
+    def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
+        """The limiter of requests that a further limit applies to: each counts for both."""
+        ...
+
+
+class NullRateLimiter:
+    """No limit, as in tests and for folders."""
+
+    def reserve(self, max_wait: float) -> float:  # noqa: ARG002 - the protocol's
+        """0: at once."""
+        return 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Nothing: the push itself fails with the tool's `retry_after`."""
+
+    def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:  # noqa: ARG002 - the protocol's
+        """Itself: no limit either."""
+        return self
+
+
+def parse_reset_headers(remaining: str, reset: str, *, epoch: bool) -> RateLimitHeaders:
+    """The `RateLimitHeaders` of a pair of headers: none remaining, so wait until the reset.
+
+    `reset` gives seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
+    """
+
+    def parse(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+        left, until = _parse_number(headers.get(remaining)), _parse_number(headers.get(reset))
+        if left is None or left > 0 or until is None:
+            return None
+        if epoch and until > _MIN_MILLISECONDS:
+            until /= 1000
+        return timedelta(seconds=max(0.0, until - now.timestamp() if epoch else until))
+
+    return parse
+
+
+_MIN_MILLISECONDS = 1e11
+"""Seconds since 1970 reach it in the year 5138."""
+
+
+def _parse_number(text: str | None) -> float | None:
+    text = (text or "").strip()
+    return float(text[:15]) if text.isascii() and text.isdigit() else None
+
 
 log = logging.getLogger(__name__)
+
+
 # httpx logs whole URLs at INFO, and some vendors want the address in the path (I12).
 logging.getLogger("httpx").addFilter(lambda _: False)
+
+
 # httpcore logs headers, credentials included, at DEBUG.
 for _name in ("connection", "http11", "http2", "proxy"):
     logging.getLogger(f"httpcore.{_name}").addFilter(lambda _: False)
 
+
 Shape = TypeVar("Shape")
+
+
 MAX_RESPONSE_BYTES = 10_000_000
+
+
 MAX_RETRY_AFTER = timedelta(days=1)
+
+
 MAX_PAUSE = timedelta(hours=1)
 """Beyond that we ask ourselves, since the deadline is ours and not the tool's (I3)."""
 

@@ -1,4 +1,6 @@
-"""The connector of a vendor that holds each topic in a target of its own.
+"""One push of a `MappedConnector`: which requests it takes, and the outcome of each address.
+
+The connector of a vendor that holds each topic in a target of its own.
 
 What all of them do alike is here, in `api_connector` and in `mapped_push`: the check of the
 mapping, batches, the isolation of an address that the vendor rejects, one outcome for each
@@ -7,22 +9,260 @@ each make one kind of request.
 
 In a stack trace: `push` -> `MappedPush.run` -> `MappedPush._run_group` -> the vendor's
 `fetch_contact(s)` or `write_change(s)`.
+
+The connector for text messages of a tool that can only stop all of them (I10).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from math import inf
+from typing import ClassVar, Generic, TypeVar
 
 from preference_center.integrations.base.api_connector import ApiConnector, ReadableApiConnector
-from preference_center.integrations.base.batching import read_each
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.mapped_push import MappedPush, fetch_contacts_by_ref
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
-from preference_center.integrations.base.targets import RemoteContact, TargetChange
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base.mapping import (
+    LookupMode,
+    OffState,
+    RemoteContact,
+    Target,
+    TargetChange,
+    TargetCheck,
+    single_switch_problems,
+)
+from preference_center.integrations.base.push_results import (
+    Bisector,
+    PushStep,
+    absent,
+    deferred,
+    read_each,
+    reflected,
+    refused,
+    retry_later,
+    run_steps,
+    worst,
+)
+from preference_center.integrations.base.vendor_events import ALL_SMS
 
 Client = TypeVar("Client")
+
+
+T = TypeVar("T")
+
+
+_Lookup = tuple[int, str, frozenset[str]]
+"""Ref, address, and the targets that a lookup is about."""
+
+
+class MappedPush(Generic[Client]):
+    """One batch, and the client that it goes through."""
+
+    def __init__(
+        self, connector: MappedConnector[Client], client: Client, batch: Sequence[PushItem]
+    ) -> None:
+        self._connector = connector
+        self._client = client
+        self._batch = batch
+        self._rules = connector.rules
+        self._topics = connector.config.topics
+        self._lookups = Bisector(partial(_fetch_contacts, connector, client))
+        self._writes = Bisector(partial(connector.write_changes, client))
+
+    def run(self) -> Mapping[int, PushOutcome]:
+        """Send it. Answers and raises like `Connector.push`."""
+        if self._rules.target_check is TargetCheck.ALWAYS:
+            self._ensure_targets()
+        try:
+            outcomes = run_steps(self._batch, self._steps())
+            self._lookups.ensure_some_accepted()
+            self._writes.ensure_some_accepted()
+        except RequestRejected:
+            if self._rules.target_check in {TargetCheck.ON_REJECTION, TargetCheck.ON_FAILURE}:
+                self._ensure_targets()
+            raise
+        if self._is_target_in_doubt({outcome.result for outcome in outcomes.values()}):
+            self._ensure_targets()
+        return outcomes
+
+    def _is_target_in_doubt(self, results: Collection[PushResult]) -> bool:
+        was_rejected = self._lookups.is_request_rejected or self._writes.is_request_rejected
+        match self._rules.target_check:
+            case TargetCheck.ON_FAILURE:
+                return was_rejected or bool({PushResult.ABSENT, PushResult.REFUSED} & set(results))
+            case TargetCheck.ON_REJECTION:
+                return was_rejected
+            case _:
+                return False
+
+    def _ensure_targets(self) -> None:
+        self._connector.ensure_targets(self._client, self._named_targets())
+
+    def _named_targets(self) -> frozenset[str]:
+        return self._ids(frozenset().union(*(item.off | item.lift for item in self._batch)))
+
+    def _steps(self) -> Iterator[PushStep]:
+        """Requests in their order: opt-outs before lifts, and last those that must wait."""
+        changes, late = self._changes()
+        for group in self._groups(changes):
+            yield PushStep(tuple(change.ref for change in group), partial(self._run_group, group))
+        for ref in late:
+            yield PushStep((ref,), partial(_defer, ref))
+
+    def _changes(self) -> tuple[list[TargetChange], list[int]]:
+        """The change of each item, and the refs of which not all ends inside this lease."""
+        changes: list[TargetChange] = []
+        late, lifts = [], 0
+        for item in self._batch:
+            off, on = self._ids(item.off), self._ids(item.lift)
+            if lifts and on and lifts + len(on) > (self._rules.max_lifts or inf):
+                late.append(item.ref)
+                on = frozenset()
+            lifts += len(on)
+            if off | on:
+                change = TargetChange(
+                    item.ref, item.address, off, on, None, item.since, item.all_off
+                )
+                changes.append(change)
+        changes.sort(key=lambda change: not change.off)
+        fitting = changes[: self._rules.max_changes]
+        return fitting, late + [change.ref for change in changes[len(fitting) :]]
+
+    def _ids(self, topics: frozenset[str]) -> frozenset[str]:
+        return frozenset(self._topics[topic] for topic in topics)
+
+    def _groups(self, changes: Sequence[TargetChange]) -> Iterator[Sequence[TargetChange]]:
+        """`changes` as writes: whole, or split as the rules require."""
+        size, lift_size = self._rules.group_size, self._rules.lift_group_size
+        targets = sorted(set(self._topics.values()))
+        if self._rules.by_target:
+            for id_ in targets:
+                offs = [
+                    replace(c, off=frozenset({id_}), on=frozenset())
+                    for c in changes
+                    if id_ in c.off
+                ]
+                yield from chunked(offs, size)
+        elif lift_size:
+            yield from chunked([replace(c, on=frozenset()) for c in changes if c.off], size)
+        else:
+            yield from chunked(changes, size)
+            return
+        for id_ in targets:
+            ons = [replace(c, off=frozenset(), on=frozenset({id_})) for c in changes if id_ in c.on]
+            yield from chunked(ons, lift_size or size)
+
+    def _run_group(self, group: Sequence[TargetChange]) -> Mapping[int, PushOutcome]:
+        """A step: look a group up if the rules require it, then write what is left to change."""
+        outcomes: dict[int, PushOutcome] = {}
+        if self._needs_lookup(group):
+            group = list(self._lookup_changes(group, outcomes))
+        written = self._writes.send(group)
+        found = {change.ref: retry_later() for change in group}
+        for _, answer in written.accepted:
+            found |= answer
+        found |= {change.ref: refused(error.status) for change, error in written.rejected}
+        for ref, outcome in found.items():
+            outcomes[ref] = worst(outcomes[ref], outcome) if ref in outcomes else outcome
+        return outcomes
+
+    def _needs_lookup(self, group: Sequence[TargetChange]) -> bool:
+        lifts = any(change.on for change in group)
+        return self._rules.lookups is LookupMode.ALL or (
+            self._rules.lookups is LookupMode.LIFTS and lifts
+        )
+
+    def _lookup_changes(
+        self, group: Sequence[TargetChange], outcomes: dict[int, PushOutcome]
+    ) -> Iterator[TargetChange]:
+        """The changes that remain to be written; `outcomes` gets what is settled already."""
+        looked_up = self._lookups.send(
+            [(change.ref, change.address, change.off | change.on) for change in group]
+        )
+        found = {
+            ref: contact for _, answer in looked_up.accepted for ref, contact in answer.items()
+        }
+        outcomes |= {ref: refused(error.status) for (ref, *_), error in looked_up.rejected}
+        creates = self._connector.capabilities.can_create and self._connector.config.create_contacts
+        for change in group:
+            if change.ref not in found:
+                continue
+            contact = found[change.ref]
+            if contact is not None:
+                left, outcomes[change.ref] = self._remaining_change(change, contact)
+                if left.off or left.on:
+                    yield left
+            elif creates and change.off:  # nobody is created to be mailed
+                yield replace(change, on=frozenset())
+            else:
+                outcomes[change.ref] = absent("unknown there")
+
+    def _remaining_change(
+        self, change: TargetChange, contact: RemoteContact
+    ) -> tuple[TargetChange, PushOutcome]:
+        if self._rules.compares_contacts:
+            return replace(change, contact=contact), reflected("nothing to change")
+        return remaining_change(change, contact)
+
+
+def _defer(ref: int) -> Mapping[int, PushOutcome]:
+    return {ref: deferred()}
+
+
+def remaining_change(
+    change: TargetChange, contact: RemoteContact
+) -> tuple[TargetChange, PushOutcome]:
+    """What `contact` doesn't hold yet of `change`, and the outcome of the rest.
+
+    What is off for a reason that is not ours to lift stays off: the lift is REFUSED.
+    """
+    exact = {id_: state for id_, state in contact.off_targets.items() if state.is_exact}
+    off = frozenset(id_ for id_ in change.off if id_ not in exact or not exact[id_].is_opt_out)
+    on = frozenset(id_ for id_ in change.on if id_ in exact and exact[id_].can_lift)
+    not_lifted = [exact[id_].reason for id_ in sorted(change.on - on) if id_ in exact]
+    left = replace(change, off=off, on=on, contact=contact)
+    return left, refused(not_lifted[0]) if not_lifted else reflected("nothing to change")
+
+
+def fetch_contacts_by_ref(
+    connector: MappedConnector[Client], client: Client, items: Sequence[PushItem]
+) -> dict[int, RemoteContact | None]:
+    """Ref -> what the tool holds of the address; those that can't be looked up are left out."""
+    lookups = Bisector(partial(_fetch_contacts, connector, client))
+    found: dict[int, RemoteContact | None] = {}
+    targets = frozenset(connector.config.topics.values())
+    asked = [(item.ref, item.address, targets) for item in items]
+    groups = [tuple(group) for group in chunked(asked, connector.rules.group_size)]
+    if connector.rules.group_size == 1:  # a response that can't be read is about that address
+        looked_up = list(read_each(groups, lookups.send).values())
+    else:
+        looked_up = [lookups.send(group) for group in groups]
+    for each in looked_up:
+        for _, answer in each.accepted:
+            found |= answer
+    lookups.ensure_some_accepted()
+    return found
+
+
+def _fetch_contacts(
+    connector: MappedConnector[Client], client: Client, lookups: Sequence[_Lookup]
+) -> dict[int, RemoteContact | None]:
+    targets = frozenset[str]().union(*(wanted for *_, wanted in lookups))
+    contacts = connector.fetch_contacts(client, [address for _, address, _ in lookups], targets)
+    return {ref: contacts[address] for ref, address, _ in lookups if address in contacts}
+
+
+def chunked(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """`items` in their order, at most `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 class MappedConnector(ApiConnector[Client]):
@@ -117,3 +357,31 @@ class ReadableConnector(MappedConnector[Client], ReadableApiConnector[Client]):
             for topic, target in self.config.topics.items()
             if target in states and (states[target].is_opt_out or topic in wanted)
         )
+
+
+class MappedSmsConnector(ReadableConnector[Client]):
+    """Phone numbers of one account, of a `MultiChannelConnector`: its one topic is mapped to `sms`.
+
+    A change's only target is ALL_SMS.
+    """
+
+    settings: ClassVar[Mapping[str, str]] = {}
+    """Those of the account are the email connector's."""
+
+    def mapping_problems(self) -> Iterable[str]:
+        """See ApiConnector."""
+        return single_switch_problems(self.config, ALL_SMS, "text message")
+
+    def list_targets(self, client: Client) -> Iterator[Target]:  # noqa: ARG002 - every account has it
+        """See ApiConnector."""
+        for target in set(self.config.topics.values()):
+            yield Target(target, "all text messages")
+
+    def all_topics(self, *, is_off: bool) -> frozenset[str]:
+        """The topics that are off where the switch is."""
+        return frozenset(self.config.topics) if is_off else frozenset()
+
+
+def sms_contact(reason: str | None) -> RemoteContact:
+    """What the tool holds of a number; `reason` is why the switch is off, None if it is on."""
+    return RemoteContact({ALL_SMS: OffState(reason)} if reason else {})

@@ -12,29 +12,26 @@ from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.batching import PushStep, run_steps
-from preference_center.integrations.base.capabilities import Capabilities
-from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
     Connector,
+    ContactPage,
+    ContactSnapshot,
     DestinationConfig,
+    EraseItem,
+    FieldItem,
+    PushItem,
+    PushOutcome,
     SupportsContactFields,
     SupportsErase,
     SupportsMapping,
     SupportsRead,
 )
-from preference_center.integrations.base.cursors import decode_cursor, encode_cursor
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import validate_batch
-from preference_center.integrations.base.outcomes import refused
-from preference_center.integrations.base.sync_contract import (
-    ContactPage,
-    ContactSnapshot,
-    EraseItem,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-)
+from preference_center.integrations.base.paging import decode_cursor, encode_cursor
+from preference_center.integrations.base.push_results import PushStep, refused, run_steps
 from preference_center.integrations.base.vendor_events import VendorEvent
 
 ConnectorFactories: TypeAlias = Mapping[

@@ -1,4 +1,9 @@
-"""Pages of a listing: the loops over tokens, offsets, windows of time and several sources.
+"""Cursors of listings: where a page ended, as text that is stored and logged (no address).
+
+The only codec: a cursor is a frozen dataclass, and is written as the JSON of what differs from
+its defaults. At most 2,000 characters.
+
+Pages of a listing: the loops over tokens, offsets, windows of time and several sources.
 
 A vendor gives the requests as sources, functions that return the rows of one page; offsets and
 numbers of pages are tokens, too. A cursor is a `ListingCursor`.
@@ -7,25 +12,98 @@ numbers of pages are tokens, too. A cursor is a `ListingCursor`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from preference_center.integrations.base.cursors import (
-    ListingCursor,
-    TimeWindow,
-    decode_cursor,
-    encode_cursor,
+from pydantic import ValidationError
+
+from preference_center.integrations.base.contract import ContactPage
+from preference_center.integrations.base.http import (
+    RequestRejected,
+    UnexpectedResponse,
+    make_type_adapter,
 )
-from preference_center.integrations.base.http import RequestRejected, UnexpectedResponse
-from preference_center.integrations.base.sync_contract import ContactPage
+
+CursorType = TypeVar("CursorType")
+
+
+def encode_cursor(cursor: object) -> str:
+    """A dataclass of texts, numbers, times, tuples and the like as text."""
+    return make_type_adapter(type(cursor)).dump_json(cursor, exclude_defaults=True).decode()
+
+
+def decode_cursor(shape: type[CursorType], text: str | None) -> CursorType | None:
+    """What `encode_cursor` wrote; None for None and for text that is no `shape`.
+
+    So a listing whose cursor was written by another version begins again.
+    """
+    if text is None:
+        return None
+    try:
+        decoded: CursorType = make_type_adapter(shape).validate_json(text)
+    except ValidationError:
+        return None
+    return decoded
+
+
+@dataclass(frozen=True, slots=True)
+class ListingCursor:
+    """Where a listing of one or several sources is; see `paging`."""
+
+    source: int = 0
+    """Index of the source that is read."""
+    token: str = ""
+    """The vendor's own token of the next page, an offset or a number; "" for the first page."""
+    since: datetime | None = None
+    """What changed before it (UTC) is not asked for."""
+    started_at: datetime | None = None
+    """When the pass began (UTC): the next one lists what changed since."""
+    names: tuple[str, ...] = ()
+    """The sources; a cursor made for others begins again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWindow:
+    """A span of a listing by time (UTC): from `since`, included, until `until`, excluded.
+
+    For a ListingMode.CHANGES: windows follow one another up to the present, and the next pass
+    begins a `lag` before it, by which the vendor's index may be late.
+    """
+
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def parse(cls, cursor: str | None, now: datetime, *, first: datetime, width: timedelta) -> Self:
+        """The window at a cursor of `next_cursor`; the one that begins at `first` for None."""
+        decoded = decode_cursor(ListingCursor, cursor)
+        since = (decoded.since if decoded else None) or first
+        return cls(since, min(since + width, now))
+
+    def next_cursor(self, now: datetime, lag: timedelta) -> tuple[str, bool]:
+        """The cursor after this window, and whether all up to the present has been read."""
+        since, done = self.following(now, lag)
+        return encode_cursor(ListingCursor(since=since)), done
+
+    def following(self, now: datetime, lag: timedelta) -> tuple[datetime, bool]:
+        """Where the next window begins, and whether all up to the present has been read."""
+        if self.until < now:
+            return self.until, False
+        return max(self.since, now - lag), True
+
 
 T = TypeVar("T")
 
+
 PageSource = Callable[[str], tuple[Sequence[T], str]]
 """Token of a page, "" for the first, to its rows and the token of the next, "" for none."""
+
+
 ChangeSource = Callable[[datetime | None, str], tuple[Sequence[T], str]]
 """The same of what changed since a time (UTC); None for all there are."""
+
+
 WindowSource = Callable[[TimeWindow], Sequence[T]]
 """All rows of a span of time."""
 

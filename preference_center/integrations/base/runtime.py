@@ -1,4 +1,6 @@
-"""The names that a vendor's file uses, as `from ...base import runtime`: the connector runtime.
+"""Models of tools' responses and types of their fields, for pydantic.
+
+The names that a vendor's file uses, as `from ...base import runtime`: the connector runtime.
 
 Each is explained where it is defined; docs/adding-connectors.md states how to begin, and
 `preference_center/integrations/postmark/connector.py` is the example.
@@ -7,7 +9,11 @@ Each is explained where it is defined; docs/adding-connectors.md states how to b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel, to_pascal
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
@@ -16,81 +22,53 @@ from preference_center.integrations.base.api_connector import (
     ContactFieldConnector,
     ReadableApiConnector,
 )
-from preference_center.integrations.base.batching import PushStep, read_each, run_steps
-from preference_center.integrations.base.bisecting import Bisector
-from preference_center.integrations.base.capabilities import (
-    Capabilities,
-    EraseMode,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.integrations.base.check_report import Permission
 from preference_center.integrations.base.contract import (
+    Capabilities,
     Connector,
+    ContactPage,
+    ContactSnapshot,
     DeliveryError,
     DestinationConfig,
+    EraseItem,
+    EraseMode,
+    FieldItem,
+    ListingMode,
+    Permission,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    RateLimit,
+    SupportedScope,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.cursors import TimeWindow, decode_cursor, encode_cursor
 from preference_center.integrations.base.erasing_connector import (
     ErasingConnector,
     RequestedErasureConnector,
 )
 from preference_center.integrations.base.http import (
+    EndpointRateLimit,
     HttpContext,
     HttpSession,
     RequestRejected,
     Response,
     UnexpectedResponse,
     basic_auth_headers,
+    parse_reset_headers,
 )
-from preference_center.integrations.base.mapped_connector import MappedConnector, ReadableConnector
-from preference_center.integrations.base.mapped_push import chunked
-from preference_center.integrations.base.multi_channel import (
-    ConnectorFactories,
-    MultiChannelConnector,
+from preference_center.integrations.base.integration import (
+    NETWORKS_OF_TOOL,
+    ConnectorSpec,
+    TestedAgainst,
+    open_session,
 )
-from preference_center.integrations.base.outcomes import (
-    absent,
-    acknowledged,
-    deferred,
-    outcome_for_status,
-    reflected,
-    refused,
-    retry_later,
-    worst,
+from preference_center.integrations.base.mapped_connector import (
+    MappedConnector,
+    MappedSmsConnector,
+    ReadableConnector,
+    chunked,
+    sms_contact,
 )
-from preference_center.integrations.base.paging import (
-    ChangeSource,
-    last_row_id,
-    list_all,
-    next_changes_page,
-    next_full_page,
-    next_offset,
-    next_window_page,
-)
-from preference_center.integrations.base.pydantic_types import (
-    CamelModel,
-    IsoDatetime,
-    LenientModel,
-    MailDatetime,
-    PascalModel,
-)
-from preference_center.integrations.base.rate_limit import EndpointRateLimit, parse_reset_headers
-from preference_center.integrations.base.self_hosted import NETWORKS_OF_TOOL, open_session
-from preference_center.integrations.base.sms_switch import MappedSmsConnector, sms_contact
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.sync_contract import (
-    ContactPage,
-    ContactSnapshot,
-    EraseItem,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.integrations.base.targets import (
+from preference_center.integrations.base.mapping import (
     ConnectorRules,
     LookupMode,
     OffState,
@@ -99,6 +77,36 @@ from preference_center.integrations.base.targets import (
     TargetChange,
     TargetCheck,
 )
+from preference_center.integrations.base.multi_channel import (
+    ConnectorFactories,
+    MultiChannelConnector,
+)
+from preference_center.integrations.base.paging import (
+    ChangeSource,
+    TimeWindow,
+    decode_cursor,
+    encode_cursor,
+    last_row_id,
+    list_all,
+    next_changes_page,
+    next_full_page,
+    next_offset,
+    next_window_page,
+)
+from preference_center.integrations.base.push_results import (
+    Bisector,
+    PushStep,
+    absent,
+    acknowledged,
+    deferred,
+    outcome_for_status,
+    read_each,
+    reflected,
+    refused,
+    retry_later,
+    run_steps,
+    worst,
+)
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     ALL_SMS,
@@ -106,20 +114,75 @@ from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
+from preference_center.integrations.base.webhook import parse_iso_time, parse_mail_date
 from preference_center.integrations.base.webhook_only import build_webhook_only
 
+IsoDatetime = Annotated[datetime | None, BeforeValidator(parse_iso_time)]
+"""A time of ISO 8601 (UTC). None for an invalid time and for one without a zone: a date that
+can't be read must not fail the rows around it; its row counts from receipt."""
+
+
+MailDatetime = Annotated[datetime | None, BeforeValidator(parse_mail_date)]
+"""The same of a time as in a mail's header (RFC 5322, 3.3)."""
+
+
+class LenientModel(BaseModel):
+    """A model in which null means the same as a missing field.
+
+    Vendors send either; a field that is required is declared without a default.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: each for name, each in value.items() if each is not None}
+        return value
+
+
+class CamelModel(LenientModel):
+    """The same with fields named `likeThis` in JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class PascalModel(LenientModel):
+    """The same with fields named `LikeThis` in JSON."""
+
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+
 Session: TypeAlias = HttpSession
+
+
 Items: TypeAlias = Sequence[PushItem]
+
+
 FieldItems: TypeAlias = Sequence[FieldItem]
+
+
 EraseItems: TypeAlias = Sequence[EraseItem]
+
+
 Changes: TypeAlias = Sequence[TargetChange]
+
+
 Outcomes: TypeAlias = Mapping[int, PushOutcome]
+
+
 OffTopics: TypeAlias = Mapping[int, frozenset[str] | None]
 """Ref -> the topics that are off, None if the address is absent; see `SupportsRead`."""
+
+
 RemoteContacts: TypeAlias = Mapping[str, RemoteContact | None]
 """Address -> what the tool holds, None if nothing; see `MappedConnector.fetch_contacts`."""
+
+
 EventPage: TypeAlias = ContactPage[VendorEvent]
+
+
 SnapshotPage: TypeAlias = ContactPage[ContactSnapshot]
+
 
 __all__ = [
     "ALL_EMAIL",

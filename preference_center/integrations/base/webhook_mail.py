@@ -11,8 +11,8 @@ from typing import Any
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.mime import decode_charset, parse_addresses, parse_mime
-from preference_center.integrations.base.payload import parse_form_fields, parse_json_objects
 from preference_center.integrations.base.vendor_events import WebhookRequest
+from preference_center.integrations.base.webhook import parse_form_fields, parse_json_objects
 
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 """A field's name, RFC 5322 3.6.8."""

@@ -13,12 +13,18 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
-from preference_center.integrations.base.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
+from preference_center.integrations.base.contract import (
+    WEBHOOK_ONLY,
+    Capabilities,
+    CheckReport,
+    DestinationConfig,
+    EraseMode,
+    PushItem,
+    PushOutcome,
+    UnsupportedByDestination,
+)
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
+from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,

@@ -6,34 +6,65 @@ https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subsc
 https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addresses/
 https://www.braze.com/docs/api/endpoints/user_data/post_user_delete/
 https://www.braze.com/docs/api/endpoints/user_data/post_user_track/
+
+The requests of a push to Braze, by email address and by phone number alike.
+
+Users are looked up before anything is written: Braze answers "success" for unknown ones, too.
+
+What both channels of a Braze workspace do alike.
+
+Braze's SMS subscription groups, by phone number.
+
+https://www.braze.com/docs/user_guide/message_building_by_channel/sms/sms_subscription_group
+An SMS group is what one set of numbers sends; who is in none of them is sent nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from itertools import count
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import quote
 
 from pydantic import BeforeValidator
 
 from preference_center.integrations.base import runtime
+from preference_center.integrations.base.contract import CREATE_CONTACTS
+from preference_center.integrations.base.push_results import send_bisecting
 
 MAX_ADDRESSES_PER_CALL = 50
+
+
 USERS_PER_PAGE = 100
 """The most users of one answer."""
+
+
 MAX_UPDATES_PER_CALL = 50
 """The most users that one request may change: 75, but 50 where active users are paid for."""
+
+
 MAX_URL_BYTES = 6_000
 """Bytes of the addresses in one URL."""
+
+
 EMAIL, PHONE = "email", "phone"
+
+
 UNSUBSCRIBED, SUBSCRIBED = "unsubscribed", "subscribed"
+
+
 PAGE_SIZE, PAGE_OVERLAP = 500, 50
 """Pages overlap: an address that leaves the list meanwhile moves all after it up."""
+
+
 EARLIEST_DATE = date(2011, 1, 1)
 """Before Braze was founded."""
+
+
 OVERLAP = timedelta(days=2)
 """Days begin at midnight UTC; days that were not over are read again."""
 
@@ -203,3 +234,209 @@ def _split_by_url_length(addresses: Sequence[str]) -> Iterator[list[str]]:
         part.append(address)
     if part:
         yield part
+
+
+OffGroupsByRef = dict[int, frozenset[str] | None]
+
+
+StateSetter = Callable[[str, str, Sequence[str]], None]
+"""Sets a topic to SUBSCRIBED or UNSUBSCRIBED for up to 50 addresses."""
+
+
+def build_steps(
+    client: BrazeClient,
+    id_type: str,
+    batch: runtime.Items,
+    set_state: StateSetter,
+    *,
+    existing_only: bool = True,
+) -> Iterator[runtime.PushStep]:
+    """The requests of a push, opt-outs first, a topic at a time.
+
+    `existing_only`: only users whom Braze has are written.
+    """
+    there = [item for item in batch if item.off or item.lift]
+    if existing_only:
+        unfit = _find_unwritable(client, id_type, there)
+        yield runtime.PushStep(tuple(unfit), partial(dict[int, runtime.PushOutcome], unfit))
+        there = [item for item in there if item.ref not in unfit]
+    for state in (UNSUBSCRIBED, SUBSCRIBED):
+        wanted = [(item, item.off if state == UNSUBSCRIBED else item.lift) for item in there]
+        for topic in sorted(set().union(*(topics for _, topics in wanted))):
+            items = [item for item, topics in wanted if topic in topics]
+            call = partial(_set_state, items, partial(set_state, topic, state))
+            yield runtime.PushStep(tuple(item.ref for item in items), call)
+
+
+def _set_state(
+    items: runtime.Items, set_addresses: Callable[[Sequence[str]], None]
+) -> runtime.Outcomes:
+    outcomes = {item.ref: runtime.refused() for item in items}
+    for part, _ in send_bisecting(
+        items, lambda some: set_addresses([item.address for item in some])
+    ):
+        outcomes |= {item.ref: runtime.reflected("success") for item in part}
+    return outcomes
+
+
+def find_off_groups(
+    client: BrazeClient, id_type: str, items: runtime.Items
+) -> tuple[OffGroupsByRef, set[int]]:
+    """Ref -> groups that are off, None without a user; and refs that Braze rejects.
+
+    A ref in neither could not be read.
+    """
+    accepted = send_bisecting(
+        items,
+        lambda some: client.find_unsubscribed_groups(id_type, [item.address for item in some]),
+    )
+    held = {
+        item.ref: found[item.address]
+        for part, found in accepted
+        for item in part
+        if item.address in found
+    }
+    return held, {item.ref for item in items} - {item.ref for part, _ in accepted for item in part}
+
+
+def _find_unwritable(
+    client: BrazeClient, id_type: str, items: runtime.Items
+) -> dict[int, runtime.PushOutcome]:
+    """Ref -> the outcome of an address that is not written, and why."""
+    if not items:
+        return {}
+    held, rejected = find_off_groups(client, id_type, items)
+    found = dict.fromkeys(rejected, runtime.refused())
+    for item in items:
+        if item.ref not in held.keys() | rejected:
+            found[item.ref] = runtime.retry_later("the answer can't be read")
+        elif held.get(item.ref, frozenset()) is None:
+            found[item.ref] = runtime.absent("no user")
+    return found
+
+
+RULES = runtime.ConnectorRules(
+    target_noun="subscription group",
+    credentials_hint="the URL, the API key and its permissions",
+    url_setting="url",
+    bearer_setting="api_key",
+    rate_limit_headers=runtime.parse_reset_headers(
+        "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
+    ),
+)
+
+
+class BrazeWorkspace(
+    runtime.ReadableApiConnector[BrazeClient], runtime.RequestedErasureConnector[BrazeClient]
+):
+    """A connector of one workspace and channel."""
+
+    kind = "braze"
+    rules = RULES
+    client_class = BrazeClient
+    id_type: ClassVar[str]
+    probe_identifier: ClassVar[str]
+    """An identifier that nobody has."""
+    not_a_group: ClassVar[str]
+    """Why no topic may be mapped to what Braze does not know, with the remedy."""
+    erase_group_size = MAX_ADDRESSES_PER_CALL
+    repeat_after = timedelta()
+    """A request deletes one of the users that share an address: it is repeated until all are."""
+
+    @property
+    def groups_by_topic(self) -> Mapping[str, str]:
+        """Those of the topics that are mapped to a group."""
+        switch = self.rules.account_target
+        return {topic: id_ for topic, id_ in self.config.topics.items() if id_ != switch}
+
+    def list_targets(self, client: BrazeClient) -> Iterator[runtime.Target]:
+        """See ApiConnector. Groups can't be listed: those that are mapped."""
+        for group in sorted(set(self.groups_by_topic.values())):
+            try:
+                client.ensure_group_exists(group, self.id_type, self.probe_identifier)
+            except runtime.RequestRejected:
+                yield runtime.Target(group, group, self.not_a_group)
+            else:
+                yield runtime.Target(group, group)
+
+    def find_problems(self, client: BrazeClient) -> Iterator[str]:
+        """See ApiConnector. Tries the requests that only read."""
+        client.find_unsubscribed_groups(self.id_type, [self.probe_identifier])
+        yield from ()
+
+    def push_batch(self, client: BrazeClient, batch: runtime.Items) -> runtime.Outcomes:
+        """See ApiConnector. Opt-outs first, a topic at a time."""
+        set_state = partial(self._set_state, client)
+        creates = self.capabilities.can_create and self.config.create_contacts
+        steps = build_steps(client, self.id_type, batch, set_state, existing_only=not creates)
+        return runtime.run_steps(batch, list(steps))
+
+    def _set_state(
+        self, client: BrazeClient, topic: str, state: str, identifiers: Sequence[str]
+    ) -> None:
+        if group := self.groups_by_topic.get(topic):
+            client.set_group_state(group, state, self.id_type, identifiers)
+        else:
+            client.set_email_state(state, identifiers)
+
+    def read_batch(self, client: BrazeClient, batch: runtime.Items) -> runtime.OffTopics:
+        """See ReadableApiConnector. Who was never in a group has not left it."""
+        off_groups, _ = find_off_groups(client, self.id_type, batch)
+        return {
+            ref: None if ids is None else self._off_topics(ids) for ref, ids in off_groups.items()
+        }
+
+    def find_held_contacts(
+        self, client: BrazeClient, items: runtime.EraseItems
+    ) -> Mapping[int, bool]:
+        """See ErasingConnector."""
+        users = client.find_users(self.id_type, [item.address for item in items])
+        return {item.ref: bool(users[item.address]) for item in items if item.address in users}
+
+    def request_erasures(self, client: BrazeClient, items: runtime.EraseItems) -> runtime.Outcomes:
+        """See RequestedErasureConnector."""
+        client.delete_users(self.id_type, [item.address for item in items])
+        return {}
+
+    def _off_topics(self, off_groups: frozenset[str]) -> frozenset[str]:
+        return frozenset(t for t, group in self.groups_by_topic.items() if group in off_groups)
+
+
+class BrazeSms(BrazeWorkspace):
+    """The phone numbers of one Braze workspace.
+
+    Opt-outs of a group can't be listed: they are found when a number is read, and reported by
+    the webhook.
+    """
+
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.SMS}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
+        can_lift=True,
+        batch_size=MAX_ADDRESSES_PER_CALL,
+        can_read=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        confirms_erasure=True,
+    )
+    settings: ClassVar[Mapping[str, str]] = {}
+    rules = replace(RULES, target_noun="SMS subscription group")
+    id_type = PHONE
+    probe_identifier = "+15005550006"
+    not_a_group = "Braze takes for no SMS subscription group: map it to a group's id"
+
+    def find_problems(self, client: BrazeClient) -> Iterator[str]:
+        """See ApiConnector."""
+        yield from super().find_problems(client)
+        if self.config.create_contacts:
+            yield (
+                f"{CREATE_CONTACTS}: Braze keeps no group's state for a number that nobody there "
+                "has: take the setting away"
+            )
+
+    def request_erasures(self, client: BrazeClient, items: runtime.EraseItems) -> runtime.Outcomes:
+        """See RequestedErasureConnector. One with an email address too may be somebody else."""
+        users = client.find_users(self.id_type, [item.address for item in items])
+        shared = [i for i in items if any(user.email for user in users.get(i.address, ()))]
+        if own := [item for item in items if item not in shared]:
+            super().request_erasures(client, own)
+        return {item.ref: runtime.refused("has an email address too") for item in shared}

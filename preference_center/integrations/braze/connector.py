@@ -22,11 +22,12 @@ from preference_center.integrations.braze.client import (
     EMAIL,
     MAX_ADDRESSES_PER_CALL,
     OVERLAP,
+    RULES,
     BrazeClient,
+    BrazeSms,
     BrazeUser,
+    BrazeWorkspace,
 )
-from preference_center.integrations.braze.sms import BrazeSms
-from preference_center.integrations.braze.workspace import RULES, BrazeWorkspace
 
 EMAIL_EVENT_ROUTES = {
     "/email/unsubscribes": runtime.VendorEventKind.OPTED_OUT,

@@ -17,7 +17,13 @@ from typing import Any
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+)
+from preference_center.integrations.base.webhook import (
+    SharedSecretWebhook,
     get_list,
     get_object,
     get_text,
@@ -25,14 +31,6 @@ from preference_center.integrations.base.payload import (
     parse_json_objects,
     require_recipient,
     unknown_event,
-)
-from preference_center.integrations.base.shared_secret import (
-    SharedSecretWebhook,
-)
-from preference_center.integrations.base.vendor_events import (
-    ALL_EMAIL,
-    VendorEvent,
-    VendorEventKind,
 )
 
 _GLOBAL_STATE_CHANGE = "users.behaviors.subscription.GlobalStateChange"

@@ -3,14 +3,22 @@
 https://developers.brevo.com/reference/get-contacts
 https://developers.brevo.com/reference/get-transac-blocked-contacts
 https://developers.brevo.com/docs/limit-headers
+
+What both channels of a Brevo account share.
+
+Brevo's SMS: a contact is blocklisted for SMS or not, whatever lists it is on (I10).
+
+https://developers.brevo.com/reference/update-contact
+When and by whom is not reported: no later than the contact was changed last.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -19,11 +27,21 @@ from pydantic import Field
 from preference_center.integrations.base import runtime
 
 LISTS_PER_PAGE = 50
+
+
 BLOCKED_PAGE_SIZE = 100
+
+
 _CONTACT_PATH = "/v3/contacts/{address}"
+
+
 _BY_EMAIL, _BY_PHONE = {"identifierType": "email_id"}, {"identifierType": "phone_id"}
+
+
 _PHONE_ATTRIBUTE = "SMS"
 """The attribute that holds the phone number, of 6 to 15 digits, mostly without its `+`."""
+
+
 WITHOUT_PHONE: Mapping[str, object] = {"attributes": {_PHONE_ATTRIBUTE: ""}}
 """The change of a contact that takes its phone number away."""
 
@@ -204,3 +222,142 @@ class BrevoClient:
         answer = self.session.send("GET", "/v3/contacts", query=query)
         rows = answer.parse_member(list[BrevoContact], "contacts", or_empty=True)
         return rows, runtime.next_offset(offset, len(rows), limit, overlap=limit // 10)
+
+
+PAGE_SIZE = 500
+
+
+OVERLAP = timedelta(minutes=10)
+"""Passes overlap: an index may lag behind, and clocks differ."""
+
+
+CAPABILITIES = runtime.Capabilities(
+    channels=frozenset({runtime.Channel.EMAIL}),
+    scopes=frozenset({runtime.SupportedScope.TOPIC}),
+    can_lift=True,
+    batch_size=150,
+    rate_limit=runtime.RateLimit(10, 1),
+    can_read=True,
+    scans=runtime.ListingMode.CHANGES,
+    pulls=runtime.ListingMode.CHANGES,
+    can_write_fields=True,
+    can_hold_link=True,
+    off_means_opt_out=False,
+    erase=runtime.EraseMode.FORGETS_OPT_OUT,
+    erase_note="The contact is deleted with its lists, attributes and statistics, and with a "
+    "blocklisting. The logs of transactional mail stay as long as the account keeps them. A "
+    "number is taken from a contact who also has an email address.",
+    confirms_erasure=True,
+)
+
+
+RULES = runtime.ConnectorRules(
+    target_noun="list",
+    credentials_hint="the API key and where it may be used",
+    api_url="https://api.brevo.com",
+    key_header="api-key",
+    rate_limit_headers=parse_rate_limit_headers,
+    numeric_ids=True,
+    group_size=150,
+    by_target=True,
+    target_check=runtime.TargetCheck.ON_REJECTION,
+)
+
+
+class BrevoAccount(runtime.ApiConnector[BrevoClient]):
+    """A connector of one account and channel."""
+
+    kind = "brevo"
+    client_class = BrevoClient
+
+    def list_modified(self, cursor: str | None) -> runtime.ContactPage[BrevoContact]:
+        """The next page of the contacts that were modified since the last pass."""
+        list_page = partial(BrevoClient.list_modified_contacts, limit=PAGE_SIZE)
+        return self.changes_page(cursor, list_page, overlap=OVERLAP)
+
+
+MAX_NUMBERS_PER_PUSH = 100
+"""Numbers of one push: each takes a request, at 10 a second, and the lease is 90 seconds."""
+
+
+class BrevoSms(
+    BrevoAccount, runtime.MappedSmsConnector[BrevoClient], runtime.ErasingConnector[BrevoClient]
+):
+    """The phone numbers of one Brevo account. One that Brevo doesn't know is answered by 404."""
+
+    capabilities = replace(
+        CAPABILITIES,
+        channels=frozenset({runtime.Channel.SMS}),
+        can_write_fields=False,
+        can_hold_link=False,
+    )
+    rules = replace(
+        RULES,
+        numeric_ids=False,
+        by_target=False,
+        group_size=1,
+        max_changes=MAX_NUMBERS_PER_PUSH,
+        max_reads=MAX_NUMBERS_PER_PUSH,
+        target_check=runtime.TargetCheck.NEVER,
+    )
+
+    def find_problems(self, client: BrevoClient) -> Iterator[str]:
+        """See ApiConnector."""
+        client.list_modified_contacts(None, "", 1)
+        return iter(())
+
+    def write_change(
+        self, client: BrevoClient, change: runtime.TargetChange
+    ) -> runtime.PushOutcome:
+        """See MappedConnector."""
+        changes = {"smsBlacklisted": bool(change.off)}
+        return client.update_contact(change.address, changes, by_phone=True)
+
+    def fetch_contact(
+        self,
+        client: BrevoClient,
+        address: str,
+        target_ids: Collection[str],  # noqa: ARG002 - there is one
+    ) -> runtime.RemoteContact | None:
+        """See MappedConnector."""
+        contact = client.get_contact(address, by_phone=True)
+        if not isinstance(contact, BrevoContact):
+            return None
+        return runtime.sms_contact("blocklisted" if contact.sms_blacklisted else None)
+
+    def erase_contact(self, client: BrevoClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector. One with an email address too may be somebody else."""
+        contact = client.get_contact(item.address, by_phone=True)
+        if not isinstance(contact, BrevoContact):
+            return runtime.absent(contact)
+        if contact.email:
+            return client.update_contact(item.address, WITHOUT_PHONE, by_phone=True)
+        return client.delete_contact(item.address, by_phone=True)
+
+    def holds_contact(self, client: BrevoClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return isinstance(client.get_contact(item.address, by_phone=True), BrevoContact)
+
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
+        """See SupportsScan."""
+        return self.list_modified(cursor).expand(self._to_snapshots)
+
+    def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
+        if contact.phone:
+            off = self.all_topics(is_off=contact.sms_blacklisted)
+            yield runtime.ContactSnapshot(contact.phone, runtime.Channel.SMS, off=off)
+
+    def pull(self, cursor: str | None) -> runtime.EventPage:
+        """See SupportsPull."""
+        return self.list_modified(cursor).expand(_to_sms_events)
+
+
+def _to_sms_events(contact: BrevoContact) -> Iterator[runtime.VendorEvent]:
+    if contact.phone and contact.sms_blacklisted:
+        yield runtime.VendorEvent(
+            runtime.VendorEventKind.OPTED_OUT,
+            contact.phone,
+            runtime.ALL_SMS,
+            contact.modified_at,
+            channel=runtime.Channel.SMS,
+        )

@@ -17,13 +17,16 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.brevo.account import CAPABILITIES, OVERLAP, RULES, BrevoAccount
-from preference_center.integrations.brevo.client import BrevoClient, BrevoContact
-from preference_center.integrations.brevo.sms import BrevoSms
-from preference_center.integrations.brevo.vendor_events import (
-    list_block_events,
-    list_contact_events,
+from preference_center.integrations.brevo.client import (
+    CAPABILITIES,
+    OVERLAP,
+    RULES,
+    BrevoAccount,
+    BrevoClient,
+    BrevoContact,
+    BrevoSms,
 )
+from preference_center.integrations.brevo.webhook import list_block_events, list_contact_events
 
 _IS_OFF = runtime.OffState("not on the list, or blocklisted")
 _DOCS_URL = "https://developers.brevo.com"

@@ -16,7 +16,14 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
+    DEFAULT_MAX_AGE,
     get_object,
     get_text,
     parse_epoch,
@@ -25,17 +32,8 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import (
-    DEFAULT_MAX_AGE,
     verify_hmac,
     verify_timestamp,
-)
-from preference_center.integrations.base.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
 )
 
 SECRET_SETTING = "webhook_secret"

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.contract import (
+    CheckReport,
+    DeliveryError,
+    DestinationConfig,
+)
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
 
 REMOTE_SCHEMES = ("sftp", "s3")

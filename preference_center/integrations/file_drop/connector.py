@@ -15,14 +15,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode, SupportedScope
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
+    DestinationConfig,
+    EraseItem,
+    EraseMode,
+    PushItem,
+    PushOutcome,
+    SupportedScope,
+)
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.mapping import validate_batch
-from preference_center.integrations.base.outcomes import reflected, refused
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.sync_contract import EraseItem, PushItem, PushOutcome
+from preference_center.integrations.base.push_results import reflected, refused
 from preference_center.integrations.file_drop.client import open_folder
 
 COLUMNS = {

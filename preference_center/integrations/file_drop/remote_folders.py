@@ -19,8 +19,11 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 from fsspec.implementations.sftp import SFTPFileSystem
 from s3fs import S3FileSystem
 
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.contract import (
+    CheckReport,
+    DeliveryError,
+    DestinationConfig,
+)
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
 from preference_center.integrations.file_drop.client import FILE_MODE, delivery_errors
 

@@ -16,7 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     get_list,
     get_object,
     get_text,
@@ -26,13 +32,8 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_hmac, verify_timestamp
-from preference_center.integrations.base.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_hmac,
+    verify_timestamp,
 )
 
 SECRET_SETTING = "webhook_secret"

@@ -1,13 +1,105 @@
-"""HubSpot."""
+"""HubSpot.
+
+HubSpot: contacts with their opt-out properties, and the export of unsubscribes and bounces.
+
+https://knowledge.hubspot.com/properties/hubspots-default-contact-properties names the
+properties "Unsubscribed from all email" and "Opted out of email: <subscription type>";
+https://knowledge.hubspot.com/articles/kcs_article/contacts/what-do-the-columns-mean-in-csv-i-receive-when-i-export-unsubscribes-and-bounces
+the columns of the other file, where every column it does not name is a subscription type.
+A bounce reported by other companies' accounts alone ("Global Bounce") is not imported.
+"""
 
 from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 INTEGRATION = Integration(
     kind="hubspot",
     title="HubSpot",
     connector=f"{__name__}.connector:SPEC",
     webhook=f"{__name__}.webhook:HubSpotWebhookSource",
-    import_presets=f"{__name__}.import_presets:PRESETS",
+    import_presets=f"{__name__}:PRESETS",
+)
+
+
+_YES = ("true", "yes", "1")
+
+
+_NO = ("false", "no", "0")
+
+
+_UNSUBSCRIBED_FROM_ALL = (
+    "Unsubscribed from all email",
+    "hs_email_optout",
+    "Opted out of all email",
+)
+
+
+_HARD_BOUNCE_REASON = ("Email hard bounce reason", "hs_email_hard_bounce_reason_enum")
+
+
+_EMAIL = ("Email", "Email Address", "Recipient")
+
+
+PRESETS = (
+    ImportPreset(
+        name="hubspot-contacts",
+        title="HubSpot: contacts with their opt-out properties",
+        docs_url="https://knowledge.hubspot.com/properties/hubspots-default-contact-properties",
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="all email",
+                conditions=(CellCondition(_UNSUBSCRIBED_FROM_ALL, _YES),),
+            ),
+            ColumnMeaning(RowMeaning.OPT_OUT, group_column_prefix="Opted out of email:"),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                conditions=(
+                    CellCondition(_HARD_BOUNCE_REASON),
+                    CellCondition(_HARD_BOUNCE_REASON, _NO, negated=True),
+                ),
+            ),
+        ),
+        required_columns=(_UNSUBSCRIBED_FROM_ALL,),
+    ),
+    ImportPreset(
+        name="hubspot-unsubscribes",
+        title="HubSpot: the export of unsubscribes and bounces",
+        docs_url="https://knowledge.hubspot.com/articles/kcs_article/contacts/"
+        "what-do-the-columns-mean-in-csv-i-receive-when-i-export-unsubscribes-and-bounces",
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="all email",
+                conditions=(CellCondition(("Portal Unsubscribe",), _YES),),
+            ),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="spam reports",
+                conditions=(CellCondition(("Portal Spam Report",), _YES),),
+            ),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                conditions=(
+                    CellCondition(("Portal Bounce",)),
+                    CellCondition(("Portal Bounce",), _NO, negated=True),
+                ),
+            ),
+            # never holds: what other accounts found is named here so that it is no type
+            ColumnMeaning(
+                RowMeaning.BOUNCE, conditions=(CellCondition(("Global Bounce",), ("(never)",)),)
+            ),
+            ColumnMeaning(RowMeaning.OPT_OUT, other_columns_are_groups=True),
+        ),
+        required_columns=(("Portal Unsubscribe",),),
+    ),
 )

@@ -14,8 +14,8 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.base.spec import RATE_SETTING
-from preference_center.integrations.hubspot import contacts
+from preference_center.integrations.base.integration import RATE_SETTING
+from preference_center.integrations.hubspot import client as contacts
 from preference_center.integrations.hubspot.client import (
     INPUTS_PER_CALL,
     SUBSCRIBED,
@@ -25,8 +25,13 @@ from preference_center.integrations.hubspot.client import (
     parse_rate_limit_headers,
 )
 from preference_center.integrations.hubspot.permissions import has_batch_scopes, list_permissions
-from preference_center.integrations.hubspot.status_updates import HubSpotStatusWriter, StatusChange
-from preference_center.integrations.hubspot.statuses import CallMode, find_statuses, with_timestamps
+from preference_center.integrations.hubspot.status_updates import (
+    CallMode,
+    HubSpotStatusWriter,
+    StatusChange,
+    find_statuses,
+    with_timestamps,
+)
 
 LEGAL_BASES = frozenset(
     {

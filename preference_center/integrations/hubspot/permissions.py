@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from preference_center.integrations.base.check_report import Permission
-from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.contract import DestinationConfig, Permission
 
 _READ_SCOPES = ("communication_preferences.read", "subscriptions-status-read")
 _WRITE_SCOPES = ("communication_preferences.write", "subscriptions-status-write")

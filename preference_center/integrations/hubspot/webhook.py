@@ -15,7 +15,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     constant_time_equal,
     get_text,
     parse_epoch,
@@ -23,13 +30,6 @@ from preference_center.integrations.base.payload import (
     require_header,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.vendor_events import (
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
 )
 
 SECRET_SETTING = "client_secret"

@@ -17,7 +17,14 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     get_object,
     get_text,
     parse_epoch,
@@ -26,14 +33,7 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_hmac
-from preference_center.integrations.base.vendor_events import (
-    ALL_EMAIL,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_hmac,
 )
 
 SECRET_SETTING = "client_secret"

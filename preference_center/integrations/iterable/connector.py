@@ -22,8 +22,9 @@ from preference_center.integrations.iterable.client import (
     TYPE,
     IterableClient,
     UpdateFailures,
+    to_contact,
+    to_request,
 )
-from preference_center.integrations.iterable.subscriptions import to_contact, to_request
 from preference_center.integrations.iterable.webhook import IterableWebhookSource, parse_export
 
 MAX_USERS_PER_PULL = 200

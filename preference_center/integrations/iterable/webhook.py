@@ -16,7 +16,9 @@ from itertools import chain
 from typing import Any
 
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.webhook import (
+    SharedSecretWebhook,
     get_list,
     get_object,
     get_text,
@@ -25,10 +27,6 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     unknown_event,
 )
-from preference_center.integrations.base.shared_secret import (
-    SharedSecretWebhook,
-)
-from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 
 _TARGET_PREFIXES = {"channelIds": "channel", "messageTypeIds": "type", "emailListIds": "list"}
 _SUBSCRIPTIONS = {

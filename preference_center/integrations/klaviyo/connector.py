@@ -21,19 +21,19 @@ from preference_center.integrations.klaviyo.client import (
     OVERLAP,
     KlaviyoAccountConnector,
     KlaviyoClient,
+    KlaviyoProfile,
 )
-from preference_center.integrations.klaviyo.models import KlaviyoProfile
-from preference_center.integrations.klaviyo.profiles import (
+from preference_center.integrations.klaviyo.sms import (
     MISSING_PROFILE_ID,
     SUPPRESS_JOB,
     UNSUPPRESS_JOB,
+    KlaviyoSms,
     add_to_list,
     bulk_job_steps,
     is_user_suppressed,
     remove_from_list,
     to_vendor_events,
 )
-from preference_center.integrations.klaviyo.sms import KlaviyoSms
 
 SUPPRESS_SETTING = "suppress_all"
 _DOCS_URL = "https://developers.klaviyo.com/en/reference"

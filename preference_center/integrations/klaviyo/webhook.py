@@ -17,7 +17,15 @@ from typing import Any, ClassVar
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    ALL_SMS,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     get_list,
     get_object,
     get_text,
@@ -28,15 +36,8 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_hmac, verify_timestamp
-from preference_center.integrations.base.vendor_events import (
-    ALL_SMS,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_hmac,
+    verify_timestamp,
 )
 
 SECRET_SETTING = "webhook_secret"

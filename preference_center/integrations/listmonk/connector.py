@@ -14,14 +14,14 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.base.bisecting import send_bisecting
-from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import CheckReport
+from preference_center.integrations.base.push_results import send_bisecting
 from preference_center.integrations.listmonk.client import (
     ListmonkClient,
     ListmonkSubscriber,
+    list_permissions,
     open_client,
 )
-from preference_center.integrations.listmonk.permissions import list_permissions
 
 PAGE_SIZE = 500
 _DOCS = "https://listmonk.app/docs"

@@ -1,13 +1,70 @@
-"""Mailchimp."""
+"""Mailchimp.
+
+Mailchimp: the three files in the ZIP of an audience export.
+
+https://mailchimp.com/help/about-cleaned-contacts explains cleaned contacts. Real files have
+"Email Address", OPTIN_TIME and CONFIRM_TIME; UNSUB_TIME is only in the file of unsubscribed
+contacts, CLEAN_TIME only in that of cleaned ones. A file is of one audience and does not
+name it.
+"""
 
 from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.presets import ColumnMeaning, ImportPreset, RowMeaning
 
 INTEGRATION = Integration(
     kind="mailchimp",
     title="Mailchimp",
     connector=f"{__name__}.connector:SPEC",
     webhook=f"{__name__}.webhook:MailchimpWebhookSource",
-    import_presets=f"{__name__}.import_presets:PRESETS",
+    import_presets=f"{__name__}:PRESETS",
+)
+
+
+_DOCS_URL = "https://mailchimp.com/help/about-cleaned-contacts"
+
+
+_EMAIL = ("Email Address", "email")
+
+
+PRESETS = (
+    ImportPreset(
+        name="mailchimp-subscribed",
+        title="Mailchimp: subscribed_..._export.csv of an audience",
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                default_group="audience",
+                date_columns=("OPTIN_TIME", "CONFIRM_TIME"),
+            ),
+        ),
+        required_columns=(("OPTIN_TIME", "CONFIRM_TIME"),),
+        excluded_columns={
+            "UNSUB_TIME": "mailchimp-unsubscribed",
+            "CLEAN_TIME": "mailchimp-cleaned",
+        },
+    ),
+    ImportPreset(
+        name="mailchimp-unsubscribed",
+        title="Mailchimp: unsubscribed_..._export.csv of an audience",
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT, default_group="audience", date_columns=("UNSUB_TIME",)
+            ),
+        ),
+        required_columns=(("UNSUB_TIME",),),
+    ),
+    ImportPreset(
+        name="mailchimp-cleaned",
+        title="Mailchimp: cleaned_..._export.csv of an audience",
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(ColumnMeaning(RowMeaning.BOUNCE, date_columns=("CLEAN_TIME",)),),
+        required_columns=(("CLEAN_TIME",),),
+    ),
 )

@@ -18,15 +18,6 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
-    constant_time_equal,
-    parse_epoch,
-    parse_form_fields,
-    parse_iso_time,
-    require_header,
-    unknown_event,
-)
-from preference_center.integrations.base.signatures import DEFAULT_MAX_AGE, verify_timestamp
 from preference_center.integrations.base.vendor_events import (
     WHOLE_LIST,
     NotConfigured,
@@ -35,6 +26,16 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
+    DEFAULT_MAX_AGE,
+    constant_time_equal,
+    parse_epoch,
+    parse_form_fields,
+    parse_iso_time,
+    require_header,
+    unknown_event,
+    verify_timestamp,
 )
 
 SECRET_SETTING, SIGNING_SECRET_SETTING = "webhook_secret", "signing_secret"

@@ -1,13 +1,80 @@
-"""Mailgun."""
+"""Mailgun.
+
+Mailgun: the suppressions of a domain, as CSV or as the API's JSON.
+
+https://documentation.mailgun.com/docs/mailgun/api-reference/openapi-final/tag/Unsubscribe
+names the columns address, tags and created_at (RFC 2822), and the tag `*` for everything of
+the domain; bounces have code and error too. Its list of bounces holds permanent ones only:
+https://documentation.mailgun.com/en/latest/api-suppressions.html
+"""
 
 from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 INTEGRATION = Integration(
     kind="mailgun",
     title="Mailgun",
     connector=f"{__name__}.connector:SPEC",
     webhook=f"{__name__}.webhook:MailgunWebhookSource",
-    import_presets=f"{__name__}.import_presets:PRESETS",
+    import_presets=f"{__name__}:PRESETS",
+)
+
+
+_DOCS_URL = "https://documentation.mailgun.com/docs/mailgun/api-reference/openapi-final/tag/"
+
+
+_ADDRESS, _CREATED = ("address", "email"), ("created_at", "createdat")
+
+
+PRESETS = (
+    ImportPreset(
+        name="mailgun-unsubscribes",
+        title="Mailgun: unsubscribes",
+        docs_url=f"{_DOCS_URL}Unsubscribe",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="*",
+                group_columns=("tags", "tag"),
+                group_separator=",",
+                date_columns=_CREATED,
+            ),
+        ),
+        excluded_columns={"code": "mailgun-bounces", "error": "mailgun-bounces"},
+        json_rows_path="items.item",
+    ),
+    ImportPreset(
+        name="mailgun-bounces",
+        title="Mailgun: bounces (those with a code 4xx are left out)",
+        docs_url=f"{_DOCS_URL}Bounces",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_CREATED,
+                conditions=(CellCondition(("code",), ("4",), negated=True),),
+            ),
+        ),
+        required_columns=(("code", "error"),),
+        json_rows_path="items.item",
+    ),
+    ImportPreset(
+        name="mailgun-complaints",
+        title="Mailgun: complaints",
+        docs_url=f"{_DOCS_URL}Complaints",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(RowMeaning.COMPLAINT, default_group="complaints", date_columns=_CREATED),
+        ),
+        excluded_columns={"code": "mailgun-bounces", "tags": "mailgun-unsubscribes"},
+        json_rows_path="items.item",
+    ),
 )

@@ -1,4 +1,10 @@
-"""Mailgun: a topic is a tag that its messages carry; one sending domain.
+"""Erasing people from the mailing lists of a Mailgun domain.
+
+https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/mailing-lists
+Suppressions are another store, which this leaves alone. Events and stored messages can't be
+deleted by recipient; Mailgun deletes them after the days of the account's plan.
+
+Mailgun: a topic is a tag that its messages carry; one sending domain.
 
 https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/unsubscribe
 https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/tags-new
@@ -18,19 +24,91 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.mailgun import mailing_lists
+
+MAX_LISTS = 20
+"""Each is a request for each address: more would not end inside a lease."""
+
+
+_PAGE_SIZE = 100
+
+
+_MEMBER = "/v3/lists/{list}/members/{address}"
+
+
+class _MailingList(runtime.LenientModel):
+    address: str = ""
+
+
+def find_lists(session: runtime.Session, domain: str) -> list[str]:
+    """The addresses of the domain's mailing lists; the account's others belong to others."""
+
+    def page(start: int) -> list[_MailingList]:
+        query = {"limit": str(_PAGE_SIZE), "skip": str(start)}
+        answer = session.send("GET", "/v3/lists", query=query)
+        return answer.parse_member(list[_MailingList], "items", or_empty=True)
+
+    found, rows = list[_MailingList](), page(0)
+    while rows:
+        found += rows
+        rows = page(len(found)) if len(rows) == _PAGE_SIZE else []
+    suffix = f"@{domain.casefold()}"
+    return [row.address for row in found if row.address.casefold().endswith(suffix)]
+
+
+def erase_member(
+    session: runtime.Session, lists: Sequence[str], address: str
+) -> runtime.PushOutcome:
+    """Delete an address from each of these lists."""
+    if len(lists) > MAX_LISTS:
+        return runtime.refused(f"the domain has more than {MAX_LISTS} mailing lists")
+    statuses = {
+        session.send(
+            "DELETE",
+            _MEMBER,
+            path_params={"list": list_, "address": address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        ).status
+        for list_ in lists
+    }
+    gone = statuses <= {HTTPStatus.NOT_FOUND}
+    return runtime.absent("on no mailing list") if gone else runtime.reflected()
+
+
+def is_member(session: runtime.Session, lists: Sequence[str], address: str) -> bool:
+    """Whether an address is on any of these lists."""
+    return any(
+        session.send(
+            "GET",
+            _MEMBER,
+            path_params={"list": list_, "address": address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        ).status
+        != HTTPStatus.NOT_FOUND
+        for list_ in lists
+    )
+
 
 MAX_READS = 100
 """An address is a request of its own: more would not end inside a lease."""
+
+
 LIFTS_PER_PUSH = 25
 """A lift is three requests."""
+
+
 ALL_TAGS, MAX_TAG_LENGTH, PAGE_SIZE = "*", 128, 1_000
+
+
 EVENT_KIND_BY_LIST = {
     "unsubscribes": runtime.VendorEventKind.OPTED_OUT,
     "complaints": runtime.VendorEventKind.COMPLAINED,
     "bounces": runtime.VendorEventKind.BOUNCED,
 }
+
+
 _LIST, _ADDRESS = "/v3/{domain}/unsubscribes", "/v3/{domain}/unsubscribes/{address}"
+
+
 _DOCS = "https://documentation.mailgun.com/docs/mailgun"
 
 
@@ -76,7 +154,7 @@ class Mailgun(
         pulls=runtime.ListingMode.FULL,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
         erase_note="The address is deleted from the domain's mailing lists, which takes an API "
-        f"key of the account; with more than {mailing_lists.MAX_LISTS} of them by hand. "
+        f"key of the account; with more than {MAX_LISTS} of them by hand. "
         "Suppressions stay. Events and stored messages can't be deleted by recipient, and go "
         "after the days that the plan keeps them, 30 at most.",
         confirms_erasure=True,
@@ -205,15 +283,15 @@ class Mailgun(
         self, client: runtime.Session, item: runtime.EraseItem
     ) -> runtime.PushOutcome:
         """See ErasingConnector."""
-        return mailing_lists.erase_member(client, self._find_lists(client), item.address)
+        return erase_member(client, self._find_lists(client), item.address)
 
     def holds_contact(self, client: runtime.Session, item: runtime.EraseItem) -> bool:
         """See ErasingConnector."""
-        return mailing_lists.is_member(client, self._find_lists(client), item.address)
+        return is_member(client, self._find_lists(client), item.address)
 
     def _find_lists(self, client: runtime.Session) -> list[str]:
         if self._mailing_lists is None:
-            self._mailing_lists = mailing_lists.find_lists(client, self._domain["domain"])
+            self._mailing_lists = find_lists(client, self._domain["domain"])
         return self._mailing_lists
 
     def pull(self, cursor: str | None) -> runtime.EventPage:

@@ -22,7 +22,15 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     constant_time_equal,
     find_status_code,
     get_object,
@@ -32,15 +40,7 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_timestamp
-from preference_center.integrations.base.vendor_events import (
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_timestamp,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,

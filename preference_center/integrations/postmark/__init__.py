@@ -1,13 +1,63 @@
-"""Postmark."""
+"""Postmark.
+
+Postmark: the suppressions of one message stream, as CSV or as the API's dump.
+
+https://postmarkapp.com/developer/api/suppressions-api names EmailAddress, Origin, CreatedAt
+and SuppressionReason, one of HardBounce, SpamComplaint and ManualSuppression: the last is
+an unsubscribe, whether by the recipient or entered by the company.
+"""
 
 from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 INTEGRATION = Integration(
     kind="postmark",
     title="Postmark",
     connector=f"{__name__}.connector:SPEC",
     webhook=f"{__name__}.webhook:PostmarkWebhookSource",
-    import_presets=f"{__name__}.import_presets:PRESETS",
+    import_presets=f"{__name__}:PRESETS",
+)
+
+
+_REASON = ("SuppressionReason", "Reason", "Suppression Reason")
+
+
+_CREATED = ("CreatedAt", "Created At", "Date", "Suppressed At")
+
+
+PRESETS = (
+    ImportPreset(
+        name="postmark-suppressions",
+        title="Postmark: suppressions of a message stream",
+        docs_url="https://postmarkapp.com/developer/api/suppressions-api",
+        address_columns=("EmailAddress", "Email", "Recipient"),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="message stream",
+                date_columns=_CREATED,
+                conditions=(CellCondition(_REASON, ("manual", "unsub")),),
+            ),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_CREATED,
+                conditions=(CellCondition(_REASON, ("hardbounce", "hard bounce")),),
+            ),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="spam complaints",
+                date_columns=_CREATED,
+                conditions=(CellCondition(_REASON, ("spam",)),),
+            ),
+        ),
+        required_columns=(_REASON,),
+        json_rows_path="Suppressions.item",
+    ),
 )

@@ -14,7 +14,13 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+)
+from preference_center.integrations.base.webhook import (
+    SharedSecretWebhook,
     find_status_code,
     get_list,
     get_text,
@@ -22,14 +28,6 @@ from preference_center.integrations.base.payload import (
     parse_json_objects,
     require_recipient,
     unknown_event,
-)
-from preference_center.integrations.base.shared_secret import (
-    SharedSecretWebhook,
-)
-from preference_center.integrations.base.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 

@@ -19,7 +19,14 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     get_list,
     get_object,
     get_text,
@@ -28,14 +35,7 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_standard_webhook
-from preference_center.integrations.base.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_standard_webhook,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 

@@ -1,50 +1,159 @@
-"""Salesforce's REST API: the calls that look up and change people in one org.
+"""The fields of Salesforce's responses that are read; others are ignored.
+
+Salesforce's REST API: the calls that look up and change people in one org.
 
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_update.htm
 https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
 https://developer.salesforce.com/docs/platform/api-rest/guide/headers-autoassign.html
+
+Saving changes of the records of several people, and what came of each person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_pascal
+
 from preference_center.integrations.base import runtime
-from preference_center.integrations.salesforce.models import (
-    ObjectDescription,
-    QueryError,
-    QueryResponse,
-    SalesforceRecord,
-    SaveResult,
-    TokenError,
-)
+
+
+class TokenError(runtime.LenientModel):
+    """Why no token was issued."""
+
+    error: str = Field(default="", pattern=r"^[a-z_]*$")
+
+
+class QueryError(runtime.CamelModel):
+    """Why a request failed: only the code, since messages quote the query and addresses (I12)."""
+
+    error_code: str = Field(pattern=r"^[A-Z_]+$")
+
+
+class _RecordAttributes(BaseModel):
+    type: str
+
+
+class SalesforceRecord(BaseModel):
+    """One contact or lead, with the requested fields."""
+
+    model_config = ConfigDict(alias_generator=to_pascal, extra="allow")
+
+    attributes: _RecordAttributes = Field(alias="attributes")
+    id: str
+    email: str | None
+    system_modstamp: datetime
+
+    @property
+    def object_type(self) -> str:
+        """The name of its object: Contact or Lead."""
+        return self.attributes.type
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Field name -> value, of the requested fields."""
+        return self.model_extra or {}
+
+
+class QueryResponse(runtime.CamelModel):
+    """A page of the records of a query."""
+
+    done: bool
+    next_records_url: str | None = None
+    records: list[SalesforceRecord]
+
+
+class _SaveError(runtime.CamelModel):
+    status_code: str = ""
+
+
+class SaveResult(runtime.LenientModel):
+    """The result of changing one record."""
+
+    success: bool
+    errors: tuple[_SaveError, ...] = ()
+
+
+class FieldDescription(runtime.CamelModel):
+    """A field of an object that the app's user may see; others are not described."""
+
+    name: str
+    label: str = ""
+    type: str
+    custom: bool = False
+    updateable: bool = False
+    """Whether the app's user may edit it."""
+    length: int = 0
+
+    @property
+    def is_custom_checkbox(self) -> bool:
+        """Whether it is a checkbox that the org added."""
+        return self.custom and self.type == "boolean"
+
+
+class ObjectDescription(runtime.LenientModel):
+    """An object, as the app's user sees it."""
+
+    field_list: tuple[FieldDescription, ...] = Field(default=(), alias="fields")
+    updateable: bool = False
+    """Whether the app's user may edit records of it."""
+    deletable: bool = False
+    """Whether the app's user may delete records of it."""
+
+    @property
+    def fields_by_name(self) -> dict[str, FieldDescription]:
+        """Field name -> field."""
+        return {row.name: row for row in self.field_list}
+
 
 MAX_COLLECTION_SIZE = 200
 """The most records that one request may change."""
+
+
 PAGE_SIZE = 2_000
+
+
 MAX_QUERY_LENGTH = 8_000
 """Characters of a query in its URL: URL and headers together may have 16,384 bytes."""
+
+
 OVERLAP = timedelta(minutes=15)
 """SystemModstamp is set before its transaction ends, which may last 10 minutes."""
+
+
 QUOTA_RETRY_DELAY = timedelta(minutes=30)
 """The daily quota is used up; it counts the last 24 hours, so some of it is free again soon."""
+
+
 _DATA = "/services/data/v62.0"
+
+
 _COLLECTION = f"{_DATA}/composite/sobjects"
+
+
 _KEEP_OWNER_HEADERS = {"Sforce-Auto-Assign": "FALSE"}
 """For every write: without it the org's assignment rules run for an updated lead, and for what
 triggers update with it, as if it were new, and change its owner."""
+
+
 _TEMPORARY_QUERY_ERRORS = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
+
+
 _CONFIGURATION_ERRORS = frozenset(
     {"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "API_DISABLED_FOR_ORG"}
 )
+
+
 _QUERY_ERROR_STATUSES = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 )
@@ -269,3 +378,93 @@ class SalesforceClient:
                 f"{request_name} {code}, permissions or fields are missing", permanent=True
             )
         raise runtime.RequestRejected(f"{request_name} {code}", response.status)
+
+
+# The next push will succeed: locks are released, and a merged record is no longer found.
+_TEMPORARY_RECORD_ERRORS = frozenset(
+    {
+        "ENTITY_IS_DELETED",
+        "INVALID_CROSS_REFERENCE_KEY",
+        "REQUEST_LIMIT_EXCEEDED",
+        "SERVER_UNAVAILABLE",
+        "UNABLE_TO_LOCK_ROW",
+    }
+)
+
+
+ChangesByEmail: TypeAlias = Mapping[str, Sequence[RecordChange]]
+
+
+Item: TypeAlias = runtime.TargetChange | runtime.FieldItem | runtime.EraseItem
+
+
+def find_changes(
+    records: Mapping[str, Sequence[SalesforceRecord]],
+    desired_fields: Mapping[str, Mapping[str, Any]],
+) -> ChangesByEmail:
+    """Casefolded address -> what differs in its records from the desired fields."""
+    return {
+        email: [
+            RecordChange(record, differing)
+            for record in rows
+            if (differing := _differing(record, desired_fields[email]))
+        ]
+        for email, rows in records.items()
+        if rows
+    }
+
+
+def _differing(record: SalesforceRecord, desired: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in desired.items() if record.fields.get(name) != value}
+
+
+def save_changes(
+    save: Callable[[Sequence[RecordChange]], Sequence[SaveResult]],
+    items: Iterable[Item],
+    changes: ChangesByEmail,
+) -> runtime.Outcomes:
+    """Save the changes of each casefolded address, 200 records a request.
+
+    ABSENT for an address without an entry in `changes`.
+    """
+    refs = defaultdict[str, tuple[int, ...]](tuple)
+    for item in items:
+        refs[item.address.casefold()] += (item.ref,)
+    outcomes: dict[int, runtime.PushOutcome] = {}
+    pending = list[tuple[RecordChange, tuple[int, ...]]]()
+    for email, refs_of_email in refs.items():
+        outcome = runtime.reflected() if email in changes else runtime.absent("no record")
+        outcomes |= dict.fromkeys(refs_of_email, outcome)
+        pending += [(change, refs_of_email) for change in changes.get(email, ())]
+    # A request may switch between the object types ten times at most.
+    pending.sort(key=lambda change: change[0].record.object_type)
+    steps = [
+        runtime.PushStep(
+            tuple(dict.fromkeys(ref for _, refs_of_email in part for ref in refs_of_email)),
+            partial(_save, save, part),
+        )
+        for part in runtime.chunked(pending, MAX_COLLECTION_SIZE)
+    ]
+    return outcomes | runtime.run_steps((), steps)
+
+
+def _save(
+    save: Callable[[Sequence[RecordChange]], Sequence[SaveResult]],
+    changes: Sequence[tuple[RecordChange, tuple[int, ...]]],
+) -> runtime.Outcomes:
+    outcomes: dict[int, runtime.PushOutcome] = {}
+    results = save([change for change, _ in changes])
+    for (_, refs), result in zip(changes, results, strict=True):
+        outcome = _to_outcome(result)
+        for ref in refs:
+            outcomes[ref] = runtime.worst(outcomes.get(ref, outcome), outcome)
+    return outcomes
+
+
+def _to_outcome(result: SaveResult) -> runtime.PushOutcome:
+    if result.success:
+        return runtime.reflected("saved")
+    codes = sorted({error.status_code for error in result.errors})
+    if not codes or not _TEMPORARY_RECORD_ERRORS.isdisjoint(codes):
+        return runtime.retry_later(" ".join(codes))
+    return runtime.refused(" ".join(codes))

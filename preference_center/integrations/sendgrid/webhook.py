@@ -28,16 +28,6 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
-    get_list,
-    get_object,
-    get_text,
-    parse_epoch,
-    parse_json_objects,
-    require_header,
-    require_setting,
-    unknown_event,
-)
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     ReceivedMail,
@@ -46,6 +36,16 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_setting,
+    unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,

@@ -1,13 +1,92 @@
-"""Amazon SES."""
+"""Amazon SES.
+
+Amazon SES: the account's suppression list, and contacts of a contact list, as JSON or CSV.
+
+https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListSuppressedDestinations.html
+https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html
+`aws sesv2 list-suppressed-destinations` and `list-contacts` print these documents. A topic
+that a contact never chose (TopicDefaultPreferences) is ignored.
+"""
 
 from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 INTEGRATION = Integration(
     kind="ses",
     title="Amazon SES",
     connector=f"{__name__}.connector:SPEC",
     webhook=f"{__name__}.webhook:SesWebhookSource",
-    import_presets=f"{__name__}.import_presets:PRESETS",
+    import_presets=f"{__name__}:PRESETS",
+)
+
+
+_EMAIL = ("EmailAddress", "email")
+
+
+_UPDATED = ("LastUpdateTime", "LastUpdatedTimestamp")
+
+
+_TOPICS = ("TopicPreferences",)
+
+
+PRESETS = (
+    ImportPreset(
+        name="ses-suppressions",
+        title="Amazon SES: list-suppressed-destinations",
+        docs_url="https://docs.aws.amazon.com/ses/latest/APIReference-V2/"
+        "API_ListSuppressedDestinations.html",
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("Reason",), ("bounce",)),),
+            ),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="complaints",
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("Reason",), ("complaint",)),),
+            ),
+        ),
+        required_columns=(("Reason",),),
+        json_rows_path="SuppressedDestinationSummaries.item",
+    ),
+    ImportPreset(
+        name="ses-contacts",
+        title="Amazon SES: list-contacts of one contact list",
+        docs_url="https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html",
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="unsubscribed from all",
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("UnsubscribeAll",), ("true",)),),
+            ),
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                group_columns=("TopicName",),
+                list_columns=_TOPICS,
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("SubscriptionStatus",), ("opt_out",)),),
+            ),
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                group_columns=("TopicName",),
+                list_columns=_TOPICS,
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("SubscriptionStatus",), ("opt_in",)),),
+            ),
+        ),
+        required_columns=(("UnsubscribeAll", "TopicPreferences"),),
+        json_rows_path="Contacts.item",
+    ),
 )

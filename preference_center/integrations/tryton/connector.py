@@ -1,4 +1,10 @@
-"""Tryton's module marketing_email: a topic is a mailing list, "off" is an inactive address in it.
+"""Tryton's JSON-RPC, as far as the module marketing_email is called.
+
+https://docs.tryton.org/latest/server/ref/protocols.html
+Errors have the status 200 and name a class; their texts are for people, and may contain
+addresses.
+
+Tryton's module marketing_email: a topic is a mailing list, "off" is an inactive address in it.
 
 https://docs.tryton.org/latest/modules-marketing_email/
 https://docs.tryton.org/latest/server/ref/protocols.html
@@ -8,21 +14,261 @@ inactive from the start and was never changed: nobody has opted out there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from base64 import b64encode
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import ClassVar
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.base.bisecting import send_bisecting
-from preference_center.integrations.tryton.client import (
-    ModelAccess,
-    TrytonClient,
-    TrytonRow,
-    open_database,
-)
+from preference_center.integrations.base.push_results import send_bisecting
+
+PAGE_SIZE = 1_000
+
+
+OVERLAP = timedelta(minutes=10)
+"""Rows have the time at which their transaction began, and are visible when it has ended."""
+
+
+_ADDRESS = "model.marketing.email"
+
+
+_LIST = "model.marketing.email.list"
+
+
+_FIELDS = ["email", "list_", "active", "create_date", "write_date"]
+
+
+# Without this, inactive rows are left out of every search. (A clause about `active` would do
+# at the top of a domain, but not for an OR inside it.)
+_INCLUDE_INACTIVE = {"active_test": False}
+
+
+ResponseT = TypeVar("ResponseT")
+
+
+def _parse_datetime(value: Any) -> Any:
+    """Tryton's datetime, which is in UTC without naming it."""
+    if isinstance(value, dict) and value.pop("__class__", None) == "datetime":
+        return datetime(**value, tzinfo=UTC)
+    return value
+
+
+TrytonDatetime = Annotated[datetime, BeforeValidator(_parse_datetime)]
+
+
+class TrytonRow(BaseModel):
+    """One address in one list."""
+
+    id: int
+    email: str
+    list_: int
+    active: bool
+    create_date: TrytonDatetime
+    write_date: TrytonDatetime | None
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it was turned off; one that was never changed is not confirmed yet."""
+        return not self.active and self.write_date is not None
+
+    @property
+    def changed_at(self) -> datetime:
+        """When it was last written, or made."""
+        return self.write_date or self.create_date
+
+
+@dataclass(frozen=True, slots=True)
+class TrytonCursor:
+    """The position of a listing; all times are Tryton's own (UTC)."""
+
+    since: datetime | None = None
+    """When this pass lists from."""
+    newest: datetime | None = None
+    """The newest time that it has listed."""
+    last_id: int = 0
+
+
+class _TrytonList(BaseModel):
+    id: int
+    name: str
+
+
+class ModelAccess(BaseModel):
+    """What may be done with a model."""
+
+    read: bool
+    write: bool
+    delete: bool
+
+
+class _Answer(BaseModel):
+    result: Any = None
+    error: list[Any] | None = None
+
+
+_RPC_RESPONSE = TypeAdapter(_Answer)
+
+
+_LOGIN = TypeAdapter(tuple[int, str, Any])
+
+
+_LISTS = TypeAdapter(list[_TrytonList])
+
+
+_ROWS = TypeAdapter(list[TrytonRow])
+
+
+_RIGHTS = TypeAdapter(dict[str, ModelAccess])
+
+
+_NOTHING = TypeAdapter(None)
+
+
+@contextmanager
+def open_database(
+    setup: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[TrytonClient]:
+    """A session of the destination's user, for a `with` block.
+
+    It is not logged out but times out: nobody else has its key, and logging out could fail.
+    """
+    settings = setup.settings
+    # By its headers, long responses are compressed whatever we accept (8.2): so we accept it.
+    headers = {"Accept-Encoding": "gzip"}
+    with runtime.open_session(setup, http, headers) as session:
+        database = TrytonClient(setup.name, session, settings["database"])
+        database.log_in(settings["user"], settings["password"])
+        yield database
+
+
+class TrytonClient:
+    """One database, made by `open_database`."""
+
+    def __init__(self, name: str, session: runtime.Session, database: str) -> None:
+        self._name = name
+        self._session = session
+        self._database = database
+        self._headers: dict[str, str] = {}
+
+    def log_in(self, user: str, password: str) -> None:
+        """Start a session."""
+        parameters = [user, {"password": password}]
+        number, key, _ = self._call("common.db.login", parameters, _LOGIN)
+        credentials = b64encode(f"{user}:{number}:{key}".encode()).decode()
+        self._headers = {"Authorization": f"Session {credentials}"}
+
+    def lists(self) -> dict[int, str]:
+        """List id -> its name."""
+        found = self._search(_LIST, [], ["name"], None, _LISTS)
+        return {each.id: each.name for each in found}
+
+    def ensure_lists(self, lists: Collection[int]) -> None:
+        """Raise DeliveryError (permanent) when one of them is gone.
+
+        Every address would be absent from it, by the same response.
+        """
+        if gone := sorted(set(lists) - self.lists().keys()):
+            names = ", ".join(map(str, gone))
+            raise runtime.DeliveryError(
+                f"{self._name}: the lists {names} are gone: map their topics again", permanent=True
+            )
+
+    def get_access(self) -> ModelAccess:
+        """What the user may do with addresses of lists."""
+        model = _ADDRESS.removeprefix("model.")
+        return self._call("model.ir.model.access.get_access", [[model], {}], _RIGHTS)[model]
+
+    def find(self, addresses: Sequence[str], list_ids: Sequence[int]) -> list[TrytonRow]:
+        """The rows of these addresses, in lower case as Tryton keeps them, in these lists."""
+        domain = [["email", "in", list(addresses)], ["list_", "in", list(list_ids)]]
+        return self._search(_ADDRESS, domain, _FIELDS, None, _ROWS)
+
+    def write(self, row_ids: Sequence[int], *, active: bool) -> None:
+        """Turn rows on or off, all or none of them. Raises RequestRejected."""
+        self._call(f"{_ADDRESS}.write", [list(row_ids), {"active": active}, {}], _NOTHING)
+
+    def find_everywhere(self, addresses: Sequence[str]) -> list[TrytonRow]:
+        """The rows of these addresses in whatever list."""
+        return self._search(_ADDRESS, [["email", "in", list(addresses)]], _FIELDS, None, _ROWS)
+
+    def delete(self, row_ids: Sequence[int]) -> None:
+        """Delete rows, all or none of them. Raises RequestRejected."""
+        self._call(f"{_ADDRESS}.delete", [list(row_ids), {}], _NOTHING)
+
+    def changed(
+        self, cursor: str | None, list_ids: Sequence[int], *, only_off: bool
+    ) -> tuple[list[TrytonRow], str, bool]:
+        """A page of rows by id that were made or written since, the next cursor, the end.
+
+        See TrytonCursor.
+        """
+        position = runtime.decode_cursor(TrytonCursor, cursor) or TrytonCursor()
+        domain: list[Any] = [["list_", "in", list(list_ids)], ["id", ">", position.last_id]]
+        if position.since:
+            since = _as_tryton(position.since)
+            domain.append(["OR", ["create_date", ">=", since], ["write_date", ">=", since]])
+        if only_off:
+            domain += [["active", "=", False], ["write_date", "!=", None]]
+        rows = self._search(_ADDRESS, domain, _FIELDS, PAGE_SIZE, _ROWS)
+        times = [*(row.changed_at for row in rows), *([position.newest] if position.newest else [])]
+        newest = max(times, default=None)
+        done = len(rows) < PAGE_SIZE
+        following = (
+            TrytonCursor(newest and newest - OVERLAP, newest)
+            if done
+            else TrytonCursor(position.since, newest, rows[-1].id)
+        )
+        return rows, runtime.encode_cursor(following), done
+
+    def _search(
+        self,
+        model: str,
+        domain: list[Any],
+        fields: list[str],
+        limit: int | None,
+        shape: TypeAdapter[ResponseT],
+    ) -> ResponseT:
+        parameters = [domain, 0, limit, [["id", "ASC"]], fields, _INCLUDE_INACTIVE]
+        return self._call(f"{model}.search_read", parameters, shape)
+
+    def _call(self, method: str, parameters: list[Any], shape: TypeAdapter[ResponseT]) -> ResponseT:
+        answer = self._session.send(
+            "POST",
+            "/{database}/rpc/",
+            path_params={"database": self._database},
+            headers=self._headers,
+            body={"id": 1, "method": method, "params": parameters},
+        ).parse(_RPC_RESPONSE)
+        if answer.error is not None:
+            named = answer.error[0] if answer.error else ""
+            if named == "UserError":
+                raise runtime.RequestRejected(
+                    f"{self._name}: {method}: UserError", HTTPStatus.BAD_REQUEST
+                )
+            raise runtime.DeliveryError(f"{self._name}: {method}: an error in Tryton")
+        if "result" not in answer.model_fields_set:
+            raise runtime.DeliveryError("the answer is not what the tool's API promises")
+        try:
+            return shape.validate_python(answer.result)
+        except ValidationError:
+            # Not chained: pydantic's message quotes the answer.
+            raise runtime.DeliveryError("the answer is not what the tool's API promises") from None
+
+
+def _as_tryton(time: datetime) -> dict[str, Any]:
+    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+    return {"__class__": "datetime"} | {name: getattr(time, name) for name in names}
+
 
 _DOCS = "https://docs.tryton.org/latest"
+
+
 RowsByAddressAndList = Mapping[tuple[str, int], TrytonRow]
 """By address in lower case, and list."""
 

@@ -21,13 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
-    constant_time_equal,
-    parse_form_fields,
-    require_header,
-    require_setting,
-)
-from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING, NUMBER_SETTING
+from preference_center.integrations.base.integration import HELP_TEXT_SETTING, NUMBER_SETTING
 from preference_center.integrations.base.vendor_events import (
     SignatureError,
     SmsIntent,
@@ -35,6 +29,12 @@ from preference_center.integrations.base.vendor_events import (
     TextMessage,
     WebhookRequest,
     WebhookVerifier,
+)
+from preference_center.integrations.base.webhook import (
+    constant_time_equal,
+    parse_form_fields,
+    require_header,
+    require_setting,
 )
 
 AUTH_TOKEN_SETTING = "auth_token"

@@ -15,31 +15,31 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.addresses import Channel
 from preference_center.core.networks import InvalidNetworks, Network, parse_own_networks
-from preference_center.integrations.base.bisecting import push_bisecting
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode, SupportedScope
-from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
     DeliveryError,
     DestinationConfig,
     EndpointGone,
+    EraseItem,
+    EraseMode,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    SupportedScope,
+    TopicOffReason,
 )
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.mapping import validate_batch
-from preference_center.integrations.base.signatures import is_standard_secret
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.ssrf import (
+from preference_center.integrations.base.network import (
     ForbiddenUrl,
     resolve_allowed_addresses,
     split_url,
     validate_url,
 )
-from preference_center.integrations.base.sync_contract import (
-    EraseItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-    TopicOffReason,
-)
+from preference_center.integrations.base.push_results import push_bisecting
+from preference_center.integrations.base.webhook import is_standard_secret
 
 _STATUS_GONE = 410
 

@@ -23,7 +23,7 @@ from preference_center.domain.sync.state import (
     Settlement,
     SyncClaim,
 )
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import PushResult
 from tests.clock import START
 
 CLAIM = SyncClaim(1, 7, 0, START + WINDOW, 0, (), None, LANE_BEGINNING)

@@ -19,8 +19,13 @@ from preference_center.domain.sync.erase_task import (
     settle_unchanged,
     settle_without_request,
 )
-from preference_center.integrations.base.capabilities import Capabilities, EraseMode, SupportedScope
-from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    EraseMode,
+    PushOutcome,
+    PushResult,
+    SupportedScope,
+)
 from tests.clock import START
 
 CLAIM = EraseClaim(

@@ -5,15 +5,19 @@ from functools import partial
 
 import pytest
 
-from preference_center.integrations.base.batching import (
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.integrations.base.http import NoResponse, UnexpectedResponse
+from preference_center.integrations.base.push_results import (
     MAX_UNEXPECTED_RESPONSES,
     PushStep,
     read_each,
     run_steps,
 )
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import NoResponse, UnexpectedResponse
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from tests.integrations.rig import off, results
 
 DONE, UNREADABLE, BUSY = "done", "unreadable", "busy"

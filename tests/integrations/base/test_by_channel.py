@@ -10,30 +10,26 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import (
-    Capabilities,
-    ListingMode,
-    SupportedScope,
-)
-from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
+    ContactPage,
+    ContactSnapshot,
     DeliveryError,
     DestinationConfig,
+    EraseItem,
+    FieldItem,
+    ListingMode,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    SupportedScope,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
 from preference_center.integrations.base.multi_channel import (
     MultiChannelConnector,
     connector_for_channel,
-)
-from preference_center.integrations.base.sync_contract import (
-    ContactPage,
-    ContactSnapshot,
-    EraseItem,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from tests.integrations.both_ways_contract import whole

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from preference_center.integrations.base.cursors import ListingCursor, TimeWindow, encode_cursor
-from preference_center.integrations.base.paging import next_full_page
+from preference_center.integrations.base.paging import (
+    ListingCursor,
+    TimeWindow,
+    encode_cursor,
+    next_full_page,
+)
 from tests.integrations.both_ways_contract import whole
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -10,17 +10,18 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.bisecting import MAX_REJECTIONS
-from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
+    Capabilities,
     DeliveryError,
     DestinationConfig,
+    PushOutcome,
+    PushResult,
+    SupportedScope,
 )
 from preference_center.integrations.base.http import HttpContext, RequestRejected
 from preference_center.integrations.base.mapped_connector import ReadableConnector
-from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
-from preference_center.integrations.base.targets import (
+from preference_center.integrations.base.mapping import (
     ConnectorRules,
     LookupMode,
     OffState,
@@ -29,6 +30,7 @@ from preference_center.integrations.base.targets import (
     TargetChange,
     TargetCheck,
 )
+from preference_center.integrations.base.push_results import MAX_REJECTIONS
 from tests.integrations.contract import ANNA, BO, CY, lift, off, results
 
 TOPICS = {"news": "11", "offers": "12"}

@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from preference_center.integrations.base.contract import PushResult
 from preference_center.integrations.base.http import Response, UnexpectedResponse
-from preference_center.integrations.base.outcomes import (
+from preference_center.integrations.base.push_results import (
     absent,
     outcome_for_status,
     reflected,
@@ -13,7 +14,6 @@ from preference_center.integrations.base.outcomes import (
     retry_later,
     worst,
 )
-from preference_center.integrations.base.sync_contract import PushResult
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.integrations.base.cursors import (
+from preference_center.integrations.base.contract import ContactPage
+from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base.paging import (
     ListingCursor,
     TimeWindow,
     decode_cursor,
     encode_cursor,
-)
-from preference_center.integrations.base.http import RequestRejected
-from preference_center.integrations.base.paging import (
     list_all,
     next_changes_page,
     next_offset,
     next_window_page,
 )
-from preference_center.integrations.base.sync_contract import ContactPage
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

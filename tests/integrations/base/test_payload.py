@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
-from preference_center.integrations.base.payload import parse_json_objects, parse_mail_date
 from preference_center.integrations.base.vendor_events import WebhookSource
+from preference_center.integrations.base.webhook import parse_json_objects, parse_mail_date
 from preference_center.integrations.registry import load_webhooks
 
 NAMES = [

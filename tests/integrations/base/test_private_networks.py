@@ -17,10 +17,9 @@ from preference_center.core.networks import (
     parse_own_networks,
     parse_private_networks,
 )
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig, PushItem
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.ssrf import ForbiddenUrl, resolve_allowed_addresses
-from preference_center.integrations.base.sync_contract import PushItem
+from preference_center.integrations.base.network import ForbiddenUrl, resolve_allowed_addresses
 from preference_center.integrations.webhook.connector import WebhookConnector
 from tests.integrations.base.test_ssrf import PRIVATE, Recorder
 

@@ -22,11 +22,11 @@ from preference_center.integrations.base.vendor_events import (
     SupportsInboundMail,
     VendorEventKind,
 )
-from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
+from preference_center.integrations.mandrill import MandrillWebhookSource
 from preference_center.integrations.registry import get_webhook_source
 from preference_center.integrations.sendgrid.webhook import SendGridWebhookSource
 from preference_center.integrations.ses.webhook import SesWebhookSource
-from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
+from preference_center.integrations.sparkpost import SparkPostWebhookSource
 from tests.integrations.base.posts import ANNA, NOW, URL, post
 from tests.integrations.base.sns import message
 

@@ -7,18 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from preference_center.integrations.base.shared_secret import (
-    SHARED_SECRET_SETTINGS,
-    check_shared_secret,
-)
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     WebhookRequest,
 )
+from preference_center.integrations.base.webhook import SHARED_SECRET_SETTINGS, check_shared_secret
 from preference_center.integrations.brevo.webhook import BrevoWebhookSource
 from preference_center.integrations.registry import find_webhook, load_webhooks
-from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
+from preference_center.integrations.sparkpost import SparkPostWebhookSource
 from tests.integrations.base.posts import GUARDED, NOW, basic, post
 
 SECRET = GUARDED["webhook_secret"]

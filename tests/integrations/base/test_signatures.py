@@ -24,7 +24,7 @@ from preference_center.integrations.intercom.webhook import IntercomWebhookSourc
 from preference_center.integrations.klaviyo.webhook import KlaviyoWebhookSource
 from preference_center.integrations.mailersend.webhook import TEST_SECRET, MailerSendWebhookSource
 from preference_center.integrations.resend.webhook import ResendWebhookSource
-from preference_center.integrations.standard_webhooks.webhook import StandardWebhookSource
+from preference_center.integrations.standard_webhooks import StandardWebhookSource
 from tests.integrations.base.posts import NOW, post
 
 SECRET = "a secret of the test's own"

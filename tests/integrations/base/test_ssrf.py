@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.ssrf import (
+from preference_center.integrations.base.network import (
     ForbiddenUrl,
     is_public,
     system_resolve,

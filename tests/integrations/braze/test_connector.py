@@ -9,9 +9,10 @@ import pytest
 from preference_center.core.addresses import Channel
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    FieldItem,
+    PushResult,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.sync_contract import FieldItem, PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.braze import client
 from tests.integrations.both_ways_contract import (

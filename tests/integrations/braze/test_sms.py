@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import PushResult
 from tests.integrations.both_ways_contract import (
     whole,
 )

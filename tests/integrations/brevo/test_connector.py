@@ -9,8 +9,12 @@ from typing import cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.contract import DestinationConfig
-from preference_center.integrations.base.sync_contract import ContactSnapshot, PushItem, PushResult
+from preference_center.integrations.base.contract import (
+    ContactSnapshot,
+    DestinationConfig,
+    PushItem,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.brevo.client import parse_rate_limit_headers
 from preference_center.integrations.brevo.connector import Brevo

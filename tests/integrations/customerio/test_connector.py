@@ -10,9 +10,14 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    FieldItem,
+    PushItem,
+    PushResult,
+)
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.sync_contract import FieldItem, PushItem, PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.customerio.connector import CustomerIo
 from tests.integrations.both_ways_contract import (

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushItem,
+    PushResult,
+)
 from preference_center.integrations.file_drop.connector import COLUMNS, is_csv_safe
 from preference_center.integrations.registry import make_connector
 from tests.integrations.contract import ANNA, BO, NOW, ConnectorContract, Rig, lift, off, results

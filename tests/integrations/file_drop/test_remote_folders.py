@@ -10,9 +10,12 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.sync_contract import PushResult
 from preference_center.integrations.registry import DestinationConfigError
 from tests.integrations.contract import ANNA, BO, ConnectorContract, Rig, lift, off, results
 from tests.integrations.file_drop.test_connector import Uploader, rows

@@ -8,8 +8,13 @@ from typing import cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import ContactSnapshot, PushItem, PushResult
+from preference_center.integrations.base.contract import (
+    ContactSnapshot,
+    DeliveryError,
+    DestinationConfig,
+    PushItem,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.ghost.connector import MIN_OPT_OUT_AGE_FOR_LIFT, Ghost
 from tests.integrations.both_ways_contract import (

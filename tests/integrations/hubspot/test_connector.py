@@ -14,14 +14,15 @@ from werkzeug.wrappers import Request, Response
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
+    PushItem,
+    PushResult,
     SupportsRead,
 )
-from preference_center.integrations.base.rate_limit import (
+from preference_center.integrations.base.http import (
     EndpointRateLimit,
     NullRateLimiter,
     RequestRateLimiter,
 )
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.hubspot.connector import HubSpot
 from tests.integrations.both_ways_contract import (

@@ -11,9 +11,10 @@ from preference_center.core.addresses import Channel
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
+    FieldItem,
+    PushResult,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.sync_contract import FieldItem, PushResult
 from preference_center.integrations.base.vendor_events import VendorEventKind
 from preference_center.integrations.intercom.connector import Intercom
 from tests.integrations.both_ways_contract import (

@@ -9,15 +9,20 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.integrations.base.capabilities import RateLimit
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.cursors import ListingCursor, encode_cursor
-from preference_center.integrations.base.rate_limit import (
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    FieldItem,
+    PushItem,
+    PushResult,
+    RateLimit,
+)
+from preference_center.integrations.base.http import (
     EndpointRateLimit,
     NullRateLimiter,
     RequestRateLimiter,
 )
-from preference_center.integrations.base.sync_contract import FieldItem, PushItem, PushResult
+from preference_center.integrations.base.paging import ListingCursor, encode_cursor
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.iterable import connector as connector_module
 from preference_center.integrations.iterable.connector import IterableConnector

@@ -11,11 +11,12 @@ from preference_center.core.addresses import Channel
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
+    PushItem,
+    PushResult,
     SupportsErase,
     SupportsFind,
 )
 from preference_center.integrations.base.multi_channel import connector_for_channel
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.klaviyo.connector import Klaviyo
 from tests.integrations import sms_contract

@@ -8,8 +8,11 @@ from typing import cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.listmonk import connector as listmonk
 from preference_center.integrations.listmonk.connector import Listmonk

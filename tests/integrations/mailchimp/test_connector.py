@@ -12,10 +12,10 @@ import pytest
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
+    PushResult,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.sync_contract import PushResult
 from preference_center.integrations.base.vendor_events import (
     WHOLE_LIST,
     VendorEvent,

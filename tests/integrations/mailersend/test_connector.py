@@ -7,8 +7,11 @@ from typing import cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.mailersend.connector import MailerSend
 from tests.integrations.both_ways_contract import PullContract, ScanContract, whole

@@ -8,8 +8,12 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
-from preference_center.integrations.base.sync_contract import PushItem, PushResult
+from preference_center.integrations.base.contract import (
+    DestinationConfig,
+    PushItem,
+    PushResult,
+    UnsupportedByDestination,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.mailgun.connector import LIFTS_PER_PUSH, MAX_READS, Mailgun
 from tests.integrations.both_ways_contract import PullContract, ReadContract

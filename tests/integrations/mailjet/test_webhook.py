@@ -8,7 +8,7 @@ import pytest
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.mailjet.webhook import MailjetWebhookSource
+from preference_center.integrations.mailjet import MailjetWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
 

@@ -8,9 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.cursors import encode_cursor
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
+from preference_center.integrations.base.paging import encode_cursor
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.mailman import client
 from preference_center.integrations.mailman.client import MailmanCursor

@@ -15,7 +15,7 @@ from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.integrations.mailtrap.webhook import MailtrapWebhookSource
+from preference_center.integrations.mailtrap import MailtrapWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 SETTINGS = {"webhook_secret": "signing-secret-of-ours"}

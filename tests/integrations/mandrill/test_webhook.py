@@ -16,7 +16,7 @@ from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
+from preference_center.integrations.mandrill import MandrillWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, URL, post
 
 SETTINGS = {"signing_key": "key-of-ours"}

@@ -10,8 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.meta_audiences.connector import hash_address
 from tests.integrations.contract import ANNA, BO, JsonApiContract, Rig, off, results
 from tests.integrations.mapped_contract import MappedContract

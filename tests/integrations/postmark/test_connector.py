@@ -8,8 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.postmark.connector import MAX_LOOKUPS, Postmark
 from tests.integrations.both_ways_contract import PullContract, ReadContract, whole

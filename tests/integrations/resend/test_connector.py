@@ -9,15 +9,16 @@ from typing import cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.cursors import ListingCursor, encode_cursor
-from preference_center.integrations.base.http import UnexpectedResponse
-from preference_center.integrations.base.sync_contract import (
+from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,
+    DeliveryError,
+    DestinationConfig,
     PushItem,
     PushResult,
 )
+from preference_center.integrations.base.http import UnexpectedResponse
+from preference_center.integrations.base.paging import ListingCursor, encode_cursor
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.resend.connector import Resend
 from tests.integrations.both_ways_contract import (

@@ -8,10 +8,8 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.integrations.base.contract import (
-    DeliveryError,
-)
-from preference_center.integrations.base.sync_contract import (
     ContactSnapshot,
+    DeliveryError,
     FieldItem,
     PushItem,
     PushResult,

@@ -8,9 +8,9 @@ import pytest
 
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    PushResult,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.sync_contract import PushResult
 from tests.integrations.both_ways_contract import (
     whole,
     with_settings,

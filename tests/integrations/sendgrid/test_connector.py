@@ -9,8 +9,11 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.sendgrid.connector import LIFTS_PER_PUSH, SendGrid
 from tests.integrations.both_ways_contract import (

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import ContactSnapshot
-from preference_center.integrations.sendgrid import export
+from preference_center.integrations.base.contract import (
+    ContactSnapshot,
+    DeliveryError,
+    DestinationConfig,
+)
+from preference_center.integrations.sendgrid import client
 from preference_center.integrations.sendgrid.connector import SendGrid
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import ANNA, NOW, Rig
@@ -83,9 +86,9 @@ def test_an_export_that_is_not_ready_is_asked_for_again_later(
     rig: Rig, server: SendGridStandIn
 ) -> None:
     page = SendGrid(rig.setup, rig.http).scan(None)
-    assert (page.rows, page.done, page.poll_after) == ((), False, export.POLL_INTERVAL)
+    assert (page.rows, page.done, page.poll_after) == ((), False, client.POLL_INTERVAL)
     page = SendGrid(rig.setup, rig.http).scan(page.cursor)
-    assert (page.rows, page.done, page.poll_after) == ((), False, export.POLL_INTERVAL)
+    assert (page.rows, page.done, page.poll_after) == ((), False, client.POLL_INTERVAL)
     assert len(server.exports.bodies) == 1
 
 
@@ -140,7 +143,7 @@ def test_without_an_export_the_contacts_are_searched_for(
     server.exports.allowed = how == "fails each time"
     rows, cursor = scanned(rig)
     assert {row.address for row in rows} == set(server.contacts)
-    assert len(server.exports.bodies) == (export.MAX_ATTEMPTS if server.exports.allowed else 0)
+    assert len(server.exports.bodies) == (client.MAX_ATTEMPTS if server.exports.allowed else 0)
     assert json.loads(cursor or "")["until"] == int(NOW.timestamp())
 
 
@@ -161,7 +164,7 @@ def test_a_file_is_read_in_any_form_that_makes_sense(
 def test_a_file_is_read_in_parts_that_end_within_a_lease(
     rig: Rig, server: SendGridStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "MAX_ROWS_PER_PAGE", 300)
+    monkeypatch.setattr(client, "MAX_ROWS_PER_PAGE", 300)
     rows, _ = scanned(rig)
     assert [row.address for row in rows] == list(server.contacts)
 
@@ -181,7 +184,7 @@ def test_an_export_that_names_no_files_is_no_empty_account(
     server.exports.without_urls = True
     rows, _ = scanned(rig)
     assert {row.address for row in rows} == set(server.contacts)
-    assert len(server.exports.bodies) == export.MAX_ATTEMPTS
+    assert len(server.exports.bodies) == client.MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("damage", ["cut", "no JSON"])

@@ -11,9 +11,9 @@ import pytest
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
+    PushResult,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.sync_contract import PushResult
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.registry import DestinationConfigError
 from preference_center.integrations.ses.connector import Ses

@@ -8,7 +8,7 @@ import pytest
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
+from preference_center.integrations.sparkpost import SparkPostWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
 OUT, SPAM, BOUNCED = VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED, VendorEventKind.BOUNCED

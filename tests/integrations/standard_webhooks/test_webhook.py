@@ -9,7 +9,7 @@ import pytest
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.standard_webhooks.webhook import StandardWebhookSource
+from preference_center.integrations.standard_webhooks import StandardWebhookSource
 from tests.docs.reading import ROOT
 from tests.integrations.base.posts import ANNA, NOW
 

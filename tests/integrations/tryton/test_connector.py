@@ -8,10 +8,13 @@ from typing import cast
 
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    PushResult,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.tryton import client
+from preference_center.integrations.tryton import connector as client
 from preference_center.integrations.tryton.connector import Tryton
 from tests.integrations.both_ways_contract import (
     AbsentContract,

@@ -17,10 +17,12 @@ from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
     DestinationConfig,
+    PushItem,
+    PushOutcome,
+    PushResult,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.registry import get_integration, get_spec, make_connector
 from preference_center.integrations.twilio.connector import Twilio
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results

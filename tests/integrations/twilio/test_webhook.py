@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,

@@ -16,7 +16,7 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
 )
-from preference_center.integrations.unisender_go.webhook import UnisenderGoWebhookSource
+from preference_center.integrations.unisender_go import UnisenderGoWebhookSource
 from tests.integrations.base.posts import ANNA, NOW, post
 
 KEY = "key-of-the-account"

@@ -17,14 +17,12 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     EndpointGone,
-)
-from preference_center.integrations.base.http import HttpContext, RequestRejected, utc_now
-from preference_center.integrations.base.sync_contract import (
     PushItem,
     PushOutcome,
     PushResult,
     TopicOffReason,
 )
+from preference_center.integrations.base.http import HttpContext, RequestRejected, utc_now
 from preference_center.integrations.registry import make_connector
 from preference_center.integrations.webhook.connector import message_id
 from tests.integrations.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off

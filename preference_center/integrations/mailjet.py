@@ -1,4 +1,6 @@
-"""Mailjet's Event API and Parse API: JSON, verified by a shared secret since nothing is signed.
+"""Mailjet.
+
+Mailjet's Event API and Parse API: JSON, verified by a shared secret since nothing is signed.
 
 https://dev.mailjet.com/email/guides/webhooks/
 https://dev.mailjet.com/email/guides/parse-api/
@@ -14,7 +16,14 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+)
+from preference_center.integrations.base.webhook import (
+    SharedSecretWebhook,
     find_status_code,
     get_object,
     get_text,
@@ -23,14 +32,6 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     unknown_event,
 )
-from preference_center.integrations.base.shared_secret import (
-    SharedSecretWebhook,
-)
-from preference_center.integrations.base.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
     extract_addresses,
@@ -38,8 +39,20 @@ from preference_center.integrations.base.webhook_mail import (
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
+INTEGRATION = Integration(
+    kind="mailjet",
+    title="Mailjet",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:MailjetWebhookSource",
+)
+
+
 _KINDS = {"unsub": VendorEventKind.OPTED_OUT, "spam": VendorEventKind.COMPLAINED}
+
+
 _IGNORED = {"sent", "open", "click"}
+
+
 _ADDRESS_ERROR_STATUSES = {
     "user unknown": "5.1.1",
     "mailbox inactive": "5.2.1",
@@ -47,8 +60,14 @@ _ADDRESS_ERROR_STATUSES = {
     "typofix": "5.1.2",
 }
 """Errors that are about the address -> the same as an enhanced status code (RFC 3463)."""
+
+
 _SPAM_REPORTER = "spam reporter"
+
+
 _GREYLISTED = "greylisted"
+
+
 _OTHER_ERRORS = {
     "", _GREYLISTED, "quota exceeded", "no mail host", "relay/access denied",
     "bad or empty template", "error in template language", "sender blocked", "content blocked",

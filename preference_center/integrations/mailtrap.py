@@ -1,4 +1,6 @@
-"""Mailtrap's webhooks, signed with HMAC-SHA256 over the body.
+"""Mailtrap.
+
+Mailtrap's webhooks, signed with HMAC-SHA256 over the body.
 
 https://docs.mailtrap.io/email-api-smtp/advanced/webhooks
 https://docs.mailtrap.io/email-api-smtp/analytics/statuses-and-events
@@ -17,7 +19,14 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     find_status_code,
     get_list,
     get_text,
@@ -27,25 +36,37 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_hmac
-from preference_center.integrations.base.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_hmac,
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
+INTEGRATION = Integration(
+    kind="mailtrap",
+    title="Mailtrap",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:MailtrapWebhookSource",
+)
+
+
 SECRET_SETTING = "webhook_secret"
+
+
 _KINDS = {
     "unsubscribe": VendorEventKind.OPTED_OUT,
     "spam": VendorEventKind.COMPLAINED,
     "bounce": VendorEventKind.BOUNCED,
 }
+
+
 _IGNORED = {"delivery", "open", "click", "soft bounce", "soft_bounce", "suspension"}
+
+
 _ACCOUNT_EVENT_PREFIX = "activity_log."
+
+
 _SUPPRESSION_LIST = "suppression list"
+
+
 _SUPPRESSION_KINDS = (
     ("unsubscri", VendorEventKind.OPTED_OUT),
     ("spam", VendorEventKind.COMPLAINED),
@@ -53,6 +74,8 @@ _SUPPRESSION_KINDS = (
     ("bounce", VendorEventKind.BOUNCED),
 )
 """Words in the reason why somebody is suppressed there."""
+
+
 _PERMANENT_CATEGORIES: Mapping[str, bool] = {
     "hard": True,
     "invalid_recipient": True,

@@ -1,4 +1,6 @@
-"""Reports of a program of the company's own, as Standard Webhooks 1.0.0; see docs/inbound.md.
+"""Reports of a company's own programs as Standard Webhooks.
+
+Reports of a program of the company's own, as Standard Webhooks 1.0.0; see docs/inbound.md.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 The form is ours: one event, or an array of them, each with `type`, `timestamp` and `data`.
@@ -12,7 +14,14 @@ from typing import Any, ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     get_object,
     get_text,
     parse_iso_time,
@@ -20,17 +29,21 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
-)
-from preference_center.integrations.base.signatures import verify_standard_webhook
-from preference_center.integrations.base.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
+    verify_standard_webhook,
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
+INTEGRATION = Integration(
+    kind="standard_webhooks",
+    title="Standard Webhooks, of your own programs",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:StandardWebhookSource",
+)
+
+
 SECRET_SETTING = "webhook_secret"
+
+
 _KINDS = {str(kind): kind for kind in VendorEventKind if kind is not VendorEventKind.UNKNOWN_TYPE}
 
 

@@ -1,4 +1,6 @@
-"""SparkPost's (Bird's) event webhook: JSON, verified by a shared secret since nothing is signed.
+"""SparkPost.
+
+SparkPost's (Bird's) event webhook: JSON, verified by a shared secret since nothing is signed.
 
 https://developers.sparkpost.com/api/webhooks/
 https://support.sparkpost.com/docs/deliverability/bounce-classification-codes
@@ -14,7 +16,14 @@ from typing import Any
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+)
+from preference_center.integrations.base.webhook import (
+    SharedSecretWebhook,
     find_status_code,
     get_object,
     get_text,
@@ -24,28 +33,38 @@ from preference_center.integrations.base.payload import (
     parse_json_objects,
     unknown_event,
 )
-from preference_center.integrations.base.shared_secret import (
-    SharedSecretWebhook,
-)
-from preference_center.integrations.base.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
+
+INTEGRATION = Integration(
+    kind="sparkpost",
+    title="SparkPost",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:SparkPostWebhookSource",
+)
+
 
 _IGNORED = re.compile(
     "delivery|injection|delay|policy_rejection|sms_status|(amp_)?(initial_)?open|(amp_)?click"
     "|generation_(failure|rejection)|relay_(injection|rejection|delivery|tempfail|permfail)"
     "|success|error|ab_test_(completed|cancelled)|bounce|out_of_band|spam_complaint"
 )
+
+
 _RELAY_MESSAGE = "relay_message"
+
+
 _UNSUBSCRIBE_CLASS = "90"
 """The class of a reply that asks to be left alone."""
+
+
 _IGNORED_CLASSES = {"60", "80", "100"}
 """Automatic replies, requests to subscribe, and challenges to prove that the sender is human."""
+
+
 _HARD_CLASSES = {"10", "30"}
+
+
 _UNDETERMINED_CLASSES = {"", "1"}
 
 

@@ -1,4 +1,6 @@
-"""Unisender Go's webhook: JSON that carries the MD5 of itself and of the API key.
+"""Unisender Go.
+
+Unisender Go's webhook: JSON that carries the MD5 of itself and of the API key.
 
 https://godocs.unisender.ru/web-api-ref#callback-format
 https://godocs.unisender.ru/email-statuses
@@ -17,7 +19,15 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     constant_time_equal,
     find_status_code,
     get_list,
@@ -29,27 +39,42 @@ from preference_center.integrations.base.payload import (
     require_setting,
     unknown_event,
 )
-from preference_center.integrations.base.vendor_events import (
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
+INTEGRATION = Integration(
+    kind="unisender_go",
+    title="Unisender Go",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:UnisenderGoWebhookSource",
+)
+
+
 SECRET_SETTING = "webhook_secret"
+
+
 _MD5 = re.compile(r"[0-9a-f]{32}")
+
+
 _EMAIL_STATUS = "transactional_email_status"
+
+
 _SPAM_BLOCK = "transactional_spam_block"
+
+
 _KINDS = {
     "unsubscribed": VendorEventKind.OPTED_OUT,
     "subscribed": VendorEventKind.RESUBSCRIBED,
     "spam": VendorEventKind.COMPLAINED,
     "hard_bounced": VendorEventKind.BOUNCED,
 }
+
+
 _IGNORED = {"sent", "delivered", "opened", "clicked", "soft_bounced"}
+
+
 _UNSUBSCRIBED_REASON = "err_unsubscribed"
+
+
 _ADDRESS_ERROR_STATUSES = {
     "err_user_unknown": "5.1.1",
     "err_mailbox_discarded": "5.1.1",
@@ -58,6 +83,8 @@ _ADDRESS_ERROR_STATUSES = {
     "err_domain_inactive": "5.1.2",
 }
 """Reasons that are about the address -> the same as an enhanced status code (RFC 3463)."""
+
+
 _TEMPORARY_REASONS = {
     "err_will_retry", "err_mailbox_full", "err_spam_rejected", "err_blacklisted", "err_too_large",
     "err_skip_letter", "err_destination_misconfigured", "err_spam_skipped", "err_lost",

@@ -1,4 +1,6 @@
-"""Postal's webhooks, and its endpoints for mail: JSON, signed with the installation's RSA key.
+"""Postal.
+
+Postal's webhooks, and its endpoints for mail: JSON, signed with the installation's RSA key.
 
 https://docs.postalserver.io/developer/webhooks
 https://docs.postalserver.io/developer/http-payloads
@@ -25,7 +27,17 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    NotConfigured,
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     find_status_code,
     get_list,
     get_object,
@@ -37,28 +49,41 @@ from preference_center.integrations.base.payload import (
     require_setting,
     unknown_event,
 )
-from preference_center.integrations.base.vendor_events import (
-    NotConfigured,
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
+INTEGRATION = Integration(
+    kind="postal",
+    title="Postal",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:PostalWebhookSource",
+)
+
+
 PUBLIC_KEY_SETTING = "webhook_key"
+
+
 _SHA256_HEADER, _SHA1_HEADER = "x-postal-signature-256", "x-postal-signature"
+
+
 _DELIVERY_FAILED = "MessageDeliveryFailed"
+
+
 _IGNORED = {
     "MessageSent", "MessageDelayed", "MessageHeld", "MessageLinkClicked", "MessageLoaded",
     "DomainDNSError", "SendLimitApproaching", "SendLimitExceeded",
 }  # fmt: skip
+
+
 _PEM_ARMOUR = re.compile(r"-----[A-Z ]+-----|\s")
+
+
 _DKIM_KEY = re.compile(r"(?:^|;)\s*p=([^;\"]+)")
+
+
 _REPLY_CODE = re.compile(r"[245]\d\d(?!\d)")
+
+
 _HEADER_FIELDS = {
     "From": "from", "To": "to", "Cc": "cc", "Subject": "subject", "Date": "date",
     "Message-ID": "message_id", "In-Reply-To": "in_reply_to", "References": "references",

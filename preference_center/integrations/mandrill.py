@@ -1,4 +1,6 @@
-"""Mandrill's (Mailchimp Transactional's) webhooks: a form, signed together with its URL.
+"""Mandrill (Mailchimp Transactional).
+
+Mandrill's (Mailchimp Transactional's) webhooks: a form, signed together with its URL.
 
 https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/
 https://mailchimp.com/developer/transactional/docs/webhooks/
@@ -14,8 +16,17 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base.capabilities import EraseMode
-from preference_center.integrations.base.payload import (
+from preference_center.integrations.base.contract import EraseMode
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.base.webhook import (
     constant_time_equal,
     find_status_code,
     get_object,
@@ -28,28 +39,40 @@ from preference_center.integrations.base.payload import (
     require_setting,
     unknown_event,
 )
-from preference_center.integrations.base.vendor_events import (
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
+INTEGRATION = Integration(
+    kind="mandrill",
+    title="Mandrill",
+    connector=f"{__name__}:SPEC",
+    webhook=f"{__name__}:MandrillWebhookSource",
+)
+
+
 SECRET_SETTING = "signing_key"
+
+
 _SIGNATURE_HEADER = "x-mandrill-signature"
+
+
 _EVENTS_FIELD = "mandrill_events"
+
+
 _KINDS = {
     "unsub": VendorEventKind.OPTED_OUT,
     "spam": VendorEventKind.COMPLAINED,
     "hard_bounce": VendorEventKind.BOUNCED,
     "soft_bounce": VendorEventKind.BOUNCED,
 }
+
+
 _REJECT_REASON_KINDS = {"unsub": VendorEventKind.OPTED_OUT, "spam": VendorEventKind.COMPLAINED}
+
+
 _IGNORED = {"send", "deferral", "delivered", "open", "click", "reject", "inbound"}
+
+
 _LIST_TYPES = {"blacklist", "denylist", "whitelist", "allowlist"}
 
 
