@@ -16,16 +16,16 @@ from bench.clicking import CLICKS, Clicks, click, summarize
 from bench.ground import TOPIC, Ground, add_destinations, hush
 from dev.processes import wait_until
 from preference_center.app import create_app
-from preference_center.config import Settings
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.config import Settings
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.ledger import record
 from preference_center.rights.erase import erase_addresses
-from preference_center.storage.db.database import run_in_transaction
 
 TOOLS = 3
 _AT_ONCE = 1_000

@@ -52,7 +52,7 @@ def count() -> tuple[float, float]:
     A worker imports this module before it is known to be one, and metrics must be made after that.
     """
     from preference_center.domain.decisions import ALLOW_BY_DEFAULT  # noqa: PLC0415
-    from preference_center.metrics import instruments  # noqa: PLC0415
+    from preference_center.infra import instruments  # noqa: PLC0415
 
     assert instruments.SHARED_FOLDER
     one, many = [ALLOW_BY_DEFAULT], [ALLOW_BY_DEFAULT] * BATCH
@@ -60,7 +60,7 @@ def count() -> tuple[float, float]:
 
 
 def _count(given: list[Any], times: int) -> float:
-    from preference_center.metrics import instruments  # noqa: PLC0415 - see count
+    from preference_center.infra import instruments  # noqa: PLC0415 - see count
 
     began = perf_counter()
     for _ in range(times):

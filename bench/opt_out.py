@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from bench.ground import TOPIC, Ground
 from bench.load import Request
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links import ONE_CLICK
 from preference_center.core.links.tokens import Link
+from preference_center.infra.context import services
 
 
 def requests(ground: Ground, count: int) -> list[Request]:

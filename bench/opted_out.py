@@ -6,9 +6,9 @@ import time
 from datetime import UTC, datetime
 
 from bench.ground import TOPIC
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.infra.context import services
 from preference_center.ledger import record
 
 AT_ONCE = 10_000

@@ -30,10 +30,10 @@ from redis import Redis
 from bench import ground
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
 from dev.engines import Engines
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.keys import Keys
+from preference_center.infra.context import services
 
 CHUNK = 1000
 PIPELINED = 10

@@ -14,9 +14,9 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import TOPIC, Ground, add_destination, hush
 from bench.working import running
 from dev.processes import wait_until
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.infra.context import services
 from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.ledger import record
 from tests.integrations.tools.receiver import SECRET, Receiver

@@ -16,10 +16,10 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import ROOT, Ground, add_destination
 from bench.opted_out import opt_out
 from dev.processes import wait_until
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.integrations.hubspot.connector import HubSpot
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn
 
 CALL = 0.05

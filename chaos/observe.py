@@ -13,8 +13,8 @@ import psycopg
 from chaos.audit import Found
 from chaos.people import Person
 from chaos.witness import MESSAGE_TYPE, sender_key
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.infra.context import services
 from tests.faults.service import Service
 
 BYSTANDERS = 1_000

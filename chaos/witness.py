@@ -11,9 +11,9 @@ from typing import Self
 from chaos.people import Act, Client, Crowd, Person
 from chaos.timing import Sample
 from chaos.webs import Webs, expected
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run_in_transaction
 from tests.faults.service import Service
 
 MESSAGE_TYPE = "offers.weekly"

@@ -37,11 +37,11 @@ from dev.errors import EngineError
 from dev.mailbox import received
 from preference_center import spool
 from preference_center.app import create_app as create_service
-from preference_center.config import load_settings
-from preference_center.extensions import csrf
-from preference_center.serving.asgi_bridge import AsgiBridge
+from preference_center.infra.asgi_bridge import AsgiBridge
+from preference_center.infra.config import load_settings
+from preference_center.infra.extensions import csrf
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.serving.internal_server import start_internal_server
-from preference_center.storage.access.key_fingerprints import require_known_keys
 
 TOOLS_URL = "DEV_TOOLS_URL"
 OWN_REDIS = "DEV_OWN_REDIS"

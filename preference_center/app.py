@@ -17,7 +17,7 @@ from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api as preference_center_api
-from preference_center import cli, console, languages, pages, spool
+from preference_center import console, languages, pages, spool
 from preference_center.api import (
     browser_consents,
     change_feed,
@@ -42,7 +42,6 @@ from preference_center.catalogue_versions import (
     list_topics_in_use,
     list_topics_sent,
 )
-from preference_center.config import Settings, load_settings
 from preference_center.console import (
     audit,
     catalogue,
@@ -61,56 +60,59 @@ from preference_center.console.catalogue import previews
 from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
-from preference_center.context import EXTENSION_NAME, Services
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
-from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
-from preference_center.extensions import CookieSessions, csrf, db, migrate
-from preference_center.hooks import require_registered
-from preference_center.http_body import MemoryRequest
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
 from preference_center.inbound.webhooks import answer_text
 from preference_center.inbound.webhooks import blueprint as webhooks
+from preference_center.infra import cli, instruments
+from preference_center.infra.config import Settings, load_settings
+from preference_center.infra.context import EXTENSION_NAME, Services
+from preference_center.infra.db.connections import (
+    DeadlineConnection,
+    connection_factory,
+    with_defaults,
+)
+from preference_center.infra.db.database import REPLICA
+from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
+from preference_center.infra.db.digest_length import application_name, follow_on_connect
+from preference_center.infra.extensions import CookieSessions, csrf, db, migrate
+from preference_center.infra.hooks import require_registered
+from preference_center.infra.http_body import MemoryRequest
+from preference_center.infra.job_queue import JobQueue
+from preference_center.infra.keys.fingerprints import verify_stored_forms
+from preference_center.infra.keys.link_keys import DatabaseLinkRegistry
+from preference_center.infra.locations import ROOT
+from preference_center.infra.logs import configure_logs
+from preference_center.infra.outbox import EmailKind
+from preference_center.infra.rate_limiter import RedisRateLimiter
+from preference_center.infra.request_ids import HEADER as REQUEST_ID_HEADER
+from preference_center.infra.request_ids import request_id
+from preference_center.infra.tracing import ROUTE
 from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
 from preference_center.languages import locale_of
-from preference_center.locations import ROOT
-from preference_center.logs import configure_logs
 from preference_center.mailer.address_emails import ADDRESS_TEXTS
 from preference_center.mailer.email_texts import TextsOfEmail
 from preference_center.mailer.erasure_notices import ERASURE_TEXTS
 from preference_center.mailer.link_emails import LINK_TEXTS
 from preference_center.mailer.messages import email_texts
 from preference_center.mailer.rights_emails import RIGHTS_TEXTS
-from preference_center.metrics import instruments
 from preference_center.pages import routes as recipient_pages
 from preference_center.pages.cookies import routes as cookie_pages
 from preference_center.pages.one_click import handle_one_click
 from preference_center.pages.one_time_link import handle_expired_link
 from preference_center.pages.rights import routes as rights_pages
 from preference_center.probes.health import blueprint as probes_blueprint
-from preference_center.queue import JobQueue
-from preference_center.rate_limiter import RedisRateLimiter
-from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
-from preference_center.request_ids import request_id
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.journal import require_replayed
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from preference_center.storage.access.key_fingerprints import verify_stored_forms
-from preference_center.storage.access.link_keys import DatabaseLinkRegistry
 from preference_center.storage.contacts import contacts_merged, load_locale
-from preference_center.storage.db.connections import (
-    DeadlineConnection,
-    connection_factory,
-    with_defaults,
-)
-from preference_center.storage.db.database import REPLICA
-from preference_center.storage.db.digest_length import application_name, follow_on_connect
 from preference_center.storage.ledger.canonical_forms import verify_canonical_forms
 from preference_center.storage.ledger.suppression_list import (
     count_chosen_frequencies,
@@ -118,11 +120,9 @@ from preference_center.storage.ledger.suppression_list import (
 )
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event
-from preference_center.storage.mail.outbox import EmailKind
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.storage.sync.destinations import list_sent_topics
-from preference_center.telemetry.tracing import ROUTE
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2

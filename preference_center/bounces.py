@@ -15,7 +15,6 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.bounce_phrases import BounceCause
 from preference_center.core.bounces import (
     BounceAction,
@@ -27,9 +26,10 @@ from preference_center.core.bounces import (
     evaluate_bounce,
 )
 from preference_center.core.events import Change
-from preference_center.storage.access import audit
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import counted_bounces
 from preference_center.storage.mail.counted_bounces import CountedBounce
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.bursts import BurstRecord, find_bursts
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import bursts as stored
 
 log = structlog.get_logger()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.catalogue_check import check_catalogue
-from preference_center.context import services
 from preference_center.core.errors import CatalogueConflict
 from preference_center.domain.catalogue.diff import (
     CatalogueDiff,
@@ -19,10 +18,11 @@ from preference_center.domain.catalogue.diff import (
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.parser import catalogue_digest
 from preference_center.domain.catalogue.warnings import catalogue_warnings
-from preference_center.hooks import Hook
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
+from preference_center.infra.hooks import Hook
 from preference_center.storage import catalogues
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, Unavailable
-from preference_center.storage.access import audit
-from preference_center.storage.db.append_lock import await_writers
-from preference_center.storage.db.database import (
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.append_lock import await_writers
+from preference_center.infra.db.database import (
     Connection,
     current_limits,
     override_limits,

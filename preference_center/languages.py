@@ -44,7 +44,7 @@ from werkzeug.utils import cached_property
 
 from preference_center.core.addresses import Address
 from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
-from preference_center.hooks import Hook
+from preference_center.infra.hooks import Hook
 
 SOURCE_LANGUAGE = "en"
 """The language of the texts in code and templates."""

@@ -15,13 +15,13 @@ import structlog
 
 from preference_center import spool
 from preference_center.app import create_app
-from preference_center.context import services
 from preference_center.core.errors import Unavailable
 from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
-from preference_center.logs import capture_standard_logs
+from preference_center.infra.context import services
+from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.infra.logs import capture_standard_logs
+from preference_center.infra.telemetry import start_telemetry
 from preference_center.serving.internal_server import start_internal_server
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.telemetry import start_telemetry
 
 log = structlog.get_logger()
 

@@ -12,10 +12,11 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup, NoAppException
 
-from preference_center import __version__, cli
-from preference_center.cli.actor import staff_name_option
-from preference_center.cli.command_app import CommandApp
-from preference_center.locations import ROOT
+from preference_center import __version__
+from preference_center.infra import cli
+from preference_center.infra.cli_actor import staff_name_option
+from preference_center.infra.command_app import CommandApp
+from preference_center.infra.locations import ROOT
 from preference_center.processes import become, read_procfile
 
 PROGRAM = "preference-center"
@@ -41,13 +42,13 @@ def _create_service() -> Flask:
     """The service with the time limits of commands. Raises NoAppException, which `flask` shows."""
     # Imported late, so that `--help` takes a fifth of a second and not two; the settings first, so
     # that what is missing is named before the service is imported.
-    from preference_center.config import load_settings  # noqa: PLC0415
     from preference_center.core.errors import ConfigError  # noqa: PLC0415
+    from preference_center.infra.config import load_settings  # noqa: PLC0415
 
     try:
         settings = load_settings()
         from preference_center import app as service  # noqa: PLC0415
-        from preference_center.database_timeouts import COMMAND_TIMEOUTS  # noqa: PLC0415
+        from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS  # noqa: PLC0415
 
         app = service.create_app(settings, timeouts=COMMAND_TIMEOUTS)
     except ConfigError as error:

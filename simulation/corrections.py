@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
+from preference_center.infra.context import services
 from preference_center.rights.move import move_address, undo_move
 from simulation.accounts import Accounts
 from simulation.acts import Act

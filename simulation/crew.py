@@ -17,8 +17,7 @@ from flask import Flask
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.uploads import continue_import
-from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.queue import (
+from preference_center.infra.job_queue import (
     CONTINUE_IMPORT,
     ERASE,
     PROCESS_WEBHOOKS,
@@ -27,6 +26,7 @@ from preference_center.queue import (
     VERIFY,
     JobQueue,
 )
+from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind
@@ -23,9 +22,10 @@ from preference_center.domain.sender_requests import (
     build_opt_out_change,
 )
 from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection
 from simulation.accounts import Accounts
 from simulation.acts import Act
 from simulation.ground import Clock

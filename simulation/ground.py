@@ -21,15 +21,15 @@ from sqlalchemy import event
 from dev.engines import Engines
 from dev.postgres import make_database
 from preference_center.app import create_app
-from preference_center.context import EXTENSION_NAME, Services
 from preference_center.core.events import uuid7
-from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.domain.catalogue import catalogue_digest
-from preference_center.extensions import db
-from preference_center.queue import JobQueue
+from preference_center.infra.context import EXTENSION_NAME, Services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.database_timeouts import DatabaseTimeouts
+from preference_center.infra.extensions import db
+from preference_center.infra.job_queue import JobQueue
 from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import erasure_tasks, states, verification
 from preference_center.sync import erase
 from simulation.people import START

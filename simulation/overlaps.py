@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from preference_center.context import services
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 from simulation.acts import Act
 from simulation.entry_points import EntryPoints

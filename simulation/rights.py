@@ -14,17 +14,17 @@ from functools import partial
 from typing import Any
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, ReplayPending
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
 from preference_center.rights import journal
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.replay import replay
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.db.database import Connection, run_autocommit
-from preference_center.storage.sealed_columns import SEALED_COLUMNS
 from simulation.accounts import Accounts
 from simulation.acts import Act
 from simulation.crew import Crew, Mishap

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from preference_center.config import Settings, load_settings
 from preference_center.core.errors import ConfigError
+from preference_center.infra.config import Settings, load_settings
 from tests.environment import settings_for
 
 NAMES = [name for name, field in Settings.model_fields.items() if field.is_required()]

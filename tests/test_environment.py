@@ -66,7 +66,7 @@ def test_each_worker_has_a_database_of_its_own(
 
 
 def test_the_clock_moves_when_set_and_the_app_goes_by_it(app: Flask, clock: Clock) -> None:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     assert clock() == START
     clock.advance(timedelta(hours=70))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from preference_center import hooks
 from preference_center.app import create_app
-from preference_center.config import Settings
-from preference_center.hooks import Hook
+from preference_center.infra import hooks
+from preference_center.infra.config import Settings
+from preference_center.infra.hooks import Hook
 
 ROOT = Path(__file__).resolve().parents[1]
 

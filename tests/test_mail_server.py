@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from preference_center.config import Settings, load_settings
 from preference_center.core.errors import ConfigError
-from preference_center.mail_server import MailServer, TransportSecurity
+from preference_center.infra.config import Settings, load_settings
+from preference_center.infra.mail_server import MailServer, TransportSecurity
 from tests.environment import settings_for
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from preference_center import __version__, cli
-from preference_center.locations import ROOT
+from preference_center import __version__
+from preference_center.infra import cli
+from preference_center.infra.locations import ROOT
 from preference_center.main import build_program
 from preference_center.processes import process_environment, read_procfile
 

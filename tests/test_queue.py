@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from preference_center.queue import TICK_SECONDS, JobQueue, rq_queue
-from preference_center.redis_connection import connect_redis
+from preference_center.infra.job_queue import TICK_SECONDS, JobQueue, rq_queue
+from preference_center.infra.redis_connection import connect_redis
 
 
 @pytest.fixture

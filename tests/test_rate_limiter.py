@@ -10,7 +10,7 @@ from redis import Redis
 from structlog.testing import capture_logs
 
 from preference_center.core.errors import InvalidInput
-from preference_center.rate_limiter import (
+from preference_center.infra.rate_limiter import (
     BREAKER_SECONDS,
     RedisRateLimiter,
     RequestRate,

@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 from dev.engines import for_test
 from dev.processes import wait_until
 from dev.valkey import Valkey
-from preference_center.config import Settings, load_settings
 from preference_center.core.errors import ConfigError
-from preference_center.queue import JobQueue
-from preference_center.rate_limiter import RedisRateLimiter
-from preference_center.redis_connection import (
+from preference_center.infra.config import Settings, load_settings
+from preference_center.infra.job_queue import JobQueue
+from preference_center.infra.rate_limiter import RedisRateLimiter
+from preference_center.infra.redis_connection import (
     connect_redis,
     require_no_cluster,
     validate_redis_url,

@@ -7,7 +7,7 @@ from threading import Event
 import structlog
 
 from preference_center.core.errors import Unavailable
-from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.infra.keys.fingerprints import require_known_keys
 
 log = structlog.get_logger()
 

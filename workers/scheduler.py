@@ -17,15 +17,18 @@ import structlog
 
 from preference_center.app import create_app
 from preference_center.burst_scan import flag_bursts
-from preference_center.context import services
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.daily_counts import count_a_few_events
-from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
 from preference_center.imports.uploads import UPLOAD_RETENTION
+from preference_center.infra import outbox
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit, run_in_transaction
+from preference_center.infra.db.database_timeouts import WORKER_TIMEOUTS
+from preference_center.infra.logs import capture_standard_logs
+from preference_center.infra.telemetry import start_telemetry
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
-from preference_center.logs import capture_standard_logs
 from preference_center.monitoring.alerting import start_alerting
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
@@ -42,9 +45,8 @@ from preference_center.staff.sessions import delete_old_sessions
 from preference_center.storage.access import idempotency, person_access
 from preference_center.storage.access.key_usage import delete_old_usage
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
-from preference_center.storage.mail import email_stops, outbox, review_queue
+from preference_center.storage.mail import email_stops, review_queue
 from preference_center.storage.rights import files, proofs
 from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.storage.sync import (
@@ -58,7 +60,6 @@ from preference_center.storage.sync import (
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.states import DueCounts
 from preference_center.sync.listings import schedule_new_listings
-from preference_center.telemetry import start_telemetry
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()

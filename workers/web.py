@@ -20,9 +20,9 @@ from granian.constants import Interfaces
 from werkzeug.utils import import_string
 
 from preference_center.core.errors import ConfigError
-from preference_center.locations import PACKAGE
+from preference_center.infra.locations import PACKAGE
 
-LOGGING = PACKAGE / "serving" / "granian_logging.json"
+LOGGING = PACKAGE / "infra" / "granian_logging.json"
 DEFAULTS = {
     "HOST": "127.0.0.1",
     "PORT": "8000",

@@ -27,19 +27,15 @@ from rq.worker import WorkerStatus
 from structlog.contextvars import bound_contextvars
 
 from preference_center.app import create_app
-from preference_center.context import services
-from preference_center.database_timeouts import WORKER_TIMEOUTS
-from preference_center.logs import capture_standard_logs
-from preference_center.metrics import instruments
-from preference_center.queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
-from preference_center.redis_connection import (
-    connect_redis,
-    error_fields,
-    require_no_cluster,
-)
+from preference_center.infra import instruments
+from preference_center.infra.context import services
+from preference_center.infra.db.database_timeouts import WORKER_TIMEOUTS
+from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
+from preference_center.infra.logs import capture_standard_logs
+from preference_center.infra.redis_connection import connect_redis, error_fields, require_no_cluster
+from preference_center.infra.telemetry import start_telemetry
+from preference_center.infra.tracing import span
 from preference_center.serving.internal_server import start_internal_server
-from preference_center.telemetry import start_telemetry
-from preference_center.telemetry.tracing import span
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from flask import current_app
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
@@ -28,15 +27,16 @@ from preference_center.imports.budget import ImportBudget
 from preference_center.imports.plan import plan_import
 from preference_center.imports.sources import LocalFile
 from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.infra import outbox
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.outbox import SendResult
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger import record
 from preference_center.pages import ledger_changes
 from preference_center.rights import requests
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import SendResult
 
 SENDER = "key:shop"
 """Who relays what people say in the shop."""

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 from dev.demo.seeding import HERE, with_shops_at
 from preference_center.cli.catalogue_file import read_catalogue
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link, TokenPurpose
@@ -18,12 +17,13 @@ from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
 from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.outbox import ClaimedEmail, EmailKind
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind
 from preference_center.storage.rights import files
 from preference_center.storage.sync import destinations, states
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dev.demo.states import Demo
 from dev.maintenance.pictures import PHONE, Picture, Screen, press
-from preference_center.storage.mail.outbox import EmailKind
+from preference_center.infra.outbox import EmailKind
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

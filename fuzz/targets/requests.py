@@ -39,12 +39,12 @@ from preference_center.api.parsing import (
 )
 from preference_center.api.problems import ApiError, InvalidRequest
 from preference_center.app import create_app
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
+from preference_center.infra.context import services
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from tests.environment import settings_for
 

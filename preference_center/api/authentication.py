@@ -7,12 +7,13 @@ from ipaddress import ip_address, ip_network
 from flask import request
 
 from preference_center.api.problems import NOT_PERMITTED, RATE_LIMITED, UNAUTHENTICATED, ApiError
-from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
-from preference_center.storage.access import api_keys, audit
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.access.key_usage import count_key_use
-from preference_center.storage.db.database import run_in_transaction
 
 _IPV4 = 4
 _TOO_MANY_ATTEMPTS = (

@@ -18,9 +18,9 @@ from preference_center.api.catalogue_models import (
     CatalogueTopic,
 )
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.context import services
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.domain.catalogue.model import Brand, Catalogue, MessageType, Topic
+from preference_center.infra.context import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
 

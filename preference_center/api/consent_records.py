@@ -9,12 +9,12 @@ from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.problems import INVALID_ADDRESS
 from preference_center.consent_records.build import build_consent_records
 from preference_center.consent_records.models import ConsentRecords
-from preference_center.context import services
 from preference_center.core.addresses import parse_address
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.languages import match_language
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 

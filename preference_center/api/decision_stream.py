@@ -43,11 +43,11 @@ from preference_center.api.row_formats import (
     open_csv,
 )
 from preference_center.api.stream_limit import acquire_stream_slot
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, Unavailable, UnreadableBody
 from preference_center.domain.decisions import Decision
 from preference_center.domain.watermarks import Watermark
+from preference_center.infra.context import services
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue

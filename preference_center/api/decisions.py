@@ -15,7 +15,6 @@ from flask import Response
 from preference_center.api.authentication import require_message_type
 from preference_center.api.decision_models import DecisionRequest, DecisionResponse
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.domain.catalogue import Catalogue
@@ -29,7 +28,8 @@ from preference_center.domain.decisions import (
     decide,
 )
 from preference_center.domain.watermarks import Watermark
-from preference_center.metrics import instruments
+from preference_center.infra import instruments
+from preference_center.infra.context import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.key_usage import count_key_use
 from preference_center.storage.catalogues import current_catalogue

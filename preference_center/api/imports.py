@@ -25,7 +25,6 @@ from preference_center.api.problems import (
     ApiError,
     FieldErrors,
 )
-from preference_center.context import services
 from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
@@ -34,10 +33,11 @@ from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports import uploads
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.undo import start_undo_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.registry import get_preset
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from preference_center.api.endpoint import json_response
 from preference_center.api.parsing import QueryParameters, RequestBody
 from preference_center.api.problems import INVALID_CURSOR, ApiError
-from preference_center.context import services
+from preference_center.infra.context import services
 
 T = TypeVar("T")
 

@@ -22,12 +22,12 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.policy_notices import NoticeChannel, Reach
+from preference_center.infra import audit
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.policy_notices.rows import NoticeRow, next_rows
 from preference_center.policy_notices.select import announced_version
-from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.policy_notices import MAX_SEQ, mark_noticed
 
 Ref = Annotated[str, Field(pattern=r"^[0-9]{1,18}$", json_schema_extra={"format": "ref"})]

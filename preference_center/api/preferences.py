@@ -16,7 +16,6 @@ from preference_center.api.preference_models import (
 )
 from preference_center.api.preferences_json import load_preferences_json
 from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
-from preference_center.context import Services, services
 from preference_center.core.addresses import parse_address
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.domain.catalogue import Catalogue
@@ -32,10 +31,11 @@ from preference_center.domain.preferences import (
     compute_preferences,
 )
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import Connection
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import load_facts
 
 

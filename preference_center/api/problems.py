@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
-from preference_center.context import services
 from preference_center.core.errors import (
     AddressConflict,
     ExternalIdConflict,
@@ -23,6 +22,7 @@ from preference_center.core.errors import (
     UnreadableBody,
     WrongChannel,
 )
+from preference_center.infra.context import services
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -38,12 +38,13 @@ from preference_center.api.rights_models import (
     request_detail,
     request_response,
 )
-from preference_center.context import services
 from preference_center.core.addresses import parse_address
 from preference_center.domain.rights.identity import proven_level
 from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.domain.rights.proof_files import ProofFile
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit
 from preference_center.rights import agents, requests
 from preference_center.rights.acts import act_if_ready, fulfil_data_request
 from preference_center.rights.request_steps import (
@@ -57,7 +58,6 @@ from preference_center.rights.request_steps import (
     withdraw_data_request,
 )
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.rights.requests import list_requests
 
 _PROBLEMS = (NOT_FOUND, REQUEST_CONFLICT)

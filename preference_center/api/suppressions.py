@@ -35,7 +35,6 @@ from preference_center.api.suppression_models import (
     SuppressionResponse,
 )
 from preference_center.api.writes import record_results
-from preference_center.context import services
 from preference_center.core.addresses import Address, parse_address
 from preference_center.core.events import Change, Event, EventKind
 from preference_center.domain.decisions import find_scope_denial
@@ -45,10 +44,11 @@ from preference_center.domain.delivery_status import (
 )
 from preference_center.domain.resubscribe import build_opt_in_change, is_repeated_opt_in
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger import suppression_list
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_list import (

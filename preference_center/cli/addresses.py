@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.errors import click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.renormalise import RenormalisationStats
 from preference_center.ledger.renormalise import renormalise as renormalise_all
-from preference_center.storage.access.key_fingerprints import require_known_keys
 
 addresses = CommandGroup("addresses", help="Maintain the lookup forms of stored addresses.")
 

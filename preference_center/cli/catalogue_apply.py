@@ -12,7 +12,6 @@ from preference_center.catalogue_versions import (
     apply_catalogue,
     review_catalogue,
 )
-from preference_center.cli.actor import actor
 from preference_center.cli.catalogue_file import (
     exit_on_catalogue_error,
     file_argument,
@@ -20,11 +19,12 @@ from preference_center.cli.catalogue_file import (
     read_text,
     summary,
 )
-from preference_center.cli.command_app import with_service
-from preference_center.cli.errors import click_errors
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import with_service
+from preference_center.infra.db.database import transaction
+from preference_center.infra.errors import click_errors
 from preference_center.languages import known_texts
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import transaction
 
 
 @click.command()

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import click
 
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
 from preference_center.core.small_cells import MIN_CELL
 from preference_center.domain.cookie_counts import ConsentCount, count_choices
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.errors import click_errors
 from preference_center.storage.browser_consents import count_cells
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.feed.replica import read_report

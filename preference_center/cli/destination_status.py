@@ -9,18 +9,18 @@ from datetime import datetime, timedelta
 import click
 
 from preference_center.cli import backfill_progress
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import with_service
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.core.errors import DestinationError
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.infra import audit
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import with_service
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.errors import click_errors
 from preference_center.ingest.preview import SyncPreview, preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError, get_spec
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backfills, unknown_event_types, webhook_inbox
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import destinations as stored

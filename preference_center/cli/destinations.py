@@ -10,16 +10,17 @@ from typing import Any
 import click
 
 from preference_center.cli import backfill_progress
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.destination_status import observe, replay, show
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.destinations import manage
 from preference_center.destinations.titles import title_hints
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.sync.destination import Destination
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_errors
 from preference_center.integrations.base.contract import CheckReport
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.registry import (
@@ -28,7 +29,6 @@ from preference_center.integrations.registry import (
     load_integrations,
 )
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import destinations as stored

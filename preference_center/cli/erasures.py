@@ -6,21 +6,21 @@ from uuid import UUID
 
 import click
 
-from preference_center.cli.actor import SOURCE, actor
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_bad_parameter, click_errors
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import JournalUnavailable, UnknownErasure
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.cli_actor import SOURCE, actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.rights import hand_tasks
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.journal import load_status
 from preference_center.rights.replay import replay as replay_journal
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights.erasure_list import (
     Erasure,
     ErasureTask,

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import click
 
-from preference_center.atomic_files import atomic_write_text
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import with_service
-from preference_center.cli.errors import click_bad_parameter, click_errors
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, EventKind
 from preference_center.core.tabular import is_spreadsheet_formula
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.export_formats import ExportFile, ExportFormat, export_files
-from preference_center.storage.access import audit
-from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.infra import audit
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import with_service
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.infra.preference_center_atomic_files import atomic_write_text
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.sync import destinations

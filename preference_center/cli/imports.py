@@ -9,9 +9,6 @@ from uuid import UUID
 
 import click
 
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.import_options import (
     explain_missing_scopes,
     file_argument,
@@ -33,10 +30,13 @@ from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.registry import get_preset, load_presets
-from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs as stored
 from preference_center.storage.imports.import_jobs import ImportState
 

@@ -14,16 +14,6 @@ from uuid import UUID
 import click
 import structlog
 
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import (
-    click_bad_parameter,
-    click_errors,
-    read_stdin_lines,
-    reject_address_arguments,
-)
-from preference_center.cli.lazy_command import LazyCommand
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
@@ -31,11 +21,21 @@ from preference_center.domain import sender_requests
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import (
+    click_bad_parameter,
+    click_errors,
+    read_stdin_lines,
+    reject_address_arguments,
+)
+from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.infra.lazy_command import LazyCommand
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
-from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import pending_mail_opt_outs
 
 log = structlog.get_logger()

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import click
 
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.storage.ledger.evidence import (
     EvidenceState,
     VerifiedEvent,

@@ -11,7 +11,6 @@ from datetime import datetime
 from itertools import chain
 from typing import BinaryIO, TextIO
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.core.links import Links
@@ -22,7 +21,8 @@ from preference_center.core.tabular import (
     find_address_column,
     find_address_column_by_content,
 )
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import list_readable_after
 
 CHUNK_SIZE = 10_000

@@ -13,10 +13,6 @@ from typing import BinaryIO, TextIO
 
 import click
 
-from preference_center.atomic_files import atomic_write
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
 from preference_center.cli.link_columns import (
     LinkColumn,
     LinkListOptions,
@@ -25,15 +21,20 @@ from preference_center.cli.link_columns import (
     write_all_links,
     write_list_with_links,
 )
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
-from preference_center.storage.access import audit, link_keys
+from preference_center.infra import audit
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.errors import click_errors
+from preference_center.infra.keys import link_keys
+from preference_center.infra.preference_center_atomic_files import atomic_write
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_newest_id
 from preference_center.storage.sync.destinations import get_by_name
 

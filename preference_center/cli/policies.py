@@ -10,13 +10,16 @@ from pathlib import Path
 
 import click
 
-from preference_center.atomic_files import atomic_write_text
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_bad_parameter, click_errors
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.policy_notices import NoticeChannel, Reach
+from preference_center.infra import audit
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.infra.preference_center_atomic_files import atomic_write_text
 from preference_center.policy_notices.rows import may_be_sent, next_rows
 from preference_center.policy_notices.select import (
     announced_version,
@@ -25,10 +28,7 @@ from preference_center.policy_notices.select import (
 )
 from preference_center.policy_notices.webhooks import queue_batches
 from preference_center.storage import policy_notices
-from preference_center.storage.access import audit
-from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync.delivery_status import find_address_id
 
 CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import click
 
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.core.addresses import mask_address, parse_address
 from preference_center.domain.catalogue import DEFAULT_RETENTION, RetainedData
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_errors
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.rights.retention import (
     PlannedRemoval,
     plan_retention,
     retained_addresses,
 )
-from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 
 _LISTED = 20

@@ -12,8 +12,6 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from preference_center.cli.command_app import with_service
-from preference_center.cli.errors import click_errors
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import (
     InvalidInput,
@@ -22,6 +20,8 @@ from preference_center.core.errors import (
     WrongChannel,
 )
 from preference_center.domain.decision_rules import DecisionRule
+from preference_center.infra.command_app import with_service
+from preference_center.infra.errors import click_errors
 from preference_center.scrub import require_duckdb
 from preference_center.scrub.decision_query import RULE_REASONS, ScrubProgress
 from preference_center.scrub.job import ScrubEngine, ScrubJob, ScrubReceipt

@@ -7,10 +7,10 @@ from datetime import timedelta
 import click
 from flask import current_app
 
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.core.errors import ConfigError
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.errors import click_errors
 from preference_center.spool import Spool, install_spool, replay_abandoned
 
 spool_group = CommandGroup(

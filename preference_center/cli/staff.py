@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from preference_center.cli.actor import actor
-from preference_center.cli.command_app import CommandGroup
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.core.staff import Role, parse_roles
-from preference_center.extensions import CONSOLE_PATH
+from preference_center.infra.cli_actor import actor
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_errors
+from preference_center.infra.extensions import CONSOLE_PATH
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount
-from preference_center.storage.db.database import run_in_transaction
 
 group = CommandGroup("staff", help="Accounts of the console, and who is signed in to it.")
 

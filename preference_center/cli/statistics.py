@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from preference_center.cli.command_app import with_service
-from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.core.small_cells import MIN_CELL
+from preference_center.infra.command_app import with_service
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.errors import click_errors
 from preference_center.rights.statistics import count_finished_months
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights.statistics import list_counts
 
 _HELP = f"""Print the counts of each finished month as tab-separated values, the newest first.

@@ -15,14 +15,14 @@ from preference_center.consent_records.models import (
     PrivacyNotice,
     Purpose,
 )
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.core.events import Event, ScopeFact, format_receipt_code
 from preference_center.domain.catalogue import Catalogue, LegalBasis, Recipient, Topic
 from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.consent_status import ConsentStatus, StatedConsent, state_consents
-from preference_center.storage.db.database import Connection
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.sync import destinations
 

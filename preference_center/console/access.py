@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from flask import abort, g, redirect, request, session, url_for
 
-from preference_center.context import services
 from preference_center.core.staff import Permission, permissions_of
+from preference_center.infra.context import services
 from preference_center.staff.rechecks import recheck
 from preference_center.staff.sessions import actor_of, find_session
 from preference_center.storage.access.staff_sessions import StaffSession

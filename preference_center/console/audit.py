@@ -17,10 +17,9 @@ from flask_babel import gettext as _
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.console.routing import Route
-from preference_center.context import services
 from preference_center.core.staff import AccessAction, Permission
 from preference_center.core.tabular import to_spreadsheet_text
-from preference_center.storage.access.audit import (
+from preference_center.infra.audit import (
     AuditEntry,
     AuditFilter,
     AuditKey,
@@ -29,7 +28,8 @@ from preference_center.storage.access.audit import (
     list_audit_actors,
     list_audit_entries,
 )
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 
 PAGE_SIZE = 50
 CSV_PAGE_SIZE = 1_000

@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Access, Route
 from preference_center.console.sign_in import limit_attempts, own_target, start_session
-from preference_center.context import services
+from preference_center.infra.context import services
 from preference_center.staff.oidc import (
     ProviderSignInRefused,
     RefusalReason,

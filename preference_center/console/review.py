@@ -15,7 +15,6 @@ from flask_babel.speaklater import LazyString
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
@@ -28,13 +27,14 @@ from preference_center.domain.sync.open_questions import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
 )
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language
-from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.mail import bursts, pending_mail_opt_outs, review_queue
 from preference_center.storage.sync import undecided_events

@@ -20,8 +20,8 @@ from preference_center.console.access import (
 from preference_center.console.navigation import navigation
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Access, Route
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
+from preference_center.infra.context import services
 from preference_center.staff import accounts, sessions
 from preference_center.staff.accounts import SignInRefused
 from preference_center.storage.access.staff_sessions import StaffSession

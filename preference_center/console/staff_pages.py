@@ -15,13 +15,13 @@ from flask_babel import gettext as _
 from preference_center.console.access import current_actor, current_staff
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Permission, Role, parse_roles
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts, staff_sessions
 from preference_center.storage.access.staff_accounts import StaffAccount
-from preference_center.storage.db.database import run_in_transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from preference_center.contacts.batch import BatchResult
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change
 from preference_center.domain.account_closure import (
@@ -23,6 +22,7 @@ from preference_center.domain.restriction import (
     is_restricted,
 )
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
 from preference_center.storage.ledger.suppression_lookup import (
     ScopeFacts,
     load_exact_facts,

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from preference_center.contacts.batch import BatchResult, WrittenContact
 from preference_center.contacts.saving import InTransaction, apply_and_save
-from preference_center.context import services
 from preference_center.core.errors import UnknownContact
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.restriction import UnrestrictionProof
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
 
 
 def upsert_contacts(

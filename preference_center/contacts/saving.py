@@ -16,17 +16,17 @@ from preference_center.contacts.ledger_changes import (
     restriction_changes,
     unrestriction_changes,
 )
-from preference_center.context import services
 from preference_center.core.errors import InvalidRows, Unavailable, UnavailableCause
 from preference_center.core.events import Change
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.storage import contacts
-from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
-from preference_center.storage.db.database import Connection, run_in_transaction
 
 _ATTEMPTS = 5
 

@@ -10,7 +10,6 @@ from typing import cast
 
 from flask import current_app
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import (
@@ -21,6 +20,8 @@ from preference_center.destinations.rate_limit import (
 )
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE
+from preference_center.infra.context import services
 from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import RATE_SETTING
@@ -30,7 +31,6 @@ from preference_center.integrations.registry import (
     make_connector,
 )
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 
 ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the lease tells it whether a request is allowed."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.keys import link_keys as stored
 from preference_center.integrations.base.contract import LINK_FIELD
 from preference_center.integrations.base.integration import LINK_TOPIC
-from preference_center.storage.access import link_keys as stored
-from preference_center.storage.db.database import run_in_transaction
 
 
 def permanent_link_builder(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError, UnknownTopic
 from preference_center.core.events import ALL_MARKETING, SHARING
@@ -17,6 +16,7 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
+from preference_center.infra.context import services
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preference_center.context import services
+from preference_center.infra.context import services
 from preference_center.integrations.base.webhook import SECRET_SETTING
 from preference_center.integrations.registry import find_webhook
 

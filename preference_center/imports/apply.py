@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import PurePath
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.errors import ImportConflict, PreferenceCenterError
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow
@@ -21,10 +20,11 @@ from preference_center.imports.evaluate import ChunkEvaluator
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.access import audit
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep
 

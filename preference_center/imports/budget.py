@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preference_center.context import services
 from preference_center.domain.imports.row_statements import FileRow
+from preference_center.infra.context import services
 
 LEASE_DURATION = timedelta(seconds=60)
 """How long an import stays locked after its worker stops responding."""

@@ -9,7 +9,6 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change, counts_at
 from preference_center.domain.catalogue import Catalogue
@@ -25,8 +24,9 @@ from preference_center.domain.imports.translator import (
     TranslatedRow,
 )
 from preference_center.imports.event_ids import event_id_factory, event_id_range
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.presets import RowMeaning
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.ledger.import_matches import ImportMatch, MatchQuery, find_matches
 from preference_center.storage.ledger.suppression_lookup import load_facts

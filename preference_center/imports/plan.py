@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports.date_formats import DateQuestion
@@ -21,6 +20,7 @@ from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
 from preference_center.imports.named_columns import NamedColumns
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked
+from preference_center.infra.context import services
 from preference_center.integrations.base.presets import RowMeaning
 
 T = TypeVar("T")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import detect_delimiter, normalize_column_name
@@ -16,6 +15,7 @@ from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
 from preference_center.imports.named_columns import NamedColumns
+from preference_center.infra.context import services
 
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
 """Encodings in which line ends can be found in the bytes."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from uuid import UUID, uuid5
 
-from preference_center.context import services
 from preference_center.core.errors import ImportConflict, PreferenceCenterError
 from preference_center.core.events import IMPORT_SOURCE, Retraction
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.event_ids import event_id_range
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import, ImportState
 

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.errors import (
     ImportConflict,
     InvalidInput,
@@ -31,9 +30,10 @@ from preference_center.imports.plan import CHUNK_SIZE, PlanStats
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import UploadedFile, open_unpacked, unpack_blocks
 from preference_center.imports.undo import undo_import
-from preference_center.storage.access import audit
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep
 

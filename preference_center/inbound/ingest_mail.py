@@ -8,16 +8,16 @@ from datetime import datetime
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, PreferenceCenterError
 from preference_center.core.mime import MAIL_HEAD_BYTES
 from preference_center.inbound.mail_opt_outs import IngestResult
 from preference_center.inbound.mail_recipients import parse_inbound_mail
 from preference_center.inbound.mailboxes import handle_mailbox_mail, queue_unread_mail
 from preference_center.inbound.spooled_mail import record_or_spool
+from preference_center.infra import instruments
+from preference_center.infra.context import services
+from preference_center.infra.instruments import InboundKind, InboundOutcome
 from preference_center.integrations.base.vendor_events import ReceivedMail
-from preference_center.metrics import instruments
-from preference_center.metrics.instruments import InboundKind, InboundOutcome
 
 log = structlog.get_logger()
 

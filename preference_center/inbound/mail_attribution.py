@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
 from preference_center.domain.mail import MailStatement
 from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")

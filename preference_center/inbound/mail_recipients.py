@@ -21,12 +21,12 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from itertools import islice
 
-from preference_center.console_settings import Mailboxes, MailboxMatch
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink
 from preference_center.core.links import Links
 from preference_center.core.links.tokens import MailtoTokenData
 from preference_center.core.mime import MAIL_HEAD_BYTES, field_values, parse_addresses
+from preference_center.infra.console_settings import Mailboxes, MailboxMatch
 
 NO_MAILBOXES = Mailboxes()
 

@@ -15,8 +15,6 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center import bounces
-from preference_center.console_settings import MailboxKind, MailboxMatch
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, classify_bounce, complaint_scope
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
@@ -39,9 +37,11 @@ from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_op
 from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipient
 from preference_center.inbound.our_addresses import is_our_address, is_our_text
 from preference_center.inbound.rights_mail import handle_rights_mail
+from preference_center.infra.console_settings import MailboxKind, MailboxMatch
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 

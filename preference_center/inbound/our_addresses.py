@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.mime import parse_addresses
+from preference_center.infra.context import services
 from preference_center.storage.catalogues import current_catalogue_or_empty
 
 

@@ -20,14 +20,14 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
 from preference_center.inbound.mail_recipients import is_our_recipient
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db import outage
+from preference_center.infra.context import services
+from preference_center.infra.db import outage
+from preference_center.infra.keys.fingerprints import require_known_keys
 
 log = structlog.get_logger()
 

@@ -13,7 +13,6 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
@@ -22,12 +21,13 @@ from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.domain.sync.destination import Destination
 from preference_center.inbound import text_replies
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.mail import review_queue

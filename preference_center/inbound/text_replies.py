@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.core.sms_parts import fit_in_one_part, to_gsm
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.integration import HELP_TEXT_SETTING
 from preference_center.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
 from preference_center.storage.access.short_links import insert_short_links
-from preference_center.storage.db.database import run_in_transaction
 
 REPLY_RATE_LIMIT = "3 per hour; 10 per day"
 """Replies to HELP and START, so that two machines can't reply to each other without end."""

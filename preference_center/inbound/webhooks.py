@@ -15,13 +15,16 @@ from typing import cast
 import structlog
 from flask import Blueprint, Response, current_app, request
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import csrf
-from preference_center.hooks import Hook
-from preference_center.http_body import read_body
 from preference_center.inbound.certificates import certificate_cache
+from preference_center.infra import instruments
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.extensions import csrf
+from preference_center.infra.hooks import Hook
+from preference_center.infra.http_body import read_body
+from preference_center.infra.instruments import InboundKind, InboundOutcome
 from preference_center.integrations.base.vendor_events import (
     HeaderDated,
     NeedsCertificate,
@@ -32,9 +35,6 @@ from preference_center.integrations.base.vendor_events import (
     WebhookVerifier,
 )
 from preference_center.integrations.registry import find_webhook
-from preference_center.metrics import instruments
-from preference_center.metrics.instruments import InboundKind, InboundOutcome
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from preference_center.storage.sync.destinations import find_by_name
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE
+from preference_center.infra.context import services
 from preference_center.integrations.base.http import HttpContext, RequestRejected
 from preference_center.integrations.base.vendor_events import SubscriptionConfirmation
-from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 
 
 def confirm_subscription(destination: Destination, confirmation: SubscriptionConfirmation) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from preference_center.context import services
 from preference_center.core.addresses import parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.domain.sync.classify import AddressContext
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit
 from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import verification
 

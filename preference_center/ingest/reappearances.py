@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.domain.sync.classify import AddressContext, FollowUp
 from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey, IngestPlan
+from preference_center.infra.context import services
 from preference_center.storage.ledger.addresses import seal_address
 
 _OF_EVENTS = {FollowUp.READ_BACK_LATER}

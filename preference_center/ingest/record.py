@@ -13,7 +13,6 @@ from typing import cast
 from uuid import UUID
 
 from preference_center import bounces
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.events import Change
 from preference_center.destinations.permanent_links import permanent_link_builder
@@ -28,7 +27,9 @@ from preference_center.domain.sync.ingest_plan import (
 )
 from preference_center.domain.sync.plan import active_suppressions, first_end, topics_by_channel
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.hooks import Hook
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
+from preference_center.infra.hooks import Hook
 from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.ingest.reappearances import reappeared
 from preference_center.integrations.base.contract import (
@@ -44,7 +45,6 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut

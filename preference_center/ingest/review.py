@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID, uuid5
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.core.events import Change, EventKind
@@ -23,10 +22,11 @@ from preference_center.core.mime import (
 from preference_center.domain import sender_requests
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import pending_mail_opt_outs, review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox

@@ -10,7 +10,6 @@ from typing import cast
 
 import structlog
 
-from preference_center.context import Services, services
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import InvalidInput
@@ -19,7 +18,11 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.classify import topics_by_target
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION, open_questions
-from preference_center.hooks import Hook
+from preference_center.infra import instruments
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.hooks import Hook
+from preference_center.infra.instruments import InboundKind, InboundOutcome
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
@@ -34,9 +37,6 @@ from preference_center.integrations.base.vendor_events import (
 )
 from preference_center.integrations.base.webhook import unknown_event
 from preference_center.integrations.registry import get_webhook_source
-from preference_center.metrics import instruments
-from preference_center.metrics.instruments import InboundKind, InboundOutcome
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import (
     destinations,
     undecided_events,

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from preference_center.context import services
-from preference_center.storage.db.append_lock import await_writers
-from preference_center.storage.db.database import (
+from preference_center.infra.context import services
+from preference_center.infra.db.append_lock import await_writers
+from preference_center.infra.db.database import (
     Connection,
     current_limits,
     override_limits,

@@ -20,9 +20,9 @@ from flask import current_app
 
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.core.events import Change
-from preference_center.database_timeouts import DatabaseTimeouts
+from preference_center.infra.db.database import current_limits, override_limits
+from preference_center.infra.db.database_timeouts import DatabaseTimeouts
 from preference_center.ledger.recording import RecordResult, record
-from preference_center.storage.db.database import current_limits, override_limits
 
 _EXTENSION_KEY = "preference_center.batcher"
 

@@ -12,16 +12,16 @@ from dataclasses import replace
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import Unavailable
-from preference_center.ledger.sync_state_sql import RAISE_DEFERRED
-from preference_center.storage.db.database import (
+from preference_center.infra.context import services
+from preference_center.infra.db.database import (
     Connection,
     current_limits,
     override_limits,
     run_in_transaction,
 )
+from preference_center.ledger.sync_state_sql import RAISE_DEFERRED
 
 log = structlog.get_logger()
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from preference_center.context import services
 from preference_center.core.addresses import (
     Address,
     Channel,
@@ -25,10 +24,11 @@ from preference_center.core.addresses import (
     parse_address,
 )
 from preference_center.core.keys import Keys
+from preference_center.infra.context import services
+from preference_center.infra.db.append_lock import await_writers
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.digest_length import hold_digest_length
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
-from preference_center.storage.db.append_lock import await_writers
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.db.digest_length import hold_digest_length
 
 CHUNK_SIZE = 2000
 

@@ -10,27 +10,27 @@ from uuid import UUID
 
 import psycopg
 
-from preference_center.context import Services, services
 from preference_center.core.addresses import NORM_VERSION, Address, HashedAddress
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL, Change, EventKind, Retraction
 from preference_center.core.keys import Keys
 from preference_center.domain.evidence_redaction import redact_evidence
-from preference_center.ledger.address_rows import addresses_json, bytea_literal
-from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
-from preference_center.ledger.retracting import await_appends, retract
-from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
-from preference_center.ledger.sync_state_sql import RAISE_LEARNED
-from preference_center.metrics import instruments
-from preference_center.metrics.instruments import OptOutOutcome
-from preference_center.storage.db.database import (
+from preference_center.infra import instruments
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import (
     Connection,
     apply_limits,
     run_autocommit,
     run_in_transaction,
 )
-from preference_center.storage.db.digest_length import hold_digest_length
-from preference_center.storage.db.prepared_statements import NumberedStatement
+from preference_center.infra.db.digest_length import hold_digest_length
+from preference_center.infra.db.prepared_statements import NumberedStatement
+from preference_center.infra.instruments import OptOutOutcome
+from preference_center.ledger.address_rows import addresses_json, bytea_literal
+from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
+from preference_center.ledger.retracting import await_appends, retract
+from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
+from preference_center.ledger.sync_state_sql import RAISE_LEARNED
 from preference_center.storage.feed.watermarks import EPOCH_OUTDATED, ensure_epoch
 from preference_center.storage.ledger.evidence import hash_evidence
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, KeyKind, parse_address
 from preference_center.core.errors import InvalidAddress
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.recording import record
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger import canonical_forms
 from preference_center.storage.ledger.addresses import list_readable_after, load_newest_id
 

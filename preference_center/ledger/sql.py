@@ -16,13 +16,13 @@ from preference_center.core.events import (
     RESERVED_SCOPES,
     EventKind,
 )
+from preference_center.infra.db.digest_length import APPEND_LOCK
 from preference_center.ledger.sync_state_sql import (
     LIFTING_KINDS,
     RAISE_AFFECTED_CTES,
     match_key_ctes,
     sql_kinds,
 )
-from preference_center.storage.db.digest_length import APPEND_LOCK
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
+from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
 from preference_center.mailer.send import ignore_if_not_you, valid_until, works_once
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
 def _new_address(email: OutgoingEmail, name: str) -> EmailTexts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from preference_center.storage.mail.outbox import OutgoingEmail
+from preference_center.infra.outbox import OutgoingEmail
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
+from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.mailer.email_parts import (
     day_of,
     how_to_complain,
@@ -13,7 +14,6 @@ from preference_center.mailer.email_parts import (
     right_of,
 )
 from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
 def _agent_asked(email: OutgoingEmail, name: str) -> EmailTexts:

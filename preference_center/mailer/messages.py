@@ -18,12 +18,12 @@ from flask import render_template
 
 from preference_center.core.addresses import Channel, mask_address, parse_address
 from preference_center.domain.catalogue import Wording, shared_wording
-from preference_center.hooks import Hook
+from preference_center.infra.hooks import Hook
+from preference_center.infra.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 from preference_center.languages import in_language, locale_of, match_language
 from preference_center.mailer.email_texts import TextsOfEmail
 from preference_center.mailer.sender_identity import SenderIdentity, brands_of, sender_identity
 from preference_center.mailer.unproven_emails import stop_url
-from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 
 _TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK, EmailKind.NEW_ADDRESS}
 _ANSWERED_BY_CONTACT = _TO_TYPED_ADDRESSES | {EmailKind.CONFIRM_OPT_IN, EmailKind.ADDRESS_MOVED}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.domain.catalogue import Brand
-from preference_center.mailer.unproven_emails import may_email
-from preference_center.storage.mail.outbox import (
+from preference_center.infra.context import services
+from preference_center.infra.outbox import (
     LANGUAGE_SWITCHED,
     EmailKind,
     OutgoingEmail,
     enqueue_emails,
 )
+from preference_center.mailer.unproven_emails import may_email
 
 
 def queue_one_time_link(

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
-from preference_center.context import services
 from preference_center.domain.rights.model import (
     ExtensionReason,
     RefusalGround,
     RequestOutcome,
 )
+from preference_center.infra.context import services
+from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.mailer.email_parts import (
     day_of,
     how_to_complain,
@@ -23,7 +24,6 @@ from preference_center.mailer.email_parts import (
 )
 from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
 from preference_center.mailer.emails_about_others import OTHERS_TEXTS
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
 def _received(email: OutgoingEmail, name: str) -> EmailTexts:

@@ -14,23 +14,22 @@ from uuid import UUID
 import structlog
 from flask_babel import gettext as _
 
-from preference_center.context import Services, services
 from preference_center.core.deadlines import email_retry
-from preference_center.languages import format_day_and_time
-from preference_center.mail_server import MailServer
-from preference_center.mailer.messages import render_email
-from preference_center.mailer.smtp_client import (
+from preference_center.infra import instruments, outbox
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.mail_server import MailServer
+from preference_center.infra.outbox import ClaimedEmail, EmailKind, OutgoingEmail, SendResult
+from preference_center.infra.smtp_client import (
     SESSION_TIMEOUT,
     PermanentFailure,
     ServerUnavailable,
     SmtpClient,
     SmtpError,
 )
+from preference_center.languages import format_day_and_time
+from preference_center.mailer.messages import render_email
 from preference_center.mailer.unproven_emails import emails_stopped
-from preference_center.metrics import instruments
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind, OutgoingEmail, SendResult
 
 log = structlog.get_logger()
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import restore_address
-from preference_center.storage.db.database import run_autocommit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.outbox import OutgoingEmail
 from preference_center.storage.mail.email_stops import find_stop, mailbox_digest
-from preference_center.storage.mail.outbox import OutgoingEmail
 
 UNPROVEN_EMAIL_RATE = "3 per hour; 10 per day"
 """Per mailbox, all kinds together."""

@@ -16,10 +16,8 @@ from functools import partial
 import structlog
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
-from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.alerts import (
     Alert,
     AlertKind,
@@ -28,6 +26,9 @@ from preference_center.domain.alerts import (
     find_alerts,
 )
 from preference_center.domain.measurements import Measurements
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, override_limits, run_in_transaction
+from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host
 from preference_center.monitoring.notices import (
@@ -38,7 +39,6 @@ from preference_center.monitoring.notices import (
 )
 from preference_center.storage import alerts
 from preference_center.storage.alerts import ClaimedNotice
-from preference_center.storage.db.database import Connection, override_limits, run_in_transaction
 
 LOOK_INTERVAL = 30.0
 """Seconds between evaluations."""

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 
 from preference_center import spool
-from preference_center.context import services
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.domain.measurements import (
     DestinationMeasurement,
@@ -20,11 +19,12 @@ from preference_center.domain.measurements import (
     Measurements,
 )
 from preference_center.domain.rights.clock import request_stage
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.keys.key_rotations import list_rotations
 from preference_center.storage import measurements
-from preference_center.storage.access.key_rotations import list_rotations
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import cursors
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.journal import count_unwritten

@@ -17,7 +17,6 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
@@ -25,6 +24,8 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.preference_form import kept_pauses
 from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
 from preference_center.domain.preferences import Preferences
+from preference_center.infra.context import services
+from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
 from preference_center.languages import join_names, page_language
 from preference_center.mailer.unproven_emails import emails_stopped, may_email
 from preference_center.pages.gpc import record_signal, render_gpc_page
@@ -50,7 +51,6 @@ from preference_center.pages.rendering import (
     use_link_language,
 )
 from preference_center.rights.returning import record_opt_ins
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_email_if
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
 """How long a confirmation email is valid."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import INVALID_LINK_MESSAGE
+from preference_center.infra.context import services
 from preference_center.pages.rendering import link_fingerprint
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.context import services
 from preference_center.core.links.tokens import TokenPurpose
+from preference_center.infra.context import services
+from preference_center.infra.outbox import EmailKind
 from preference_center.pages.mailed_links import (
     GivenAddress,
     address_of_link,
@@ -20,7 +21,6 @@ from preference_center.pages.mailed_links import (
 )
 from preference_center.pages.networks import limit_network
 from preference_center.pages.rendering import can_mail, catalogue_or_empty, render_page
-from preference_center.storage.mail.outbox import EmailKind
 
 
 def redirect_to_form() -> ResponseReturnValue:

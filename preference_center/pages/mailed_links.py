@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from flask import request
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.links.tokens import TokenPurpose
+from preference_center.infra.context import services
+from preference_center.infra.outbox import EmailKind
 from preference_center.languages import chosen_language, page_language
 from preference_center.mailer import one_time_links
 from preference_center.pages.rendering import catalogue_or_empty, lead_brand
-from preference_center.storage.mail.outbox import EmailKind
 
 REQUEST_RATE = "3 per hour; 10 per day"
 """Requests about one mailbox that anybody can make, of one kind: beyond it none is recorded."""

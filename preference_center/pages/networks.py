@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import structlog
 from flask import abort, g, request
 
-from preference_center.context import services
+from preference_center.infra.context import services
 
 log = structlog.get_logger()
 

@@ -6,17 +6,17 @@ from flask import redirect, request
 from werkzeug import Response
 from werkzeug.exceptions import NotFound
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidLink, ProbeLink
 from preference_center.core.links import ONE_CLICK as PAIR
 from preference_center.core.links.tokens import Link
-from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
-from preference_center.http_body import read_body
+from preference_center.infra.context import services
+from preference_center.infra.db.database import override_limits
+from preference_center.infra.db.database_timeouts import LINK_CLICK_TIMEOUTS
+from preference_center.infra.http_body import read_body
 from preference_center.pages.confirm_opt_in import link_from_confirmation
 from preference_center.pages.ledger_changes import ONE_CLICK, opt_out
 from preference_center.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code
 from preference_center.spool import record_or_spool
-from preference_center.storage.db.database import override_limits
 
 _NAME, _, _VALUE = PAIR.partition("=")
 _MAX_BARE_BODY = 64  # bytes; the pair has 26

@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import DESTINATION_SOURCE, SHARING, Event, format_receipt_code
 from preference_center.destinations.titles import load_system_titles
@@ -23,7 +22,8 @@ from preference_center.domain.delivery_status import (
     compute_delivery_status,
     summarize_delivery,
 )
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.sync.delivery_status import find_address_id, list_address_progress

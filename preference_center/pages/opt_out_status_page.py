@@ -13,12 +13,13 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 
 from preference_center.consent_records.build import build_consent_records
-from preference_center.context import services
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.consent_status import state_consents
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.languages import page_language
 from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status
@@ -29,7 +30,6 @@ from preference_center.pages.rendering import (
     render_link_page,
     use_link_language,
 )
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 

@@ -16,11 +16,11 @@ from uuid import UUID
 
 from flask import request, url_for
 
-from preference_center.context import services
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
 from preference_center.domain.preference_result import SaveProblem, SaveResult
+from preference_center.infra.context import services
 from preference_center.pages.link_forms import open_for_link, seal_for_link
 from preference_center.pages.press_result import RESULT_PARAMETER
 

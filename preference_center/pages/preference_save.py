@@ -13,7 +13,6 @@ from uuid import UUID
 
 from flask import request
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import Change
 from preference_center.core.links import FormPurpose, OptInMethod
@@ -21,6 +20,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_form import SubmittedPreferences
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.domain.preferences import Preferences
+from preference_center.infra.context import services
 from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.pages.confirm_opt_in import send_confirmation

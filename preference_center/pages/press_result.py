@@ -13,10 +13,10 @@ from typing import Any
 from flask import redirect, request, url_for
 from werkzeug import Response
 
-from preference_center.context import services
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FormPurpose
+from preference_center.infra.context import services
 from preference_center.pages.link_forms import open_for_link, seal_for_link
 
 RESULT_PARAMETER = "result"

@@ -12,11 +12,11 @@ from typing import Any
 
 from flask import request, url_for
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER
 from preference_center.core.links.tokens import Link
+from preference_center.infra.context import services
 
 MAX_ADDITIONAL = 3
 """Further addresses of one page."""

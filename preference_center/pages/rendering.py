@@ -12,7 +12,6 @@ from flask import current_app, g, has_request_context, render_template, request,
 from flask.typing import ResponseReturnValue
 
 from preference_center import spool
-from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.links.tokens import Link
@@ -26,6 +25,7 @@ from preference_center.domain.catalogue import (
     shared_wording,
 )
 from preference_center.domain.rights.offered import rights_offered
+from preference_center.infra.context import services
 from preference_center.languages import (
     LANGUAGES,
     TRANSLATIONS_DIRECTORY,

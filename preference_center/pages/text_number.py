@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.text_numbers import find_text_number
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.pages.rendering import catalogue_or_empty
-from preference_center.storage.db.database import run_in_transaction
 
 
 def text_number(link: Link) -> str | None:

@@ -13,14 +13,15 @@ from uuid import UUID
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.context import services
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, probe_link
 from preference_center.core.links.tokens import Link
-from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.domain.link_opt_outs import LinkOptOut
+from preference_center.infra.context import services
+from preference_center.infra.db.database import override_limits
+from preference_center.infra.db.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.ledger import record
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, opt_out, retract
@@ -40,7 +41,6 @@ from preference_center.pages.rendering import (
 )
 from preference_center.pages.text_number import text_number
 from preference_center.spool import record_or_spool
-from preference_center.storage.db.database import override_limits
 
 _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 

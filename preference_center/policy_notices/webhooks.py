@@ -10,17 +10,17 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from preference_center.context import Services, services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import MessageType
 from preference_center.domain.policy_notices import NoticeChannel
+from preference_center.infra.company_webhooks import send_due, send_signed
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.policy_notices.rows import NoticeRow, load_rows, may_be_sent
 from preference_center.policy_notices.select import announced_version
 from preference_center.storage import policy_notices, policy_webhooks
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.policy_webhooks import ClaimedBatch
-from preference_center.storage.webhook_outbox import send_due, send_signed
 
 BATCH = 500
 """Persons in one webhook."""

@@ -12,10 +12,17 @@ from apiflask import APIBlueprint
 from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
-from preference_center.context import services
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.domain.rights.clock import request_stage
+from preference_center.infra.context import services
+from preference_center.infra.db.database import (
+    Connection,
+    is_writable,
+    run_autocommit,
+    run_in_transaction,
+)
+from preference_center.infra.db.schema import require_fitting_schema
 from preference_center.probes.readiness import (
     DatabaseState,
     DatabaseStatus,
@@ -24,13 +31,6 @@ from preference_center.probes.readiness import (
 )
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.db.database import (
-    Connection,
-    is_writable,
-    run_autocommit,
-    run_in_transaction,
-)
-from preference_center.storage.db.schema import require_fitting_schema
 from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.erasures import OpenErasures

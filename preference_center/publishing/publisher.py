@@ -13,9 +13,11 @@ from typing import Protocol
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.errors import PreferenceCenterError, StaleWatermark
 from preference_center.domain.watermarks import Watermark
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.publishing.messages import (
     FeedMessage,
     MessageType,
@@ -23,8 +25,6 @@ from preference_center.publishing.messages import (
     snapshot_message,
     status_message,
 )
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import changes as feed
 from preference_center.storage.feed.changes import FeedScopeStatus
 from preference_center.storage.feed.cursors import load_cursor, move_cursor

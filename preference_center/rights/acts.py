@@ -10,7 +10,6 @@ import structlog
 
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
-from preference_center.context import services
 from preference_center.core.errors import (
     ForbiddenTransition,
     InvalidInput,
@@ -31,6 +30,8 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import require_transition
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
 from preference_center.rights import erase, minors, request_emails, request_steps, restricting
@@ -38,7 +39,6 @@ from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import erasures
 
 SERVICE = "service"

@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.core.links import FormPurpose
 from preference_center.domain.rights.model import (
@@ -25,11 +24,12 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.proof_files import MAX_PROOFS, ProofFile
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.links.rights_answers import ANSWER_TIMES
 from preference_center.rights import request_emails, request_steps, requests
 from preference_center.rights.acts import act_if_ready
 from preference_center.rights.request_steps import PERSON, add_step, withdraw_data_request
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import proofs, request_queue
 from preference_center.storage.rights import requests as stored_requests
 

@@ -7,19 +7,19 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.model import StepAction
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.rights import acts, request_steps
 from preference_center.rights.acts import SERVICE
 from preference_center.rights.agents import remind_principals
 from preference_center.rights.request_emails import EMAIL_LIFETIME
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.storage.rights import request_queue, requests
 from preference_center.storage.rights.requests import RightsStep
 

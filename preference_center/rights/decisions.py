@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, UnknownRequest
 from preference_center.domain.rights.decisions import Decision, ProposalChanged
 from preference_center.domain.rights.model import (
@@ -18,9 +17,10 @@ from preference_center.domain.rights.model import (
     StepAction,
 )
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.rights import acts, minors, request_steps
 from preference_center.rights.proposals import find_proposal
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import requests
 
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
 from preference_center.core.errors import Unavailable, UnavailableCause, UnderHold, UnknownContact
 from preference_center.core.events import REPEAT_INTERVAL, Change, ScopeFact
@@ -25,14 +24,15 @@ from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.rights.move import build_erasure_changes
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.outbox import insert_emails
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
-from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
-from preference_center.storage.mail.outbox import insert_emails
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure

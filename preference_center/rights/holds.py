@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.decisions import check_ends_hold
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights.holds import (
     Hold,
     end_holds,

@@ -14,8 +14,9 @@ from threading import Lock
 import structlog
 from flask import current_app
 
-from preference_center.context import services
 from preference_center.core.errors import JournalUnavailable, ReplayPending
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.rights.journal_store import (
     JournalEntry,
     JournalFiles,
@@ -23,7 +24,6 @@ from preference_center.rights.journal_store import (
     open_files,
     write_entries,
 )
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import journal
 
 log = structlog.get_logger()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
+from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.rights import requests
-from preference_center.storage.db.database import Connection
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, insert_emails
 
 SENDER = "sender"
 """The actor of what a mail asks for."""

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.contacts import InTransaction
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownContact
 from preference_center.core.keys import Keys
@@ -31,10 +30,11 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.rights import request_emails, request_steps
 from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import PERSON, SOURCE, part_addresses
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import requests
 
 RESTRICTED = "restricted"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from preference_center.contacts import load_contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import (
     AddressConflict,
@@ -30,11 +29,12 @@ from preference_center.domain.rights.move import (
     closings_by_link,
 )
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.storage import contacts
-from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights import moves

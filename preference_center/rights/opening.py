@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownContact
 from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventKind
@@ -25,6 +24,9 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import clamp_to_now
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.digest_length import hold_digest_length
 from preference_center.ledger import RecordResult, record
 from preference_center.rights import minors
 from preference_center.rights.request_steps import (
@@ -36,8 +38,6 @@ from preference_center.rights.request_steps import (
 )
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import external_id_digest, find_locale
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.db.digest_length import hold_digest_length
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import SealedPart
 

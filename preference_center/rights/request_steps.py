@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownRequest
 from preference_center.core.events import parse_receipt_code
@@ -32,10 +31,11 @@ from preference_center.domain.rights.model import (
     StepAction,
 )
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.rights import company_webhooks, request_emails
 from preference_center.rights.proposals import require_second_person
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import RightsStep, SealedPart
 

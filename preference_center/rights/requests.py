@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.domain.rights.model import AskedFact, IdentityLevel, StepAction
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.rights import acts, opening, request_steps
 from preference_center.rights.request_steps import PERSON, add_step
-from preference_center.storage.db.database import Connection, run_in_transaction
 
 
 def open_request(

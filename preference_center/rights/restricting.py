@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 from preference_center import contacts
 from preference_center.contacts import InTransaction, WrittenContact
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change, ScopeFact
 from preference_center.domain.contacts import Contact, ContactRef
@@ -23,8 +22,9 @@ from preference_center.domain.restriction import (
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 _BuildChange = Callable[[Address, Sequence[ScopeFact]], Change]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from preference_center.atomic_files import atomic_files, sha256_hex
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidList, WrongChannel
+from preference_center.infra.connection import ENGINE as DUCKDB_ENGINE
+from preference_center.infra.context import services
+from preference_center.infra.preference_center_atomic_files import atomic_files, sha256_hex
 from preference_center.scrub import duck
 from preference_center.scrub.decision_query import (
     DecisionQuery,
@@ -17,7 +18,6 @@ from preference_center.scrub.decision_query import (
     ScrubCounts,
     ScrubProgress,
 )
-from preference_center.scrub.duck.connection import ENGINE as DUCKDB_ENGINE
 from preference_center.scrub.job import ReceiptFile, ScrubEngine, ScrubJob, ScrubReceipt
 from preference_center.scrub.list_layout import ListOptions, detect_layout, is_parquet
 from preference_center.scrub.snapshots import Snapshot, ensure_usable, read_snapshot_metadata

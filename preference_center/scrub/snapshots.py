@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from preference_center.atomic_files import atomic_files
 from preference_center.core.addresses import NORM_VERSION
 from preference_center.core.errors import InvalidSnapshot
 from preference_center.core.keys import Keys
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
-from preference_center.scrub.duck.connection import ScrubError, glob_safe_path_literal
-from preference_center.scrub.duck.parquet import read_parquet_metadata, write_parquet
+from preference_center.infra.connection import ScrubError, glob_safe_path_literal
+from preference_center.infra.parquet import read_parquet_metadata, write_parquet
+from preference_center.infra.preference_center_atomic_files import atomic_files
 from preference_center.storage.feed.fact_snapshot import FACT_COLUMNS, write_snapshot
 
 SNAPSHOT_FORMAT = 1

@@ -14,12 +14,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.errors import ConfigError
-from preference_center.database_timeouts import WEB_TIMEOUTS
+from preference_center.infra.context import services
+from preference_center.infra.db.database import override_limits
+from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
 from preference_center.probes.health import INTERNAL, PROBE_PATHS
 from preference_center.probes.metrics import METRICS_PATH
-from preference_center.storage.db.database import override_limits
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

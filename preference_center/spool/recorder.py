@@ -11,18 +11,18 @@ from uuid import UUID
 import structlog
 from flask import current_app
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.core.events import Change
+from preference_center.infra import instruments
+from preference_center.infra.context import services
+from preference_center.infra.db import outage
+from preference_center.infra.instruments import OptOutOutcome
 from preference_center.ledger.batching import record_batched
 from preference_center.ledger.recording import record
-from preference_center.metrics import instruments
-from preference_center.metrics.instruments import OptOutOutcome
 from preference_center.spool import frames
 from preference_center.spool.change_json import change_to_json
 from preference_center.spool.folder import SpoolFolder, SpoolUnavailable
 from preference_center.spool.writer import SpoolWriter
-from preference_center.storage.db import outage
 
 log = structlog.get_logger()
 

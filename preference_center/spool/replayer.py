@@ -12,9 +12,12 @@ from typing import Any
 import structlog
 from flask import Flask, current_app
 
-from preference_center.context import services
 from preference_center.core.errors import Unavailable
-from preference_center.database_timeouts import DatabaseTimeouts
+from preference_center.infra.context import services
+from preference_center.infra.db.database import override_limits
+from preference_center.infra.db.database_timeouts import DatabaseTimeouts
+from preference_center.infra.db.outage import Outage, report_failure, track_outages
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.recording import record
 from preference_center.spool.change_json import change_from_json
 from preference_center.spool.folder import LockedSpoolFile, SpoolFolder, SpoolUnavailable
@@ -27,9 +30,6 @@ from preference_center.spool.recorder import (
 from preference_center.spool.replay import ReplayProgress, ReplayStats, SpoolHandler, SpoolReplay
 from preference_center.spool.startup_cache import load_known_state, save_known_state
 from preference_center.spool.writer import SpoolWriter
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db.database import override_limits
-from preference_center.storage.db.outage import Outage, report_failure, track_outages
 
 log = structlog.get_logger()
 

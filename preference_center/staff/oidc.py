@@ -14,18 +14,18 @@ from uuid import UUID
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from preference_center.console_settings import parse_role_groups
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, PreferenceCenterError
 from preference_center.core.staff import Role, validate_staff_name
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.console_settings import parse_role_groups
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.keys.sealed_columns import staff_session_context
 from preference_center.staff.id_tokens import InvalidIdToken, verify_id_token
 from preference_center.staff.provider import GrantRefused, Provider, ProviderTokens
 from preference_center.staff.sessions import IDLE_LIFETIME
 from preference_center.storage.access import staff_accounts, staff_sessions
-from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.staff_sessions import StaffSession
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.sealed_columns import staff_session_context
 
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 """How long somebody may take at the provider."""

@@ -19,8 +19,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict
 
-from preference_center.context import services
 from preference_center.core.errors import PreferenceCenterError
+from preference_center.infra.context import services
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext, HttpTimeouts, Response
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.errors import DecryptionError
 from preference_center.core.staff import Role
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.staff import sessions
 from preference_center.staff.id_tokens import InvalidIdToken, verify_id_token
 from preference_center.staff.oidc import Claims, StoredTokens, open_tokens, roles_of
@@ -22,9 +24,7 @@ from preference_center.staff.provider import (
     find_provider,
 )
 from preference_center.storage.access import staff_sessions
-from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.staff_sessions import StaffSession
-from preference_center.storage.db.database import Connection, run_in_transaction
 
 log = structlog.get_logger()
 

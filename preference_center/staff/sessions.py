@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from preference_center.context import services
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.access import staff_sessions
-from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.staff_sessions import StaffSession
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 
 SESSION_LIFETIME = timedelta(hours=8)
 """A working day: then one signs in again."""

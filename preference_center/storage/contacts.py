@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import restore_address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
-from preference_center.hooks import Hook
-from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.hooks import Hook
 
 # A row without keys is of a mailbox that is locked for another form: it says nothing of this one.
 _SELECT_SUBJECT_ADDRESSES = """

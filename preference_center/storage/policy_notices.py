@@ -11,9 +11,9 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.keys import Keys
 from preference_center.domain.policy_notices import NoticeChannel, Reach, Recipient, StoredAddress
-from preference_center.storage.db.database import Connection
+from preference_center.infra.db.database import Connection
+from preference_center.infra.keys.sealed_columns import digest_context
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
-from preference_center.storage.sealed_columns import digest_context
 
 # The address that a person has corrected one to, and not corrected back or undone since.
 _MOVED_TO = """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.storage.db.database import Connection
-from preference_center.storage.webhook_outbox import ClaimedRow, Outbox
+from preference_center.infra.company_webhooks import ClaimedRow, Outbox
+from preference_center.infra.db.database import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from enum import StrEnum
 from sqlalchemy import Date, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.extensions import db
-from preference_center.storage.db.database import Connection
+from preference_center.infra.db.database import Connection
+from preference_center.infra.extensions import db
 
 
 class SurveyReason(StrEnum):

@@ -16,7 +16,6 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
@@ -33,6 +32,8 @@ from preference_center.domain.sync.erase_task import (
     settle_unchanged,
     settle_without_request,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit, run_in_transaction
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     Capabilities,
@@ -49,7 +50,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
-from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks
 from preference_center.sync.settle import safe_message
 

@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from preference_center.context import Services, services
 from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Capabilities,
@@ -35,7 +36,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.listings import (

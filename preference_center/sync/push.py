@@ -11,17 +11,18 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from preference_center.context import services
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.push_concurrency import SLOW_PUSH_DURATION, SLOW_STATUS_DURATION
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition
+from preference_center.infra import instruments
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit, run_in_transaction
+from preference_center.infra.instruments import PushFailure
+from preference_center.infra.tracing import span
 from preference_center.integrations.base.contract import Connector
 from preference_center.integrations.base.http import LeaseExpired, RateLimited
-from preference_center.metrics import instruments
-from preference_center.metrics.instruments import PushFailure
-from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.sync import active_pushes, destinations, states
 from preference_center.sync import frequencies
 from preference_center.sync.claim import ClaimedBatch, ClaimRequest, claim_batch
@@ -31,7 +32,6 @@ from preference_center.sync.settle import (
     settle_batch,
     wait_for_rate_limit,
 )
-from preference_center.telemetry.tracing import span
 
 LATE_EFFECT_WINDOW = timedelta(seconds=60)
 """How long after its lease a request may still take effect in a slow tool."""

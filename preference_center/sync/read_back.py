@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
-from preference_center.context import services
 from preference_center.destinations.frequency_fields import topics_with_frequency
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import (
@@ -17,6 +16,8 @@ from preference_center.domain.sync.plan import (
 )
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Connector,
@@ -26,7 +27,6 @@ from preference_center.integrations.base.contract import (
     SupportsRead,
 )
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification

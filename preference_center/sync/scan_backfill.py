@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.domain.sync.destination import Destination
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.ingest.contexts import group_by_address
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
@@ -24,7 +25,6 @@ from preference_center.integrations.base.contract import (
     PushResult,
     SupportsScanBackfill,
 )
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import list_states, verification
 from preference_center.storage.sync import states as syncs
 from preference_center.sync.claim import ClaimedBatch, plan_claims

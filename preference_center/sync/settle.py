@@ -9,13 +9,14 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.context import Services, services
 from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.destinations.leases import LEASE_DURATION
 from preference_center.domain.reports.reflection_times import count_reflected
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement, verify_delay
 from preference_center.domain.sync.state import Settlement
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
     Capabilities,
     DeliveryError,
@@ -24,7 +25,6 @@ from preference_center.integrations.base.contract import (
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import RateLimited
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.reports import reflections
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.claim import ClaimedBatch

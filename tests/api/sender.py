@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from preference_center.domain.watermarks import parse_watermark
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 
 if TYPE_CHECKING:

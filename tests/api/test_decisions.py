@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EVERYTHING, UNDELIVERABLE, Change, EventKind
+from preference_center.infra.context import services
 from preference_center.ledger import record
 from tests.api.sender import Sender, evidence
 from tests.clock import START, Clock

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import Unavailable
+from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.storage.feed import denying_digests
 from preference_center.storage.feed.watermarks import ensure_epoch

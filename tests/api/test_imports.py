@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender
 from tests.clock import START
 from workers import jobs

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access import api_keys
-from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, consent, make_sender, opt_out
 from tests.clock import START
 

@@ -283,9 +283,9 @@ def test_a_retired_topic_can_still_be_turned_off(sender: Sender, clock: Clock) -
 
 
 def test_on_a_closed_account_nothing_is_turned_on(sender: Sender, clock: Clock) -> None:  # I4
-    from preference_center.context import services
     from preference_center.core.addresses import Channel, parse_address
     from preference_center.core.events import EVERYTHING, Change, EventKind
+    from preference_center.infra.context import services
     from preference_center.ledger import record
 
     with sender.app.app_context():

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME
-from preference_center.rate_limiter import RedisRateLimiter
+from preference_center.infra.context import EXTENSION_NAME
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.rate_limiter import RedisRateLimiter
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 

@@ -264,7 +264,7 @@ def test_a_link_comes_with_urls_and_headers(sender: Sender) -> None:
 
 
 def test_a_link_has_what_was_requested(sender: Sender) -> None:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     rows = [
         {"address": "Ada@Example.com", "scope": "acme.offers", "message_id": "m-1"},

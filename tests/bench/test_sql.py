@@ -8,11 +8,11 @@ from flask import Flask
 
 from bench.ground import TOPIC
 from bench.sql import OPT_OUT_STATEMENTS
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction
 
 TABLES = ("address", "address_key", "event", "event_evidence", "suppression", "consent")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
     from dev.engines import Engines
-    from preference_center.database_timeouts import DatabaseTimeouts
+    from preference_center.infra.db.database_timeouts import DatabaseTimeouts
     from tests.environment import Environment
 
 PATIENCE = 30_000  # milliseconds; an action of Playwright waits that long, an assertion 5 s
@@ -55,7 +55,7 @@ def limits_of_two_clicks() -> DatabaseTimeouts:
 def site(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The service on empty tables, served on the loopback; yields `http://127.0.0.1:port`."""
     from dev.maintenance.screenshots import on_port
-    from preference_center.context import EXTENSION_NAME
+    from preference_center.infra.context import EXTENSION_NAME
 
     limits = limits_of_two_clicks()
     wired = replace(app.extensions[EXTENSION_NAME], timeouts=limits)

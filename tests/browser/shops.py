@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from preference_center.domain.catalogue import catalogue_digest
+from preference_center.infra.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.catalogues import (
     clear_catalogue_cache,
     insert_version,
     load_current_text,
 )
-from preference_center.storage.db.database import run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pyotp
 import pytest
 
-from preference_center.context import services
 from preference_center.core.staff import Role
+from preference_center.infra.context import services
 from preference_center.staff import accounts
 from tests.browser.axe import violations
 from tests.browser.pressing import press

@@ -17,7 +17,7 @@ import httpx
 import psycopg
 import pytest
 
-from preference_center.storage.mail.outbox import REQUIRED_VALUES, EmailKind
+from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, make_token, proven
 from tests.pages.demo import put_in_force

@@ -10,11 +10,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from preference_center import cli
-from preference_center.cli.actor import actor, add_staff_name_option, staff_name_option
-from preference_center.cli.command_app import CommandGroup
+from preference_center.infra import cli
+from preference_center.infra.cli_actor import actor, add_staff_name_option, staff_name_option
+from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.main import build_program
-from preference_center.storage.db.database import run_in_transaction
 from tests.cli.test_commands import CHECKOUT, reachable
 from tests.in_force import put_in_force
 

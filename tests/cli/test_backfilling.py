@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Never
 import pytest
 from redis import Redis
 
-from preference_center.context import services
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.job_queue import BACKFILL, JOB_QUEUES, rq_queue
 from preference_center.ledger import backfilling
-from preference_center.queue import BACKFILL, JOB_QUEUES, rq_queue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync.backfills import Backfill
 from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say

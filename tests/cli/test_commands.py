@@ -15,8 +15,8 @@ import click
 import pytest
 from flask import Flask
 
-from preference_center import cli
-from preference_center.cli.lazy_command import LazyCommand
+from preference_center.infra import cli
+from preference_center.infra.lazy_command import LazyCommand
 from tests.domain.catalogues import SMALL
 
 CHECKOUT = Path(__file__).resolve().parents[2]

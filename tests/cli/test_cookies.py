@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from preference_center.domain.cookie_consent import ConsentMethod
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.browser_consents import insert_consent
-from preference_center.storage.db.database import run_in_transaction
 from tests.storage.test_browser_consents import FIRST
 
 if TYPE_CHECKING:

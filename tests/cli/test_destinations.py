@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.events import EventKind
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.registry import get_spec
 from preference_center.integrations.webhook import connector as webhook
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say, stored, work
 from tests.clock import START, Clock
@@ -217,7 +217,7 @@ def test_the_list_says_how_to_make_the_first(app: Flask) -> None:
 
 
 def test_the_flask_command_finds_everything_by_itself(app: Flask) -> None:
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
     settings: Settings = app.extensions["preference_center"].settings
     given = {name.upper(): str(value) for name, value in settings.model_dump().items() if value}

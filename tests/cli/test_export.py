@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -20,9 +19,10 @@ from preference_center.core.events import (
     FrequencyChoice,
 )
 from preference_center.domain.decisions import find_denial
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import destinations
 from tests.clock import START

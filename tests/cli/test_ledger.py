@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction
 from tests.ledger.changes import JANE, change, id_of
 from tests.rights.erased_rows import erase_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.db.database import run_in_transaction
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 
@@ -27,7 +27,7 @@ SHEET = 'Name;E-Mail;Note\r\nAda;Ada@Example.com;x\r\n"L; G";grace@example.com\r
 @pytest.fixture
 def tool(app: Flask) -> Flask:
     """The service with the destination `tool`, and three addresses."""
-    from preference_center.context import services
+    from preference_center.infra.context import services
     from preference_center.ledger import record
     from preference_center.storage.sync.destinations import insert_destination
 
@@ -58,7 +58,7 @@ def tool(app: Flask) -> Flask:
 
 
 def opted_out(address: Any) -> Change:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     scope = "all_marketing"
     return Change(
@@ -107,7 +107,7 @@ def test_another_topic_another_column(tool: Flask) -> None:
 
 
 def test_a_list_keeps_its_layout_and_gets_a_last_column(tool: Flask, clock: Clock) -> None:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     header, ada, grace, bad = export(tool, "--input", "-", given=SHEET.encode())
 

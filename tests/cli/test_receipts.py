@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preference_center.context import EXTENSION_NAME
+from preference_center.infra.context import EXTENSION_NAME
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,8 +9,8 @@ import pytest
 
 from preference_center import daily_counts
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.infra.db.database import run_in_transaction, transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction, transaction
 from tests.clock import Clock
 from tests.ledger.changes import change
 

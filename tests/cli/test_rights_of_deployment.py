@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from psycopg.conninfo import conninfo_to_dict
 
-from preference_center.config import Settings
+from preference_center.infra.config import Settings
 
 
 def invoke(app: Flask, *arguments: str) -> tuple[int, str]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.infra.context import services
 from preference_center.ledger import record
 from tests.clock import START
 from tests.in_force import put_in_force
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 OFFERS = "offers.weekly"
 LIST = b"name,email\nAda,ada@example.com\nBob,bob@example.com\nCy,nobody\n"

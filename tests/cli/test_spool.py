@@ -28,7 +28,7 @@ def app(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The service as on a host that has a spool, but no process that serves."""
     from dataclasses import replace
 
-    from preference_center.context import EXTENSION_NAME
+    from preference_center.infra.context import EXTENSION_NAME
     from preference_center.spool import recorder
 
     wired = app.extensions[EXTENSION_NAME]
@@ -40,7 +40,7 @@ def app(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
 
 def leave(app: Flask, folder: Path, request: dict[str, object]) -> None:
     """Leave a record as a process does that ended."""
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     with app.app_context():
         sealed = services().links.seal_request(request)
@@ -98,7 +98,7 @@ def test_what_can_never_be_recorded_is_an_alarm(app: Flask, folder: Path) -> Non
 def test_without_a_folder_it_names_the_setting(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from preference_center.context import EXTENSION_NAME
+    from preference_center.infra.context import EXTENSION_NAME
 
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": "none"})

@@ -9,15 +9,15 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.destinations.connect import connect
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, listings
-from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 from preference_center.sync.listings import schedule_new_listings
 from tests.in_force import put_in_force
 from tests.integrations.tools.resend import KEY, ResendStandIn

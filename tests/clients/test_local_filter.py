@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.context import services
 from preference_center.core import addresses
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
 from preference_center.core.keys import Keys
+from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center_client import Client, OptOut
 from preference_center_client.local_filter import DigestKeys, LocalFilter

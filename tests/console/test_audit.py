@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.staff import AccessAction, AccessReason, Role, StaffAccess
-from preference_center.storage.access.audit import insert_audit_entry
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access.person_access import insert_person_access
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
 
@@ -133,7 +133,7 @@ def test_who_may_not_read_the_audit_may_not_download_it(app: Flask) -> None:
 
 def test_reading_a_page_of_it_goes_by_an_index(in_context: None) -> None:
     """However many entries there are, with each filter."""
-    from preference_center.storage.access.audit import AuditFilter, AuditKey, list_audit_entries
+    from preference_center.infra.audit import AuditFilter, AuditKey, list_audit_entries
 
     key = AuditKey(START, 5)
     for wanted in (

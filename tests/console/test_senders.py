@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from preference_center.core.staff import Role
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force

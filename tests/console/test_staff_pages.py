@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.staff import Role
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount
-from preference_center.storage.db.database import run_in_transaction
 from tests.console.staff import Staff, staff, words
 from tests.staff.sign_ins import audit
 

@@ -12,7 +12,6 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import AddressConflict, InvalidRows
@@ -22,9 +21,10 @@ from preference_center.domain.contacts import AccountState, Contact, ContactRef,
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.contacts import find_locale, save_contacts
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS

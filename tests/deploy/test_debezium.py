@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.personal_data import TABLES, Holds
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change, retraction

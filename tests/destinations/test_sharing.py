@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventKind
+from preference_center.infra.context import services
 from preference_center.integrations.meta_audiences.connector import hash_address
 from preference_center.ledger import record
 from tests.cli.destination_commands import flask, ready_to_connect, stored, work

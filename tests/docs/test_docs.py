@@ -18,9 +18,9 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter
 
 from preference_center.app import create_app
-from preference_center.cli import COMMANDS
-from preference_center.cli.lazy_command import LazyCommand
-from preference_center.config import Settings
+from preference_center.infra.cli import COMMANDS
+from preference_center.infra.config import Settings
+from preference_center.infra.lazy_command import LazyCommand
 from preference_center.integrations.registry import list_specs, load_integrations
 from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
 from tests.environment import settings_for

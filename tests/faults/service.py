@@ -22,17 +22,17 @@ from dev.engines import Engines
 from dev.processes import wait_until
 from dev.server import free_port
 from preference_center.app import create_app
-from preference_center.config import Settings
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, uuid7
 from preference_center.core.links.tokens import Link
-from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.extensions import db
+from preference_center.infra.config import Settings
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
+from preference_center.infra.extensions import db
 from preference_center.ledger import record
 from preference_center.processes import read_procfile
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync.destinations import insert_destination, set_status
 from tests.environment import migrate, settings_for
 from tests.faults.forks import Fork, fork

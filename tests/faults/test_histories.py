@@ -16,13 +16,13 @@ from dev.engines import Engines
 from dev.postgres import Postgres, make_database
 from dev.processes import wait_until
 from preference_center.app import create_app
-from preference_center.config import Settings
 from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import EventKind
 from preference_center.domain.watermarks import Watermark
-from preference_center.extensions import db
+from preference_center.infra.config import Settings
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.environment import migrate, settings_for, with_database
 from tests.ledger.changes import change

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import httpx
 
 from dev.processes import wait_until
-from preference_center.context import services
 from preference_center.destinations.leases import LEASE_DURATION
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.sync.destinations import insert_destination
 from tests.faults.service import PATIENCE, Service
 

@@ -15,9 +15,9 @@ import pytest
 from dev.engines import Engines
 from dev.processes import PROC, wait_until
 from dev.server import free_port
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
+from preference_center.infra.context import services
 from tests.domain.mail.reports import dsn, failed
 from tests.faults.service import PATIENCE, TOPIC, Process, Service
 from tests.faults.tool import SlowReceiver

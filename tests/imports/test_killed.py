@@ -14,9 +14,9 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.config import Settings
 from preference_center.core.events import ALL_MARKETING
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.config import Settings
+from preference_center.infra.db.database import run_in_transaction
 from tests.imports.importing import books, events, imported, instructions_for, listed, planned
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.imports.instructions import ImportInstructions
@@ -20,7 +19,8 @@ from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo
 from preference_center.imports.uploads import UPLOAD_RETENTION, continue_import, receive_upload
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState
 from tests.clock import Clock

@@ -33,8 +33,8 @@ def app(app: Flask) -> Flask:
 @pytest.fixture
 def make_to(app: Flask, clock: Clock) -> MakeTo:
     """`make_to(address, scope)`: the address that the List-Unsubscribe header names."""
-    from preference_center.context import services
     from preference_center.core.links.tokens import Link
+    from preference_center.infra.context import services
 
     def make(address: str = "jane.doe@example.com", scope: str = "acme.offers") -> str:
         link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
@@ -67,8 +67,8 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 @pytest.fixture
 def allowed(app: Flask) -> Callable[..., bool]:
     """`allowed(address, message_type)`: the decision of a check now."""
-    from preference_center.context import services
     from preference_center.domain.decisions import decide
+    from preference_center.infra.context import services
     from preference_center.storage.catalogues import current_catalogue
     from preference_center.storage.ledger.suppression_lookup import load_facts
 
@@ -86,8 +86,8 @@ def allowed(app: Flask) -> Callable[..., bool]:
 @pytest.fixture
 def store(app: Flask) -> Callable[[str], None]:
     """`store(address)`: have the address stored, without any opt-out."""
-    from preference_center.context import services
     from preference_center.core.events import Change, EventKind
+    from preference_center.infra.context import services
     from preference_center.ledger import record
 
     def do(address: str) -> None:
@@ -108,7 +108,7 @@ def store(app: Flask) -> Callable[[str], None]:
 @pytest.fixture
 def set_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`set_to(setting=value)`, for this test."""
-    from preference_center.context import EXTENSION_NAME
+    from preference_center.infra.context import EXTENSION_NAME
 
     def do(**given: object) -> None:
         wired = app.extensions[EXTENSION_NAME]
@@ -130,8 +130,8 @@ def mailboxes(set_to: Callable[..., None]) -> None:
 @pytest.fixture
 def take(app: Flask) -> Take:
     """`take(mail, *recipients)`: what became of it."""
-    from preference_center.context import services
     from preference_center.inbound.ingest_mail import ingest_mail
+    from preference_center.infra.context import services
 
     def do(mail: bytes, *recipients: str) -> IngestResult:
         with app.app_context():

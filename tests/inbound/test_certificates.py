@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import Unavailable
 from preference_center.inbound.certificates import (
@@ -17,7 +16,8 @@ from preference_center.inbound.certificates import (
     FAILURE_BACKOFF,
     CertificateCache,
 )
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.clock import START, Clock
 from tests.integrations.base.posts import NOW

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 OUT = ("opted_out", "acme.offers")
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     def check_out() -> None:
         raise Unavailable("away")
 
-    monkeypatch.setattr("preference_center.storage.db.database._check_out", check_out)
+    monkeypatch.setattr("preference_center.infra.db.database._check_out", check_out)
     return monkeypatch
 
 

@@ -123,7 +123,7 @@ class TestReports:
         set_to: Callable[..., None],
         monkeypatch: pytest.MonkeyPatch,
     ) -> Keys:
-        from preference_center.context import EXTENSION_NAME
+        from preference_center.infra.context import EXTENSION_NAME
 
         set_to(trusted_reporters=REPORTER)
         keys = Keys("provider.example")

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("mailboxes")
 
 @pytest.fixture
 def review_reasons(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.db.database import run_in_transaction
     from preference_center.storage.mail import review_queue
 
     def ask() -> list[str]:
@@ -51,8 +51,8 @@ def review_reasons(app: Flask) -> Callable[[], list[str]]:
 @pytest.fixture
 def link_to(app: Flask, clock: Clock) -> Callable[..., str]:
     """`link_to(address, scope)`: a link of a mail that was sent to it."""
-    from preference_center.context import services
     from preference_center.core.links.tokens import Link
+    from preference_center.infra.context import services
 
     def make(address: str = JANE, scope: str = "acme.offers") -> str:
         link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))

@@ -30,9 +30,9 @@ Receive = Callable[..., "IngestResult"]
 @pytest.fixture
 def receive(app: Flask) -> Receive:
     """`receive(to, sender)`: what a mail does, by whatever way it came."""
-    from preference_center.context import services
     from preference_center.inbound.mail_opt_outs import record_mail_opt_outs
     from preference_center.inbound.mail_recipients import parse_inbound_mail
+    from preference_center.infra.context import services
 
     def do(to: str, sender: str = ELSEWHERE) -> IngestResult:
         with app.app_context():
@@ -166,8 +166,8 @@ def test_a_repeat_after_an_opt_in_counts_after_it(
     allowed: Callable[..., bool],
     clock: Clock,
 ) -> None:  # I5
-    from preference_center.context import services
     from preference_center.core.events import Change, EventKind
+    from preference_center.infra.context import services
     from preference_center.ledger import record
 
     receive(make_to(ALIAS))
@@ -254,9 +254,9 @@ def test_nothing_of_the_mail_is_kept(
 
 def keep_many(app: Flask, *people: str) -> None:
     """An opt-out by mail of each, all of them of the same moment."""
-    from preference_center.context import services
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.context import services
+    from preference_center.infra.db.database import run_in_transaction
     from preference_center.storage.mail.pending_mail_opt_outs import (
         PendingMailOptOut,
         insert_pending,

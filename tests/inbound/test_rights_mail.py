@@ -15,9 +15,9 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.request_steps import open_sealed
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import review_queue
 from preference_center.storage.rights.requests import list_requests
 from tests.domain.mail.reports import reply

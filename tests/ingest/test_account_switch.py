@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.decisions import find_denial, is_marketing_suppressed
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
+from preference_center.infra.context import services
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Capabilities,

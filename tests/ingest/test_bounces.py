@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.bounces import Bounce
 from preference_center.domain.decisions import denial_end, find_denial
 from preference_center.domain.sync.plan import active_suppressions
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ingest.record import ingest, preview_ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.sync.push import sync
 from tests.clock import Clock

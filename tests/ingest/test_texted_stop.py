@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import (
@@ -25,9 +24,10 @@ from preference_center.destinations.manage import (
 )
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.sync.destination import Destination
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import PushItem, SupportsPull, SupportsRead
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, listings
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify

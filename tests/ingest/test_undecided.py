@@ -11,12 +11,12 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.context import services
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from preference_center.storage.mail.review_queue import ReviewItem

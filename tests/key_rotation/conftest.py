@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
-from preference_center.extensions import db
-from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.infra.context import services
+from preference_center.infra.extensions import db
+from preference_center.infra.keys.fingerprints import require_known_keys
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 
 @pytest.fixture

@@ -12,25 +12,23 @@ import psycopg
 
 from dev.processes import wait_until
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.extensions import db
-from preference_center.key_rotation.digests import (
-    rotate_digests,
-)
-from preference_center.key_rotation.progress import ColumnProgress
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
+from preference_center.infra.extensions import db
+from preference_center.infra.keys.digests import rotate_digests
+from preference_center.infra.keys.progress import ColumnProgress
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 FORM = parse_address("jane+shop@example.org", Channel.EMAIL)
 GMAIL, GMAIL_FORM = (
@@ -42,7 +40,7 @@ GMAIL, GMAIL_FORM = (
 def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other settings; its context is entered."""
     from preference_center.app import create_app
-    from preference_center.extensions import db
+    from preference_center.infra.extensions import db
 
     patient = replace(WEB_TIMEOUTS, retry=60, total=60, round_trip=60)  # as `app` is
     app = create_app(settings.model_copy(update=changed), timeouts=patient)

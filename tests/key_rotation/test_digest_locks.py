@@ -10,11 +10,10 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
-from preference_center.key_rotation import digests
-from preference_center.key_rotation.digests import load_digest_status, rotate_digests
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.keys import digest_tables, digests
+from preference_center.infra.keys.digests import load_digest_status, rotate_digests
 from preference_center.ledger import record, recording
-from preference_center.storage import digest_rotation
-from preference_center.storage.db.database import Connection, run_in_transaction
 from tests.key_rotation.processes import (
     FORM,
     GMAIL,
@@ -32,7 +31,7 @@ from tests.ledger.changes import JANE, change, id_of
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 
 class Rotation:
@@ -142,7 +141,7 @@ def test_nobody_waits_while_a_table_is_scanned_for_missing_digests(
 ) -> None:  # I2: a table of millions of rows takes seconds
     restart(app)
     scanned = list[str]()
-    real = digest_rotation.swap_columns
+    real = digest_tables.swap_columns
 
     def swap(connection: Connection) -> None:
         def note(found: psycopg.errors.Diagnostic) -> None:

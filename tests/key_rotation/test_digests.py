@@ -10,18 +10,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
-from preference_center.key_rotation import digests
-from preference_center.key_rotation.digests import (
-    load_digest_status,
-)
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.keys import digests
+from preference_center.infra.keys.digest_tables import DIGEST_COLUMNS
+from preference_center.infra.keys.digests import load_digest_status
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
-from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,
@@ -29,8 +29,6 @@ from preference_center.storage.access.person_access import (
     load_person_access,
 )
 from preference_center.storage.contacts import load_contacts
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.digest_rotation import DIGEST_COLUMNS
 from preference_center.storage.ledger.addresses import find_by_digest_prefix, load_readable
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.mail import pending_mail_opt_outs
@@ -51,7 +49,7 @@ from tests.storage.test_schema import QUERIES, described
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 from tests.key_rotation.processes import (
     FORM,

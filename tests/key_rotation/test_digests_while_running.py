@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import (
     Address,
     Channel,
@@ -18,19 +17,17 @@ from preference_center.core.addresses import (
     parse_address,
 )
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
-from preference_center.key_rotation import digests
-from preference_center.key_rotation.digests import (
-    load_digest_status,
-)
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.keys import digest_chunks, digests
+from preference_center.infra.keys.digests import load_digest_status
 from preference_center.ledger import record
-from preference_center.storage import digest_chunks
-from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 from tests.key_rotation.processes import (
     FORM,

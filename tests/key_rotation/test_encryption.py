@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from preference_center.context import services
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.keys import Keys, parse_ring
-from preference_center.extensions import db
-from preference_center.key_rotation import encryption
-from preference_center.key_rotation.encryption import count_sealed, rotate_encryption
-from preference_center.key_rotation.progress import ColumnProgress
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.extensions import db
+from preference_center.infra.keys import encryption
+from preference_center.infra.keys.encryption import count_sealed, rotate_encryption
+from preference_center.infra.keys.key_rotations import list_rotations
+from preference_center.infra.keys.progress import ColumnProgress
+from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS, SealedColumn
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from preference_center.storage.access.key_rotations import list_rotations
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.personal_data import TABLES, Holds
-from preference_center.storage.sealed_columns import SEALED_COLUMNS, SealedColumn
 from tests.key_rotation.processes import new_key, process_with
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 ROWS = 3
 """Of each table."""

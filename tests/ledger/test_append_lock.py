@@ -13,15 +13,15 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.core.events import Change
-from preference_center.database_timeouts import WEB_TIMEOUTS, WORKER_TIMEOUTS
+from preference_center.infra.context import services
+from preference_center.infra.db import append_lock
+from preference_center.infra.db.database import override_limits, run_in_transaction, transaction
+from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS, WORKER_TIMEOUTS
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
-from preference_center.storage.db import append_lock
-from preference_center.storage.db.database import override_limits, run_in_transaction, transaction
 from tests.ledger.changes import change, retraction
 
 GATE_ASKED = b"""SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted

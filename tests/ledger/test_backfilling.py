@@ -9,15 +9,15 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, Retraction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, override_limits, run_in_transaction
 from preference_center.ledger import backfilling as module
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.storage.db.database import Connection, override_limits, run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.backfills import Backfill
 from tests.clock import START, Clock

@@ -14,16 +14,16 @@ import psycopg
 import pytest
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL
 from preference_center.domain.catalogue import RetainedData
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.retracting import LOCK_RETRACTED
 from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS
 from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNED
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed.changes import list_changes
 from preference_center.storage.ledger.import_matches import MatchQuery, find_matches
 from preference_center.storage.ledger.suppression_lookup import LOOK_UP_BY_DIGEST, load_facts_by_id

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import (
     Capabilities,
@@ -30,7 +31,6 @@ from preference_center.integrations.base.contract import (
 from preference_center.mailer.send import send_due_emails
 from preference_center.rights.request_steps import find_request_by_reference
 from preference_center.spool.replayer import SpoolReplayer
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.erase import erase_due
 from preference_center.sync.push import sync

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME
+from preference_center.infra.context import EXTENSION_NAME
 from preference_center.rights import journal
 from tests.in_force import CATALOGUE, put_in_force
 from tests.life.company import Company
@@ -21,7 +21,7 @@ from tests.spool.conftest import spooling
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
     from tests.clock import Clock
 
 

@@ -24,7 +24,7 @@ from psycopg import sql
 from redis import Redis
 
 from preference_center.core.keys import Keys
-from preference_center.storage.sealed_columns import SEALED_COLUMNS
+from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

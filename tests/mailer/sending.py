@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from preference_center.context import services
-from preference_center.mail_server import MailServer, TransportSecurity
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.mail_server import MailServer, TransportSecurity
+from preference_center.infra.outbox import OutgoingEmail
 from preference_center.mailer.send import send_due_emails
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.mail.outbox import OutgoingEmail
 from tests.mailer.smtp_stub import (
     PASSWORD,
     USER,

@@ -12,9 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.app import EMAIL_TEXTS
-from preference_center.mail_server import MailServer
+from preference_center.infra.mail_server import MailServer
+from preference_center.infra.outbox import EmailKind, SendResult, enqueue_emails
 from preference_center.mailer.messages import render_email
-from preference_center.storage.mail.outbox import EmailKind, SendResult, enqueue_emails
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 from tests.mailer.sending import at, state, work

@@ -13,9 +13,9 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestOutcome,
 )
+from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
 from preference_center.languages import LANGUAGES
 from preference_center.mailer.rights_emails import RIGHTS_TEXTS
-from preference_center.storage.mail.outbox import REQUIRED_VALUES, EmailKind
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 from tests.mailer.test_messages import rendered, text_and_html

@@ -15,14 +15,15 @@ import structlog
 from flask import Flask
 
 from dev.server import free_port
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.mail_server import MailServer
-from preference_center.mailer import send, smtp_client
+from preference_center.infra import smtp_client
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.mail_server import MailServer
+from preference_center.infra.outbox import OutgoingEmail, SendResult, enqueue_emails
+from preference_center.mailer import send
 from preference_center.mailer.send import EMAIL_LEASE_DURATION
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.email_stops import EMAIL_STOP_DURATION, stop_emails
-from preference_center.storage.mail.outbox import OutgoingEmail, SendResult, enqueue_emails
 from tests.clock import START, Clock
 from tests.mailer.sending import at, state, work
 from tests.mailer.smtp_stub import (

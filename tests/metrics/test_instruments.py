@@ -12,17 +12,17 @@ from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.sync.state import NOT_PUSHED
-from preference_center.integrations.base.contract import PushResult
-from preference_center.metrics import instruments
-from preference_center.metrics.exposition import render_metrics
-from preference_center.metrics.instruments import (
+from preference_center.infra import instruments
+from preference_center.infra.exposition import render_metrics
+from preference_center.infra.instruments import (
     InboundKind,
     InboundOutcome,
     OptOutOutcome,
     PushFailure,
 )
-from preference_center.queue import JOB_QUEUES
-from preference_center.storage.mail.outbox import EmailKind, SendResult
+from preference_center.infra.job_queue import JOB_QUEUES
+from preference_center.infra.outbox import EmailKind, SendResult
+from preference_center.integrations.base.contract import PushResult
 from tests.api.sender import Sender, make_sender
 from tests.in_force import put_in_force
 

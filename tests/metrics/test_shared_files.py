@@ -13,8 +13,8 @@ from unittest.mock import Mock
 import pytest
 from flask import Flask
 
-from preference_center.metrics import shared_files
-from preference_center.metrics.exposition import render_metrics
+from preference_center.infra import shared_files
+from preference_center.infra.exposition import render_metrics
 
 WORKERS = """
 import multiprocessing as mp

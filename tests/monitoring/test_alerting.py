@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.deadlines import AT_RISK
 from preference_center.core.errors import Unavailable
 from preference_center.domain.alerts import (
@@ -20,13 +19,14 @@ from preference_center.domain.alerts import (
     AlertKind,
     Notice,
 )
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring import alerting
 from preference_center.monitoring.alerting import ENDS_AFTER, AlertWatch
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.notices import NoticeChannel, NoticeNotSent, send_notice
 from preference_center.storage import alerts
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.integrations.tools.stand_in import StandIn

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.exposition import render_metrics
 from preference_center.ledger import record
-from preference_center.metrics.exposition import render_metrics
 from preference_center.monitoring import collectors
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
@@ -26,7 +27,6 @@ from preference_center.spool import Spool, SpoolFolder
 from preference_center.spool.recorder import EXTENSION_KEY
 from preference_center.spool.writer import SpoolWriter
 from preference_center.storage import measurements
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS

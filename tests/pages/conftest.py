@@ -85,8 +85,8 @@ def app(app: Flask) -> Flask:
 @pytest.fixture
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address=..., scope=..., age=...)`: a signed token."""
-    from preference_center.context import EXTENSION_NAME
     from preference_center.core.links.tokens import Link
+    from preference_center.infra.context import EXTENSION_NAME
 
     def make(
         address: str = "jane.doe@example.com",

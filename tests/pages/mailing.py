@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME, services
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.pages import unsubscribe_page
 from tests.clock import START, Clock

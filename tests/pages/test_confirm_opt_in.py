@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
-from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel
 from preference_center.core.links import FormPurpose
-from preference_center.storage.mail.outbox import EmailKind
+from preference_center.infra.context import EXTENSION_NAME
+from preference_center.infra.outbox import EmailKind
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger, restrict

@@ -13,9 +13,9 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.outbox import OutgoingEmail
 from preference_center.mailer.messages import render_email
 from preference_center.storage import contacts as stored_contacts
-from preference_center.storage.mail.outbox import OutgoingEmail
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.infra.context import services
 from preference_center.languages import LANGUAGES
 from preference_center.mailer.unproven_emails import emails_stopped, stop_url
 from tests.clock import START, Clock
@@ -171,7 +171,7 @@ def test_the_database_is_read_and_written_by_digest_only(
 ) -> None:
     client.post(path, data={"stop": "yes"})
     with app.app_context():
-        from preference_center.storage.db.database import run_in_transaction
+        from preference_center.infra.db.database import run_in_transaction
 
         rows = run_in_transaction(lambda c: c.execute("SELECT * FROM email_stop").fetchall())
         digest = services().keys.digest(JANE)

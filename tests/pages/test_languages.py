@@ -115,9 +115,9 @@ def test_texts_in_a_language_that_the_catalogue_lacks_are_marked(
 def test_a_pause_ends_on_a_day_written_as_the_reader_writes_it(
     client: FlaskClient, token: str, clock: Clock
 ) -> None:
-    from preference_center.context import services
     from preference_center.core.addresses import Channel, parse_address
     from preference_center.core.events import Change, EventKind
+    from preference_center.infra.context import services
     from preference_center.ledger import record
 
     until = clock() + timedelta(days=30)

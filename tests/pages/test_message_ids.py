@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
-from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
+from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 from tests.pages.test_unsubscribe import undo_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from preference_center.context import EXTENSION_NAME
+from preference_center.infra.context import EXTENSION_NAME
 from preference_center.pages.networks import network_of
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press, requests_in

@@ -13,11 +13,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link, TokenPurpose
+from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

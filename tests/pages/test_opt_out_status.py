@@ -240,8 +240,8 @@ def test_days_and_plurals_are_those_of_the_language(
 def test_a_lift_is_named_as_the_exception(
     app: Flask, client: FlaskClient, token: str, clock: Clock
 ) -> None:
-    from preference_center.context import services
     from preference_center.core.events import Change, EventKind
+    from preference_center.infra.context import services
     from preference_center.ledger import record
 
     opt_out(client, token, "all")
@@ -279,9 +279,9 @@ def test_neither_page_nor_receipt_names_who_of_the_staff_entered_it(
 def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
-    from preference_center.context import services
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.context import services
+    from preference_center.infra.db.database import run_in_transaction
     from preference_center.storage.mail import pending_mail_opt_outs
     from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 

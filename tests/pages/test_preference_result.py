@@ -194,7 +194,7 @@ def test_very_many_changes_fit_into_a_url(client: FlaskClient, token: str) -> No
     from preference_center.pages.preference_result import MAX_LENGTH, save_result_url
 
     with client.application.test_request_context():
-        from preference_center.context import services
+        from preference_center.infra.context import services
 
         now = services().now()
         result = SaveResult(now, turned_off=[f"brand.topic-{number}" for number in range(500)])

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from preference_center.context import EXTENSION_NAME
+from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE, MakeToken
@@ -118,9 +118,9 @@ class TestShows:
     def test_nothing_to_turn_on_for_a_closed_account(
         self, client: FlaskClient, token: str, clock: Clock
     ) -> None:  # I4
-        from preference_center.context import services
         from preference_center.core.addresses import Channel, parse_address
         from preference_center.core.events import EVERYTHING, Change, EventKind
+        from preference_center.infra.context import services
         from preference_center.ledger import record
 
         with client.application.app_context():

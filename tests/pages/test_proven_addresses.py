@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.links.tokens import Link, TokenPurpose
+from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 

@@ -46,10 +46,10 @@ def offline(minter: LinkMinter) -> str:
 @pytest.fixture
 def permanent(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
-    from preference_center.context import services
     from preference_center.core.links.tokens import Link
-    from preference_center.storage.access.link_keys import enable_permanent_links
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.context import services
+    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.keys.link_keys import enable_permanent_links
 
     with app.app_context():
         since = run_in_transaction(
@@ -64,8 +64,8 @@ def permanent(app: Flask, clock: Clock) -> str:
 @pytest.fixture(params=["offline", "permanent"])
 def revoked(app: Flask, clock: Clock, request: pytest.FixtureRequest) -> str:
     """A token that was revoked."""
-    from preference_center.storage.access.link_keys import revoke_permanent_links
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.keys.link_keys import revoke_permanent_links
 
     token: str = request.getfixturevalue(request.param)
     if request.param == "offline":
@@ -152,12 +152,12 @@ class TestARevokedLink:
 def test_a_fresh_column_works_after_the_old_one_was_revoked(
     app: Flask, client: FlaskClient, permanent: str, clock: Clock
 ) -> None:
-    from preference_center.context import services
-    from preference_center.storage.access.link_keys import (
+    from preference_center.infra.context import services
+    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.keys.link_keys import (
         enable_permanent_links,
         revoke_permanent_links,
     )
-    from preference_center.storage.db.database import run_in_transaction
 
     with app.app_context():
         old = services().links.read_token(permanent, clock())
@@ -176,7 +176,7 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
 class TestTheProbe:
     @pytest.fixture
     def probe(self, app: Flask, clock: Clock) -> str:
-        from preference_center.context import EXTENSION_NAME
+        from preference_center.infra.context import EXTENSION_NAME
 
         token: str = app.extensions[EXTENSION_NAME].links.create_probe_token(clock())
         return token

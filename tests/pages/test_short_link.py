@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Never
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidLink, Unavailable, UnavailableCause
 from preference_center.core.events import EventKind
@@ -22,9 +21,10 @@ from preference_center.core.links.tokens import (
 )
 from preference_center.core.sms_parts import GSM_ALPHABET
 from preference_center.domain.rights.model import Extent
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.pages import short_link
 from preference_center.storage.access.short_links import insert_short_links
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 from tests.rights.erasing import erase, row, rows, store, tables_with

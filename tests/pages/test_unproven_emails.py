@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.storage.mail.outbox import OutgoingEmail
+    from preference_center.infra.outbox import OutgoingEmail
 
 JANE, MALLORY = "jane.doe@example.com", "mallory@example.net"
 LIMIT = 3
@@ -35,8 +35,8 @@ Ask = Callable[["Flask", "FlaskClient", MakeToken, str], object]
 def _mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mail server, and a limit that counts in this process: exact also on a busy machine,
     where Redis may answer too late."""
-    from preference_center.context import EXTENSION_NAME
-    from preference_center.rate_limiter import RedisRateLimiter
+    from preference_center.infra.context import EXTENSION_NAME
+    from preference_center.infra.rate_limiter import RedisRateLimiter
 
     give_mail_server(app, monkeypatch)
     limiter = RedisRateLimiter("redis://127.0.0.1:1")
@@ -48,8 +48,8 @@ def _visit(app: Flask) -> str:
     """A proven visit of Mallory's own."""
     from uuid import uuid4
 
-    from preference_center.context import services
     from preference_center.core.links.tokens import TokenPurpose
+    from preference_center.infra.context import services
 
     with app.app_context():
         address = parse_address(MALLORY, Channel.EMAIL)
@@ -193,8 +193,8 @@ def test_an_objection_counts_however_often_the_mailbox_was_written_to(
 def test_a_confirmation_that_would_not_be_sent_is_not_promised(
     app: Flask, client: FlaskClient, make_token: MakeToken
 ) -> None:
-    from preference_center.context import services
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.context import services
+    from preference_center.infra.db.database import run_in_transaction
 
     with app.app_context():
         jane = parse_address(JANE, Channel.EMAIL)

@@ -359,9 +359,9 @@ def test_four_posts_at_once_of_200_links_make_one_event_each(
 
 def test_without_a_database_nothing_looks_like_success(redis_url: str) -> None:  # I1
     from preference_center.app import create_app
-    from preference_center.context import EXTENSION_NAME
     from preference_center.core.addresses import Channel, parse_address
     from preference_center.core.links.tokens import Link
+    from preference_center.infra.context import EXTENSION_NAME
     from tests.environment import settings_for
 
     app = create_app(settings_for("postgresql://nobody:x@127.0.0.1:1/none", redis_url))

@@ -18,9 +18,9 @@ def connect(
     app: Flask, name: str, sends: Collection[str], status: str = "active", *, can_lift: bool = True
 ) -> int:
     """Store a destination; returns its id."""
-    from preference_center.context import services
     from preference_center.domain.sync.destination import DestinationStatus
-    from preference_center.storage.db.database import Connection, run_in_transaction
+    from preference_center.infra.context import services
+    from preference_center.infra.db.database import Connection, run_in_transaction
     from preference_center.storage.sync import destinations
 
     def work(connection: Connection) -> int:
@@ -46,7 +46,7 @@ def connect(
 
 def push(app: Flask, destination: int, tool: Tool) -> None:
     """Have a worker bring the tool to the latest state."""
-    from preference_center.context import services
+    from preference_center.infra.context import services
     from preference_center.sync.push import sync
 
     with app.app_context():

@@ -16,8 +16,8 @@ MESSAGE_ID = "0198f1de-7c1a-7000-8000-0000000000ab"
 
 def proof(app: Flask, now: datetime, address: str = "jane.doe@example.com") -> str:
     """The token of a visit that began at `now`."""
-    from preference_center.context import EXTENSION_NAME
     from preference_center.core.links.tokens import TokenPurpose
+    from preference_center.infra.context import EXTENSION_NAME
 
     token: str = app.extensions[EXTENSION_NAME].links.create_one_time_token(
         TokenPurpose.PAGE_VISIT, parse_address(address, Channel.EMAIL), UUID(MESSAGE_ID), now

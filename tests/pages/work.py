@@ -23,7 +23,7 @@ def work_of(
     """
     import redis
 
-    from preference_center.queue import JobQueue
+    from preference_center.infra.job_queue import JobQueue
 
     steps: list[str] = []
     with patcher.context() as patch:

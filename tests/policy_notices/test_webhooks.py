@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.core.errors import InvalidInput
+from preference_center.infra.company_webhooks import GIVE_UP_AFTER, LEASE
 from preference_center.monitoring.measure import measure_database
 from preference_center.policy_notices import webhooks
 from preference_center.policy_notices.select import select_all
 from preference_center.policy_notices.webhooks import queue_batches, send_due_batches
 from preference_center.storage import policy_notices
-from preference_center.storage.webhook_outbox import GIVE_UP_AFTER, LEASE
 from tests.policy_notices.people import (
     REACHED,
     VERSION,
@@ -166,7 +166,7 @@ def test_without_a_configured_webhook_nothing_is_queued(
 ) -> None:
     from dataclasses import replace
 
-    from preference_center.context import EXTENSION_NAME, services
+    from preference_center.infra.context import EXTENSION_NAME, services
 
     settings = services().settings.model_copy(update={"rights_webhook_url": None})
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))

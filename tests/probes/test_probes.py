@@ -10,11 +10,13 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from preference_center.config import Settings
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
 from preference_center.core.errors import Unavailable
-from preference_center.extensions import db
+from preference_center.infra.config import Settings
+from preference_center.infra.db import database
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.extensions import db
 from preference_center.ledger import record
 from preference_center.probes import readiness
 from preference_center.probes.readiness import (
@@ -22,8 +24,6 @@ from preference_center.probes.readiness import (
     DatabaseStatus,
     ReadinessProbe,
 )
-from preference_center.storage.db import database
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import late_rows
 from tests.clock import Clock
 from tests.domain.histories import NEWS

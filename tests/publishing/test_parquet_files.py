@@ -16,12 +16,12 @@ import jinja2
 import pytest
 
 from dev.maintenance.real_tools import HOME
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.publishing.parquet_files import COLUMNS, read_feed_file
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.publishing import publisher as publishing
 from preference_center.publishing.messages import CONTROL_TYPES, FeedMessage, MessageType
 from preference_center.publishing.publisher import FeedPublisher, TopicTaken, TopicUnavailable
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import cursors, watermarks
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS

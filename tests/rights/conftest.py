@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from flask import Flask
 
-from preference_center.context import EXTENSION_NAME, services
+from preference_center.infra.context import EXTENSION_NAME, services
 from tests.in_force import CATALOGUE, put_in_force
 from tests.mailer.test_rights_emails import CONTROLLER
 

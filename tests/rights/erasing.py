@@ -10,16 +10,16 @@ from uuid import UUID
 from psycopg.rows import dict_row
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.extensions import db
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.extensions import db
 from preference_center.rights.erase import erase_contacts
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from preference_center.storage.db.database import Connection, run_in_transaction
 
 ADA, GRACE = (parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace"))
 NUMBER = parse_address("+39 333 1234567", Channel.SMS)
@@ -86,7 +86,7 @@ def _read_tables(connection: Connection) -> dict[str, list[dict[str, Any]]]:
 
 
 def _contexts(stored: Mapping[str, list[dict[str, Any]]]) -> Iterator[bytes]:
-    """Whatever a text may be sealed with: see `storage.sealed_columns`."""
+    """Whatever a text may be sealed with: see `infra.keys.sealed_columns`."""
     for table, found in stored.items():
         if table in ("address", "contact_external_id", "idempotent_response"):
             yield from (bytes(each["digest"]) for each in found)

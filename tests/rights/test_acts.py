@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.domain.rights.model import (
@@ -19,10 +18,11 @@ from preference_center.domain.rights.model import (
     RequestOutcome,
     RequestState,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights import acts, clocks, request_steps, requests
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.request_steps import load_request
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, CONTROLS, actions, ask, rows

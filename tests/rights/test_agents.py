@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.domain.rights.model import (
@@ -20,10 +19,11 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights import agents, requests
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.request_steps import list_steps, load_request
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights import proofs
 from tests.clock import Clock
 from tests.rights.asking import ADA, actions, new, rows

@@ -12,7 +12,6 @@ import pytest
 from flask import Flask
 
 from preference_center.contacts import upsert_contacts
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import (
@@ -23,6 +22,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.erase import erase_contacts
 from tests.in_force import CATALOGUE, put_in_force

@@ -14,13 +14,15 @@ import pytest
 from flask import Flask
 from standardwebhooks.webhooks import Webhook
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RefusalGround,
     RequestKind,
     RequestOutcome,
 )
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE, GIVE_UP_AFTER
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights import requests
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.company_webhooks import send_due_webhooks
@@ -29,9 +31,7 @@ from preference_center.rights.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights import webhooks
-from preference_center.storage.webhook_outbox import ALLOW_PRIVATE, GIVE_UP_AFTER
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import CONTROLS, ask, rows

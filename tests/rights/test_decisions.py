@@ -19,6 +19,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights import decisions, minors
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.holds import end_hold, place_hold
@@ -29,7 +30,6 @@ from preference_center.rights.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.storage.db.database import run_in_transaction
 from tests.in_force import put_in_force
 from tests.rights.asking import ADA, actions, ask, rows
 

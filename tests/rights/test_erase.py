@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import UnderHold, UnknownContact
 from preference_center.core.events import EventKind, FrequencyChoice
@@ -22,6 +21,8 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.corrections import correct_address
 from preference_center.rights.erase import (
@@ -32,7 +33,6 @@ from preference_center.rights.erase import (
 )
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.requests import open_request
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable, load_readable
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS

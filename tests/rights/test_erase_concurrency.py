@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
+from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.rights.erase import erase_addresses, erase_contacts
 from tests.domain.histories import NEWS

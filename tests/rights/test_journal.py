@@ -12,7 +12,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.errors import (
     ConfigError,
     InvalidInput,
@@ -21,6 +20,9 @@ from preference_center.core.errors import (
     ReplayPending,
 )
 from preference_center.domain.rights.model import Extent
+from preference_center.infra import audit
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights import erase as erase_module
 from preference_center.rights import journal
@@ -29,8 +31,6 @@ from preference_center.rights.holds import place_hold
 from preference_center.rights.journal import load_status, require_replayed
 from preference_center.rights.journal_store import open_files, read_entries
 from preference_center.rights.replay import replay
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights import erasures
 from preference_center.storage.rights import journal as journal_rows

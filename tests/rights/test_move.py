@@ -11,7 +11,6 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import AddressConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind
@@ -21,11 +20,12 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights import move as moving
 from preference_center.rights.move import move_address, undo_move
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights.moves import Move
 from tests.clock import START, Clock

@@ -12,7 +12,6 @@ from flask import Flask
 from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.contacts import WrittenContact, saving
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.contact_set import ContactSet
@@ -20,11 +19,12 @@ from preference_center.domain.contacts import AccountState, ContactRef, ContactU
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.domain.rights.model import Extent
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.md5_matching import enable_md5_matching
 from preference_center.ledger.renormalise import renormalise
 from preference_center.storage.contacts import find_locale
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed.changes import FeedPage, list_changes
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import (
     ExtensionReason,
@@ -20,6 +19,10 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import Agent
+from preference_center.infra import outbox
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail, SendResult
 from preference_center.rights.request_steps import (
     complete_data_request,
     extend_deadline,
@@ -28,9 +31,6 @@ from preference_center.rights.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail, SendResult
 from tests.clock import Clock
 from tests.rights.asking import ADA, CONTROLS, NUMBER, ask, rows
 

@@ -11,7 +11,6 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownRequest
 from preference_center.domain.catalogue.privacy import Law
@@ -31,6 +30,8 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
 from preference_center.rights import requests
 from preference_center.rights.request_steps import (
     ask_identity,
@@ -44,7 +45,6 @@ from preference_center.rights.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.storage.db.database import Connection
 from tests.clock import START, Clock
 from tests.ledger.changes import together
 from tests.rights.asking import ADA, CONTROLS, NUMBER, actions, ask, rows

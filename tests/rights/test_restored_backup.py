@@ -11,15 +11,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
-from preference_center.extensions import db
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.extensions import db
 from preference_center.ledger import record
 from preference_center.rights import journal
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.replay import replay
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.evidence import EvidenceState, verify_evidence
 from tests.clock import Clock
 from tests.ledger.changes import change

@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.restriction import is_restricted
@@ -20,6 +19,7 @@ from preference_center.domain.rights.model import (
     RequestState,
 )
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force

@@ -19,7 +19,7 @@ import httpx
 from dev.engines import Engines
 from dev.processes import wait_until
 from dev.server import free_port
-from preference_center.config import Settings
+from preference_center.infra.config import Settings
 from tests.environment import settings_for
 from tests.in_force import CATALOGUE
 

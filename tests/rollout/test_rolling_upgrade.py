@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from dev.processes import wait_until
-from preference_center.storage.db.schema import load_revisions
+from preference_center.infra.db.schema import load_revisions
 from tests.rollout.conftest import InFront, NewTraffic
 from tests.rollout.fleet import PATIENCE, ROOT, Fleet, check_out_before, newest_migration
 from tests.rollout.test_rolling_restart import settle

@@ -15,11 +15,11 @@ import psycopg
 from flask import Flask
 
 from preference_center.app import create_app
-from preference_center.config import Settings
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
-from preference_center.database_timeouts import COMMAND_TIMEOUTS
+from preference_center.infra.config import Settings
+from preference_center.infra.context import services
+from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
 
 TOPIC = "acme.offers"
 RATE = 50

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from preference_center.core.addresses import PROVIDERS, Channel, parse_address
 from preference_center.core.keys import Keys, parse_ring
+from preference_center.infra.connection import connect
 from preference_center.scrub.digest_sql import probes, with_digests
 from preference_center.scrub.duck import duckdb_dialect
-from preference_center.scrub.duck.connection import connect
 from tests.environment import _key
 
 KEYS = Keys(parse_ring(f"d1:{_key(1)},d2:{_key(4)}"), parse_ring(f"e1:{_key(2)}"))

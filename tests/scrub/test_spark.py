@@ -71,7 +71,7 @@ def test_spark_gives_every_row_the_answer_of_the_api(app: Flask, tmp_path: Path)
 
 def test_no_plan_shows_the_secret(app: Flask, tmp_path: Path) -> None:
     # I12
-    from preference_center.context import services
+    from preference_center.infra.context import services
     from preference_center.scrub import spark
     from preference_center.scrub.digest_sql import SqlDialect, with_digests
     from preference_center.scrub.scrub_list import _decision_query

@@ -102,7 +102,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolReplayer]:
     """Has the app spool into `folder`; the test runs it."""
-    from preference_center.context import EXTENSION_NAME
+    from preference_center.infra.context import EXTENSION_NAME
 
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
@@ -114,9 +114,9 @@ def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @contextmanager
 def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool where its settings say, while its database is away."""
+    from preference_center.infra.db import outage
     from preference_center.spool import install_spool, recorder
     from preference_center.spool import replayer as module
-    from preference_center.storage.db import outage
 
     spool = install_spool(app)
     assert spool
@@ -144,8 +144,8 @@ def replay(app: Flask, replayer: SpoolReplayer) -> Replay:
 @pytest.fixture
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address, scope)`: the token of a link in a mail."""
-    from preference_center.context import services
     from preference_center.core.links.tokens import Link
+    from preference_center.infra.context import services
 
     def make(address: str = ADDRESS, scope: str = TOPIC) -> str:
         link = Link(

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from preference_center.core.errors import Unavailable
-from preference_center.storage.db.schema import load_revisions
+from preference_center.infra.db.schema import load_revisions
 from tests.pages.ledger import Ledger
 from tests.spool.conftest import PAIR, MakeToken, Replay
 
@@ -83,7 +83,7 @@ def test_an_error_that_nobody_foresaw_is_logged_without_its_text(
 def test_without_a_spool_it_is_counted_as_refused(
     client: FlaskClient, app: Flask, make_token: MakeToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.metrics import instruments
+    from preference_center.infra import instruments
 
     counted: list[str] = []
 
@@ -129,7 +129,7 @@ def test_a_process_that_starts_before_the_upgrade_spools_clicks_and_records_them
     replay: Replay,
     admin_url: str,
 ) -> None:
-    from preference_center.storage.access.key_fingerprints import require_known_keys
+    from preference_center.infra.keys.fingerprints import require_known_keys
 
     with one_migration_behind(admin_url):
         with app.app_context(), pytest.raises(Unavailable):

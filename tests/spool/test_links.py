@@ -28,8 +28,8 @@ def minter(
     app: Flask, clock: Clock, replayer: SpoolReplayer, monkeypatch: pytest.MonkeyPatch
 ) -> LinkMinter:
     """A sender that makes links by itself; no process has seen any of them yet."""
-    from preference_center.context import EXTENSION_NAME
-    from preference_center.storage.access.link_keys import clear_link_cache
+    from preference_center.infra.context import EXTENSION_NAME
+    from preference_center.infra.keys.link_keys import clear_link_cache
 
     wired = app.extensions[EXTENSION_NAME]
     links = replace(wired.links, mail_domain="stop.example.com")
@@ -44,7 +44,7 @@ def minter(
 
 def remember(app: Flask) -> None:
     """What the thread of a process does once a minute."""
-    from preference_center.storage.access.link_keys import cache_senders
+    from preference_center.infra.keys.link_keys import cache_senders
 
     with app.app_context():
         cache_senders()
@@ -86,8 +86,8 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
     replay: Replay,
     folder: Path,
 ) -> None:
+    from preference_center.infra.keys.link_keys import clear_link_cache
     from preference_center.spool.startup_cache import FILE_NAME, load_known_state, save_known_state
-    from preference_center.storage.access.link_keys import clear_link_cache
     from preference_center.storage.catalogues import clear_catalogue_cache
 
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
@@ -154,7 +154,7 @@ def test_a_permanent_link_is_received_though_nobody_can_tell_whether_it_was_revo
     ledger: Ledger,
     replay: Replay,
 ) -> None:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", START, destination_id=7)
     with app.app_context():

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def to(app: Flask, clock: Clock) -> str:
     """Where the header of Jane's mail has her write to."""
-    from preference_center.context import services
     from preference_center.core.links.tokens import Link
+    from preference_center.infra.context import services
 
     link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", clock() - timedelta(days=3))
     with app.app_context():

@@ -83,7 +83,7 @@ def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
     replay: Replay,
     folder: Path,
 ) -> None:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     with app.app_context():
         unusable = services().links.seal_request({"kind": "opt_outs", "changes": [{}]})
@@ -114,7 +114,7 @@ def test_what_was_kept_aside_is_tried_again_under_its_old_name(
 def test_a_kind_of_a_newer_version_waits_for_it(
     app: Flask, replayer: SpoolReplayer, replay: Replay, folder: Path
 ) -> None:
-    from preference_center.context import services
+    from preference_center.infra.context import services
 
     with app.app_context():
         sealed = services().links.seal_request({"kind": "of tomorrow"})
@@ -185,7 +185,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
 def test_while_it_is_known_away_nobody_tries_to_connect(
     app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay
 ) -> None:
-    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.infra.db.database import run_in_transaction
 
     spool_clicks(client, database, [token])
     with app.app_context():  # it is back, and nobody has noticed
@@ -262,7 +262,7 @@ def test_the_thread_ends_an_outage_by_itself(
 def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
     app: Flask, replayer: SpoolReplayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2: else nobody would be answered until all is replayed
-    from preference_center.context import services
+    from preference_center.infra.context import services
     from preference_center.spool import replayer as running
 
     seen: list[bool] = []

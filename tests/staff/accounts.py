@@ -10,8 +10,8 @@ import pyotp
 import pytest
 from argon2 import PasswordHasher
 
-from preference_center.context import services
 from preference_center.core.staff import Role
+from preference_center.infra.context import services
 from preference_center.staff import accounts
 
 PASSWORD = "correct horse battery"

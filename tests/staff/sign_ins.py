@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME
+from preference_center.infra.context import EXTENSION_NAME
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.http import HttpTimeouts
 from preference_center.staff import provider
 from preference_center.staff.provider import EXTENSION_KEY
-from preference_center.storage.db.database import run_in_transaction
 from tests.console.staff import BASE
 from tests.staff.providers import CLIENT_ID, GROUPS, SECRET, FakeProvider
 

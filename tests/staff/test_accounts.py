@@ -12,6 +12,7 @@ import pytest
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
+from preference_center.infra.db.database import override_limits, run_in_transaction
 from preference_center.staff import accounts
 from preference_center.staff.accounts import (
     ENROLMENT_LIFETIME,
@@ -22,7 +23,6 @@ from preference_center.staff.accounts import (
 )
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount
-from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.staff.accounts import PASSWORD, Member, enrolled

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
+from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from tests.clock import START
 
 LINK = "https://preferences.example.com/o/secret-token"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.sync.tool import Tool
 

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify

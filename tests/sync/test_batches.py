@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.contract import (
     DeliveryError,
     PushItem,
@@ -21,7 +22,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import RateLimited
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import Clock

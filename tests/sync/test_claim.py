@@ -15,9 +15,9 @@ from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.sync.state import LANE_BEGINNING
+from preference_center.infra.db.connections import PLANNER_SETTINGS
+from preference_center.infra.db.database import Connection
 from preference_center.ledger import record
-from preference_center.storage.db.connections import PLANNER_SETTINGS
-from preference_center.storage.db.database import Connection
 from preference_center.storage.sync import states
 from tests.clock import Clock
 from tests.domain.histories import NEWS

@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     DeliveryError,
@@ -29,7 +30,6 @@ from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.integrations.registry import get_spec
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.erase import erase_due
 from tests.clock import Clock

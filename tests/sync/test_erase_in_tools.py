@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import add_destination, resume_destination
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights.erase import erase_contacts
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.erase import erase_due
 from preference_center.sync.push import sync

@@ -12,18 +12,18 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind, FrequencyChoice, Retraction
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.frequencies import RETRY_INTERVAL

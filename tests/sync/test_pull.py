@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.events import EventKind
 from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.infra.context import services
 from preference_center.integrations.base.contract import ContactPage, DeliveryError, PushResult
 from preference_center.integrations.base.http import RequestRejected
 from preference_center.integrations.base.vendor_events import VendorEvent

@@ -11,10 +11,10 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.domain.sync.state import READ_BACK_DELAY
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import destinations, listings, verification
 from preference_center.storage.sync.listings import ListingKind

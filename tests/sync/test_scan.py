@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import Link
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,
@@ -21,7 +22,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import SHORT_PASS_INTERVAL, verify

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import (
@@ -19,8 +18,9 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 from tests.clock import START, Clock
 from tests.sync.steps import ANNA, BO, TOPIC, say, state, work

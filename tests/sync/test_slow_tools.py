@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination
@@ -18,10 +17,11 @@ from preference_center.domain.sync.push_concurrency import (
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.job_queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.integrations.base.contract import PushItem
 from preference_center.ledger import record
-from preference_center.queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import active_pushes, destinations
 from preference_center.sync.push import sync
 from tests.clock import Clock

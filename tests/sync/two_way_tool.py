@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
     Capabilities,
     ContactPage,
@@ -22,7 +23,6 @@ from preference_center.integrations.base.contract import (
     SupportedScope,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.sync.tool import Tool
 

@@ -13,10 +13,11 @@ import structlog
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from preference_center.config import Settings
 from preference_center.core.errors import ConfigError
-from preference_center.telemetry import error_reports, start_telemetry
-from preference_center.telemetry.error_reports import start_reports, stop_reports
+from preference_center.infra import error_reports
+from preference_center.infra.config import Settings
+from preference_center.infra.error_reports import start_reports, stop_reports
+from preference_center.infra.telemetry import start_telemetry
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -14,10 +14,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from werkzeug.wrappers import Request, Response
 
-from preference_center.config import Settings
 from preference_center.core.errors import ConfigError
-from preference_center.telemetry import start_telemetry, tracing
-from preference_center.telemetry.tracing import trace_requests
+from preference_center.infra import tracing
+from preference_center.infra.config import Settings
+from preference_center.infra.telemetry import start_telemetry
+from preference_center.infra.tracing import trace_requests
 from tests.api.sender import make_sender
 from tests.in_force import put_in_force
 from tests.integrations.tools.stand_in import StandIn
@@ -146,7 +147,7 @@ def test_without_a_setting_nothing_is_traced(app: Flask, settings: Settings) -> 
 
 
 def test_a_missing_extra_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "preference_center.telemetry.spans", raising=False)
+    monkeypatch.delitem(sys.modules, "preference_center.infra.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     given = settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://collector:4318"})
     with pytest.raises(ConfigError, match=r"preference-center\[otel\]"):

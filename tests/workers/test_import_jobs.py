@@ -5,15 +5,15 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports.uploads import receive_upload
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.job_queue import rq_queue
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
-from preference_center.queue import rq_queue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import ImportState
 from workers import jobs, scheduler

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
-from preference_center.context import services
 from preference_center.core.staff import Role
 from preference_center.domain.rights.model import RequestVia
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.job_queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.rights.agents import ask_for_principal
 from preference_center.staff.sessions import RETENTION, SESSION_LIFETIME
 from preference_center.storage.access import idempotency
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from tests.console.staff import staff
 from tests.rights.asking import new, rows

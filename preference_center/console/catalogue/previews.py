@@ -19,7 +19,6 @@ from flask_babel import gettext as _
 
 from preference_center.console.rendering import SECURITY_HEADERS, render_page
 from preference_center.console.routing import Route
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import ConfigError
 from preference_center.core.events import ALL_MARKETING
@@ -34,15 +33,16 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestOutcome,
 )
-from preference_center.languages import LANGUAGES, page_language
-from preference_center.mailer.messages import render_email
-from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.mail.outbox import (
+from preference_center.infra.context import services
+from preference_center.infra.outbox import (
     LANGUAGE_SWITCHED,
     REQUIRED_VALUES,
     EmailKind,
     OutgoingEmail,
 )
+from preference_center.languages import LANGUAGES, page_language
+from preference_center.mailer.messages import render_email
+from preference_center.storage.catalogues import current_catalogue_or_empty
 
 EXAMPLE_ADDRESS = "preview@example.com"
 """Whose pages are shown: RFC 2606 keeps that domain free, so no person has it."""

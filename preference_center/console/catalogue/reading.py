@@ -8,16 +8,16 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.console.catalogue.words import in_words
 from preference_center.console.rendering import render_page
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.events import SHARING
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.catalogue.reader import LocalizedText
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit
 from preference_center.languages import page_language
 from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import run_autocommit
 
 
 def catalogue_page(template: str, **values: Any) -> ResponseReturnValue:

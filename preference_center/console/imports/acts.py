@@ -22,22 +22,22 @@ from preference_center.console.imports.forms import (
 )
 from preference_center.console.imports.pages import import_page, load_import
 from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.imports.scopes import ScopeMap, build_scope_map
 from preference_center.domain.imports.stats import ImportStats
-from preference_center.extensions import csrf
 from preference_center.imports import uploads
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.imports.undo import start_undo_in_transaction
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.extensions import csrf
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs
 
 

@@ -14,7 +14,6 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 from werkzeug.wsgi import get_input_stream
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.domain import sender_requests
@@ -23,6 +22,7 @@ from preference_center.domain.imports.instructions import ImportInstructions, Le
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.uploads import MAX_FILE_BYTES
+from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 

@@ -9,7 +9,6 @@ from flask_babel import gettext as _
 
 from preference_center.console.people import words
 from preference_center.console.people.tools import tool_titles
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import SHARING, Change, EventKind, ScopeFact
@@ -18,7 +17,8 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.delivery_status import BLOCKERS, Blocker, DestinationSummary
 from preference_center.domain.event_delivery import concerns, is_pushed
 from preference_center.domain.statements import facts_after
-from preference_center.storage.db.database import Connection
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
 from preference_center.storage.sync.deliveries import list_tools_of_channel
 
 

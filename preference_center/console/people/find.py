@@ -12,16 +12,16 @@ from flask_babel import gettext as _
 from preference_center.console.people import choices
 from preference_center.console.people.looks import list_recent_looks, open_look, record_look
 from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownContact
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
 from preference_center.core.staff import AccessReason
 from preference_center.domain.contacts import Contact, ContactRef
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import load_contacts
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.ledger.events import list_events_between
 from preference_center.storage.sync.delivery_status import find_address_id

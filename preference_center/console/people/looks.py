@@ -11,16 +11,16 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
-from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,
     list_recent_accesses,
     load_person_access,
 )
-from preference_center.storage.db.database import Connection, run_in_transaction
 
 _RECENT = 5
 

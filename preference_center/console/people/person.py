@@ -19,7 +19,6 @@ from preference_center.console.people.looks import open_look
 from preference_center.console.people.timeline import load_timeline
 from preference_center.console.people.tools import tool_titles
 from preference_center.console.rendering import render_page
-from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import SHARING
@@ -28,10 +27,11 @@ from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.decisions import Decision, decide, find_sharing_denial
 from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.timeline import TimelineKey, parse_timeline_key
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.languages import page_language
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import SubjectAddress, list_addresses
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import ScopeFacts, load_facts
 from preference_center.storage.sync.deliveries import list_tools_of

@@ -19,7 +19,6 @@ from preference_center.console.people.effects import Effects, load_effects
 from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import period_of
 from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, Change
@@ -32,11 +31,12 @@ from preference_center.domain.statements import (
     brand_scope,
     build_statement_changes,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 
 _FIELDS = (

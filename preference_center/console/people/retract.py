@@ -13,13 +13,13 @@ from preference_center.console.people import words
 from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import find_stored
 from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import Event, Retraction
 from preference_center.domain.statements import SOURCE, is_retractable
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import find_retracted, load_events_by_id
 
 

@@ -20,7 +20,6 @@ from preference_center.console.people.entries import (
     TimelineFilter,
     ToolLine,
 )
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.bursts import BurstRecord
 from preference_center.core.events import RESERVED_SCOPES, Event, format_receipt_code
@@ -29,9 +28,10 @@ from preference_center.domain.delivery_status import DeliveryState, DeliveryStat
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
 from preference_center.domain.statements import is_retractable
 from preference_center.domain.timeline import EntryKind, RequestEntry, TimelineKey
-from preference_center.hooks import Hook
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
+from preference_center.infra.hooks import Hook
 from preference_center.storage.access.person_access import list_newest_accesses_of
-from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_newest_events
 from preference_center.storage.mail.counted_bounces import list_bounces
 from preference_center.storage.sync.deliveries import (

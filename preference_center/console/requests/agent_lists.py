@@ -14,9 +14,9 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.console.requests import words
 from preference_center.console.requests.problems import problem_words
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.new_request import Agent
+from preference_center.infra.context import services
 from preference_center.languages import LANGUAGES
 from preference_center.rights.agent_list import COLUMNS, AgentRow, read_agent_list, record_row
 

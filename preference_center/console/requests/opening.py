@@ -30,7 +30,6 @@ from preference_center.console.requests.act_pages import (
     url_of,
 )
 from preference_center.console.requests.problems import problem_words
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import AccessReason
@@ -39,6 +38,7 @@ from preference_center.domain.rights.identity import Proof, proven_level
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
 from preference_center.languages import LANGUAGES
 from preference_center.rights import agents, requests
 from preference_center.rights.request_steps import open_sealed, part_addresses

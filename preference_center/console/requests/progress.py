@@ -30,10 +30,10 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.proof_files import ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sync.erase_task import TaskOutcome
+from preference_center.infra.outbox import SendResult
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.rights.corrections import CONSENT_RETRACTED
 from preference_center.rights.proposals import find_proposal
-from preference_center.storage.mail.outbox import SendResult
 from preference_center.storage.rights.erasure_list import ErasureTask
 from preference_center.storage.rights.requests import RightsStep
 

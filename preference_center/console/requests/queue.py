@@ -16,7 +16,6 @@ from flask_babel import gettext as _
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import options
-from preference_center.context import services
 from preference_center.core.addresses import mask_address
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.errors import InvalidInput
@@ -24,6 +23,8 @@ from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit
 from preference_center.rights import minors
 from preference_center.rights.queue import MAX_OPEN, QueueEntry, load_queue
 from preference_center.rights.request_steps import (
@@ -31,7 +32,6 @@ from preference_center.rights.request_steps import (
     open_sealed,
     part_addresses,
 )
-from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights import request_queue
 
 PAGE = 50

@@ -23,7 +23,6 @@ from preference_center.console.window.settings_form import (
     setting_fields,
     split_problems,
 )
-from preference_center.context import services
 from preference_center.core.errors import DestinationError
 from preference_center.core.events import SHARING
 from preference_center.destinations import manage
@@ -32,11 +31,12 @@ from preference_center.destinations.validation import (
     check_without_topics,
     name_problems,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
 from preference_center.languages import page_language
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 
 NAME = "name"

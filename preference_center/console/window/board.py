@@ -16,13 +16,13 @@ from preference_center.console.rendering import render_page
 from preference_center.console.routing import Route
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
-from preference_center.context import services
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.staff import Permission
 from preference_center.domain.measurements import DestinationMeasurement, Measurements
 from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.monitoring.measure import measure_database
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import board
 from preference_center.storage.sync.board import DestinationState, RecentDeliveries
 from preference_center.storage.sync.undecided_events import BacklogKind

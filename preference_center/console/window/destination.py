@@ -17,7 +17,6 @@ from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
-from preference_center.context import services
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import SHARING
 from preference_center.core.staff import Permission
@@ -25,12 +24,13 @@ from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.promise import window_share
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.contract import Capabilities
 from preference_center.integrations.registry import get_integration
 from preference_center.languages import page_language
 from preference_center.storage import measurements
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import (
     backfills,
     board,

@@ -16,7 +16,6 @@ from flask import Response, request
 from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import CONSENT_COOKIE, Site
 from preference_center.domain.cookie_consent import (
@@ -26,13 +25,14 @@ from preference_center.domain.cookie_consent import (
     check_choices,
     parse_consent_cookie,
 )
-from preference_center.http_body import read_body
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.http_body import read_body
 from preference_center.languages import match_language, page_language
 from preference_center.pages.cookies.sites import is_foreign, within_rates
 from preference_center.pages.gpc import has_signal
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.storage.browser_consents import insert_consent
-from preference_center.storage.db.database import run_in_transaction
 
 MAX_BODY_BYTES = 4096
 _JSON_METHODS = tuple(method for method in ConsentMethod if method is not ConsentMethod.PAGE)

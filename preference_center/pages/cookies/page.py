@@ -12,7 +12,6 @@ from flask import Response, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from preference_center.context import services
 from preference_center.core.errors import Unavailable
 from preference_center.domain.catalogue import CONSENT_COOKIE, Brand, CookieCategory, Site
 from preference_center.domain.cookie_consent import (
@@ -20,6 +19,8 @@ from preference_center.domain.cookie_consent import (
     ConsentMethod,
     parse_consent_cookie,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_autocommit
 from preference_center.languages import chosen_language
 from preference_center.pages.cookies.choice import (
     MAX_BODY_BYTES,
@@ -39,7 +40,6 @@ from preference_center.pages.rendering import (
     render_page,
 )
 from preference_center.storage.browser_consents import find_consent
-from preference_center.storage.db.database import run_autocommit
 
 
 @dataclass(frozen=True, slots=True)

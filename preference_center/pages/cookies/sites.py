@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import abort, request
 
-from preference_center.context import services
 from preference_center.domain.catalogue import Brand, Site
+from preference_center.infra.context import services
 from preference_center.languages import set_contact_language, set_wording
 from preference_center.pages.networks import network_of
 from preference_center.pages.rendering import catalogue_or_empty

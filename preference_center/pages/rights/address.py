@@ -9,7 +9,6 @@ from uuid import UUID
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.errors import (
     AddressConflict,
@@ -26,6 +25,9 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_emails, insert_emails
 from preference_center.languages import page_language
 from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.unproven_emails import may_email
@@ -45,13 +47,6 @@ from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import PERSON
 from preference_center.rights.requests import open_request
 from preference_center.storage.access import one_time_tokens
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail.outbox import (
-    EmailKind,
-    OutgoingEmail,
-    enqueue_emails,
-    insert_emails,
-)
 from preference_center.storage.rights.moves import Move
 
 SOURCE = "rights_page"

@@ -14,7 +14,6 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import ExpiredLink, InvalidInput, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose
@@ -27,6 +26,7 @@ from preference_center.domain.rights.proof_files import (
     ProofKind,
 )
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_answers import read_answer_token
 from preference_center.mailer.right_titles import AGENT_ACT, act_title, right_title

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.languages import page_language
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR
@@ -25,7 +26,6 @@ from preference_center.pages.rights.visitor import (
     render_rights_page,
 )
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights.requests import find_subject
 
 

@@ -9,13 +9,13 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.contacts import load_contacts, upsert_contacts
-from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownContact
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.new_request import MAX_TEXT
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
 from preference_center.languages import LANGUAGES, set_contact_language
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR

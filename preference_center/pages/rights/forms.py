@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import HiddenField
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FormPurpose
@@ -19,6 +18,7 @@ from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, NewRequest
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
 from preference_center.languages import page_language
 from preference_center.links.rights_status import create_rights_status_token
 from preference_center.pages.link_forms import open_for_link, seal_for_link

@@ -11,11 +11,13 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.domain.rights.offered import rights_offered
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.outbox import EmailKind
 from preference_center.mailer.right_titles import act_title
 from preference_center.pages.mailed_links import (
     GivenAddress,
@@ -29,8 +31,6 @@ from preference_center.pages.rendering import can_mail, catalogue_or_empty, use_
 from preference_center.pages.rights.list import contact_page
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
 from preference_center.storage.access import one_time_tokens
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.mail.outbox import EmailKind
 
 
 def identify(visitor: RightsVisitor, act: str) -> ResponseReturnValue:

@@ -14,13 +14,14 @@ from datetime import datetime
 from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import ForbiddenTransition, InvalidLink, UnknownRequest
 from preference_center.destinations.titles import load_system_titles
 from preference_center.domain.catalogue import Authority, Catalogue
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_status import RightsStatusLink, read_rights_status_token
 from preference_center.mailer.right_titles import right_title
@@ -39,7 +40,6 @@ from preference_center.rights.request_steps import (
     part_addresses,
     withdraw_data_request,
 )
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights.erasure_list import ErasureTask, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses
 

@@ -19,8 +19,8 @@ from flask import current_app
 
 from preference_center.consent_records.build import build_consent_records
 from preference_center.consent_records.models import ConsentRecords
-from preference_center.context import services
 from preference_center.core.tabular import is_spreadsheet_formula
+from preference_center.infra.context import services
 from preference_center.rights.access_file import ledger_records, other_records
 from preference_center.rights.access_file.records import AccessFileHead, Record
 from preference_center.rights.access_file.subject import AccessSubject, readable_address

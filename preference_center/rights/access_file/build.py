@@ -10,12 +10,19 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.context import services
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import (
+    Connection,
+    current_limits,
+    run_in_transaction,
+    transaction,
+)
+from preference_center.infra.db.db_read_snapshot import read_snapshot
+from preference_center.infra.job_queue import JOB_TIMEOUT_SECONDS
 from preference_center.languages import in_language
-from preference_center.queue import JOB_TIMEOUT_SECONDS
 from preference_center.rights.access_file.archive import write_archive
 from preference_center.rights.access_file.subject import load_subject
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
@@ -26,13 +33,6 @@ from preference_center.rights.request_steps import (
     load_request,
 )
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import (
-    Connection,
-    current_limits,
-    run_in_transaction,
-    transaction,
-)
-from preference_center.storage.db.read_snapshot import read_snapshot
 from preference_center.storage.rights import files
 
 log = structlog.get_logger()

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from preference_center.core.errors import InvalidList
+from preference_center.infra.connection import Connection, fetch_row, glob_safe_path_literal
 from preference_center.scrub.csv_records import (
     ESCAPED_CR,
     ESCAPED_LF,
@@ -16,7 +17,6 @@ from preference_center.scrub.csv_records import (
 )
 from preference_center.scrub.decision_query import ScrubProgress
 from preference_center.scrub.duck import report_progress
-from preference_center.scrub.duck.connection import Connection, fetch_row, glob_safe_path_literal
 from preference_center.scrub.list_layout import Compression, ListLayout
 
 _BLOCK = 4 * 1024 * 1024

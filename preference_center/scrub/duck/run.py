@@ -11,6 +11,15 @@ import duckdb
 
 from preference_center.core.errors import InvalidList
 from preference_center.domain.decision_rules import DecisionRule
+from preference_center.infra.connection import (
+    Connection,
+    ScrubError,
+    connect,
+    fetch_row,
+    glob_safe_path_literal,
+    translate_errors,
+    without_filter_pushdown,
+)
 from preference_center.scrub import decision_sql, digest_sql
 from preference_center.scrub.decision_query import (
     RULE_REASONS,
@@ -21,15 +30,6 @@ from preference_center.scrub.decision_query import (
     count_by_rule,
 )
 from preference_center.scrub.duck import duckdb_dialect, removed_columns, report_progress
-from preference_center.scrub.duck.connection import (
-    Connection,
-    ScrubError,
-    connect,
-    fetch_row,
-    glob_safe_path_literal,
-    translate_errors,
-    without_filter_pushdown,
-)
 from preference_center.scrub.duck.list_view import create_list_view
 from preference_center.scrub.duck.writer import ScrubWriter
 from preference_center.scrub.list_layout import ListLayout

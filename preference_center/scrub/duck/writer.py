@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference_center.domain.decisions import Decision
+from preference_center.infra.connection import Connection, fetch_row, path_literal
 from preference_center.scrub.decision_query import (
     REMOVED_COLUMNS,
     RULE_REASONS,
@@ -15,7 +16,6 @@ from preference_center.scrub.decision_query import (
 )
 from preference_center.scrub.digest_sql import sql_literal
 from preference_center.scrub.duck import removed_columns, report_progress
-from preference_center.scrub.duck.connection import Connection, fetch_row, path_literal
 from preference_center.scrub.list_layout import ListLayout, compression_of
 
 # DuckDB's joins keep no order, not even with one thread, so each row carries its number.

@@ -20,7 +20,7 @@ from flask import current_app
 from psycopg import errors
 
 from preference_center.core.errors import InvalidInput
-from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.infra.db.database import Connection, run_autocommit
 
 ALL_MESSAGE_TYPES = "*"
 """Stands for every message type of the catalogue, also future ones."""
@@ -89,8 +89,8 @@ def create_key(
 ) -> str:
     """Store a new key and return its text, which can't be shown again.
 
-    `rate` as `rate_limiter.parse_rate` returns it. Raises InvalidInput if the name is invalid or
-    in use, also by a revoked key: events refer to keys by name, so names are never reused.
+    `rate` as `infra.rate_limiter.parse_rate` returns it. Raises InvalidInput if the name is invalid
+    or in use, also by a revoked key: events refer to keys by name, so names are never reused.
     """
     if not _NAME_FORMAT.fullmatch(name):
         raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")

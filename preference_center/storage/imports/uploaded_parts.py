@@ -7,10 +7,10 @@ import zlib
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.context import services
 from preference_center.core.errors import ImportConflict
-from preference_center.storage.db.database import Connection
-from preference_center.storage.sealed_columns import import_part_context
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection
+from preference_center.infra.keys.sealed_columns import import_part_context
 
 PART_BYTES = 512 * 1024
 """Bytes of the file in one part."""

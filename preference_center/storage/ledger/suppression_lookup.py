@@ -9,7 +9,6 @@ from typing import Any
 
 from psycopg.pq.abc import PGresult
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, KeyKind, may_match
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import (
@@ -23,9 +22,10 @@ from preference_center.core.events import (
 from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.domain.watermarks import Watermark
-from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
-from preference_center.storage.db.database import Connection, run_autocommit
-from preference_center.storage.db.prepared_statements import PreparedStatement, decode_rows
+from preference_center.infra.context import services
+from preference_center.infra.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
+from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.prepared_statements import PreparedStatement, decode_rows
 from preference_center.storage.feed.watermarks import (
     CURRENT_EPOCH_SQL,
     NO_EPOCH,

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from preference_center.core.keys import Keys
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind, ProofType
-from preference_center.storage.db.database import Connection
-from preference_center.storage.sealed_columns import rights_proof_context
+from preference_center.infra.db.database import Connection
+from preference_center.infra.keys.sealed_columns import rights_proof_context
 
 PROOF_RETENTION = timedelta(days=90)
 _DECLARED_LENGTH = 100

@@ -27,8 +27,8 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.storage.db.database import Connection
-from preference_center.storage.sealed_columns import rights_request_context
+from preference_center.infra.db.database import Connection
+from preference_center.infra.keys.sealed_columns import rights_request_context
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))
 SELECT_REQUESTS = f"SELECT {', '.join(_COLUMNS)} FROM rights_request"  # noqa: S608 - constants

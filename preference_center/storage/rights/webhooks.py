@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.storage.db.database import Connection
-from preference_center.storage.webhook_outbox import ClaimedRow, Outbox
+from preference_center.infra.company_webhooks import ClaimedRow, Outbox
+from preference_center.infra.db.database import Connection
 
 RETENTION = timedelta(days=30)
 """How long the outcome of a webhook is kept."""

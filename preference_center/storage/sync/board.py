@@ -8,8 +8,8 @@ from datetime import datetime
 
 from preference_center.domain.sync.condition import Condition, find_condition
 from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.infra.db.database import Connection
 from preference_center.integrations.base.contract import PushResult
-from preference_center.storage.db.database import Connection
 
 MAX_RECENT_DELIVERIES = 20_000
 """How many of the newest deliveries are read, of all destinations together."""

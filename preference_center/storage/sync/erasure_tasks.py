@@ -13,8 +13,8 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.keys import Keys
 from preference_center.domain.sync.erase_task import EraseClaim, TaskSettlement
+from preference_center.infra.db.database import Connection
 from preference_center.integrations.base.contract import PushResult
-from preference_center.storage.db.database import Connection
 
 REMOVED = "The destination was removed: delete what the tool holds about this address by hand."
 NOT_ACTIVE = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from preference_center.core.deadlines import WINDOW
+from preference_center.infra.db.database import Connection
 from preference_center.storage import measurements
-from preference_center.storage.db.database import Connection
 
 INTERVAL = timedelta(minutes=5)
 """Between samples; `at` is a multiple of it."""

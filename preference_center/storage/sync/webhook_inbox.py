@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.core.keys import Keys
-from preference_center.storage.db.database import Connection
-from preference_center.storage.sealed_columns import webhook_context
+from preference_center.infra.db.database import Connection
+from preference_center.infra.keys.sealed_columns import webhook_context
 
 BODY_RETENTION = timedelta(days=7)
 """How long a body is kept after it was received, for replays. It is kept longer while it is not

@@ -10,9 +10,9 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
 from preference_center.domain.catalogue import catalogue_digest, inline_files
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited

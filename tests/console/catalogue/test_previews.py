@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.mail.outbox import EmailKind
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.outbox import EmailKind
 from tests.console.staff import staff
 from tests.domain.catalogues import edited
 from tests.in_force import CATALOGUE, put_in_force

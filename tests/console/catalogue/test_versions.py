@@ -8,8 +8,8 @@ import pytest
 
 from preference_center.console.catalogue import versions
 from preference_center.core.staff import Role
+from preference_center.infra.db.database import run_autocommit
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import run_autocommit
 from tests.console.staff import staff, words
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.in_force import put_in_force

@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import upsert_contacts
-from preference_center.context import services
 from preference_center.core.addresses import Channel, mask_address, parse_address
 from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access.person_access import list_person_accesses
-from preference_center.storage.db.database import run_in_transaction
 from tests.console.people.ledger import ADA, HOSTILE, find, open_person, say
 from tests.console.staff import Staff, staff, words
 from tests.in_force import put_in_force

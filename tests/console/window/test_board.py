@@ -8,15 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
 from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.history import record_samples
 from preference_center.monitoring.measure import measure_database
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import board as board_queries
 from preference_center.storage.sync import destinations
 from tests.console.staff import staff, words

@@ -13,15 +13,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, utc_now
 from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.push import sync
 from tests.clock import Clock

@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import load_contacts, upsert_contacts
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.outbox import EmailKind
 from preference_center.languages import LANGUAGES
-from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import press, requests_in
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from preference_center.storage.mail.outbox import OutgoingEmail
+    from preference_center.infra.outbox import OutgoingEmail
     from tests.clock import Clock
     from tests.pages.ledger import Ledger
 

@@ -12,8 +12,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from preference_center.domain.rights.model import IdentityLevel, RequestState, RequestVia
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.rights.request_steps import open_sealed
-from preference_center.storage.db.database import run_in_transaction
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import form_fields, requests_in

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.domain.rights.model import Extent, RequestKind
+from preference_center.infra.context import EXTENSION_NAME
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press, requests_in

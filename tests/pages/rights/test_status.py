@@ -13,7 +13,6 @@ from zipfile import ZipFile
 import pytest
 
 from preference_center.contacts import upsert_contacts
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.rights.model import (
@@ -26,11 +25,12 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.languages import LANGUAGES
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.request_steps import extend_deadline, list_steps, refuse_data_request
-from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import add_destination
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import press, reference_in, requests_in
@@ -61,7 +61,7 @@ def build(app: Flask) -> UUID:
 
 def forwarded(app: Flask, status: str) -> str:
     """The status page as the mail has it, which somebody else may read."""
-    from preference_center.context import services
+    from preference_center.infra.context import services
     from preference_center.links.rights_status import create_rights_status_token
 
     with app.app_context():

@@ -10,7 +10,6 @@ from uuid import UUID
 from zipfile import ZipFile
 
 from preference_center import contacts
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
@@ -19,12 +18,13 @@ from preference_center.domain.rights.model import IdentityLevel, RequestKind, Re
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address
 from preference_center.rights.requests import open_request
 from preference_center.storage.access.person_access import insert_person_access
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import counted_bounces
 from preference_center.storage.mail.counted_bounces import CountedBounce
 from tests.clock import START

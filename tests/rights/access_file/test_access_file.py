@@ -15,7 +15,6 @@ import jsonschema
 import pytest
 from flask import Flask
 
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind, FrequencyChoice
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
@@ -26,6 +25,8 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
@@ -33,7 +34,6 @@ from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.request_steps import load_request
 from preference_center.rights.requests import open_request
 from preference_center.storage.catalogues import clear_catalogue_cache
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from preference_center.storage.personal_data import TABLES
 from tests.clock import START, Clock

@@ -6,6 +6,7 @@ import pytest
 
 from preference_center.core.errors import Unavailable
 from preference_center.domain.rights.model import IdentityLevel, RequestState
+from preference_center.infra.db.database import run_in_transaction, transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import (
     NoAccessFile,
@@ -13,7 +14,6 @@ from preference_center.rights.access_file.build import (
     read_access_file,
 )
 from preference_center.rights.request_steps import list_steps, load_request
-from preference_center.storage.db.database import run_in_transaction, transaction
 from preference_center.storage.rights import files
 from tests.clock import START, Clock
 from tests.ledger.changes import change

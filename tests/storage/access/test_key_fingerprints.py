@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.errors import KeyMismatch, Unavailable
-from preference_center.storage.access import key_fingerprints
-from preference_center.storage.access.key_fingerprints import (
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.keys import fingerprints
+from preference_center.infra.keys.fingerprints import (
     require_known_keys,
     require_known_keys_before_requests,
 )
-from preference_center.storage.db.database import run_in_transaction
 from tests.environment import patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 
 @contextmanager
 def app_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other keys."""
     from preference_center.app import create_app
-    from preference_center.extensions import db
+    from preference_center.infra.extensions import db
 
     app = create_app(settings.model_copy(update=changed), timeouts=patient_timeouts())
     with app.app_context():
@@ -107,7 +107,7 @@ def test_an_opt_out_by_command_is_refused_with_another_digest_key(in_use: Settin
 def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """A database that can't be reached, until this is undone."""
     with monkeypatch.context() as context:
-        context.setattr(key_fingerprints, "run_in_transaction", fail_to_reach)
+        context.setattr(fingerprints, "run_in_transaction", fail_to_reach)
         yield context
 
 
@@ -133,7 +133,7 @@ def test_a_web_process_that_found_no_database_checks_until_it_has_succeeded_once
         assert client.get("/livez").status_code == 200
         away.undo()
         assert client.get("/healthz").status_code == 200
-        away.setattr(key_fingerprints, "run_in_transaction", fail_to_reach)
+        away.setattr(fingerprints, "run_in_transaction", fail_to_reach)
         assert client.get("/healthz").status_code == 200
 
 

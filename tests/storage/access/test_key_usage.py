@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.errors import Unavailable
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access import key_usage
 from preference_center.storage.access.key_usage import FLUSH_SECONDS, KeyUsageCounter, KeyUse
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
 from preference_center.domain.rights.model import Extent
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.storage.access.person_access import (
     PersonAccess,
     forget_addresses,
@@ -21,7 +22,6 @@ from preference_center.storage.access.person_access import (
     list_recent_accesses,
     load_person_access,
 )
-from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.rights.erasing import ADA, GRACE, NUMBER, erase, rows, store, tables_with
 

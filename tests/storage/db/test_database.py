@@ -13,14 +13,14 @@ from dev.engines import Engines
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.core.errors import Unavailable
-from preference_center.extensions import db
-from preference_center.ledger import record
-from preference_center.storage.db.database import (
+from preference_center.infra.db.database import (
     Connection,
     override_limits,
     run_in_transaction,
     transaction,
 )
+from preference_center.infra.extensions import db
+from preference_center.ledger import record
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for

@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 
 from preference_center.core.errors import NotDurable
-from preference_center.extensions import db
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db import durability
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.db.durability import require_durable
+from preference_center.infra.db import durability
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.durability import require_durable
+from preference_center.infra.extensions import db
+from preference_center.infra.keys.fingerprints import require_known_keys
 
 pytestmark = pytest.mark.own_session
 

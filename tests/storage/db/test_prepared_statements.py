@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from preference_center.core.errors import Unavailable
-from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.storage.db.prepared_statements import (
+from preference_center.infra.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
+from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.prepared_statements import (
     NumberedStatement,
     PreparedStatement,
     decode_rows,

@@ -9,13 +9,13 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.context import services
 from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.extensions import db
+from preference_center.infra.context import services
+from preference_center.infra.db import db_read_snapshot as module
+from preference_center.infra.db.database import Connection
+from preference_center.infra.db.db_read_snapshot import read_snapshot
+from preference_center.infra.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.db import read_snapshot as module
-from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import read_snapshot
 from preference_center.storage.feed.changes import iter_snapshot
 from preference_center.storage.ledger.export import open_export_snapshot
 from tests.ledger.changes import change

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.db.schema import (
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.schema import (
     describe_difference,
     load_revisions,
     require_fitting_schema,

@@ -12,9 +12,9 @@ from flask import Flask
 from flask_migrate import stamp, upgrade
 
 from preference_center.app import create_app
-from preference_center.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.extensions import db
-from preference_center.storage.db.schema_origin import OF_FIRST_SCHEMA
+from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
+from preference_center.infra.db.schema_origin import OF_FIRST_SCHEMA
+from preference_center.infra.extensions import db
 from tests.environment import MIGRATIONS, Environment, settings_for
 
 FOLDER = str(MIGRATIONS)

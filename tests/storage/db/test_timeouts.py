@@ -19,18 +19,13 @@ from dev.engines import for_test
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.core.errors import CatalogueError, Unavailable, UnavailableCause
-from preference_center.database_timeouts import WEB_TIMEOUTS
-from preference_center.extensions import db
-from preference_center.ledger import record
-from preference_center.storage.access import api_keys
-from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db import outage
-from preference_center.storage.db.connections import (
+from preference_center.infra.db import outage
+from preference_center.infra.db.connections import (
     DatabaseTimeout,
     DeadlineConnection,
     connection_factory,
 )
-from preference_center.storage.db.database import (
+from preference_center.infra.db.database import (
     Connection,
     apply_limits,
     current_limits,
@@ -39,6 +34,11 @@ from preference_center.storage.db.database import (
     run_in_transaction,
     transaction,
 )
+from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
+from preference_center.infra.extensions import db
+from preference_center.ledger import record
+from preference_center.storage.access import api_keys
+from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for
@@ -47,7 +47,7 @@ from tests.ledger.changes import JANE, change
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.config import Settings
+    from preference_center.infra.config import Settings
 
 SHORT = replace(WEB_TIMEOUTS, lock=0.2, statement=30, idle=30, retry=0.2, total=60, round_trip=60)
 FROZEN = replace(WEB_TIMEOUTS, total=0.5, round_trip=0.5)

@@ -12,7 +12,6 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.context import services
 from preference_center.core.addresses import (
     Address,
     Channel,
@@ -32,8 +31,9 @@ from preference_center.core.events import (
 )
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.watermarks import Watermark
+from preference_center.infra.context import services
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed.denying_digests import (
     DIGEST_HEAD_BYTES,
     DigestsInfo,

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
-from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.domain.watermarks import Watermark
+from preference_center.infra.context import services
+from preference_center.infra.db.database import override_limits, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.db.database import override_limits, run_in_transaction
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.changes import FeedScopeStatus, iter_snapshot
 from tests.clock import START

@@ -16,11 +16,11 @@ from dev.engines import Engines, for_test
 from dev.postgres import Postgres
 from dev.processes import wait_until
 from preference_center.app import create_app
-from preference_center.context import services
 from preference_center.core.errors import Unavailable
-from preference_center.extensions import db
+from preference_center.infra.context import services
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed.changes import iter_snapshot, list_changes
 from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot
 from preference_center.storage.feed.watermarks import load_horizon

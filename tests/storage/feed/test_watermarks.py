@@ -15,9 +15,9 @@ from dev.processes import wait_until
 from preference_center.core.errors import StaleWatermark, Unavailable
 from preference_center.core.events import EventKind
 from preference_center.domain.watermarks import Watermark
+from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.db_read_snapshot import read_snapshot
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.db.read_snapshot import read_snapshot
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.watermarks import Timeline
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of

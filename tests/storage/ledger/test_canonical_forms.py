@@ -11,10 +11,10 @@ from preference_center.core import addresses
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.events import Change, EventKind
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
 from preference_center.ledger.renormalise import renormalise
-from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger import canonical_forms
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START

@@ -12,18 +12,13 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import DecryptionError, MailServerNotConfigured
-from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import (
-    ClaimedEmail,
-    EmailKind,
-    SendResult,
-    enqueue_emails,
-)
-from preference_center.storage.sealed_columns import outgoing_mail_context
+from preference_center.infra import outbox
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.keys.sealed_columns import outgoing_mail_context
+from preference_center.infra.outbox import ClaimedEmail, EmailKind, SendResult, enqueue_emails
 from tests.clock import START, Clock
 from tests.storage.emails import LIFETIME, LINK, outgoing_email
 
@@ -145,7 +140,7 @@ def test_without_a_mail_server_enqueueing_fails_and_stores_nothing(
 def test_no_email_is_lost_while_redis_is_down(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1
-    from preference_center.queue import JobQueue
+    from preference_center.infra.job_queue import JobQueue
 
     away = replace(services(), queue=JobQueue("redis://127.0.0.1:1/0"))
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, away)
@@ -156,8 +151,8 @@ def test_no_email_is_lost_while_redis_is_down(
 def test_enqueueing_nudges_the_worker(
     app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.queue import JobQueue, rq_queue
-    from preference_center.redis_connection import connect_redis
+    from preference_center.infra.job_queue import JobQueue, rq_queue
+    from preference_center.infra.redis_connection import connect_redis
 
     rested = replace(services(), queue=JobQueue(redis_url))  # nudged by no test before
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from preference_center.infra.db.database import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.history import record_samples
-from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import samples
 from preference_center.storage.sync.samples import Sample
 from tests.clock import START, Clock

@@ -1,0 +1,1 @@
+"""Stored keys: fingerprints, keys of links, rotation."""

@@ -1,0 +1,118 @@
+"""Column types that several tables share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from preference_center.infra.extensions import db
+
+TimestampTz = DateTime(timezone=True)
+"""The type of every point in time: `timestamp with time zone`."""
+
+
+class TransactionId(UserDefinedType[int]):
+    """PostgreSQL's `xid8`: a 64-bit transaction id, which never wraps around."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The name of the type."""
+        return "xid8"
+
+
+class LinkKeyRow(db.Model):  # type: ignore[misc,name-defined]
+    """A sender's link key, without its secret: that is derived from `ring_key` and the id.
+
+    Never deleted: its links opt out for ever.
+    """
+
+    __tablename__ = "link_key"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    ring_key: Mapped[str] = mapped_column(Text)
+    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class PermanentLinksRow(db.Model):  # type: ignore[misc,name-defined]
+    """From when on the permanent links of a destination count; older ones only opt out."""
+
+    __tablename__ = "permanent_links"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    since: Mapped[datetime] = mapped_column(TimestampTz)
+
+
+class AuditRow(db.Model):  # type: ignore[misc,name-defined]
+    """Who did or tried what, outside the ledger; nothing personal."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    __table_args__ = (
+        Index("audit_at", "at", "id"),
+        Index("audit_actor", "actor", "at", "id"),
+        Index("audit_action", "action", "at", "id"),
+    )
+
+
+class KeyFingerprintRow(db.Model):  # type: ignore[misc,name-defined]
+    """Fingerprint of a key that stored data depends on."""
+
+    __tablename__ = "key_fingerprint"
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Text)
+
+
+class KeyRotationRow(db.Model):  # type: ignore[misc,name-defined]
+    """A rotation of keys under way or done: `column` was brought to the newest key up to `last`."""
+
+    __tablename__ = "key_rotation"
+    column: Mapped[str] = mapped_column(Text, primary_key=True)
+    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    last: Mapped[str] = mapped_column(Text, server_default="")
+    rows_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
+    """An email that is to be sent, or was.
+
+    `next_at` is the queue: null means done; while a worker holds the row it is the end of its
+    lease. `ciphertext` holds everything personal, `recipient_digest` is the exact one of the
+    address; both are null once done.
+    """
+
+    __tablename__ = "outgoing_mail"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
+    recipient_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    language: Mapped[str] = mapped_column(Text)
+    brand: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    outcome: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (
+        Index("outgoing_mail_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index(
+            "outgoing_mail_recipient",
+            "recipient_digest",
+            postgresql_where=text("recipient_digest IS NOT NULL"),
+        ),
+        Index("outgoing_mail_done", "created_at", postgresql_where=text("next_at IS NULL")),
+    )
