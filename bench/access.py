@@ -13,7 +13,7 @@ from preference_center.core.events import Change, EventKind
 from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.requests import open_request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from preference_center.infra.asgi_bridge import AsgiBridge
+from preference_center.infra.serving import AsgiBridge
 
 app = Flask("bare")
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python" / "src"))  # not installed
 
 from bench import ground
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center_client import NO_RETRIES, Client, OptOut

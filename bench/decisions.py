@@ -12,7 +12,7 @@ from bench.ground import MESSAGE_TYPE, TOPIC, Ground
 from bench.load import Request
 from preference_center.core.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 

@@ -22,8 +22,8 @@ from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.config import Settings
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.erase import erase_addresses
 

@@ -14,7 +14,7 @@ from bench.ground import TOPIC, Ground, add_destinations
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id

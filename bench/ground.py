@@ -23,9 +23,8 @@ from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.config import Settings
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db, services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage import catalogues
 from preference_center.storage.sync import destinations
 from tests.environment import drop_databases, migrate, settings_for, with_database

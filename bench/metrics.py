@@ -52,20 +52,20 @@ def count() -> tuple[float, float]:
     A worker imports this module before it is known to be one, and metrics must be made after that.
     """
     from preference_center.domain.decisions import ALLOW_BY_DEFAULT  # noqa: PLC0415
-    from preference_center.infra import instruments  # noqa: PLC0415
+    from preference_center.infra import metrics  # noqa: PLC0415
 
-    assert instruments.SHARED_FOLDER
+    assert metrics.SHARED_FOLDER
     one, many = [ALLOW_BY_DEFAULT], [ALLOW_BY_DEFAULT] * BATCH
     return _count(one, COUNTED), _count(many, 200)
 
 
 def _count(given: list[Any], times: int) -> float:
-    from preference_center.infra import instruments  # noqa: PLC0415 - see count
+    from preference_center.infra import metrics  # noqa: PLC0415 - see count
 
     began = perf_counter()
     for _ in range(times):
-        instruments.count_decisions(given)
-        instruments.observe_request("api.post_decisions", 200, 0.001)
+        metrics.count_decisions(given)
+        metrics.observe_request("api.post_decisions", 200, 0.001)
     return (perf_counter() - began) / times
 
 

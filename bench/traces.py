@@ -12,7 +12,7 @@ from dev.maintenance.house import Trace
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.sync.push import sync

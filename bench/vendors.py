@@ -24,7 +24,7 @@ from preference_center.core.deadlines import WINDOW
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.sync.destination import Destination
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import get_spec, make_connector

@@ -17,7 +17,7 @@ from bench.ground import ROOT, Ground, add_destination
 from bench.opted_out import opt_out
 from dev.processes import wait_until
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.integrations.hubspot.connector import HubSpot
 from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn

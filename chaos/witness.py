@@ -11,7 +11,7 @@ from typing import Self
 from chaos.people import Act, Client, Crowd, Person
 from chaos.timing import Sample
 from chaos.webs import Webs, expected
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from tests.faults.service import Service

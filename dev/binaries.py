@@ -13,7 +13,7 @@ from pathlib import Path
 from dev.accounts import Account, remove
 from dev.errors import EngineError
 from dev.places import ENGINES_EXTRA, FORGET
-from preference_center.infra.locations import IS_INSTALLED
+from preference_center.infra.files import IS_INSTALLED
 
 # PostgreSQL 15 is the oldest that the service supports; any Redis with AOF will do.
 OLDEST_POSTGRES = 15

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from preference_center.infra.locations import IS_INSTALLED, ROOT
+from preference_center.infra.files import IS_INSTALLED, ROOT
 
 RUN = "preference-center run" if IS_INSTALLED else "make run"
 FORGET = f"{RUN} --forget" if IS_INSTALLED else "make clean-data"

@@ -35,9 +35,9 @@ from dev.ports import HOST, Ports
 from dev.supervisor import Supervisor
 from preference_center.app import create_app
 from preference_center.core.errors import PreferenceCenterError
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.infra.extensions import db
-from preference_center.infra.locations import IS_INSTALLED
+from preference_center.infra.context import db
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
+from preference_center.infra.files import IS_INSTALLED
 from preference_center.main import PROGRAM
 from preference_center.processes import process_environment, read_procfile
 

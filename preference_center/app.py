@@ -69,30 +69,36 @@ from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
 from preference_center.inbound.webhooks import answer_text
 from preference_center.inbound.webhooks import blueprint as webhooks
-from preference_center.infra import cli, instruments
+from preference_center.infra import commands, metrics
 from preference_center.infra.config import Settings, load_settings
-from preference_center.infra.context import EXTENSION_NAME, Services
+from preference_center.infra.context import (
+    EXTENSION_NAME,
+    CookieSessions,
+    MemoryRequest,
+    Services,
+    csrf,
+    db,
+    migrate,
+)
 from preference_center.infra.db.connections import (
+    WEB_TIMEOUTS,
+    DatabaseTimeouts,
     DeadlineConnection,
+    application_name,
     connection_factory,
+    follow_on_connect,
     with_defaults,
 )
-from preference_center.infra.db.database import REPLICA
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
-from preference_center.infra.db.digest_length import application_name, follow_on_connect
-from preference_center.infra.extensions import CookieSessions, csrf, db, migrate
+from preference_center.infra.db.transactions import REPLICA
+from preference_center.infra.files import ROOT
 from preference_center.infra.hooks import require_registered
-from preference_center.infra.http_body import MemoryRequest
 from preference_center.infra.job_queue import JobQueue
 from preference_center.infra.keys.fingerprints import verify_stored_forms
 from preference_center.infra.keys.link_keys import DatabaseLinkRegistry
-from preference_center.infra.locations import ROOT
-from preference_center.infra.logs import configure_logs
 from preference_center.infra.outbox import EmailKind
-from preference_center.infra.rate_limiter import RedisRateLimiter
-from preference_center.infra.request_ids import HEADER as REQUEST_ID_HEADER
-from preference_center.infra.request_ids import request_id
-from preference_center.infra.tracing import ROUTE
+from preference_center.infra.redis import RedisRateLimiter
+from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
+from preference_center.infra.telemetry import ROUTE, configure_logs, request_id
 from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
@@ -237,7 +243,7 @@ def create_app(
     ):
         app.register_blueprint(blueprint)
     install_openapi(app, settings.public_url)
-    cli.register(app)
+    commands.register(app)
     spool.register_handler(app, SPOOLED_MAIL, record_spooled)
     register_error_pages(app)
     return app
@@ -305,7 +311,7 @@ def _finish_response(response: Response) -> Response:
     if request.url_rule is not None:
         request.environ[ROUTE] = request.url_rule.rule
     seconds = time.perf_counter() - cast("MemoryRequest", request).began
-    instruments.observe_request(request.endpoint, response.status_code, seconds)
+    metrics.observe_request(request.endpoint, response.status_code, seconds)
     return response
 
 

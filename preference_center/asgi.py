@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from preference_center.infra.asgi_bridge import AsgiBridge
 from preference_center.infra.context import EXTENSION_NAME
+from preference_center.infra.serving import AsgiBridge
 from preference_center.wsgi import app as service
 
 app = AsgiBridge(service, service.extensions[EXTENSION_NAME].settings.web_threads)

@@ -28,7 +28,7 @@ from preference_center.core.bounces import (
 from preference_center.core.events import Change
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail import counted_bounces
 from preference_center.storage.mail.counted_bounces import CountedBounce

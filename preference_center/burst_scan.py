@@ -8,7 +8,7 @@ import structlog
 
 from preference_center.core.bursts import BurstRecord, find_bursts
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.mail import bursts as stored
 
 log = structlog.get_logger()

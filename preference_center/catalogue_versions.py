@@ -20,7 +20,7 @@ from preference_center.domain.catalogue.parser import catalogue_digest
 from preference_center.domain.catalogue.warnings import catalogue_warnings
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.storage import catalogues
 

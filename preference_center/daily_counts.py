@@ -14,9 +14,9 @@ from datetime import UTC, date, datetime
 from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.append_lock import await_writers
-from preference_center.infra.db.database import (
+from preference_center.infra.db.transactions import (
     Connection,
+    await_writers,
     current_limits,
     override_limits,
     run_in_transaction,

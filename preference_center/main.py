@@ -13,10 +13,9 @@ from flask import Flask
 from flask.cli import FlaskGroup, NoAppException
 
 from preference_center import __version__
-from preference_center.infra import cli
-from preference_center.infra.cli_actor import staff_name_option
-from preference_center.infra.command_app import CommandApp
-from preference_center.infra.locations import ROOT
+from preference_center.infra import commands
+from preference_center.infra.commands import CommandApp, staff_name_option
+from preference_center.infra.files import ROOT
 from preference_center.processes import become, read_procfile
 
 PROGRAM = "preference-center"
@@ -34,7 +33,7 @@ _PROCESS_HELP = {
 def create_app() -> CommandApp:
     """The commands. The service is created when one of them needs it."""
     app = CommandApp(_create_service)
-    cli.register(app)
+    commands.register(app)
     return app
 
 
@@ -48,7 +47,7 @@ def _create_service() -> Flask:
     try:
         settings = load_settings()
         from preference_center import app as service  # noqa: PLC0415
-        from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS  # noqa: PLC0415
+        from preference_center.infra.db.connections import COMMAND_TIMEOUTS  # noqa: PLC0415
 
         app = service.create_app(settings, timeouts=COMMAND_TIMEOUTS)
     except ConfigError as error:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from preference_center.infra.locations import ROOT
+from preference_center.infra.files import ROOT
 
 PROCFILE = ROOT / "Procfile"
 

@@ -11,9 +11,9 @@ from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.domain.catalogue import Catalogue
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys import link_keys
-from preference_center.infra.rate_limiter import parse_rate
+from preference_center.infra.redis import parse_rate
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
 from preference_center.storage.catalogues import current_catalogue

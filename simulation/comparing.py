@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from simulation.crew import Redis
 from simulation.entry_points import address
 from simulation.excuses import Excuse

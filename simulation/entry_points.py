@@ -23,7 +23,7 @@ from preference_center.domain.sender_requests import (
 )
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from simulation.accounts import Accounts

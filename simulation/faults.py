@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from simulation.acts import Act
 from simulation.crew import Crew, Mishap, Redis

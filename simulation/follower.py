@@ -10,7 +10,7 @@ from uuid import UUID
 from preference_center.core.events import EventKind, ScopeState
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.feed import changes
 from preference_center.storage.feed.changes import FeedScopeStatus
 from simulation.violation import Violation

@@ -23,10 +23,9 @@ from dev.postgres import make_database
 from preference_center.app import create_app
 from preference_center.core.events import uuid7
 from preference_center.domain.catalogue import catalogue_digest
-from preference_center.infra.context import EXTENSION_NAME, Services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.db.database_timeouts import DatabaseTimeouts
-from preference_center.infra.extensions import db
+from preference_center.infra.context import EXTENSION_NAME, Services, db
+from preference_center.infra.db.connections import DatabaseTimeouts
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
 from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.storage import catalogues

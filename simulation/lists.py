@@ -14,7 +14,7 @@ from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo
 from preference_center.imports.uploads import confirm_plan, continue_import, receive_upload
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.storage.imports import import_jobs

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from preference_center.burst_scan import flag_bursts
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.infra.job_queue import SYNC, SYNC_FRESH, VERIFY
 from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind

@@ -132,10 +132,10 @@ def redis_url(engines: Engines, environment: Environment) -> Iterator[str]:
     Else a limiter that finds it slow would count in its own process, and a queue drop a message.
     """
     from preference_center.destinations import rate_limit
-    from preference_center.infra import job_queue, rate_limiter
+    from preference_center.infra import job_queue, redis
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rate_limiter, "REDIS_TIMEOUT_SECONDS", 30.0)
+        patch.setattr(redis, "REDIS_TIMEOUT_SECONDS", 30.0)
         patch.setattr(rate_limit, "REDIS_TIMEOUT", 30.0)
         patch.setattr(job_queue, "NUDGE_TIMEOUT_SECONDS", 30.0)
         yield environment.redis_url()
@@ -182,7 +182,7 @@ def clock(_session_clock: Clock) -> Clock:
 @pytest.fixture(scope="session")
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
-    from preference_center.infra.extensions import db
+    from preference_center.infra.context import db
 
     patient = patient_timeouts()
     with connecting_within(60), link_clicks_within(patient):
@@ -198,7 +198,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
     from preference_center.inbound.webhooks import KNOWN_DESTINATIONS_KEY
     from preference_center.infra.context import EXTENSION_NAME
-    from preference_center.infra.db import outage
+    from preference_center.infra.db import connections
     from preference_center.monitoring.collectors import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
     from preference_center.spool import recorder
@@ -212,7 +212,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
         LATE_CACHE_KEY,
         USAGE_KEY,
         recorder.EXTENSION_KEY,
-        outage.EXTENSION_NAME,
+        connections.EXTENSION_NAME,
         COLLECTORS_KEY,
     ):
         _session_app.extensions.pop(cache, None)

@@ -32,7 +32,7 @@ from dev.postgres import USER, Postgres, make_database
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from preference_center.infra.config import Settings
-    from preference_center.infra.db.database_timeouts import DatabaseTimeouts
+    from preference_center.infra.db.connections import DatabaseTimeouts
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 
@@ -198,7 +198,7 @@ def settings_for(database_url: str, redis_url: str) -> Settings:
 
 def patient_timeouts() -> DatabaseTimeouts:
     """For a busy machine, which may take its time; locks are given up when a web process would."""
-    from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
+    from preference_center.infra.db.connections import WEB_TIMEOUTS
 
     return replace(WEB_TIMEOUTS, total=60, round_trip=60)
 
@@ -230,8 +230,8 @@ def migrate(settings: Settings) -> None:
     from flask_migrate import upgrade
 
     from preference_center.app import create_app
-    from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
-    from preference_center.infra.extensions import db
+    from preference_center.infra.context import db
+    from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 
     app = create_app(settings, timeouts=COMMAND_TIMEOUTS)  # a busy machine may take its time
     with app.app_context():

@@ -20,9 +20,9 @@ def restrict(settings: Settings, server_url: str, name: str) -> Settings:
     `settings` are those of the owner of the tables and of Redis's administrator, `server_url` is
     the superuser's.
     """
+    from preference_center.infra.context import db
     from preference_center.infra.db.grants import grant_statements
-    from preference_center.infra.extensions import db
-    from preference_center.infra.redis_acl import acl_rule
+    from preference_center.infra.redis import acl_rule
 
     make_managed_role(server_url, name)
     with psycopg.connect(settings.database_url, autocommit=True) as connection:

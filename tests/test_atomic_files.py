@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.infra.preference_center_atomic_files import atomic_write, atomic_write_text
+from preference_center.infra.files import atomic_write, atomic_write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from preference_center.core.events import (
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction, transaction
+from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
 from preference_center.storage.mail import bursts as stored
 from tests.clock import Clock

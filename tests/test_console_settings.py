@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
-from preference_center.infra.console_settings import ConsoleSettings, parse_role_groups
+from preference_center.infra.config_sections import ConsoleSettings, parse_role_groups
 
 ISSUER = "https://login.example.com/realms/staff"
 

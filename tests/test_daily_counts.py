@@ -18,13 +18,13 @@ from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.core.events import EventKind
 from preference_center.daily_counts import count_a_few_events, count_new_events, rebuild
 from preference_center.infra.context import services
-from preference_center.infra.db.database import (
+from preference_center.infra.db.connections import WEB_TIMEOUTS
+from preference_center.infra.db.transactions import (
     Connection,
     override_limits,
     run_in_transaction,
     transaction,
 )
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from preference_center.storage.reports import daily_counts as stored

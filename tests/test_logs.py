@@ -8,7 +8,7 @@ import sys
 
 from structlog.contextvars import bound_contextvars
 
-from preference_center.infra.logs import JsonFormatter
+from preference_center.infra.telemetry import JsonFormatter
 
 
 def line_of(message: str, *, exc_info: bool = False) -> dict[str, object]:

@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.core.errors import ConfigError
 from preference_center.infra.config import Settings, load_settings
-from preference_center.infra.mail_server import MailServer, TransportSecurity
+from preference_center.infra.config_sections import MailServer, TransportSecurity
 from tests.environment import settings_for
 
 

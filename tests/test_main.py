@@ -10,8 +10,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from preference_center import __version__
-from preference_center.infra import cli
-from preference_center.infra.locations import ROOT
+from preference_center.infra import commands
+from preference_center.infra.files import ROOT
 from preference_center.main import build_program
 from preference_center.processes import process_environment, read_procfile
 
@@ -19,10 +19,10 @@ from preference_center.processes import process_environment, read_procfile
 def test_every_command_and_process_is_there_once() -> None:
     processes = read_procfile()
     assert "web" in processes
-    assert not processes.keys() & {*cli.COMMANDS, "run"}  # one would hide the other
+    assert not processes.keys() & {*commands.COMMANDS, "run"}  # one would hide the other
     shown = CliRunner().invoke(build_program(), ["--help"], prog_name="preference-center")
     assert shown.exit_code == 0
-    for name in (*processes, *cli.COMMANDS, "run"):
+    for name in (*processes, *commands.COMMANDS, "run"):
         assert f"\n  {name} " in shown.output, name
 
 

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from preference_center.infra.job_queue import TICK_SECONDS, JobQueue, rq_queue
-from preference_center.infra.redis_connection import connect_redis
+from preference_center.infra.redis import connect_redis
 
 
 @pytest.fixture

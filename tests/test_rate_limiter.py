@@ -10,12 +10,7 @@ from redis import Redis
 from structlog.testing import capture_logs
 
 from preference_center.core.errors import InvalidInput
-from preference_center.infra.rate_limiter import (
-    BREAKER_SECONDS,
-    RedisRateLimiter,
-    RequestRate,
-    parse_rate,
-)
+from preference_center.infra.redis import BREAKER_SECONDS, RedisRateLimiter, RequestRate, parse_rate
 
 NOWHERE = "redis://127.0.0.1:1/0"
 TWO = "2 per hour"

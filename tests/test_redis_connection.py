@@ -16,8 +16,8 @@ from dev.valkey import Valkey
 from preference_center.core.errors import ConfigError
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.job_queue import JobQueue
-from preference_center.infra.rate_limiter import RedisRateLimiter
-from preference_center.infra.redis_connection import (
+from preference_center.infra.redis import (
+    RedisRateLimiter,
     connect_redis,
     require_no_cluster,
     validate_redis_url,

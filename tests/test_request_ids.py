@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from preference_center.infra.request_ids import HEADER, request_id
+from preference_center.infra.telemetry import HEADER, request_id
 
 if TYPE_CHECKING:
     from flask import Flask

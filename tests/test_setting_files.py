@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.infra.setting_files import read_setting_files
+from preference_center.infra.config import read_setting_files
 
 
 def test_white_space_at_the_end_is_no_part_of_a_setting(tmp_path: Path) -> None:

@@ -23,10 +23,9 @@ from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.infra import outbox
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit, run_in_transaction
-from preference_center.infra.db.database_timeouts import WORKER_TIMEOUTS
-from preference_center.infra.logs import capture_standard_logs
-from preference_center.infra.telemetry import start_telemetry
+from preference_center.infra.db.connections import WORKER_TIMEOUTS
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
+from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.monitoring.alerting import start_alerting

@@ -20,7 +20,7 @@ from granian.constants import Interfaces
 from werkzeug.utils import import_string
 
 from preference_center.core.errors import ConfigError
-from preference_center.infra.locations import PACKAGE
+from preference_center.infra.files import PACKAGE
 
 LOGGING = PACKAGE / "infra" / "granian_logging.json"
 DEFAULTS = {

@@ -27,14 +27,12 @@ from rq.worker import WorkerStatus
 from structlog.contextvars import bound_contextvars
 
 from preference_center.app import create_app
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import services
-from preference_center.infra.db.database_timeouts import WORKER_TIMEOUTS
+from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
-from preference_center.infra.logs import capture_standard_logs
-from preference_center.infra.redis_connection import connect_redis, error_fields, require_no_cluster
-from preference_center.infra.telemetry import start_telemetry
-from preference_center.infra.tracing import span
+from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
+from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
 from preference_center.serving.internal_server import start_internal_server
 from workers.process import stop_requested, wait_for_database
 
@@ -91,7 +89,7 @@ class Worker(SimpleWorker):
             done: bool = super().perform_job(job, queue)
         name = _function_name(job)
         if name in _JOB_NAMES:
-            instruments.observe_job(name, time.monotonic() - began)
+            metrics.observe_job(name, time.monotonic() - began)
         return done
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:

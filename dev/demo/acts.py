@@ -29,7 +29,7 @@ from preference_center.imports.sources import LocalFile
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra import outbox
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import SendResult
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset

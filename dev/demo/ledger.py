@@ -10,7 +10,7 @@ from uuid import UUID
 from preference_center.core.addresses import mask_address, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 
 _NEWEST = """

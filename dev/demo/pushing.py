@@ -17,7 +17,7 @@ from preference_center.destinations.connect import connect
 from preference_center.destinations.leases import Lease
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,

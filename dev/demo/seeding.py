@@ -25,7 +25,7 @@ from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVi
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
 from preference_center.storage import catalogues

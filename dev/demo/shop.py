@@ -9,7 +9,7 @@ from preference_center.destinations.manage import add_destination, resume_destin
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
 from preference_center.storage.catalogues import current_catalogue

@@ -18,7 +18,7 @@ from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVi
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, EmailKind
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file

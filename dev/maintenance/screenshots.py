@@ -33,8 +33,8 @@ from dev.shops import create_app as create_shops
 from preference_center.app import create_app
 from preference_center.core.addresses import Channel
 from preference_center.infra.config import Settings
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

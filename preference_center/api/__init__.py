@@ -37,7 +37,7 @@ from preference_center.api.docs_page import register_docs
 from preference_center.api.endpoint import BLUEPRINT_NAME, Endpoint, add_deprecation_headers
 from preference_center.api.problems import ApiError
 from preference_center.core.errors import CatalogueError, InvalidInput, Unavailable
-from preference_center.infra.extensions import csrf
+from preference_center.infra.context import csrf
 
 
 def create_blueprint(endpoints: Iterable[Endpoint]) -> APIBlueprint:

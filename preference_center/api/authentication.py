@@ -10,7 +10,7 @@ from preference_center.api.problems import NOT_PERMITTED, RATE_LIMITED, UNAUTHEN
 from preference_center.domain.catalogue import Catalogue
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.access.key_usage import count_key_use

@@ -22,7 +22,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import EventKind
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.feed import changes as feed
 from preference_center.storage.feed.change_json import change_json, scope_status_json

@@ -11,7 +11,7 @@ from preference_center.consent_records.build import build_consent_records
 from preference_center.consent_records.models import ConsentRecords
 from preference_center.core.addresses import parse_address
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import match_language
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue

@@ -28,7 +28,7 @@ from preference_center.domain.decisions import (
     decide,
 )
 from preference_center.domain.watermarks import Watermark
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.key_usage import count_key_use
@@ -109,7 +109,7 @@ def decide_all(
         else without_facts
         for address in addresses
     ]
-    instruments.count_decisions(decisions)
+    metrics.count_decisions(decisions)
     return DecisionBatch(decisions, as_of)
 
 
@@ -122,7 +122,7 @@ def count_denials(key_name: str, decisions: Sequence[Decision], now: datetime) -
 def _same_for_all(decision: Decision, count: int) -> DecisionBatch:
     _, as_of = load_facts_as_of([])
     decisions = [decision] * count
-    instruments.count_decisions(decisions)
+    metrics.count_decisions(decisions)
     return DecisionBatch(decisions, as_of)
 
 

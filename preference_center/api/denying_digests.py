@@ -21,7 +21,7 @@ from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import Catalogue, TopicDefault
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.feed.denying_digests import (

@@ -38,7 +38,7 @@ from preference_center.api.problems import Problem
 from preference_center.core.events import Change, Retraction
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult

@@ -20,7 +20,7 @@ from preference_center.api.problems import (
 from preference_center.api.responses import ResponseBody
 from preference_center.core.errors import UnknownErasure
 from preference_center.domain.rights.model import Extent
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.rights.erase import erase_contacts
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.rights.erasure_list import Erasure, find_erasures

@@ -15,9 +15,8 @@ from flask import Response, request
 
 from preference_center.api.problems import IDEMPOTENCY_KEY_REUSED, INVALID_IDEMPOTENCY_KEY, ApiError
 from preference_center.core.errors import PreferenceCenterError
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit
-from preference_center.infra.http_body import read_body
+from preference_center.infra.context import read_body, services
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.storage.access import idempotency
 from preference_center.storage.access.api_keys import ApiKey
 

@@ -34,7 +34,7 @@ from preference_center.imports import uploads
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.undo import start_undo_in_transaction
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.registry import get_preset
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue

@@ -16,7 +16,7 @@ from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.rights import requests
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.storage.access.api_keys import KeyScope

@@ -36,7 +36,7 @@ from preference_center.api.problems import (
     InvalidQuery,
     ParameterError,
 )
-from preference_center.infra.http_body import read_body
+from preference_center.infra.context import read_body
 
 MAX_ROWS = 10_000
 

@@ -23,7 +23,7 @@ from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.infra import audit
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.policy_notices.rows import NoticeRow, next_rows
 from preference_center.policy_notices.select import announced_version
 from preference_center.storage.access.api_keys import KeyScope

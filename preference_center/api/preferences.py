@@ -32,7 +32,7 @@ from preference_center.domain.preferences import (
 )
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue

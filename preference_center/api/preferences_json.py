@@ -17,7 +17,7 @@ from preference_center.domain.preferences import (
     compute_preferences,
     shown_facts,
 )
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import in_language, match_language
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.ledger.suppression_lookup import load_facts

@@ -9,7 +9,7 @@ from flask import Response, g
 
 from preference_center.api.problems import RATE_LIMITED, ApiError
 from preference_center.infra.context import Services
-from preference_center.infra.rate_limiter import UNLIMITED, RateLimitStatus
+from preference_center.infra.redis import UNLIMITED, RateLimitStatus
 from preference_center.storage.access.api_keys import ApiKey
 from preference_center.storage.access.key_usage import count_key_use
 

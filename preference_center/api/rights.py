@@ -44,7 +44,7 @@ from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.domain.rights.proof_files import ProofFile
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.rights import agents, requests
 from preference_center.rights.acts import act_if_ready, fulfil_data_request
 from preference_center.rights.request_steps import (

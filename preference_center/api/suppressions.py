@@ -45,7 +45,7 @@ from preference_center.domain.delivery_status import (
 from preference_center.domain.resubscribe import build_opt_in_change, is_repeated_opt_in
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.errors import click_errors
+from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.renormalise import RenormalisationStats
 from preference_center.ledger.renormalise import renormalise as renormalise_all

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from preference_center.domain.alerts import MESSAGES, Alert, AlertKind, Notice
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.monitoring.notices import NoticeNotSent, list_channels, send_notice
 from preference_center.storage.alerts import list_alerts
 

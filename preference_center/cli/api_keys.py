@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import with_service
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.commands import actor, click_errors, with_service
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.sender_keys import create_api_key, revoke_api_key
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ApiKey, KeyScope

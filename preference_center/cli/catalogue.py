@@ -17,8 +17,7 @@ from preference_center.cli.catalogue_file import (
 from preference_center.core.errors import quote_toml
 from preference_center.domain.catalogue.warnings import catalogue_warnings
 from preference_center.domain.catalogue.wording import PAGE_LANGUAGES
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.lazy_command import LazyCommand
+from preference_center.infra.commands import CommandGroup, LazyCommand
 from preference_center.languages import SOURCE_LANGUAGE, known_texts, load_translations
 
 catalogue = CommandGroup(

@@ -19,10 +19,8 @@ from preference_center.cli.catalogue_file import (
     read_text,
     summary,
 )
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import with_service
-from preference_center.infra.db.database import transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.commands import actor, click_errors, with_service
+from preference_center.infra.db.transactions import transaction
 from preference_center.languages import known_texts
 from preference_center.storage import catalogues
 

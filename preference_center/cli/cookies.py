@@ -11,8 +11,7 @@ import click
 
 from preference_center.core.small_cells import MIN_CELL
 from preference_center.domain.cookie_counts import ConsentCount, count_choices
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.errors import click_errors
+from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.storage.browser_consents import count_cells
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.feed.replica import read_report

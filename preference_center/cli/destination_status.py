@@ -13,11 +13,9 @@ from preference_center.core.errors import DestinationError
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.infra import audit
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import with_service
+from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ingest.preview import SyncPreview, preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError, get_spec

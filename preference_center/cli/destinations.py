@@ -16,11 +16,9 @@ from preference_center.destinations.titles import title_hints
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.sync.destination import Destination
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import CheckReport
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.registry import (

@@ -11,11 +11,15 @@ from preference_center.core.errors import JournalUnavailable, UnknownErasure
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.infra.cli_actor import SOURCE, actor
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import (
+    SOURCE,
+    CommandGroup,
+    actor,
+    click_bad_parameter,
+    click_errors,
+)
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.rights import hand_tasks
 from preference_center.rights.erase import erase_contacts

@@ -10,11 +10,9 @@ import click
 from preference_center.core.errors import StaleWatermark
 from preference_center.domain.watermarks import parse_watermark
 from preference_center.infra import audit
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.storage.feed import cursors, feed_lag, watermarks
 from preference_center.storage.feed.feed_lag import MAX_COUNTED, BlockingTransaction

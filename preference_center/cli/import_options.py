@@ -18,8 +18,8 @@ from preference_center.domain.imports.date_formats import UnreadableDates, parse
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.imports.scopes import build_scope_map, parse_scope, parse_scope_file
 from preference_center.imports.read_rows import ENCODINGS
+from preference_center.infra.commands import Timestamp, click_bad_parameter
 from preference_center.infra.context import services
-from preference_center.infra.errors import Timestamp, click_bad_parameter
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 

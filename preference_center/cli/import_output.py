@@ -16,7 +16,7 @@ from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.stats import ImportStats
 from preference_center.domain.imports.translator import RowRefusal
 from preference_center.imports.plan import ImportPlan
-from preference_center.infra.preference_center_atomic_files import atomic_write_text
+from preference_center.infra.files import atomic_write_text
 from preference_center.integrations.base.presets import ImportPreset
 from preference_center.storage.imports.import_jobs import Import
 

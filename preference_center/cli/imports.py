@@ -30,10 +30,8 @@ from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.registry import get_preset, load_presets
 from preference_center.storage.catalogues import current_catalogue

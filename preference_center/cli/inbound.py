@@ -21,18 +21,18 @@ from preference_center.domain import sender_requests
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import (
+from preference_center.infra.commands import (
+    CommandGroup,
+    LazyCommand,
+    actor,
     click_bad_parameter,
     click_errors,
     read_stdin_lines,
     reject_address_arguments,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.infra.lazy_command import LazyCommand
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
 from preference_center.storage.catalogues import current_catalogue

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 import click
 
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.storage.ledger.evidence import (
     EvidenceState,

@@ -22,7 +22,7 @@ from preference_center.core.tabular import (
     find_address_column_by_content,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.ledger.addresses import list_readable_after
 
 CHUNK_SIZE = 10_000

@@ -5,10 +5,8 @@ from __future__ import annotations
 import click
 
 from preference_center.core.links.tokens import SenderKey
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import with_service
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.commands import actor, click_errors, with_service
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import link_keys as links
 from preference_center.sender_keys import create_link_key, select_link_topics
 from preference_center.sender_keys import revoke_link_key as revoke_key_of_sender

@@ -27,13 +27,11 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra import audit
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.files import atomic_write
 from preference_center.infra.keys import link_keys
-from preference_center.infra.preference_center_atomic_files import atomic_write
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.addresses import load_newest_id
 from preference_center.storage.sync.destinations import get_by_name

@@ -13,9 +13,8 @@ import click
 
 from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.domain.catalogue import Catalogue
-from preference_center.infra.command_app import with_service
+from preference_center.infra.commands import click_errors, with_service
 from preference_center.infra.context import services
-from preference_center.infra.errors import click_errors
 from preference_center.mailcheck.findings import Finding, Severity
 from preference_center.mailcheck.hosts import check_host
 from preference_center.mailcheck.links import Installation

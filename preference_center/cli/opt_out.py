@@ -10,15 +10,16 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.domain import sender_requests
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
-from preference_center.infra.cli_actor import SOURCE, actor
-from preference_center.infra.command_app import with_service
-from preference_center.infra.context import services
-from preference_center.infra.errors import (
+from preference_center.infra.commands import (
+    SOURCE,
     Timestamp,
+    actor,
     click_bad_parameter,
     click_errors,
     reject_address_arguments,
+    with_service,
 )
+from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue

@@ -13,13 +13,11 @@ import click
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.infra import audit
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.errors import click_bad_parameter, click_errors
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.infra.preference_center_atomic_files import atomic_write_text
 from preference_center.policy_notices.rows import may_be_sent, next_rows
 from preference_center.policy_notices.select import (
     announced_version,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, read_stdin_lines
 from preference_center.infra.context import services
-from preference_center.infra.errors import read_stdin_lines
 
 receipts = CommandGroup("receipts", help="Find the evidence of a message id.")
 

@@ -7,11 +7,9 @@ from datetime import datetime
 import click
 
 from preference_center import daily_counts
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.reports.daily_counts import CountProgress, last_seq, load_progress
 
 group = CommandGroup("reports", help="Counts per day, which the reports of the console show.")

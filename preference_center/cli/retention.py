@@ -6,10 +6,9 @@ import click
 
 from preference_center.core.addresses import mask_address, parse_address
 from preference_center.domain.catalogue import DEFAULT_RETENTION, RetainedData
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.rights.retention import (
     PlannedRemoval,

@@ -20,8 +20,7 @@ from preference_center.core.errors import (
     WrongChannel,
 )
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.infra.command_app import with_service
-from preference_center.infra.errors import click_errors
+from preference_center.infra.commands import click_errors, with_service
 from preference_center.scrub import require_duckdb
 from preference_center.scrub.decision_query import RULE_REASONS, ScrubProgress
 from preference_center.scrub.job import ScrubEngine, ScrubJob, ScrubReceipt

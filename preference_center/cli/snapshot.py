@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, click_bad_parameter, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.errors import click_bad_parameter, click_errors
 from preference_center.scrub import require_duckdb
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ import click
 from flask import current_app
 
 from preference_center.core.errors import ConfigError
-from preference_center.infra.command_app import CommandGroup
+from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
-from preference_center.infra.errors import click_errors
 from preference_center.spool import Spool, install_spool, replay_abandoned
 
 spool_group = CommandGroup(

@@ -5,12 +5,9 @@ from __future__ import annotations
 import click
 
 from preference_center.core.staff import Role, parse_roles
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
-from preference_center.infra.extensions import CONSOLE_PATH
+from preference_center.infra.commands import CommandGroup, actor, click_errors
+from preference_center.infra.context import CONSOLE_PATH, services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from preference_center.core.small_cells import MIN_CELL
-from preference_center.infra.command_app import with_service
+from preference_center.infra.commands import click_errors, with_service
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.statistics import count_finished_months
 from preference_center.storage.rights.statistics import list_counts
 

@@ -22,7 +22,7 @@ from preference_center.domain.catalogue import Catalogue, LegalBasis, Recipient,
 from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.consent_status import ConsentStatus, StatedConsent, state_consents
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.sync import destinations
 

@@ -19,7 +19,7 @@ from preference_center.console.rendering import (
 )
 from preference_center.console.routing import Route, register
 from preference_center.core.staff import Permission
-from preference_center.infra.extensions import CONSOLE_PATH
+from preference_center.infra.context import CONSOLE_PATH
 
 __all__ = ["Route", "create_blueprint"]
 

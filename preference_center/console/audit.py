@@ -29,7 +29,7 @@ from preference_center.infra.audit import (
     list_audit_entries,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 
 PAGE_SIZE = 50
 CSV_PAGE_SIZE = 1_000

@@ -29,7 +29,7 @@ from preference_center.domain.sync.open_questions import (
 )
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language

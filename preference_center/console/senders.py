@@ -21,7 +21,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import SenderKey
 from preference_center.core.staff import Permission
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.infra.keys import link_keys
 from preference_center.storage.access import api_keys, key_usage
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope

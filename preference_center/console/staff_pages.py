@@ -18,7 +18,7 @@ from preference_center.console.routing import Route
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Permission, Role, parse_roles
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts, staff_sessions
 from preference_center.storage.access.staff_accounts import StaffAccount

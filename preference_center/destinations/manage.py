@@ -22,7 +22,7 @@ from preference_center.destinations.validation import (
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import DestinationConfigError, get_spec

@@ -10,7 +10,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import link_keys as stored
 from preference_center.integrations.base.contract import LINK_FIELD
 from preference_center.integrations.base.integration import LINK_TOPIC

@@ -19,7 +19,7 @@ import redis
 import structlog
 from limits import parse
 
-from preference_center.infra.redis_connection import connect_redis, error_fields
+from preference_center.infra.redis import connect_redis, error_fields
 from preference_center.integrations.base.contract import RateLimit
 from preference_center.integrations.base.http import (
     EndpointRateLimit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.integration import NUMBER_SETTING
 from preference_center.storage.sync.destinations import list_destinations
 

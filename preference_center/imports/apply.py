@@ -22,7 +22,7 @@ from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs, uploaded_parts

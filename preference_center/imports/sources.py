@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol, cast
 from uuid import UUID
 
 from preference_center.core.errors import InvalidInput
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.imports import uploaded_parts
 
 _GZIP = b"\x1f\x8b"  # RFC 1952 2.3.1

@@ -11,7 +11,7 @@ from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throt
 from preference_center.imports.event_ids import event_id_range
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import, ImportState

@@ -32,7 +32,7 @@ from preference_center.imports.sources import UploadedFile, open_unpacked, unpac
 from preference_center.imports.undo import undo_import
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep

@@ -14,9 +14,9 @@ from preference_center.inbound.mail_opt_outs import IngestResult
 from preference_center.inbound.mail_recipients import parse_inbound_mail
 from preference_center.inbound.mailboxes import handle_mailbox_mail, queue_unread_mail
 from preference_center.inbound.spooled_mail import record_or_spool
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import services
-from preference_center.infra.instruments import InboundKind, InboundOutcome
+from preference_center.infra.metrics import InboundKind, InboundOutcome
 from preference_center.integrations.base.vendor_events import ReceivedMail
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ def ingest_mail(
     mailboxes = context.settings.mailboxes
     mail = parse_inbound_mail(context.links, head, recipients, sender, mailboxes)
     if not mail.is_ours:
-        instruments.count_inbound(InboundKind.MAIL, {InboundOutcome.IGNORED: 1})
+        metrics.count_inbound(InboundKind.MAIL, {InboundOutcome.IGNORED: 1})
         return MailResult(IngestResult(), is_ours=False)
     try:
         result = record_or_spool(mail, received_at) if mail.references else IngestResult()
@@ -67,9 +67,9 @@ def ingest_mail(
             raise  # the mail is not the cause
         # Without the traceback, which would quote the mail (I12).
         log.error("mail_processing_failed", error=type(error).__name__)  # noqa: TRY400
-        instruments.count_inbound(InboundKind.MAIL, {InboundOutcome.FAILED: 1})
+        metrics.count_inbound(InboundKind.MAIL, {InboundOutcome.FAILED: 1})
         result = queue_unread_mail(mail, head, size, received_at)
-    instruments.count_inbound(InboundKind.MAIL, {_outcome(result): 1})
+    metrics.count_inbound(InboundKind.MAIL, {_outcome(result): 1})
     return MailResult(result, is_ours=True)
 
 

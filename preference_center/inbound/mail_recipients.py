@@ -26,7 +26,7 @@ from preference_center.core.errors import InvalidAddress, InvalidLink
 from preference_center.core.links import Links
 from preference_center.core.links.tokens import MailtoTokenData
 from preference_center.core.mime import MAIL_HEAD_BYTES, field_values, parse_addresses
-from preference_center.infra.console_settings import Mailboxes, MailboxMatch
+from preference_center.infra.config_sections import Mailboxes, MailboxMatch
 
 NO_MAILBOXES = Mailboxes()
 

@@ -37,9 +37,9 @@ from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_op
 from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipient
 from preference_center.inbound.our_addresses import is_our_address, is_our_text
 from preference_center.inbound.rights_mail import handle_rights_mail
-from preference_center.infra.console_settings import MailboxKind, MailboxMatch
+from preference_center.infra.config_sections import MailboxKind, MailboxMatch
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail import review_queue

@@ -26,7 +26,7 @@ from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
 from preference_center.inbound.mail_recipients import is_our_recipient
 from preference_center.infra.context import services
-from preference_center.infra.db import outage
+from preference_center.infra.db import connections
 from preference_center.infra.keys.fingerprints import require_known_keys
 
 log = structlog.get_logger()
@@ -174,7 +174,7 @@ class InboundMailServer:
             require_known_keys()
             self._knows_keys = True
         except Unavailable:
-            if not outage.is_database_down():
+            if not connections.is_database_down():
                 raise
 
     def _resolve(self) -> None:

@@ -22,7 +22,7 @@ from preference_center.domain.sms_keywords import classify_sms, is_start_itself,
 from preference_center.domain.sync.destination import Destination
 from preference_center.inbound import text_replies
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record

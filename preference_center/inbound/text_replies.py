@@ -20,7 +20,7 @@ from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import HELP_TEXT_SETTING
 from preference_center.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
 from preference_center.storage.access.short_links import insert_short_links

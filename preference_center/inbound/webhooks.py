@@ -18,13 +18,11 @@ from flask import Blueprint, Response, current_app, request
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
 from preference_center.inbound.certificates import certificate_cache
-from preference_center.infra import instruments
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.infra.extensions import csrf
+from preference_center.infra import metrics
+from preference_center.infra.context import csrf, read_body, services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.hooks import Hook
-from preference_center.infra.http_body import read_body
-from preference_center.infra.instruments import InboundKind, InboundOutcome
+from preference_center.infra.metrics import InboundKind, InboundOutcome
 from preference_center.integrations.base.vendor_events import (
     HeaderDated,
     NeedsCertificate,
@@ -87,11 +85,11 @@ def receive(name: str, secret: str) -> Response:
             return _handle_text(destination, source, body)
         is_new = _store(destination.id, _stored_body(source, post), token)
     except SignatureError as error:
-        instruments.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNVERIFIED: 1})
+        metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNVERIFIED: 1})
         log.warning("webhook_unverified", destination=destination.id, reason=str(error))
         return Response("Unauthorized\n", 401, mimetype="text/plain")
     outcome = InboundOutcome.ACCEPTED if is_new else InboundOutcome.REPEATED
-    instruments.count_inbound(InboundKind.WEBHOOK, {outcome: 1})
+    metrics.count_inbound(InboundKind.WEBHOOK, {outcome: 1})
     if is_new:
         context.queue.nudge_webhooks(destination.id)
     return Response(status=200 if source.requires_200 else 204)
@@ -131,7 +129,7 @@ def _handle_text(destination: Destination, source: SupportsTextMessages, body: b
     except InvalidInput as error:
         outcome = InboundOutcome.UNREADABLE
         log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
-    instruments.count_inbound(InboundKind.TEXT, {outcome: 1})
+    metrics.count_inbound(InboundKind.TEXT, {outcome: 1})
     return Response(source.format_reply(answer), mimetype=source.reply_type)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 def insert_audit_entry(

@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.network import split_url

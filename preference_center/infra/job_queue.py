@@ -16,7 +16,7 @@ import structlog
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
-from preference_center.infra.redis_connection import connect_redis, error_fields
+from preference_center.infra.redis import connect_redis, error_fields
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import MailServerNotConfigured
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import outgoing_mail_context
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from preference_center.infra.mail_server import MailServer, TransportSecurity
+from preference_center.infra.config_sections import MailServer, TransportSecurity
 
 RESPONSE_TIMEOUT = 30.0
 """Seconds that the server may take for one response."""

@@ -12,7 +12,7 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.storage.catalogues import current_catalogue

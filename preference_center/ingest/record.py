@@ -28,7 +28,7 @@ from preference_center.domain.sync.ingest_plan import (
 from preference_center.domain.sync.plan import active_suppressions, first_end, topics_by_channel
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.ingest.reappearances import reappeared

@@ -24,7 +24,7 @@ from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.mail import pending_mail_opt_outs, review_queue

@@ -18,11 +18,11 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.classify import topics_by_target
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION, open_questions
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
-from preference_center.infra.instruments import InboundKind, InboundOutcome
+from preference_center.infra.metrics import InboundKind, InboundOutcome
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
@@ -205,7 +205,7 @@ def _ingest_in_transaction(
 
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
-    instruments.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNREADABLE: 1})
+    metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNREADABLE: 1})
     log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
     question = {body.id: (body.received_at, {UNREADABLE_QUESTION})}
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from preference_center.core.addresses import Address, Channel, HashedAddress, KeyKind
 from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.ledger.addresses import domain_digest, seal_address
 
 _INSERT_KEYS = """

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from preference_center.infra.context import services
-from preference_center.infra.db.append_lock import await_writers
-from preference_center.infra.db.database import (
+from preference_center.infra.db.transactions import (
     Connection,
+    await_writers,
     current_limits,
     override_limits,
     run_in_transaction,

@@ -20,8 +20,8 @@ from flask import current_app
 
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.core.events import Change
-from preference_center.infra.db.database import current_limits, override_limits
-from preference_center.infra.db.database_timeouts import DatabaseTimeouts
+from preference_center.infra.db.connections import DatabaseTimeouts
+from preference_center.infra.db.transactions import current_limits, override_limits
 from preference_center.ledger.recording import RecordResult, record
 
 _EXTENSION_KEY = "preference_center.batcher"

@@ -15,7 +15,7 @@ import structlog
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
-from preference_center.infra.db.database import (
+from preference_center.infra.db.transactions import (
     Connection,
     current_limits,
     override_limits,

@@ -25,9 +25,8 @@ from preference_center.core.addresses import (
 )
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
-from preference_center.infra.db.append_lock import await_writers
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.db.digest_length import hold_digest_length
+from preference_center.infra.db.connections import hold_digest_length
+from preference_center.infra.db.transactions import Connection, await_writers, run_in_transaction
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 
 CHUNK_SIZE = 2000

@@ -15,17 +15,17 @@ from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL, Change, EventKind, Retraction
 from preference_center.core.keys import Keys
 from preference_center.domain.evidence_redaction import redact_evidence
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import (
+from preference_center.infra.db.connections import hold_digest_length
+from preference_center.infra.db.statements import NumberedStatement
+from preference_center.infra.db.transactions import (
     Connection,
     apply_limits,
     run_autocommit,
     run_in_transaction,
 )
-from preference_center.infra.db.digest_length import hold_digest_length
-from preference_center.infra.db.prepared_statements import NumberedStatement
-from preference_center.infra.instruments import OptOutOutcome
+from preference_center.infra.metrics import OptOutOutcome
 from preference_center.ledger.address_rows import addresses_json, bytea_literal
 from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
 from preference_center.ledger.retracting import await_appends, retract
@@ -115,9 +115,9 @@ def record(
 
 def _count(acts: Sequence[Change], recorded: RecordResult) -> None:
     appended = frozenset(recorded.events)
-    instruments.count_events(change.kind for change in acts if change.id in appended)
+    metrics.count_events(change.kind for change in acts if change.id in appended)
     own = sum(change.own_act and change.kind is EventKind.OPTED_OUT for change in acts)
-    instruments.count_opt_outs(OptOutOutcome.RECORDED, own)
+    metrics.count_opt_outs(OptOutOutcome.RECORDED, own)
 
 
 def _run_in_current_epoch(run: Callable[[], RecordResult]) -> RecordResult:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from preference_center.core.addresses import Address, Channel, KeyKind, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.recording import record
 from preference_center.storage.ledger import canonical_forms

@@ -16,7 +16,7 @@ from preference_center.core.events import (
     RESERVED_SCOPES,
     EventKind,
 )
-from preference_center.infra.db.digest_length import APPEND_LOCK
+from preference_center.infra.db.connections import APPEND_LOCK
 from preference_center.ledger.sync_state_sql import (
     LIFTING_KINDS,
     RAISE_AFFECTED_CTES,

@@ -15,10 +15,10 @@ import structlog
 from flask_babel import gettext as _
 
 from preference_center.core.deadlines import email_retry
-from preference_center.infra import instruments, outbox
+from preference_center.infra import metrics, outbox
+from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.mail_server import MailServer
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, EmailKind, OutgoingEmail, SendResult
 from preference_center.infra.smtp_client import (
     SESSION_TIMEOUT,
@@ -56,7 +56,7 @@ def send_due_emails(server: MailServer, *, until: datetime, stop: Callable[[], b
                 result, error = _result_of(failure), failure
             _settle(context, claim, lease, result)
             _log(claim, result, error)
-            instruments.count_email(EmailKind(claim.kind), result)
+            metrics.count_email(EmailKind(claim.kind), result)
             sent += result is SendResult.SENT
             if isinstance(error, ServerUnavailable):
                 break

@@ -12,7 +12,7 @@ from preference_center.core.addresses import Address, Channel
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.storage.mail.email_stops import find_stop, mailbox_digest
 

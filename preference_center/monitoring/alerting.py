@@ -27,8 +27,8 @@ from preference_center.domain.alerts import (
 )
 from preference_center.domain.measurements import Measurements
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, override_limits, run_in_transaction
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
+from preference_center.infra.db.connections import WEB_TIMEOUTS
+from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host
 from preference_center.monitoring.notices import (

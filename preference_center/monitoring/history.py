@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.sync import samples
 
 

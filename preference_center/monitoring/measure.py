@@ -20,8 +20,8 @@ from preference_center.domain.measurements import (
 )
 from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.keys.key_rotations import list_rotations
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.storage import measurements
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.company_webhooks import count_due_webhooks

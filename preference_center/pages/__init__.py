@@ -15,8 +15,7 @@ from werkzeug import Response as BaseResponse
 from werkzeug.routing import BaseConverter
 
 from preference_center.core.errors import ExpiredLink, InvalidLink
-from preference_center.infra.context import services
-from preference_center.infra.extensions import csrf
+from preference_center.infra.context import csrf, services
 from preference_center.languages import keep_language_parameter
 from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.framing import allow_frames

@@ -15,7 +15,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.decisions import newest_opt_in
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.pages.ledger_changes import opt_out
 from preference_center.pages.rendering import render_link_page

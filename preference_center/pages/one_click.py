@@ -9,10 +9,9 @@ from werkzeug.exceptions import NotFound
 from preference_center.core.errors import InvalidLink, ProbeLink
 from preference_center.core.links import ONE_CLICK as PAIR
 from preference_center.core.links.tokens import Link
-from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits
-from preference_center.infra.db.database_timeouts import LINK_CLICK_TIMEOUTS
-from preference_center.infra.http_body import read_body
+from preference_center.infra.context import read_body, services
+from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
+from preference_center.infra.db.transactions import override_limits
 from preference_center.pages.confirm_opt_in import link_from_confirmation
 from preference_center.pages.ledger_changes import ONE_CLICK, opt_out
 from preference_center.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code

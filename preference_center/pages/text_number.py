@@ -8,7 +8,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.text_numbers import find_text_number
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.pages.rendering import catalogue_or_empty
 
 

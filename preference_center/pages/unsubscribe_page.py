@@ -20,8 +20,8 @@ from preference_center.core.links import FormPurpose, probe_link
 from preference_center.core.links.tokens import Link
 from preference_center.domain.link_opt_outs import LinkOptOut
 from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits
-from preference_center.infra.db.database_timeouts import LINK_CLICK_TIMEOUTS
+from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
+from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger import record
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, opt_out, retract

@@ -15,7 +15,7 @@ from preference_center.domain.catalogue import MessageType
 from preference_center.domain.policy_notices import NoticeChannel
 from preference_center.infra.company_webhooks import send_due, send_signed
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.policy_notices.rows import NoticeRow, load_rows, may_be_sent
 from preference_center.policy_notices.select import announced_version

@@ -16,13 +16,13 @@ from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stag
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
-from preference_center.infra.db.database import (
+from preference_center.infra.db.schema import require_fitting_schema
+from preference_center.infra.db.transactions import (
     Connection,
     is_writable,
     run_autocommit,
     run_in_transaction,
 )
-from preference_center.infra.db.schema import require_fitting_schema
 from preference_center.probes.readiness import (
     DatabaseState,
     DatabaseStatus,

@@ -16,11 +16,15 @@ from typing import Any
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra import audit
-from preference_center.infra.connection import ScrubError, glob_safe_path_literal
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.parquet import read_parquet_metadata, write_parquet
-from preference_center.infra.preference_center_atomic_files import atomic_files
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.duckdb import (
+    ScrubError,
+    glob_safe_path_literal,
+    read_parquet_metadata,
+    write_parquet,
+)
+from preference_center.infra.files import atomic_files
 from preference_center.publishing.messages import FeedMessage, change_message, status_message
 from preference_center.storage.feed import changes as feed
 from preference_center.storage.feed.changes import FeedPage, FeedScopeStatus

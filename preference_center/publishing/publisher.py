@@ -17,7 +17,7 @@ from preference_center.core.errors import PreferenceCenterError, StaleWatermark
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.publishing.messages import (
     FeedMessage,
     MessageType,

@@ -25,7 +25,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.proof_files import MAX_PROOFS, ProofFile
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.links.rights_answers import ANSWER_TIMES
 from preference_center.rights import request_emails, request_steps, requests
 from preference_center.rights.acts import act_if_ready

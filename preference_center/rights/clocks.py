@@ -12,7 +12,7 @@ from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.model import StepAction
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.rights import acts, request_steps

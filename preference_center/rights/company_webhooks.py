@@ -18,7 +18,7 @@ from preference_center.domain.rights.model import Extent, RequestKind, RequestSt
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.company_webhooks import send_due, send_signed
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import requests, webhooks

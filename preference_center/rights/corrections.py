@@ -21,7 +21,7 @@ from preference_center.domain.rights.model import RequestKind, RequestOutcome, R
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.move import InTransaction, move_address
 from preference_center.rights.request_steps import (

@@ -18,7 +18,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.rights import acts, minors, request_steps
 from preference_center.rights.proposals import find_proposal
 from preference_center.storage.rights import requests

@@ -26,7 +26,7 @@ from preference_center.domain.rights.move import build_erasure_changes
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import insert_emails
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.erasure_notices import build_notices

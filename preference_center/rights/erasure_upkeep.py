@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from preference_center.core.errors import JournalUnavailable
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.journal import write_journal
 from preference_center.storage.rights import erasures
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from preference_center.core.errors import UnknownErasure
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.rights import erasure_list, erasures
 from preference_center.storage.rights.erasure_list import DoneByHand, HandTask
 

@@ -9,7 +9,7 @@ from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.decisions import check_ends_hold
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.rights.holds import (
     Hold,

@@ -16,7 +16,7 @@ from flask import current_app
 
 from preference_center.core.errors import JournalUnavailable, ReplayPending
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.rights.journal_store import (
     JournalEntry,
     JournalFiles,

@@ -20,7 +20,7 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import ConfigError, InvalidInput, JournalUnavailable
 from preference_center.domain.rights.model import Extent
-from preference_center.infra.preference_center_atomic_files import atomic_write
+from preference_center.infra.files import atomic_write
 
 _NAME = re.compile(r"erasures-(\d{12})-(\d{12})\.txt")
 _SECONDS = 5

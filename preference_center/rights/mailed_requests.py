@@ -11,7 +11,7 @@ from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.mailer.unproven_emails import may_email

@@ -13,7 +13,7 @@ from preference_center.domain.rights.decisions import (
 )
 from preference_center.domain.rights.model import RefusalGround, RequestOutcome, StepAction
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import RightsStep
 

@@ -11,7 +11,7 @@ from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.rights.proposals import find_proposals
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import request_queue

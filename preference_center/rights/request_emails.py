@@ -23,7 +23,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.links.rights_answers import ANSWER_TIMES, answer_url

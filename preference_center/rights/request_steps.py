@@ -32,7 +32,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.rights import company_webhooks, request_emails
 from preference_center.rights.proposals import require_second_person
 from preference_center.storage.catalogues import current_catalogue_or_empty

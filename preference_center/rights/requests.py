@@ -14,7 +14,7 @@ from preference_center.domain.rights.model import AskedFact, IdentityLevel, Step
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.rights import acts, opening, request_steps
 from preference_center.rights.request_steps import PERSON, add_step
 

@@ -16,7 +16,7 @@ from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.address_rows import addresses_json
 from preference_center.ledger.sync_state_sql import RAISE_RETURNED

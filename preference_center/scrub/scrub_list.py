@@ -8,9 +8,9 @@ from pathlib import Path
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidList, WrongChannel
-from preference_center.infra.connection import ENGINE as DUCKDB_ENGINE
 from preference_center.infra.context import services
-from preference_center.infra.preference_center_atomic_files import atomic_files, sha256_hex
+from preference_center.infra.duckdb import ENGINE as DUCKDB_ENGINE
+from preference_center.infra.files import atomic_files, sha256_hex
 from preference_center.scrub import duck
 from preference_center.scrub.decision_query import (
     DecisionQuery,

@@ -16,9 +16,13 @@ from preference_center.core.addresses import NORM_VERSION
 from preference_center.core.errors import InvalidSnapshot
 from preference_center.core.keys import Keys
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
-from preference_center.infra.connection import ScrubError, glob_safe_path_literal
-from preference_center.infra.parquet import read_parquet_metadata, write_parquet
-from preference_center.infra.preference_center_atomic_files import atomic_files
+from preference_center.infra.duckdb import (
+    ScrubError,
+    glob_safe_path_literal,
+    read_parquet_metadata,
+    write_parquet,
+)
+from preference_center.infra.files import atomic_files
 from preference_center.storage.feed.fact_snapshot import FACT_COLUMNS, write_snapshot
 
 SNAPSHOT_FORMAT = 1

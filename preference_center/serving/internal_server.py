@@ -16,8 +16,8 @@ from flask import Flask
 
 from preference_center.core.errors import ConfigError
 from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
+from preference_center.infra.db.connections import WEB_TIMEOUTS
+from preference_center.infra.db.transactions import override_limits
 from preference_center.probes.health import INTERNAL, PROBE_PATHS
 from preference_center.probes.metrics import METRICS_PATH
 

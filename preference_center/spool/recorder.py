@@ -13,10 +13,10 @@ from flask import current_app
 
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.core.events import Change
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import services
-from preference_center.infra.db import outage
-from preference_center.infra.instruments import OptOutOutcome
+from preference_center.infra.db import connections
+from preference_center.infra.metrics import OptOutOutcome
 from preference_center.ledger.batching import record_batched
 from preference_center.ledger.recording import record
 from preference_center.spool import frames
@@ -78,18 +78,18 @@ def spool_request(
     """
     spool = current_spool()
     if spool is None:
-        instruments.count_opt_outs(OptOutOutcome.REFUSED)
+        metrics.count_opt_outs(OptOutOutcome.REFUSED)
         raise error
     if isinstance(error, Unavailable) and error.cause is not UnavailableCause.SCHEMA:
         # Whether the tables fit is asked of all of them, when a process starts or an outage ends.
-        outage.report_failure(error.cause, error.reason)
+        connections.report_failure(error.cause, error.reason)
     sealed = services().links.seal_request({"kind": kind, **data})
     try:
         spool.writer.append(frames.encode_frame(sealed, received_at))
     except SpoolUnavailable:
-        instruments.count_opt_outs(OptOutOutcome.REFUSED)
+        metrics.count_opt_outs(OptOutOutcome.REFUSED)
         raise
-    instruments.count_opt_outs(OptOutOutcome.SPOOLED)
+    metrics.count_opt_outs(OptOutOutcome.SPOOLED)
     if isinstance(error, Unavailable):
         log.info("request_spooled", kind=kind, **error.log_fields)
     else:  # without its text, which may quote a row

@@ -14,9 +14,13 @@ from flask import Flask, current_app
 
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits
-from preference_center.infra.db.database_timeouts import DatabaseTimeouts
-from preference_center.infra.db.outage import Outage, report_failure, track_outages
+from preference_center.infra.db.connections import (
+    DatabaseTimeouts,
+    Outage,
+    report_failure,
+    track_outages,
+)
+from preference_center.infra.db.transactions import override_limits
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.recording import record
 from preference_center.spool.change_json import change_from_json

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from preference_center.core.errors import CatalogueError, InvalidInput
 from preference_center.core.links.tokens import SenderKey
+from preference_center.infra.files import atomic_write
 from preference_center.infra.keys.link_keys import cache_senders, seed_sender_cache
-from preference_center.infra.preference_center_atomic_files import atomic_write
 from preference_center.storage.catalogues import (
     cached_text,
     current_catalogue,

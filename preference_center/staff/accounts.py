@@ -23,7 +23,7 @@ from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role, validate_staff_name
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import staff_account_context
 from preference_center.staff.sessions import end_sessions_of, token_digest
 from preference_center.storage.access import staff_accounts

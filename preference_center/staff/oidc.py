@@ -17,9 +17,9 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from preference_center.core.errors import InvalidInput, PreferenceCenterError
 from preference_center.core.staff import Role, validate_staff_name
 from preference_center.infra.audit import insert_audit_entry
-from preference_center.infra.console_settings import parse_role_groups
+from preference_center.infra.config_sections import parse_role_groups
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import staff_session_context
 from preference_center.staff.id_tokens import InvalidIdToken, verify_id_token
 from preference_center.staff.provider import GrantRefused, Provider, ProviderTokens

@@ -13,7 +13,7 @@ from preference_center.core.errors import DecryptionError
 from preference_center.core.staff import Role
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.staff import sessions
 from preference_center.staff.id_tokens import InvalidIdToken, verify_id_token
 from preference_center.staff.oidc import Claims, StoredTokens, open_tokens, roles_of

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.access import staff_sessions
 from preference_center.storage.access.staff_sessions import StaffSession
 

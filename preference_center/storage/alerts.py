@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.domain.alerts import Alert, AlertKind, Notice
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _KNOWN_KINDS = [kind.value for kind in AlertKind]
 """Another version of the service may have stored others."""

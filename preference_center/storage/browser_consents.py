@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from preference_center.domain.catalogue.sites import CookieCategory
 from preference_center.domain.cookie_consent import BrowserConsent, ConsentMethod
 from preference_center.domain.cookie_counts import GRANTED, REFUSED, ConsentCount
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _INSERT = """
 INSERT INTO browser_consent (id, site, choices, method, version, policy_version, language,

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.parser import parse_catalogue
-from preference_center.infra.db.database import Connection, run_autocommit
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.db.transactions import Connection, run_autocommit
+from preference_center.infra.models import TimestampTz
 
 _CACHE = "preference_center.catalogue"
 _APPLY_LOCK_ID = 0x636174616C6F6775

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage import policy_webhooks
 from preference_center.storage.rights import webhooks as rights_webhooks
 

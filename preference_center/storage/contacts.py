@@ -15,7 +15,7 @@ from preference_center.core.links.tokens import restore_address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.hooks import Hook
 
 # A row without keys is of a mailbox that is locked for another form: it says nothing of this one.

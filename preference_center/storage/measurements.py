@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.sync.destination import DestinationStatus, status_label
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 MAX_PENDING = 10_000
 """Pending rows are counted up to here, for all destinations together ..."""

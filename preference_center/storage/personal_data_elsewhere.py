@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from preference_center.storage.personal_data import Holds
 
 FILES: Mapping[str, str] = {
-    "preference_center/infra/preference_center_atomic_files.py": (
-        "what the callers write: see theirs"
-    ),
+    "preference_center/infra/files.py": ("what the callers write: see theirs"),
     "preference_center/cli/export.py": "addresses, readable: an export for its operator",
     "preference_center/cli/import_output.py": "rejected rows as they were read, for the operator",
     "preference_center/cli/policies.py": "addresses, readable: whom to inform, for the operator",

@@ -11,7 +11,7 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.keys import Keys
 from preference_center.domain.policy_notices import NoticeChannel, Reach, Recipient, StoredAddress
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import digest_context
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 

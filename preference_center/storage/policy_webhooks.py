@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.infra.company_webhooks import ClaimedRow, Outbox
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from enum import StrEnum
 from sqlalchemy import Date, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.db.database import Connection
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db.transactions import Connection
 
 
 class SurveyReason(StrEnum):

@@ -25,7 +25,7 @@ from preference_center.domain.sync.plan import (
 from preference_center.domain.sync.push_concurrency import can_start_push
 from preference_center.domain.sync.state import LanePosition, SyncClaim
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import Capabilities
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.addresses import load_pushable

@@ -33,7 +33,7 @@ from preference_center.domain.sync.erase_task import (
     settle_without_request,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     Capabilities,

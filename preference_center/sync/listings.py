@@ -23,7 +23,7 @@ from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Capabilities,

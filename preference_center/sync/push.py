@@ -16,11 +16,11 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.push_concurrency import SLOW_PUSH_DURATION, SLOW_STATUS_DURATION
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition
-from preference_center.infra import instruments
+from preference_center.infra import metrics
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit, run_in_transaction
-from preference_center.infra.instruments import PushFailure
-from preference_center.infra.tracing import span
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
+from preference_center.infra.metrics import PushFailure
+from preference_center.infra.telemetry import span
 from preference_center.integrations.base.contract import Connector
 from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.storage.sync import active_pushes, destinations, states
@@ -106,18 +106,18 @@ def _push(
         with span("push", destination=destination.name, rows=len(items)):
             outcomes = frequencies.push(destination, connector, items)
     except LeaseExpired:
-        instruments.count_push_failure(destination.name, PushFailure.LEASE_EXPIRED)
+        metrics.count_push_failure(destination.name, PushFailure.LEASE_EXPIRED)
         release_batch(destination, batch)
         return 0, None
     except RateLimited as error:
-        instruments.count_push_failure(destination.name, PushFailure.RATE_LIMITED)
+        metrics.count_push_failure(destination.name, PushFailure.RATE_LIMITED)
         wait_for_rate_limit(destination, batch.lease, error)
         return 0, None
     except Exception as error:  # noqa: BLE001 - whatever a tool's response did to the connector
-        instruments.count_push_failure(destination.name, PushFailure.FAILED)
+        metrics.count_push_failure(destination.name, PushFailure.FAILED)
         record_failure(destination, batch, error)
         return 0, None
     seconds = time.monotonic() - began
     rows = settle_batch(destination, connector.capabilities, batch, outcomes)
-    instruments.observe_push(destination.name, seconds, rows)
+    metrics.observe_push(destination.name, seconds, rows)
     return len(batch.claims), batch.next_position

@@ -17,7 +17,7 @@ from preference_center.domain.sync.plan import (
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Connector,

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.ingest.contexts import group_by_address
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,

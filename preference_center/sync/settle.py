@@ -16,7 +16,7 @@ from preference_center.domain.sync.destination import Destination, DestinationSt
 from preference_center.domain.sync.outcomes import build_settlement, verify_delay
 from preference_center.domain.sync.state import Settlement
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
     Capabilities,
     DeliveryError,

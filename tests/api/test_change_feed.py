@@ -12,7 +12,7 @@ import pytest
 from dev.processes import wait_until
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.feed import watermarks
 from tests.api.sender import Sender, make_sender

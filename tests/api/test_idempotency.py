@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 
 from preference_center.api.idempotency import IdempotentRequest
-from preference_center.infra.db.database import override_limits, run_in_transaction
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.storage.access import idempotency
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from tests.api.sender import Sender

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.rate_limiter import RedisRateLimiter
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.redis import RedisRateLimiter
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from tests.api.sender import Sender, make_sender

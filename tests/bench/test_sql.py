@@ -11,7 +11,7 @@ from bench.sql import OPT_OUT_STATEMENTS
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 
 TABLES = ("address", "address_key", "event", "event_evidence", "suppression", "consent")

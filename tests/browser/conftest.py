@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
     from dev.engines import Engines
-    from preference_center.infra.db.database_timeouts import DatabaseTimeouts
+    from preference_center.infra.db.connections import DatabaseTimeouts
     from tests.environment import Environment
 
 PATIENCE = 30_000  # milliseconds; an action of Playwright waits that long, an assertion 5 s

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from preference_center.domain.catalogue import catalogue_digest
-from preference_center.infra.db.database import run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.storage.catalogues import (
     clear_catalogue_cache,
     insert_version,

@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.sync import samples
 from tests.browser.axe import violations
 from tests.cli.destination_commands import say

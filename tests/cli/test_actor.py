@@ -10,10 +10,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from preference_center.infra import cli
-from preference_center.infra.cli_actor import actor, add_staff_name_option, staff_name_option
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra import commands
+from preference_center.infra.commands import (
+    CommandGroup,
+    actor,
+    add_staff_name_option,
+    staff_name_option,
+)
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.main import build_program
 from tests.cli.test_commands import CHECKOUT, reachable
 from tests.in_force import put_in_force
@@ -110,9 +114,9 @@ def test_the_program_and_every_command_of_the_service_has_the_option() -> None:
     assert "--as NAME" in run("--help", program=build_program()).output
     lacking = {
         each.name
-        for each in reachable(cli.COMMANDS.values())
+        for each in reachable(commands.COMMANDS.values())
         if getattr(each.callback, "__wrapped__", None)
-        and each.callback.__module__.startswith(cli.__name__)
+        and each.callback.__module__.startswith(commands.__name__)
         and "staff_name" not in {option.name for option in each.params}
     }
     assert lacking == set()
@@ -121,7 +125,7 @@ def test_the_program_and_every_command_of_the_service_has_the_option() -> None:
 def test_no_command_uses_the_option_for_something_else() -> None:
     others = [
         f"{each.name}: {option.name}"
-        for each in reachable(cli.COMMANDS.values())
+        for each in reachable(commands.COMMANDS.values())
         for option in each.params
         if "--as" in option.opts and option.name != "staff_name"
     ]

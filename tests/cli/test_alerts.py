@@ -13,7 +13,7 @@ from dev.processes import wait_until
 from preference_center.domain.alerts import Alert, AlertKind
 from preference_center.domain.measurements import HostMeasurements
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.monitoring import alerting
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.storage.alerts import begin_alerts, list_alerts

@@ -11,7 +11,7 @@ from redis import Redis
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import BACKFILL, JOB_QUEUES, rq_queue
 from preference_center.ledger import backfilling
 from preference_center.storage.sync import backfills

@@ -15,8 +15,8 @@ import click
 import pytest
 from flask import Flask
 
-from preference_center.infra import cli
-from preference_center.infra.lazy_command import LazyCommand
+from preference_center.infra import commands
+from preference_center.infra.commands import LazyCommand
 from tests.domain.catalogues import SMALL
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def reachable(commands: Iterable[click.Command]) -> Iterator[click.Command]:
 
 
 def placeholders() -> list[LazyCommand]:
-    found = reachable(cli.COMMANDS.values())
+    found = reachable(commands.COMMANDS.values())
     return [command for command in found if isinstance(command, LazyCommand)]
 
 
@@ -102,18 +102,18 @@ def test_every_command_in_the_package_can_be_reached_from_the_list() -> None:
         for value in vars(module).values()
         if isinstance(value, click.Command)
     }
-    listed = {id(command) for command in reachable(cli.COMMANDS.values())}
+    listed = {id(command) for command in reachable(commands.COMMANDS.values())}
     assert [name for name, command in defined.items() if id(command) not in listed] == []
 
 
 def test_the_application_has_every_command(app: Flask) -> None:
-    assert {*cli.COMMANDS} <= {*app.cli.commands}
+    assert {*commands.COMMANDS} <= {*app.cli.commands}
 
 
 def test_showing_the_list_imports_nothing_heavy_and_needs_no_setting() -> None:
     ran = run(["--help"])
     assert (ran.codes, ran.errors) == ([0], "")
-    for name in cli.COMMANDS:
+    for name in commands.COMMANDS:
         assert f"\n  {name} " in ran.output
     assert not {name.partition(".")[0] for name in ran.modules} & HEAVY
     assert "preference_center.app" not in ran.modules

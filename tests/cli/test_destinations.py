@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.registry import get_spec
 from preference_center.integrations.webhook import connector as webhook
 from preference_center.storage.sync import destinations

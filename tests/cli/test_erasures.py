@@ -128,7 +128,7 @@ def test_a_replay_tells_that_nothing_is_missing(ada: Flask, tmp_path: Path) -> N
         assert "Warning" not in listed.stderr
         assert "has the whole journal" in flask(ada, "replay").stdout
         with ada.app_context():
-            from preference_center.infra.db.database import run_in_transaction
+            from preference_center.infra.db.transactions import run_in_transaction
 
             run_in_transaction(lambda c: c.execute("UPDATE erasure_journal SET last_entry = 0"))
         assert "1 erasures of the journal are missing" in flask(ada, "list").stderr

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.processes import wait_until
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.feed import cursors, watermarks
 from tests.clock import START

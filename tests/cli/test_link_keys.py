@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.core.links.offline import LinkMinter
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 

@@ -14,7 +14,7 @@ from preference_center.core.events import Change, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.domain.sync.state import READ_BACK_DELAY
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.sync import destinations, webhook_inbox
 from preference_center.storage.sync.listings import ListingKind

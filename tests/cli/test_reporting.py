@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.destinations.connect import connect
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.storage.sync import destinations
 from tests.in_force import put_in_force

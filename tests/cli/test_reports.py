@@ -9,7 +9,7 @@ import pytest
 
 from preference_center import daily_counts
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.infra.db.database import run_in_transaction, transaction
+from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.ledger.changes import change

@@ -14,7 +14,7 @@ from preference_center.core.events import Change, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger import record
 from preference_center.storage.sync import destinations, listings

@@ -14,7 +14,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import LinkTopic
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.link_keys import create_link_key
 from tests.api.sender import make_sender
 from tests.browser.conftest import site

@@ -10,7 +10,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.staff import AccessAction, Role, StaffAccess
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.storage.access.person_access import list_person_accesses

@@ -12,7 +12,7 @@ from flask import g
 from preference_center.console.sign_in import own_target
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.rate_limiter import RedisRateLimiter
+from preference_center.infra.redis import RedisRateLimiter
 from preference_center.staff import accounts, sessions
 from tests.console.staff import BASE, HOST, staff, words
 from tests.staff.accounts import PASSWORD, Member, enrolled, quick_hashes

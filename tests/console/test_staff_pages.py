@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount

@@ -22,7 +22,7 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.contacts import find_locale, save_contacts
 from preference_center.storage.ledger.suppression_lookup import load_facts

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.domain import alerts
 from preference_center.domain.alerts import AlertKind
-from preference_center.infra.exposition import render_metrics
+from preference_center.infra.metrics import render_metrics
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
     HostCollector,

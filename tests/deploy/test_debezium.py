@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.personal_data import TABLES, Holds
 from tests.domain.histories import NEWS

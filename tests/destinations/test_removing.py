@@ -10,7 +10,7 @@ from preference_center.core.errors import DestinationError
 from preference_center.destinations.manage import remove_destination
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.sync import destinations, states, webhook_inbox

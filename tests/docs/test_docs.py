@@ -18,9 +18,8 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter
 
 from preference_center.app import create_app
-from preference_center.infra.cli import COMMANDS
+from preference_center.infra.commands import COMMANDS, LazyCommand
 from preference_center.infra.config import Settings
-from preference_center.infra.lazy_command import LazyCommand
 from preference_center.integrations.registry import list_specs, load_integrations
 from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
 from tests.environment import settings_for

@@ -27,10 +27,9 @@ from preference_center.core.events import Change, EventKind, uuid7
 from preference_center.core.links.tokens import Link
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.config import Settings
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db, services
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.processes import read_procfile
 from preference_center.storage.sync.destinations import insert_destination, set_status

@@ -20,8 +20,8 @@ from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import EventKind
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.config import Settings
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.feed import watermarks
 from tests.environment import migrate, settings_for, with_database

@@ -11,7 +11,7 @@ import httpx
 from dev.processes import wait_until
 from preference_center.destinations.leases import LEASE_DURATION
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.sync.destinations import insert_destination
 from tests.faults.service import PATIENCE, Service
 

@@ -19,7 +19,7 @@ from preference_center.imports.budget import ImportBudget
 from preference_center.imports.plan import ImportPlan, plan_import
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
 from preference_center.storage.catalogues import current_catalogue

@@ -13,7 +13,7 @@ from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.imports.date_formats import UnreadableDates
 from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from tests.clock import START
 from tests.imports.importing import (

@@ -16,7 +16,7 @@ from flask import Flask
 from dev.processes import wait_until
 from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.config import Settings
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from tests.imports.importing import books, events, imported, instructions_for, listed, planned
 
 ROOT = Path(__file__).parents[2]

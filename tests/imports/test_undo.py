@@ -18,7 +18,7 @@ from preference_center.imports.apply import apply_import
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.imports.importing import (

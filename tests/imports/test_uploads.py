@@ -20,7 +20,7 @@ from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo
 from preference_center.imports.uploads import UPLOAD_RETENTION, continue_import, receive_upload
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState
 from tests.clock import Clock

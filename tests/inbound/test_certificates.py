@@ -17,7 +17,7 @@ from preference_center.inbound.certificates import (
     CertificateCache,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.clock import START, Clock
 from tests.integrations.base.posts import NOW

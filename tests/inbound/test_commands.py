@@ -39,7 +39,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     def check_out() -> None:
         raise Unavailable("away")
 
-    monkeypatch.setattr("preference_center.infra.db.database._check_out", check_out)
+    monkeypatch.setattr("preference_center.infra.db.transactions._check_out", check_out)
     return monkeypatch
 
 

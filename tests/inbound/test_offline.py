@@ -54,7 +54,7 @@ def test_with_the_database_away_the_mail_is_kept_by_its_server(app: Flask, to: s
     # I1: whose token it is can't be looked up
     import smtplib
 
-    from preference_center.infra.extensions import db
+    from preference_center.infra.context import db
     from preference_center.infra.keys.link_keys import clear_link_cache
 
     with receiving(app, "smtp") as port, app.app_context(), pytest.MonkeyPatch.context() as patch:

@@ -256,7 +256,7 @@ def keep_many(app: Flask, *people: str) -> None:
     """An opt-out by mail of each, all of them of the same moment."""
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
     from preference_center.infra.context import services
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
     from preference_center.storage.mail.pending_mail_opt_outs import (
         PendingMailOptOut,
         insert_pending,

@@ -15,7 +15,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.request_steps import open_sealed
 from preference_center.storage.mail import review_queue

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from preference_center.core.addresses import Channel
 from preference_center.inbound import webhooks
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, webhook_inbox
 from tests.clock import Clock
 

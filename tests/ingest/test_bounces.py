@@ -12,7 +12,7 @@ from preference_center.core.bounces import Bounce
 from preference_center.domain.decisions import denial_end, find_denial
 from preference_center.domain.sync.plan import active_suppressions
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest, preview_ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.storage.ledger.suppression_lookup import load_facts

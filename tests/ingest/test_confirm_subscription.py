@@ -9,7 +9,7 @@ import pytest
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import DeliveryError

@@ -14,7 +14,7 @@ from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.state import READ_BACK_DELAY
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import PushItem, PushOutcome
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind

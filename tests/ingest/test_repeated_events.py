@@ -16,7 +16,7 @@ from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.storage.ledger.suppression_lookup import load_facts

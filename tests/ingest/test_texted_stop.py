@@ -25,7 +25,7 @@ from preference_center.destinations.manage import (
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import PushItem, SupportsPull, SupportsRead
 from preference_center.storage.sync import destinations, listings

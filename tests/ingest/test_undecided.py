@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
 from preference_center.integrations.base.contract import DeliveryError

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.infra.context import services
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db, services
 from preference_center.infra.keys.fingerprints import require_known_keys
 
 if TYPE_CHECKING:

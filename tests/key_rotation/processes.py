@@ -16,12 +16,11 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
-from preference_center.infra.extensions import db
-from preference_center.infra.keys.digests import rotate_digests
-from preference_center.infra.keys.progress import ColumnProgress
+from preference_center.infra.context import db, services
+from preference_center.infra.db.connections import WEB_TIMEOUTS
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.keys.rotate_digests import rotate_digests
+from preference_center.infra.keys.sealed_columns import ColumnProgress
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START
 
@@ -40,7 +39,7 @@ GMAIL, GMAIL_FORM = (
 def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other settings; its context is entered."""
     from preference_center.app import create_app
-    from preference_center.infra.extensions import db
+    from preference_center.infra.context import db
 
     patient = replace(WEB_TIMEOUTS, retry=60, total=60, round_trip=60)  # as `app` is
     app = create_app(settings.model_copy(update=changed), timeouts=patient)

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.keys import digest_tables, digests
-from preference_center.infra.keys.digests import load_digest_status, rotate_digests
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.keys import digest_tables
+from preference_center.infra.keys import rotate_digests as digests
+from preference_center.infra.keys.rotate_digests import load_digest_status, rotate_digests
 from preference_center.ledger import record, recording
 from tests.key_rotation.processes import (
     FORM,

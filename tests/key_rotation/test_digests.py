@@ -16,11 +16,11 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.keys import digests
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.keys import rotate_digests
 from preference_center.infra.keys.digest_tables import DIGEST_COLUMNS
-from preference_center.infra.keys.digests import load_digest_status
 from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.infra.keys.rotate_digests import load_digest_status
 from preference_center.ledger import record
 from preference_center.storage.access.person_access import (
     PersonAccess,
@@ -299,7 +299,7 @@ def test_a_second_rotation_follows_the_first(app: Flask, one_key: Settings) -> N
 def test_the_command_says_what_waits_and_rotates(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "STALE_REQUEST_SECONDS", 0)
+    monkeypatch.setattr(rotate_digests, "STALE_REQUEST_SECONDS", 0)
     restart(app)
     with process_with(one_key, digest_keys=two_keys(one_key)) as service:
 

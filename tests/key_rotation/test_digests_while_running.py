@@ -18,9 +18,9 @@ from preference_center.core.addresses import (
 )
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.keys import digest_chunks, digests
-from preference_center.infra.keys.digests import load_digest_status
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.keys import rotate_digests
+from preference_center.infra.keys.rotate_digests import load_digest_status
 from preference_center.ledger import record
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 
@@ -47,19 +47,19 @@ from tests.key_rotation.processes import (
 def test_it_continues_wherever_it_was_killed(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    monkeypatch.setattr(digests, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(rotate_digests, "CHUNK_SIZE", 2)
     places = [
-        (digests, "add_next_columns"),
-        (digests, "create_trigger"),
-        (digests, "add_next_indexes"),
-        (digest_chunks, "load_keys"),
-        (digests, "swap_columns"),
-        (digest_chunks, "convert_small_tables"),
-        (digests, "validate_digests"),
-        (digests, "require_digests"),
-        (digest_chunks, "clear_addresses"),
-        (digest_chunks, "clear_external_ids"),
-        (digests, "drop_previous_columns"),
+        (rotate_digests, "add_next_columns"),
+        (rotate_digests, "create_trigger"),
+        (rotate_digests, "add_next_indexes"),
+        (rotate_digests, "load_keys"),
+        (rotate_digests, "swap_columns"),
+        (rotate_digests, "convert_small_tables"),
+        (rotate_digests, "validate_digests"),
+        (rotate_digests, "require_digests"),
+        (rotate_digests, "clear_addresses"),
+        (rotate_digests, "clear_external_ids"),
+        (rotate_digests, "drop_previous_columns"),
     ]
     with app.app_context():
         record([change(1), change(2, address=GMAIL)])
@@ -80,7 +80,7 @@ def test_it_continues_wherever_it_was_killed(
         assert denied(FORM)
         record([change(3, address=GMAIL_FORM, scope=ALL_MARKETING)])
         rotate()
-        assert load_digest_status() == digests.DigestStatus(2, 2, being_cleared=False)
+        assert load_digest_status() == rotate_digests.DigestStatus(2, 2, being_cleared=False)
         assert denied(FORM)
         assert denied(GMAIL)
         assert id_of(GMAIL_FORM) is not None
@@ -97,7 +97,7 @@ def test_an_erasure_meanwhile_leaves_no_readable_copy(
         raise Killed
 
     with process_with(one_key, digest_keys=two_keys(one_key)):
-        monkeypatch.setattr(digests, "swap_columns", stop)
+        monkeypatch.setattr(rotate_digests, "swap_columns", stop)
         with pytest.raises(Killed):
             rotate()
         copies = "SELECT count(next_ciphertext) FROM address"
@@ -112,7 +112,7 @@ def test_an_erasure_meanwhile_leaves_no_readable_copy(
 def test_opt_outs_and_checks_go_on_meanwhile(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1, I2, I9: of addresses not yet and already brought over
-    monkeypatch.setattr(digests, "CHUNK_SIZE", 7)
+    monkeypatch.setattr(rotate_digests, "CHUNK_SIZE", 7)
     known = [parse_address(f"known{n}@example.org", Channel.EMAIL) for n in range(60)]
     with app.app_context():
         add_destination("crm", "acme.news")
@@ -203,7 +203,7 @@ def test_match_keys_that_are_added_meanwhile_are_brought_over(
         record([], known_addresses=[JANE])
     restart(app)
     with process_with(one_key, digest_keys=two_keys(one_key)):
-        monkeypatch.setattr(digests, "swap_columns", stop)
+        monkeypatch.setattr(rotate_digests, "swap_columns", stop)
         with pytest.raises(Killed):
             rotate()
         monkeypatch.undo()

@@ -11,14 +11,17 @@ import pytest
 
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.keys import Keys, parse_ring
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.extensions import db
-from preference_center.infra.keys import encryption
-from preference_center.infra.keys.encryption import count_sealed, rotate_encryption
-from preference_center.infra.keys.key_rotations import list_rotations
-from preference_center.infra.keys.progress import ColumnProgress
-from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS, SealedColumn
+from preference_center.infra.context import db, services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.keys import sealed_columns
+from preference_center.infra.keys.sealed_columns import (
+    SEALED_COLUMNS,
+    ColumnProgress,
+    SealedColumn,
+    count_sealed,
+    list_rotations,
+    rotate_encryption,
+)
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.personal_data import TABLES, Holds
 from tests.key_rotation.processes import new_key, process_with
@@ -140,7 +143,7 @@ def test_it_continues_where_it_was_killed(
     sealed: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = [replace(column, chunk=1) for column in SEALED_COLUMNS]
-    monkeypatch.setattr(encryption, "SEALED_COLUMNS", small)
+    monkeypatch.setattr(sealed_columns, "SEALED_COLUMNS", small)
     done: list[ColumnProgress] = []
 
     def die(progress: ColumnProgress) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from preference_center.core.addresses import Address
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from tests.ledger.changes import id_of
 from tests.ledger.oracle import Row, Slot
 

@@ -17,9 +17,9 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.core.events import Change
 from preference_center.infra.context import services
-from preference_center.infra.db import append_lock
-from preference_center.infra.db.database import override_limits, run_in_transaction, transaction
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS, WORKER_TIMEOUTS
+from preference_center.infra.db import transactions
+from preference_center.infra.db.connections import WEB_TIMEOUTS, WORKER_TIMEOUTS
+from preference_center.infra.db.transactions import override_limits, run_in_transaction, transaction
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from tests.ledger.changes import change, retraction
@@ -75,6 +75,6 @@ def test_running_writers_are_awaited_up_to_a_limit(database_url: str) -> None:  
         override_limits(replace(WEB_TIMEOUTS, total=1.0)),
         pytest.raises(Unavailable) as error,
     ):
-        append_lock.await_writers(looking)
+        transactions.await_writers(looking)
     assert error.value.cause is UnavailableCause.LOCK_TIMEOUT
-    append_lock.await_writers()
+    transactions.await_writers()

@@ -12,7 +12,7 @@ from dev.processes import wait_until
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, Retraction
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, override_limits, run_in_transaction
+from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.ledger import backfilling as module
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill

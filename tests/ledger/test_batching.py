@@ -20,8 +20,8 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.core.events import Change
 from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits, run_in_transaction
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
+from preference_center.infra.db.connections import WEB_TIMEOUTS, DatabaseTimeouts
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger import batching as module
 from preference_center.ledger.batching import Batcher

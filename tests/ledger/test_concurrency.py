@@ -15,7 +15,7 @@ from dev.processes import wait_until
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.infra.config import Settings
-from preference_center.infra.db.database import override_limits, run_in_transaction
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START

@@ -12,7 +12,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, WINDOW
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import deferred_forms, record
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.ledger.sync_state_sql import MAX_IMMEDIATE_FORMS

@@ -23,8 +23,8 @@ from preference_center.core.addresses import (
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, Change, EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits, run_in_transaction
-from preference_center.infra.db.digest_length import APPEND_LOCK
+from preference_center.infra.db.connections import APPEND_LOCK
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import md5_matching, record
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts

@@ -12,7 +12,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.ledger.addresses import load_readable
 from tests.clock import START, Clock

@@ -19,7 +19,7 @@ from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL
 from preference_center.domain.catalogue import RetainedData
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.retracting import LOCK_RETRACTED
 from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS

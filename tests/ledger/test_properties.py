@@ -27,7 +27,7 @@ from preference_center.core.events import (
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import decide
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id

@@ -15,7 +15,7 @@ from flask import Flask
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, override_limits, run_in_transaction
+from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts

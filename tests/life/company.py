@@ -19,7 +19,7 @@ from preference_center.core.staff import Role
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import (
     Capabilities,

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from flask import Flask
 
+from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.mail_server import MailServer
 from tests.in_force import put_in_force
 from tests.mailer.sending import at
 from tests.mailer.smtp_stub import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from preference_center.infra.config_sections import MailServer, TransportSecurity
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.mail_server import MailServer, TransportSecurity
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.mailer.send import send_due_emails
 from tests.mailer.smtp_stub import (

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.app import EMAIL_TEXTS
-from preference_center.infra.mail_server import MailServer
+from preference_center.infra.config_sections import MailServer
 from preference_center.infra.outbox import EmailKind, SendResult, enqueue_emails
 from preference_center.mailer.messages import render_email
 from tests.clock import START

@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 
 from preference_center.infra import outbox
+from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.mail_server import MailServer
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import SendResult, enqueue_emails
 from tests.clock import START, Clock
 from tests.mailer.smtp_stub import (
@@ -26,7 +26,7 @@ def test_the_scheduler_finds_due_mail_without_redis(
     redis_url: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from preference_center.infra.job_queue import JobQueue, rq_queue
-    from preference_center.infra.redis_connection import connect_redis
+    from preference_center.infra.redis import connect_redis
 
     enqueue_emails([outgoing_email() for _ in range(50)])
     with connect_redis(redis_url) as connection:

@@ -17,9 +17,9 @@ from flask import Flask
 from dev.server import free_port
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra import smtp_client
+from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.mail_server import MailServer
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import OutgoingEmail, SendResult, enqueue_emails
 from preference_center.mailer import send
 from preference_center.mailer.send import EMAIL_LEASE_DURATION

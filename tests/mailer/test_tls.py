@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.infra.mail_server import MailServer, TransportSecurity
+from preference_center.infra.config_sections import MailServer, TransportSecurity
 from preference_center.infra.outbox import SendResult, enqueue_emails
 from tests.mailer.sending import secured, state, work
 from tests.mailer.smtp_stub import (

@@ -12,15 +12,15 @@ from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.sync.state import NOT_PUSHED
-from preference_center.infra import instruments
-from preference_center.infra.exposition import render_metrics
-from preference_center.infra.instruments import (
+from preference_center.infra import metrics
+from preference_center.infra.job_queue import JOB_QUEUES
+from preference_center.infra.metrics import (
     InboundKind,
     InboundOutcome,
     OptOutOutcome,
     PushFailure,
+    render_metrics,
 )
-from preference_center.infra.job_queue import JOB_QUEUES
 from preference_center.infra.outbox import EmailKind, SendResult
 from preference_center.integrations.base.contract import PushResult
 from tests.api.sender import Sender, make_sender
@@ -113,14 +113,14 @@ def test_outcomes_are_there_before_the_first_of_them() -> None:
 def test_a_failed_push_is_counted() -> None:
     labels = {"destination": "crm", "reason": "failed"}
     before = value("preference_center_push_failures_total", **labels)
-    instruments.count_push_failure("crm", PushFailure.FAILED)
+    metrics.count_push_failure("crm", PushFailure.FAILED)
     assert value("preference_center_push_failures_total", **labels) == before + 1
 
 
 @pytest.mark.parametrize("status, label", [(204, "2xx"), (503, "5xx"), (799, "other")])
 def test_an_odd_status_makes_no_label_of_its_own(status: int, label: str) -> None:
     before = value("preference_center_http_request_seconds_count", endpoint="none", status=label)
-    instruments.observe_request(None, status, 0.1)
+    metrics.observe_request(None, status, 0.1)
     assert (
         value("preference_center_http_request_seconds_count", endpoint="none", status=label)
         == before + 1

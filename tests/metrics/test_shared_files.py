@@ -13,8 +13,8 @@ from unittest.mock import Mock
 import pytest
 from flask import Flask
 
-from preference_center.infra import shared_files
-from preference_center.infra.exposition import render_metrics
+from preference_center.infra import metrics
+from preference_center.infra.metrics import render_metrics
 
 WORKERS = """
 import multiprocessing as mp
@@ -56,10 +56,10 @@ def test_a_worker_answers_for_all_also_for_those_that_ended(tmp_path: Path) -> N
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
-    folder = shared_files._make_folder(tmp_path, os.getpid())
+    folder = metrics._make_folder(tmp_path, os.getpid())
     folder.chmod(0o777)
     with pytest.raises(PermissionError):
-        shared_files._make_folder(tmp_path, os.getpid())
+        metrics._make_folder(tmp_path, os.getpid())
 
 
 def test_the_folder_of_a_server_that_ended_is_deleted(tmp_path: Path) -> None:
@@ -67,22 +67,22 @@ def test_the_folder_of_a_server_that_ended_is_deleted(tmp_path: Path) -> None:
     ended.wait()
     old = tmp_path / f"preference-center-metrics-{os.getuid()}-{ended.pid}"
     old.mkdir()
-    ours = shared_files._make_folder(tmp_path, os.getpid())
+    ours = metrics._make_folder(tmp_path, os.getpid())
     assert [*tmp_path.iterdir()] == [ours]
 
 
 def test_a_process_that_is_no_worker_counts_in_memory() -> None:
-    assert shared_files.share_between_workers() is None
+    assert metrics.share_between_workers() is None
     assert b"preference_center_opt_outs_total" in render_metrics()
 
 
 def test_a_worker_that_counts_alone_says_so(
     app: Flask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shared_files.warn_if_not_shared(None)  # no worker
+    metrics.warn_if_not_shared(None)  # no worker
     assert not capsys.readouterr().err
     monkeypatch.setattr(multiprocessing, "parent_process", object)
-    shared_files.warn_if_not_shared(None)
+    metrics.warn_if_not_shared(None)
     assert "metrics_not_shared" in capsys.readouterr().err
 
 
@@ -91,4 +91,4 @@ def test_a_worker_without_a_writable_folder_still_counts(
 ) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: Mock(pid=os.getpid()))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "missing"))
-    assert shared_files.share_between_workers() is None
+    assert metrics.share_between_workers() is None

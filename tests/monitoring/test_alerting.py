@@ -20,7 +20,7 @@ from preference_center.domain.alerts import (
     Notice,
 )
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring import alerting
 from preference_center.monitoring.alerting import ENDS_AFTER, AlertWatch

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.exposition import render_metrics
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.metrics import render_metrics
 from preference_center.ledger import record
 from preference_center.monitoring import collectors
 from preference_center.monitoring.collectors import (

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail
 
 if TYPE_CHECKING:

@@ -171,7 +171,7 @@ def test_the_database_is_read_and_written_by_digest_only(
 ) -> None:
     client.post(path, data={"stop": "yes"})
     with app.app_context():
-        from preference_center.infra.db.database import run_in_transaction
+        from preference_center.infra.db.transactions import run_in_transaction
 
         rows = run_in_transaction(lambda c: c.execute("SELECT * FROM email_stop").fetchall())
         digest = services().keys.digest(JANE)

@@ -12,7 +12,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.infra.db.database import override_limits
+from preference_center.infra.db.transactions import override_limits
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.pages.ledger import Ledger
@@ -145,7 +145,7 @@ def test_what_was_used_is_forgotten_when_it_opens_nothing_any_more(
     client.post("/form", data={"address": "jim.poe@example.com"})
     press(client, link_in(queued_emails(app)[-1]))
     with app.app_context():
-        from preference_center.infra.db.database import run_in_transaction
+        from preference_center.infra.db.transactions import run_in_transaction
 
         assert run_in_transaction(
             lambda c: c.execute("SELECT count(*) FROM consumed_one_time_token").fetchone()

@@ -281,7 +281,7 @@ def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
 ) -> None:
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
     from preference_center.infra.context import services
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
     from preference_center.storage.mail import pending_mail_opt_outs
     from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 

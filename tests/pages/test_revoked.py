@@ -48,7 +48,7 @@ def permanent(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
     from preference_center.core.links.tokens import Link
     from preference_center.infra.context import services
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
     from preference_center.infra.keys.link_keys import enable_permanent_links
 
     with app.app_context():
@@ -64,7 +64,7 @@ def permanent(app: Flask, clock: Clock) -> str:
 @pytest.fixture(params=["offline", "permanent"])
 def revoked(app: Flask, clock: Clock, request: pytest.FixtureRequest) -> str:
     """A token that was revoked."""
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
     from preference_center.infra.keys.link_keys import revoke_permanent_links
 
     token: str = request.getfixturevalue(request.param)
@@ -153,7 +153,7 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
     app: Flask, client: FlaskClient, permanent: str, clock: Clock
 ) -> None:
     from preference_center.infra.context import services
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
     from preference_center.infra.keys.link_keys import (
         enable_permanent_links,
         revoke_permanent_links,

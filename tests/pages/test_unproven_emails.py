@@ -36,7 +36,7 @@ def _mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mail server, and a limit that counts in this process: exact also on a busy machine,
     where Redis may answer too late."""
     from preference_center.infra.context import EXTENSION_NAME
-    from preference_center.infra.rate_limiter import RedisRateLimiter
+    from preference_center.infra.redis import RedisRateLimiter
 
     give_mail_server(app, monkeypatch)
     limiter = RedisRateLimiter("redis://127.0.0.1:1")
@@ -194,7 +194,7 @@ def test_a_confirmation_that_would_not_be_sent_is_not_promised(
     app: Flask, client: FlaskClient, make_token: MakeToken
 ) -> None:
     from preference_center.infra.context import services
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
 
     with app.app_context():
         jane = parse_address(JANE, Channel.EMAIL)

@@ -20,7 +20,7 @@ def connect(
     """Store a destination; returns its id."""
     from preference_center.domain.sync.destination import DestinationStatus
     from preference_center.infra.context import services
-    from preference_center.infra.db.database import Connection, run_in_transaction
+    from preference_center.infra.db.transactions import Connection, run_in_transaction
     from preference_center.storage.sync import destinations
 
     def work(connection: Connection) -> int:

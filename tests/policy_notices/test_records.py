@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from preference_center.core.events import EventKind
 from preference_center.domain.policy_notices import NoticeChannel
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.policy_notices.select import select_all
 from preference_center.storage.policy_notices import mark_noticed

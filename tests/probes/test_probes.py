@@ -14,9 +14,9 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
 from preference_center.core.errors import Unavailable
 from preference_center.infra.config import Settings
-from preference_center.infra.db import database
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db import transactions
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.probes import readiness
 from preference_center.probes.readiness import (
@@ -255,5 +255,5 @@ class TestAlive:
         def fail() -> None:
             raise AssertionError("nobody is to be asked")
 
-        monkeypatch.setattr(database, "_check_out", fail)
+        monkeypatch.setattr(transactions, "_check_out", fail)
         assert client.get("/livez").status_code == 200

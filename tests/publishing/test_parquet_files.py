@@ -19,7 +19,7 @@ from dev.maintenance.real_tools import HOME
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.publishing.parquet_files import COLUMNS, read_feed_file
 from preference_center.storage.feed import watermarks

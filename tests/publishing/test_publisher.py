@@ -13,7 +13,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.publishing import publisher as publishing
 from preference_center.publishing.messages import CONTROL_TYPES, FeedMessage, MessageType

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dev.processes import wait_until
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.publishing.messages import FeedMessage, MessageType
 from preference_center.publishing.publisher import FeedPublisher, TopicUnavailable
 from preference_center.storage.feed.feed_lag import count_waiting_events

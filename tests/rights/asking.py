@@ -8,7 +8,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import requests
 from preference_center.rights.request_steps import list_steps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights.erasure_rules import ERASURE_RULES
 
 

@@ -19,7 +19,7 @@ from preference_center.domain.rights.model import (
     RequestState,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import acts, clocks, request_steps, requests
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.request_steps import load_request

@@ -20,7 +20,7 @@ from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import agents, requests
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.request_steps import list_steps, load_request

@@ -22,7 +22,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE, GIVE_UP_AFTER
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import requests
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.company_webhooks import send_due_webhooks

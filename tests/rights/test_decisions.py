@@ -19,7 +19,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import decisions, minors
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.holds import end_hold, place_hold

@@ -22,7 +22,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.corrections import correct_address
 from preference_center.rights.erase import (

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.storage.rights.erasures import READABLE_FOR, WARNED_BEFORE
 from tests.clock import START, Clock

@@ -22,7 +22,7 @@ from preference_center.core.errors import (
 from preference_center.domain.rights.model import Extent
 from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights import erase as erase_module
 from preference_center.rights import journal

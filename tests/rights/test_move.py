@@ -21,7 +21,7 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights import move as moving
 from preference_center.rights.move import move_address, undo_move

@@ -20,7 +20,7 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.md5_matching import enable_md5_matching
 from preference_center.ledger.renormalise import renormalise

@@ -21,7 +21,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import Agent
 from preference_center.infra import outbox
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail, SendResult
 from preference_center.rights.request_steps import (
     complete_data_request,

@@ -13,9 +13,8 @@ from flask.testing import FlaskClient
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
-from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.extensions import db
+from preference_center.infra.context import EXTENSION_NAME, db, services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights import journal
 from preference_center.rights.erasure_upkeep import tidy_erasures

@@ -17,7 +17,7 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.holds import place_hold
 from preference_center.rights.retention import plan_retention, run_retention

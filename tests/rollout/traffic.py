@@ -19,7 +19,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.infra.config import Settings
 from preference_center.infra.context import services
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 
 TOPIC = "acme.offers"
 RATE = 50

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from preference_center.core.addresses import PROVIDERS, Channel, parse_address
 from preference_center.core.keys import Keys, parse_ring
-from preference_center.infra.connection import connect
+from preference_center.infra.duckdb import connect
 from preference_center.scrub.digest_sql import probes, with_digests
 from preference_center.scrub.duck import duckdb_dialect
 from tests.environment import _key

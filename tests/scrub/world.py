@@ -24,7 +24,7 @@ from preference_center.core.events import (
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts

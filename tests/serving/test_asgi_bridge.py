@@ -11,7 +11,7 @@ import pytest
 from flask import Flask, Response, current_app, request
 from werkzeug.routing import BaseConverter
 
-from preference_center.infra.asgi_bridge import MAX_LARGE_BODY_BYTES, SMALL_BODY_BYTES, AsgiBridge
+from preference_center.infra.serving import MAX_LARGE_BODY_BYTES, SMALL_BODY_BYTES, AsgiBridge
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]

@@ -114,19 +114,19 @@ def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @contextmanager
 def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool where its settings say, while its database is away."""
-    from preference_center.infra.db import outage
+    from preference_center.infra.db import connections
     from preference_center.spool import install_spool, recorder
     from preference_center.spool import replayer as module
 
     spool = install_spool(app)
     assert spool
     with app.app_context():
-        replayer = module.SpoolReplayer(spool, outage.track_outages())
+        replayer = module.SpoolReplayer(spool, connections.track_outages())
     with pytest.MonkeyPatch.context() as patch:
         patient = replace(module.PROBE_LIMITS, statement=60, total=60, round_trip=60)
         patch.setattr(module, "PROBE_LIMITS", patient)  # a machine may be busy
         yield replayer
-    for name in (recorder.EXTENSION_KEY, outage.EXTENSION_NAME):
+    for name in (recorder.EXTENSION_KEY, connections.EXTENSION_NAME):
         app.extensions.pop(name, None)
 
 

@@ -83,7 +83,7 @@ def test_an_error_that_nobody_foresaw_is_logged_without_its_text(
 def test_without_a_spool_it_is_counted_as_refused(
     client: FlaskClient, app: Flask, make_token: MakeToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.infra import instruments
+    from preference_center.infra import metrics
 
     counted: list[str] = []
 
@@ -91,7 +91,7 @@ def test_without_a_spool_it_is_counted_as_refused(
         raise ZeroDivisionError
 
     monkeypatch.setattr("preference_center.spool.recorder.record_batched", fail)
-    monkeypatch.setattr(instruments, "count_opt_outs", counted.append)
+    monkeypatch.setattr(metrics, "count_opt_outs", counted.append)
     assert client.post(f"/u/{make_token()}", data=PAIR).status_code == 500
     assert counted == ["refused"]
 

@@ -185,7 +185,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
 def test_while_it_is_known_away_nobody_tries_to_connect(
     app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay
 ) -> None:
-    from preference_center.infra.db.database import run_in_transaction
+    from preference_center.infra.db.transactions import run_in_transaction
 
     spool_clicks(client, database, [token])
     with app.app_context():  # it is back, and nobody has noticed

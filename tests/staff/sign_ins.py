@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.http import HttpTimeouts
 from preference_center.staff import provider
 from preference_center.staff.provider import EXTENSION_KEY

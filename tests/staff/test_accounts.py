@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import override_limits, run_in_transaction
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.staff import accounts
 from preference_center.staff.accounts import (
     ENROLMENT_LIFETIME,

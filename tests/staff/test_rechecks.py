@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.staff import sessions
 from preference_center.staff.rechecks import CHECK_INTERVAL
 from tests.staff.providers import NEW_KEY, OTHER_KEY, FakeProvider, sign

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.staff import accounts, sessions
 from preference_center.staff.sessions import IDLE_LIFETIME, RETENTION, SESSION_LIFETIME
 from preference_center.storage.access import staff_accounts

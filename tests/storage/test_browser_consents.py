@@ -12,7 +12,7 @@ import pytest
 from preference_center.domain.catalogue import CookieCategory
 from preference_center.domain.cookie_consent import BrowserConsent, ConsentMethod
 from preference_center.domain.cookie_counts import ConsentCount
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.retention import retention_rules, run_retention
 from preference_center.storage.browser_consents import count_cells, find_consent, insert_consent
 from tests.clock import START, Clock

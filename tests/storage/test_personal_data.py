@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
 from preference_center.storage import tables
 from preference_center.storage.personal_data import TABLES, Holds
 from preference_center.storage.personal_data_elsewhere import FILES, JOB_ARGUMENTS, REDIS_KEYS

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from tests.environment import Environment
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
     Capabilities,
     EraseItem,

@@ -14,7 +14,7 @@ from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     DeliveryError,
     PushItem,

@@ -16,7 +16,7 @@ from flask import Flask
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.sync.state import LANE_BEGINNING
 from preference_center.infra.db.connections import PLANNER_SETTINGS
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
 from preference_center.storage.sync import states
 from tests.clock import Clock

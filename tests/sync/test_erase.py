@@ -16,7 +16,7 @@ from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     DeliveryError,

@@ -19,7 +19,7 @@ from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill

@@ -11,7 +11,7 @@ from flask import Flask
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.sync import states

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.domain.sync.state import READ_BACK_DELAY
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind

@@ -12,7 +12,7 @@ from preference_center.core.events import EventKind
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures

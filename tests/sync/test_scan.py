@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,

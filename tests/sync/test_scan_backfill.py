@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     Capabilities,
     ContactPage,

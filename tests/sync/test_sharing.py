@@ -19,7 +19,7 @@ from preference_center.core.events import (
 )
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.sync import backfills, destinations
 from tests.clock import START, Clock

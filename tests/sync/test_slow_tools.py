@@ -18,7 +18,7 @@ from preference_center.domain.sync.push_concurrency import (
     SLOW_STATUS_DURATION,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.integrations.base.contract import PushItem
 from preference_center.ledger import record

@@ -9,7 +9,7 @@ from typing import ClassVar
 from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
     Capabilities,
     ContactPage,

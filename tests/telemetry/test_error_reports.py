@@ -14,10 +14,9 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
 from preference_center.core.errors import ConfigError
-from preference_center.infra import error_reports
+from preference_center.infra import telemetry
 from preference_center.infra.config import Settings
-from preference_center.infra.error_reports import start_reports, stop_reports
-from preference_center.infra.telemetry import start_telemetry
+from preference_center.infra.telemetry import start_reports, start_telemetry, stop_reports
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -84,7 +83,7 @@ def test_only_known_parts_of_an_event_are_sent(kept: Kept) -> None:
     structlog.get_logger().error("spool_failed", error="OSError", reason=ADDRESS)
     (event,) = kept.sent
     assert event["tags"] == {"error": "OSError", "process": "web"}
-    assert event.keys() <= error_reports._KEPT
+    assert event.keys() <= telemetry._KEPT
     assert "anna" not in json.dumps(event)
 
 
@@ -95,8 +94,8 @@ def test_a_warning_is_no_report(kept: Kept) -> None:
 
 def test_without_a_setting_nothing_is_reported(settings: Settings) -> None:
     start_telemetry(settings, "web")
-    assert error_reports._ReportState.process is None
-    error_reports.report_error({"event": "x"}, None)
+    assert telemetry._ReportState.process is None
+    telemetry.report_error({"event": "x"}, None)
 
 
 def test_a_missing_extra_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

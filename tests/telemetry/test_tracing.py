@@ -15,10 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from werkzeug.wrappers import Request, Response
 
 from preference_center.core.errors import ConfigError
-from preference_center.infra import tracing
+from preference_center.infra import telemetry
 from preference_center.infra.config import Settings
-from preference_center.infra.telemetry import start_telemetry
-from preference_center.infra.tracing import trace_requests
+from preference_center.infra.telemetry import start_telemetry, trace_requests
 from tests.api.sender import make_sender
 from tests.in_force import put_in_force
 from tests.integrations.tools.stand_in import StandIn
@@ -35,8 +34,8 @@ class Spans:
         self.exporter = InMemorySpanExporter()
 
     def take(self) -> list[ReadableSpan]:
-        assert tracing._TracingState.maker
-        tracing._TracingState.maker.flush()
+        assert telemetry._TracingState.maker
+        telemetry._TracingState.maker.flush()
         found = [*self.exporter.get_finished_spans()]
         self.exporter.clear()
         return found
@@ -45,9 +44,9 @@ class Spans:
 @pytest.fixture
 def spans() -> Iterator[Spans]:
     spans = Spans()
-    tracing.start_tracing("http://unused.example", "web", spans.exporter)
+    telemetry.start_tracing("http://unused.example", "web", spans.exporter)
     yield spans
-    tracing.stop_tracing()
+    telemetry.stop_tracing()
 
 
 @pytest.fixture
@@ -87,8 +86,8 @@ def test_no_span_holds_an_address_a_token_or_a_body(traced: Flask, spans: Spans)
 def test_a_span_inside_is_of_the_same_trace_and_an_error_adds_no_text(spans: Spans) -> None:
     with (
         pytest.raises(RuntimeError),
-        tracing.span("job", job_id="sync-3"),
-        tracing.span("push", destination="crm"),
+        telemetry.span("job", job_id="sync-3"),
+        telemetry.span("push", destination="crm"),
     ):
         raise RuntimeError(ADDRESS)
     push, job = spans.take()
@@ -100,7 +99,7 @@ def test_a_span_inside_is_of_the_same_trace_and_an_error_adds_no_text(spans: Spa
 
 
 def test_the_log_names_the_trace(spans: Spans, capsys: pytest.CaptureFixture[str]) -> None:
-    with tracing.span("job") as span:
+    with telemetry.span("job") as span:
         structlog.get_logger().warning("something")
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
@@ -123,10 +122,10 @@ def test_a_collector_gets_them_by_otlp(settings: Settings) -> None:
         given = settings.model_copy(update={"otel_exporter_otlp_endpoint": collector.url})
         start_telemetry(given, "worker")
         try:
-            with tracing.span("push", destination="crm"):
+            with telemetry.span("push", destination="crm"):
                 pass
         finally:
-            tracing.stop_tracing()
+            telemetry.stop_tracing()
     ((path, body),) = collector.received
     assert path == "/v1/traces"
     spans = ExportTraceServiceRequest.FromString(body).resource_spans[0]
@@ -138,12 +137,12 @@ def test_a_collector_gets_them_by_otlp(settings: Settings) -> None:
 
 def test_without_a_setting_nothing_is_traced(app: Flask, settings: Settings) -> None:
     start_telemetry(settings, "web")
-    assert not tracing.is_tracing()
+    assert not telemetry.is_tracing()
     before = app.wsgi_app
     trace_requests(app)
     assert app.wsgi_app == before
-    with tracing.span("job", job_id="sync-3"):
-        assert tracing.current_trace_id() is None
+    with telemetry.span("job", job_id="sync-3"):
+        assert telemetry.current_trace_id() is None
 
 
 def test_a_missing_extra_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from dev.processes import wait_until
 from preference_center.core.errors import ConfigError
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.publishing.messages import FeedMessage, MessageType
 from preference_center.publishing.publisher import TopicTaken, TopicUnavailable

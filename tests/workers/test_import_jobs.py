@@ -10,7 +10,7 @@ from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports.uploads import receive_upload
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import rq_queue
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset

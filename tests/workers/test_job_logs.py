@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from preference_center.infra.exposition import render_metrics
 from preference_center.infra.job_queue import SYNC, rq_queue
-from preference_center.infra.redis_connection import connect_redis
+from preference_center.infra.metrics import render_metrics
+from preference_center.infra.redis import connect_redis
 from workers import jobs
 from workers.worker import make_worker
 

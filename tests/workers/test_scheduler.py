@@ -14,7 +14,7 @@ from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.rights.agents import ask_for_principal
 from preference_center.staff.sessions import RETENTION, SESSION_LIFETIME

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from preference_center.infra.job_queue import CONTINUE_IMPORT, SEND_MAIL, SYNC, SYNC_FRESH, JobQueue
-from preference_center.infra.redis_connection import connect_redis
+from preference_center.infra.redis import connect_redis
 from workers.worker import make_worker, parse_queue_names
 
 

@@ -23,7 +23,7 @@ from preference_center.console.rendering import redirect_after_post
 from preference_center.core.errors import CatalogueConflict, CatalogueError
 from preference_center.domain.catalogue.brand_files import fold_files, inline_files
 from preference_center.domain.catalogue.parser import catalogue_digest
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.languages import known_texts
 from preference_center.storage import catalogues
 

@@ -14,7 +14,7 @@ from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.languages import page_language
 from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue_or_empty

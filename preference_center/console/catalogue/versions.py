@@ -15,7 +15,7 @@ from preference_center.domain.catalogue.brand_files import fold_files
 from preference_center.domain.catalogue.diff import diff_catalogues
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.text_diff import DiffLine, diff_texts
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage import catalogues
 
 VERSIONS_PER_PAGE = 50

@@ -32,9 +32,8 @@ from preference_center.imports import uploads
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.imports.undo import start_undo_in_transaction
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.infra.extensions import csrf
+from preference_center.infra.context import csrf, services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
 from preference_center.storage.catalogues import current_catalogue

@@ -25,7 +25,7 @@ from preference_center.domain.imports.stats import ImportStats
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.plan import PlanStats
 from preference_center.imports.uploads import REPLACEABLE_STATES
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import UNFINISHED_STATES, Import, ImportState

@@ -18,7 +18,7 @@ from preference_center.domain.delivery_status import BLOCKERS, Blocker, Destinat
 from preference_center.domain.event_delivery import concerns, is_pushed
 from preference_center.domain.statements import facts_after
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.sync.deliveries import list_tools_of_channel
 
 

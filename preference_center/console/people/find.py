@@ -19,7 +19,7 @@ from preference_center.core.links.tokens import restore_address
 from preference_center.core.staff import AccessReason
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.ledger.addresses import load_readable

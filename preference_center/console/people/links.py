@@ -22,7 +22,7 @@ from preference_center.domain.catalogue import Brand
 from preference_center.domain.contacts import ContactRef
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import EmailKind
 from preference_center.languages import LANGUAGES
 from preference_center.mailer.one_time_links import queue_one_time_link

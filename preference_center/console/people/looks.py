@@ -14,7 +14,7 @@ from preference_center.console.rendering import render_page
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,

@@ -28,7 +28,7 @@ from preference_center.domain.decisions import Decision, decide, find_sharing_de
 from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.timeline import TimelineKey, parse_timeline_key
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import page_language
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import SubjectAddress, list_addresses

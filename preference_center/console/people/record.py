@@ -32,7 +32,7 @@ from preference_center.domain.statements import (
     build_statement_changes,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty

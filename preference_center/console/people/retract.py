@@ -17,7 +17,7 @@ from preference_center.core.addresses import Address
 from preference_center.core.events import Event, Retraction
 from preference_center.domain.statements import SOURCE, is_retractable
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.ledger.events import find_retracted, load_events_by_id

@@ -29,7 +29,7 @@ from preference_center.domain.event_delivery import compute_event_delivery, is_p
 from preference_center.domain.statements import is_retractable
 from preference_center.domain.timeline import EntryKind, RequestEntry, TimelineKey
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.ledger.events import list_newest_events

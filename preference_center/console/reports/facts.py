@@ -10,7 +10,7 @@ from preference_center.core.deadlines import DeadlineStage
 from preference_center.domain.reports.opt_out_counts import COUNTED_KINDS
 from preference_center.domain.reports.periods import Period, Unit
 from preference_center.domain.reports.reflection_times import ReflectionTimes
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.reports import daily_counts, reflections, request_outcomes
 from preference_center.storage.reports.daily_counts import CountProgress, PeriodCounts
 from preference_center.storage.reports.request_outcomes import LateRequest, RequestCounts

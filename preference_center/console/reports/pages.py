@@ -22,7 +22,7 @@ from preference_center.console.reports.tables import Value, format_cell, to_csv
 from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Permission
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.reports.daily_counts import load_progress
 

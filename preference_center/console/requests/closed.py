@@ -15,7 +15,7 @@ from preference_center.console.requests.act_pages import options
 from preference_center.console.requests.queue import PAGE, chosen, masked_subject
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.rights.request_queue import ClosedKey, list_closed
 
 _CLOSED_KINDS = tuple(RequestKind)

@@ -20,7 +20,7 @@ from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind, StepAction
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.proposals import find_proposal

@@ -25,7 +25,7 @@ from preference_center.console.requests.problems import problem_words
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.storage.rights.holds import Hold, list_holds
 

@@ -34,7 +34,7 @@ from preference_center.domain.rights.proof_files import (
     ProofType,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights import agents
 from preference_center.rights.access_file.build import NoAccessFile, read_access_file
 from preference_center.storage.rights.proofs import list_proofs

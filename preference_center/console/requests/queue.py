@@ -24,7 +24,7 @@ from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights import minors
 from preference_center.rights.queue import MAX_OPEN, QueueEntry, load_queue
 from preference_center.rights.request_steps import (

@@ -16,7 +16,7 @@ from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import options, read_choice
 from preference_center.console.requests.problems import problem_words
 from preference_center.core.errors import InvalidInput
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights import hand_tasks
 from preference_center.storage.rights.erasure_list import (
     DoneByHand,

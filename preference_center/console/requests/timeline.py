@@ -12,7 +12,7 @@ from preference_center.domain.rights.model import RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.timeline import RequestEntry
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.languages import format_short_time
 from preference_center.storage.rights.requests import list_of_subject
 

@@ -17,7 +17,7 @@ from preference_center.core.errors import DestinationError
 from preference_center.destinations import manage
 from preference_center.destinations.validation import check_lease
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.preview import preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError

@@ -32,7 +32,7 @@ from preference_center.destinations.validation import (
     name_problems,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
 from preference_center.languages import page_language

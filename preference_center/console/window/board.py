@@ -21,7 +21,7 @@ from preference_center.core.staff import Permission
 from preference_center.domain.measurements import DestinationMeasurement, Measurements
 from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.sync import board
 from preference_center.storage.sync.board import DestinationState, RecentDeliveries

@@ -25,7 +25,7 @@ from preference_center.domain.promise import window_share
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import Capabilities
 from preference_center.integrations.registry import get_integration
 from preference_center.languages import page_language

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from preference_center.console.plots import PERIODS, Period, Plot, find_period, make_plot
 from preference_center.console.window import words
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.sync import samples
 from preference_center.storage.sync.samples import Sample
 

@@ -7,9 +7,7 @@ import secrets
 import click
 
 from preference_center.core.keys import new_ring_entry
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.errors import click_errors
-from preference_center.infra.lazy_command import LazyCommand
+from preference_center.infra.commands import CommandGroup, LazyCommand, click_errors
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
 # All but `generate` need the database, whose modules take a second to import.

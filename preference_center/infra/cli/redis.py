@@ -6,8 +6,8 @@ import re
 
 import click
 
-from preference_center.infra.command_app import CommandGroup
-from preference_center.infra.redis_acl import acl_rule
+from preference_center.infra.commands import CommandGroup
+from preference_center.infra.redis import acl_rule
 
 group = CommandGroup("redis", help="The user of REDIS_URL.")
 

@@ -7,15 +7,20 @@ from collections.abc import Callable, Mapping
 import click
 
 from preference_center.infra import audit
-from preference_center.infra.cli_actor import actor
-from preference_center.infra.command_app import CommandGroup, with_service
+from preference_center.infra.commands import CommandGroup, actor, click_errors, with_service
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.errors import click_errors
-from preference_center.infra.keys.digests import DigestStatus, load_digest_status, rotate_digests
-from preference_center.infra.keys.encryption import count_sealed, rotate_encryption
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.infra.keys.progress import ColumnProgress
+from preference_center.infra.keys.rotate_digests import (
+    DigestStatus,
+    load_digest_status,
+    rotate_digests,
+)
+from preference_center.infra.keys.sealed_columns import (
+    ColumnProgress,
+    count_sealed,
+    rotate_encryption,
+)
 
 _PROGRESS_ROWS = 10_000
 

@@ -1,4 +1,23 @@
-"""Connections with a deadline for every wait, to a server that accepts writes."""
+"""Whether this process knows that the database is down; then requests fail at once.
+
+Only a process with a thread that retries the database takes part (`track_outages`). There the
+first failure to connect makes all others fail immediately, until the retry succeeds. In any other
+process each request tries for itself.
+
+How long each kind of work may wait for the database: no wait is without a limit (I2).
+
+`create_app` chooses the limits of a process; `infra.db.transactions.override_limits` changes
+them temporarily.
+
+Connections with a deadline for every wait, to a server that accepts writes.
+
+The cause of an error of psycopg or of the pool (SQLSTATE: PostgreSQL, appendix A).
+
+How many of the digest keys the stored digests were made with, and keeping to it.
+
+While a key waits to be rotated in, each transaction asks. Otherwise only a new connection does:
+so a process that does not have the newest key is stopped when it connects again.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +25,149 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
+from flask import current_app
 from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
+from sqlalchemy import exc
 
-from preference_center.infra.db.database_timeouts import DatabaseTimeouts
+from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.core.keys import Keys
+from preference_center.infra import metrics
+
+EXTENSION_NAME = "preference_center.outage"
+
+
+_OUTAGE_CAUSES = {
+    UnavailableCause.READ_ONLY,
+    UnavailableCause.UNRESPONSIVE,
+    UnavailableCause.STATEMENT_TIMEOUT,
+    UnavailableCause.UNREACHABLE,
+    UnavailableCause.SCHEMA,
+}
+"""Not LOCK_TIMEOUT, which concerns few rows, nor RESOURCES_EXHAUSTED: a check may still work."""
+
+
+@dataclass(slots=True)
+class Outage:
+    """Whether the database is known to be down. Thread-safe."""
+
+    down: threading.Event = field(default_factory=threading.Event)
+    """Set while it is down; the thread that retries waits for this."""
+    cause: UnavailableCause = UnavailableCause.UNREACHABLE
+    """The cause that was reported last."""
+    reason: str = ""
+    """What was stated of it."""
+    _retrying: threading.local = field(default_factory=threading.local)
+
+    @property
+    def blocks_thread(self) -> bool:
+        """Whether this thread must not try."""
+        return self.down.is_set() and not getattr(self._retrying, "on", False)
+
+    @contextmanager
+    def allow_retry(self) -> Iterator[None]:
+        """Inside, this thread tries the database even if it is known to be down."""
+        self._retrying.on = True
+        try:
+            yield
+        finally:
+            self._retrying.on = False
+
+
+def track_outages() -> Outage:
+    """Track outages in this process; the caller must end each one by clearing `down`."""
+    found: Outage = current_app.extensions.setdefault(EXTENSION_NAME, Outage())
+    return found
+
+
+def is_database_down() -> bool:
+    """Whether the database is known to be down."""
+    outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
+    return outage is not None and outage.blocks_thread
+
+
+def report_failure(cause: UnavailableCause, reason: str = "") -> None:
+    """Record that the database is down, if `cause` means that. `reason` is that of Unavailable."""
+    outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
+    if outage is not None and cause in _OUTAGE_CAUSES:
+        outage.cause, outage.reason = cause, reason
+        outage.down.set()
+
+
+def raise_if_database_down() -> None:
+    """Raise Unavailable if the database is known to be down."""
+    outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
+    if outage is not None and outage.blocks_thread:
+        message = "the database can't be used: it is tried again"
+        raise Unavailable(message, outage.cause, outage.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTimeouts:
+    """All in seconds.
+
+    PostgreSQL enforces `lock`, `statement` and `idle`: one wait for a lock, one statement, and
+    the time between two statements of a transaction (`lock_timeout`, `statement_timeout`,
+    `idle_in_transaction_session_timeout`).
+
+    The client enforces the others. `retry`: no further attempt begins after this time.
+    `total`: all attempts together; a connection that has not responded by then is closed,
+    since its server may be frozen. `round_trip`: the same for what takes one round trip, and
+    for a new connection.
+    """
+
+    lock: float
+    statement: float
+    idle: float
+    retry: float
+    total: float
+    round_trip: float
+
+    def has_same_session_settings(self, other: DatabaseTimeouts | None) -> bool:
+        """Whether the limits that PostgreSQL enforces are the same."""
+        return self is other or (
+            other is not None
+            and (self.lock, self.statement, self.idle) == (other.lock, other.statement, other.idle)
+        )
+
+
+WEB_TIMEOUTS = DatabaseTimeouts(lock=1.25, statement=10, idle=10, retry=2, total=12, round_trip=1.5)
+"""A person waits for the response: a click that meets no lock gets it within two seconds.
+
+`lock` is longer than PostgreSQL's `deadlock_timeout` of a second, so that a deadlock aborts only
+one of two transactions; and shorter than `round_trip`, so that a locked row is not taken for an
+unavailable server.
+"""
+
+
+LINK_CLICK_TIMEOUTS = replace(WEB_TIMEOUTS, total=1.5)
+"""The same, for requests to a person's link."""
+
+
+WORKER_TIMEOUTS = DatabaseTimeouts(
+    lock=1, statement=120, idle=60, retry=60, total=240, round_trip=150
+)
+"""No person waits for the response.
+
+But others may wait for rows that a long list has locked already, so the transaction is rolled
+back and retried when it can't get a lock soon.
+"""
+
+
+COMMAND_TIMEOUTS = DatabaseTimeouts(
+    lock=1, statement=1800, idle=600, retry=120, total=3600, round_trip=1800
+)
+"""An operator waits, and can interrupt it."""
+
 
 PLANNER_SETTINGS: Mapping[str, str] = {
     "plan_cache_mode": "force_generic_plan",
@@ -30,6 +180,7 @@ Planning the write path takes longer than executing it. A plan is kept as long a
 so it must not be one that suits small tables only.
 """
 
+
 LIBPQ_DEFAULTS: Mapping[str, str | int] = {
     "connect_timeout": 2,  # per host, seconds
     "target_session_attrs": "read-write",  # of several hosts the primary; never a standby
@@ -40,12 +191,17 @@ LIBPQ_DEFAULTS: Mapping[str, str | int] = {
 }
 """Defaults for what DATABASE_URL leaves out. None of it is sent to the server."""
 
+
 _SET_LIMITS = """set_config('lock_timeout', %(lock)s, %(local)s),
     set_config('statement_timeout', %(statement)s, %(local)s),
     set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)"""
+
+
 _SET_PLANNER = ", ".join(
     f"set_config('{name}', '{value}', %(local)s)" for name, value in PLANNER_SETTINGS.items()
 )
+
+
 _BEGIN_SESSION = f"""
 SELECT pg_backend_pid() = %(pid)s, CASE WHEN pg_backend_pid() = %(pid)s THEN
     ROW({_SET_LIMITS}, {_SET_PLANNER}, CASE WHEN version() !~* 'windows|visual' THEN
@@ -56,7 +212,11 @@ SELECT pg_backend_pid() = %(pid)s, CASE WHEN pg_backend_pid() = %(pid)s THEN
 Then a pooler is between, and the next user of the session would get its settings. The last one,
 which Windows lacks, ends a statement whose client has disconnected.
 """
+
+
 _BEGIN_TRANSACTION = f"SELECT {_SET_LIMITS}"
+
+
 _BEGIN_POOLED_TRANSACTION = f"{_BEGIN_TRANSACTION}, {_SET_PLANNER}"
 
 
@@ -234,3 +394,182 @@ def _connect_within(
 def _close_late_connection(late: Future[DeadlineConnection]) -> None:
     if late.exception() is None:
         late.result().close()
+
+
+_CAUSES_BY_SQLSTATE = {
+    "0A000": UnavailableCause.REFUSED,  # feature_not_supported: Aurora, for some functions
+    "25006": UnavailableCause.READ_ONLY,  # read_only_sql_transaction: a standby, or it became one
+    "25P03": UnavailableCause.STATEMENT_TIMEOUT,  # idle_in_transaction_session_timeout
+    "25P04": UnavailableCause.STATEMENT_TIMEOUT,  # transaction_timeout
+    "3D000": UnavailableCause.REFUSED,  # invalid_catalog_name: there is no such database
+    "40001": UnavailableCause.LOCK_TIMEOUT,  # serialization_failure
+    "40P01": UnavailableCause.LOCK_TIMEOUT,  # deadlock_detected
+    "42501": UnavailableCause.REFUSED,  # insufficient_privilege
+    "42703": UnavailableCause.SCHEMA,  # undefined_column
+    "42704": UnavailableCause.SCHEMA,  # undefined_object: a type
+    "42883": UnavailableCause.SCHEMA,  # undefined_function
+    "42P01": UnavailableCause.SCHEMA,  # undefined_table
+    "42P10": UnavailableCause.SCHEMA,  # invalid_column_reference: an ON CONFLICT without its index
+    "53100": UnavailableCause.DISK_FULL,
+    "55000": UnavailableCause.REFUSED,  # object_not_in_prerequisite_state: Aurora, for others
+    "55P03": UnavailableCause.LOCK_TIMEOUT,  # lock_not_available: `lock_timeout`
+    "57014": UnavailableCause.STATEMENT_TIMEOUT,  # query_canceled: the time-out, or an operator
+}
+
+
+_CAUSES_BY_CLASS = {
+    "08": UnavailableCause.UNREACHABLE,  # connection exceptions
+    "28": UnavailableCause.REFUSED,  # invalid authorization
+    "53": UnavailableCause.RESOURCES_EXHAUSTED,  # no connection or memory left
+    "57": UnavailableCause.UNREACHABLE,  # it stops, has crashed, or still starts
+    "58": UnavailableCause.SERVER_ERROR,  # system errors, of its disk for example
+    "XX": UnavailableCause.SERVER_ERROR,  # internal errors, damaged data
+}
+
+
+_CAUSES_BY_MESSAGE = {
+    "session is read-only": UnavailableCause.READ_ONLY,
+    "server is in hot standby mode": UnavailableCause.READ_ONLY,
+    "authentication failed": UnavailableCause.REFUSED,
+    "no password supplied": UnavailableCause.REFUSED,
+    "no pg_hba.conf entry": UnavailableCause.REFUSED,
+    "is not permitted to log in": UnavailableCause.REFUSED,
+    "does not exist": UnavailableCause.REFUSED,  # the database or the role
+    "permission denied": UnavailableCause.REFUSED,
+    "certificate verify failed": UnavailableCause.REFUSED,
+    "too many": UnavailableCause.RESOURCES_EXHAUSTED,  # connections, clients
+    "connection slots are reserved": UnavailableCause.RESOURCES_EXHAUSTED,
+    "no more connections allowed": UnavailableCause.RESOURCES_EXHAUSTED,  # PgBouncer
+    "No space left on device": UnavailableCause.DISK_FULL,
+}
+"""Parts of libpq's messages where no connection could be made; they have no SQLSTATE."""
+
+
+_MESSAGES = {
+    UnavailableCause.UNREACHABLE: "the database can't be reached",
+    UnavailableCause.READ_ONLY: "the database takes no writes",
+    UnavailableCause.LOCK_TIMEOUT: "the database is too busy",
+    UnavailableCause.STATEMENT_TIMEOUT: "a statement took too long",
+    UnavailableCause.UNRESPONSIVE: "the database did not answer in time",
+    UnavailableCause.RESOURCES_EXHAUSTED: "the database has no connection or memory left",
+    UnavailableCause.DISK_FULL: "the disk of the database is full",
+    UnavailableCause.REFUSED: "the database refuses what the service needs",
+    UnavailableCause.SCHEMA: "the database has other tables",
+    UnavailableCause.SERVER_ERROR: "the database reports an error of its own",
+}
+
+
+_STATED_CAUSES = {
+    UnavailableCause.RESOURCES_EXHAUSTED,
+    UnavailableCause.DISK_FULL,
+    UnavailableCause.REFUSED,
+    UnavailableCause.SCHEMA,
+    UnavailableCause.SERVER_ERROR,
+}
+"""The server's words for these name functions, tables and settings, never data (I12)."""
+
+
+def classify_error(error: Exception) -> UnavailableCause | None:
+    """Why the database can't be used; None if the fault is the statement's own."""
+    if isinstance(error, exc.TimeoutError):  # the pool's: every connection is in use
+        return UnavailableCause.RESOURCES_EXHAUSTED
+    error = _driver_error(error)
+    if isinstance(error, DatabaseTimeout | psycopg.errors.ConnectionTimeout):
+        return UnavailableCause.UNRESPONSIVE
+    if not isinstance(error, psycopg.Error):
+        return None
+    if error.sqlstate:
+        found = _CAUSES_BY_SQLSTATE.get(error.sqlstate)
+        return found or _CAUSES_BY_CLASS.get(error.sqlstate[:2])
+    if not isinstance(error, psycopg.OperationalError):
+        return None
+    text = str(error)
+    stated = (cause for words, cause in _CAUSES_BY_MESSAGE.items() if words in text)
+    return next(stated, UnavailableCause.UNREACHABLE)  # else the socket is dead
+
+
+def unavailable_error(cause: UnavailableCause, error: Exception) -> Unavailable:
+    """The error to raise for `error`, which has this cause; it is counted."""
+    metrics.count_unavailable(cause)
+    return Unavailable(_MESSAGES[cause], cause, _state_reason(cause, error))
+
+
+def _state_reason(cause: UnavailableCause, error: Exception) -> str:
+    """What the server stated: its SQLSTATE and the first line, where that names no data."""
+    error = _driver_error(error)
+    if cause not in _STATED_CAUSES or not isinstance(error, psycopg.Error):
+        return ""
+    text = error.diag.message_primary or str(error).partition("\n")[0]
+    return f"{error.sqlstate}: {text}" if error.sqlstate else text
+
+
+def _driver_error(error: Exception) -> Exception:
+    """What psycopg raised, if SQLAlchemy wrapped it."""
+    if isinstance(error, exc.DBAPIError) and isinstance(error.orig, Exception):
+        return error.orig
+    return error
+
+
+_SELECT_LENGTH = "SELECT count(*) FROM key_fingerprint WHERE key LIKE 'digest:%'"
+
+
+APPEND_LOCK = 0x7265747261637421
+"""Advisory lock: shared for appends; exclusive to retract an event that is not stored yet, and to
+change the digest keys in use."""
+
+
+APPLICATION_NAME = "preference_center"
+
+
+def application_name(keys: Keys) -> str:
+    """The name of our sessions: it shows how many digest keys a process has been given."""
+    return f"{APPLICATION_NAME}/{len(keys.digest_chain)}"
+
+
+def load_digest_length(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
+    """How many digest keys are in use; None if the database has none yet."""
+    row = connection.execute(_SELECT_LENGTH).fetchone()
+    return row[0] or None if row else None
+
+
+def follow_on_connect(connection: psycopg.Connection[tuple[Any, ...]], keys: Keys) -> None:
+    """Make `keys` follow the database that this new connection is to.
+
+    Raises KeyMismatch if the newest one is missing.
+    """
+    try:
+        length = load_digest_length(connection)
+    except psycopg.errors.UndefinedTable:  # before the first migration
+        return
+    if length is not None:
+        keys.follow(length)
+
+
+def follow_if_waiting(connection: psycopg.Connection[tuple[Any, ...]], keys: Keys) -> None:
+    """Make `keys` follow the database while one of them waits to be used."""
+    if keys.is_digest_key_waiting:
+        length = load_digest_length(connection)
+        if length is not None:
+            keys.follow(length)
+
+
+def hold_digest_length(connection: psycopg.Connection[tuple[Any, ...]], keys: Keys) -> None:
+    """Keep the digest keys in use as they are until this transaction ends.
+
+    To be called before digests are made that will be stored. Does nothing while no key waits.
+    """
+    if keys.is_digest_key_waiting:
+        connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (APPEND_LOCK,))
+        follow_if_waiting(connection, keys)
+
+
+def list_other_applications(
+    connection: psycopg.Connection[tuple[Any, ...]], name: str
+) -> list[int]:
+    """The server processes of our sessions in this database with another application name."""
+    rows = connection.execute(
+        """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name LIKE %s AND application_name <> %s ORDER BY pid""",
+        (f"{APPLICATION_NAME}/%", name),
+    )
+    return [row[0] for row in rows]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from psycopg import sql
 from sqlalchemy import Table
 
-from preference_center.infra.models.tables_writes import writes
+from preference_center.infra.models import writes
 
 FUNCTIONS = ("md5_matching_enabled()", "require_current_epoch()")
 """Those that statements call. Functions of triggers need no right."""

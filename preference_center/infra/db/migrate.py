@@ -1,29 +1,81 @@
-"""Migrations of a running service: they give up a lock before requests behind them time out."""
+"""Several `flask db upgrade` at once are one: the others wait, and find nothing to do.
+
+Migrations of a running service: they give up a lock before requests behind them time out.
+
+Whether the migrations of this version are those that made a database's tables.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import click
 import structlog
-from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy import Connection, Engine, event, exc, inspect
 
 from preference_center.core.errors import UnavailableCause
-from preference_center.infra.db.connections import DeadlineConnection
-from preference_center.infra.db.error_causes import classify_error
-from preference_center.infra.db.migration_lock import only_migration
+from preference_center.infra.db.connections import DeadlineConnection, classify_error
 
 log = structlog.get_logger()
+
+
+MIGRATION_LOCK = 0x6D696772617465
+
+
+POLL_INTERVAL = 0.5
+"""Seconds between attempts."""
+
+
+_LOG_INTERVAL = 10.0  # seconds
+
+
+@contextmanager
+def only_migration(
+    connection: Connection, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Inside, no other process is here. Waits for one that is, and logs that, as long as it takes.
+
+    The lock belongs to a transaction of `connection`, which must do nothing else: a pooler would
+    give a lock of the session to others (decision 82). The transaction keeps no snapshot, so an
+    index can be built concurrently meanwhile. Nor does one who waits, which is why it asks again
+    and again: the snapshot of a statement that waits would stop such an index for ever.
+    """
+    waited = 0.0
+    while not _try_lock(connection):
+        connection.rollback()
+        if waited % _LOG_INTERVAL == 0:
+            log.warning("migration_waiting_for_another", waited_seconds=round(waited))
+        sleep(POLL_INTERVAL)
+        waited += POLL_INTERVAL
+    try:
+        yield
+    finally:
+        connection.rollback()
+
+
+def _try_lock(connection: Connection) -> bool:
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+    statement = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
+    return bool(connection.exec_driver_sql(statement).scalar())
+
 
 LOCK_TIMEOUT = 1.2
 """Seconds that a migration waits for a table. Later requests wait behind it, for 1.25 seconds at
 most. PostgreSQL ends an autovacuum that is in the way for more than a second."""
+
+
 RETRY_DELAY = 5.0
 """Seconds before the next attempt, in which those requests proceed."""
+
+
 MAX_ATTEMPTS = 12
+
+
 _OTHER_LIMITS = ("statement_timeout", "idle_in_transaction_session_timeout")
+
 
 _HINT = (
     "Another transaction locked a table that the migration needs during {} attempts. Find it with"
@@ -79,3 +131,56 @@ def _limit_locks(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(LOCK_TIMEOUT * 1000)}ms'")
     for name in _OTHER_LIMITS:  # the role may have some
         connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+
+
+OF_FIRST_SCHEMA = "webhook_inbox"
+"""A table that the first migration makes, and that no commit before it had."""
+
+
+_ADVICE = "create a new database and name it in DATABASE_URL"
+
+
+_UNKNOWN = (
+    "The tables are at revision {}, which this version does not have: a newer version made them, or"
+    f" another application. Use that version, or {_ADVICE}."
+)
+
+
+_OTHER_MIGRATIONS = (
+    "A commit before the first release made these tables. Its migrations had the same numbers but"
+    f" were others, so this version can't continue: {_ADVICE}."
+)
+
+
+_NO_REVISION = (
+    "There are tables, {} among them, but no revision that states which migrations made them:"
+    f" restore the table alembic_version, or {_ADVICE}."
+)
+
+
+def require_own_tables(
+    connection: Connection, revisions: Collection[str], tables: Collection[str]
+) -> None:
+    """Check the tables before the first migration runs.
+
+    `revisions` are those of this version, `tables` the names of its tables. Raises ClickException
+    with what to do.
+    """
+    inspector = inspect(connection)
+    present = set(inspector.get_table_names())
+    found = _read_revision(connection) if "alembic_version" in present else None
+    if found is None:
+        ours = sorted(present & set(tables))
+        message = _NO_REVISION.format(ours[0]) if ours else None
+    elif found not in revisions:
+        message = _UNKNOWN.format(found)
+    else:
+        message = None if OF_FIRST_SCHEMA in present else _OTHER_MIGRATIONS
+    connection.rollback()
+    if message:
+        raise click.ClickException(message)
+
+
+def _read_revision(connection: Connection) -> str | None:
+    query = "SELECT version_num FROM alembic_version LIMIT 1"
+    return connection.exec_driver_sql(query).scalar()

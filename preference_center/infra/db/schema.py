@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 
 from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.infra.extensions import db
-from preference_center.infra.locations import ROOT
+from preference_center.infra.context import db
+from preference_center.infra.files import ROOT
 
 VERSIONS = ROOT / "migrations" / "versions"
 

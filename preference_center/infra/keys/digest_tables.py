@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.infra.db.connections import DeadlineConnection
-from preference_center.infra.db.database import Connection
-from preference_center.infra.db.digest_length import APPEND_LOCK
+from preference_center.infra.db.connections import APPEND_LOCK, DeadlineConnection
+from preference_center.infra.db.transactions import Connection
 
 
 class DigestRotation(StrEnum):

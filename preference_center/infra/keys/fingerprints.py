@@ -9,10 +9,9 @@ from flask import Flask, request
 
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
-from preference_center.infra.db import outage
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.db.durability import require_durable
+from preference_center.infra.db import connections
 from preference_center.infra.db.schema import require_fitting_schema
+from preference_center.infra.db.transactions import Connection, require_durable, run_in_transaction
 from preference_center.infra.hooks import Hook
 
 log = structlog.get_logger()
@@ -79,7 +78,7 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
     try:
         run_in_transaction(verify)
     except Unavailable as error:  # so that opt-outs are spooled from now on, and not tried
-        outage.report_failure(error.cause, error.reason)
+        connections.report_failure(error.cause, error.reason)
         raise
 
 
@@ -97,7 +96,7 @@ def _run_until_success(
             check()
             done = True
         except Unavailable:
-            if request.endpoint not in spooling_endpoints or not outage.is_database_down():
+            if request.endpoint not in spooling_endpoints or not connections.is_database_down():
                 raise
 
     return before_request

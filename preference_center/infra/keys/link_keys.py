@@ -15,7 +15,7 @@ from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.core.links.offline import MAX_KEY_ID, MAX_TOPICS
 from preference_center.core.links.tokens import SenderKey
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 
 T = TypeVar("T")
 

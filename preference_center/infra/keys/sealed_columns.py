@@ -2,6 +2,12 @@
 
 A seal holds in one place only (`Keys.seal`): its context is made here, to seal, to open and to
 rotate. A test compares `SEALED_COLUMNS` with `storage.personal_data`.
+
+What a rotation reports while it runs.
+
+How far rotations of keys have come: one row per column and key that it is brought to.
+
+Sealing all that is stored with the first key of the ring, so that older ones can be removed.
 """
 
 from __future__ import annotations
@@ -9,10 +15,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
+from preference_center.core.errors import KeyMismatch
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ def staff_session_context(session_id: UUID) -> bytes:
 
 _ID, _UUID, _DIGEST = {"id": "bigint"}, {"id": "uuid"}, {"digest": "bytea"}
 
+
 SEALED_COLUMNS = (
     SealedColumn("address", "ciphertext", _ID, ["t.digest"], digest_context),
     SealedColumn("contact_external_id", "ciphertext", _DIGEST, ["t.digest"], digest_context),
@@ -149,6 +159,7 @@ SEALED_COLUMNS = (
         join="JOIN address a ON a.id = t.address_id",
     ),
 )
+
 
 _KEY_ID = "convert_from(substring({0} FROM 3 FOR get_byte({0}, 1)), 'UTF8')"
 """The key id in the header of what `Keys.seal` returns."""
@@ -209,3 +220,134 @@ def _update(column: SealedColumn) -> bytes:
         f" FROM unnest({arrays}, %s::bytea[]) AS given ({', '.join(column.key)}, sealed)"
         f" WHERE {matched}"
     ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProgress:
+    """How many rows of a column have the new key, by this run and before it was interrupted."""
+
+    column: str
+    rows_done: int
+
+
+_START = """
+INSERT INTO key_rotation AS r ("column", key_id, started_at) VALUES (%(column)s, %(key)s, %(now)s)
+ON CONFLICT ("column", key_id) DO UPDATE SET finished_at = NULL,
+    last = CASE WHEN r.finished_at IS NULL THEN r.last ELSE '' END
+RETURNING last, rows_done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The rotation of one column to one key; `last` is where it continues."""
+
+    column: str
+    key_id: str
+    rows_done: int
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def start_rotation(
+    connection: Connection, column: str, key_id: str, now: datetime
+) -> tuple[str, int]:
+    """Begin, or continue, the rotation of a column: where, and how many rows were changed so far.
+
+    A finished one begins again, for rows that a process with older keys has written since.
+    """
+    row = connection.execute(_START, {"column": column, "key": key_id, "now": now}).fetchone()
+    assert row  # an upsert without a condition
+    return row[0], row[1]
+
+
+def record_progress(
+    connection: Connection, column: str, key_id: str, last: str, changed: int
+) -> None:
+    """Store where the next chunk begins, in the transaction of this one."""
+    connection.execute(
+        """UPDATE key_rotation SET last = %s, rows_done = rows_done + %s
+        WHERE "column" = %s AND key_id = %s""",
+        (last, changed, column, key_id),
+    )
+
+
+def finish_rotation(connection: Connection, column: str, key_id: str, now: datetime) -> None:
+    """Record that no row of the column has an older key."""
+    connection.execute(
+        """UPDATE key_rotation SET finished_at = %s WHERE "column" = %s AND key_id = %s""",
+        (now, column, key_id),
+    )
+
+
+def list_rotations(connection: Connection) -> list[Rotation]:
+    """All rotations, the oldest first."""
+    rows = connection.execute(
+        """SELECT "column", key_id, rows_done, started_at, finished_at FROM key_rotation
+        ORDER BY started_at, "column" """
+    )
+    return [Rotation(*row) for row in rows]
+
+
+MAX_PASSES = 3
+"""Passes over a column before giving up: the first one leaves out rows that are locked."""
+
+
+def count_sealed() -> dict[str, dict[str, int]]:
+    """For each sealed column, how many rows each encryption key has sealed."""
+    return {
+        column.name: run_in_transaction(lambda c, column=column: count_by_key(c, column))  # type: ignore[misc]
+        for column in SEALED_COLUMNS
+    }
+
+
+def rotate_encryption(progress: Callable[[ColumnProgress], None]) -> None:
+    """Seal every row with the first encryption key. Safe to kill and to repeat: it continues.
+
+    Raises KeyMismatch if rows with other keys remain, since a process that has not got the new
+    keys writes them.
+    """
+    for column in SEALED_COLUMNS:
+        for number in range(MAX_PASSES):
+            _pass_over(column, progress, wait=number > 0)
+            if not _stale(column):
+                break
+        else:
+            raise KeyMismatch(
+                f"{column.name}: rows are still sealed with an older key. Put the new one first in"
+                " the ENCRYPTION_KEYS of every process, restart them, and run this again."
+            )
+        run_in_transaction(lambda c, column=column: _finish(c, column))  # type: ignore[misc]
+
+
+def _pass_over(
+    column: SealedColumn, progress: Callable[[ColumnProgress], None], *, wait: bool
+) -> None:
+    context = services()
+    key_id = context.keys.encryption_id
+    last, rows_done = run_in_transaction(
+        lambda c: start_rotation(c, column.name, key_id, context.now())
+    )
+
+    def work(connection: Connection) -> tuple[str | None, int]:
+        result = reseal_chunk(connection, context.keys, column, last, wait=wait)
+        record_progress(connection, column.name, key_id, result.last or "", result.changed)
+        return result.last, result.changed
+
+    following: str | None = last
+    while following is not None:
+        last = following
+        following, changed = run_in_transaction(work)
+        rows_done += changed
+        if changed:
+            progress(ColumnProgress(column.name, rows_done))
+
+
+def _stale(column: SealedColumn) -> bool:
+    current = services().keys.encryption_id
+    return run_in_transaction(lambda c: count_by_key(c, column)).keys() - {current} != set()
+
+
+def _finish(connection: Connection, column: SealedColumn) -> None:
+    context = services()
+    finish_rotation(connection, column.name, context.keys.encryption_id, context.now())

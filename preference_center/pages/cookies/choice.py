@@ -25,9 +25,8 @@ from preference_center.domain.cookie_consent import (
     check_choices,
     parse_consent_cookie,
 )
-from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
-from preference_center.infra.http_body import read_body
+from preference_center.infra.context import read_body, services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import match_language, page_language
 from preference_center.pages.cookies.sites import is_foreign, within_rates
 from preference_center.pages.gpc import has_signal

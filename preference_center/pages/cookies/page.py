@@ -20,7 +20,7 @@ from preference_center.domain.cookie_consent import (
     parse_consent_cookie,
 )
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.languages import chosen_language
 from preference_center.pages.cookies.choice import (
     MAX_BODY_BYTES,

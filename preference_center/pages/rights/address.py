@@ -26,7 +26,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_emails, insert_emails
 from preference_center.languages import page_language
 from preference_center.mailer.right_titles import right_title

@@ -16,7 +16,7 @@ from preference_center.core.errors import ExpiredLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind
 from preference_center.mailer.right_titles import act_title
 from preference_center.pages.mailed_links import (

@@ -10,7 +10,7 @@ from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.links.rights_status import create_rights_status_token
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.rendering import catalogue_or_empty

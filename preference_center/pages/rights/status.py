@@ -21,7 +21,7 @@ from preference_center.domain.catalogue import Authority, Catalogue
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_status import RightsStatusLink, read_rights_status_token
 from preference_center.mailer.right_titles import right_title

@@ -14,13 +14,13 @@ from preference_center.core.errors import InvalidInput, Unavailable, Unavailable
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.database import (
+from preference_center.infra.db.transactions import (
     Connection,
     current_limits,
+    read_snapshot,
     run_in_transaction,
     transaction,
 )
-from preference_center.infra.db.db_read_snapshot import read_snapshot
 from preference_center.infra.job_queue import JOB_TIMEOUT_SECONDS
 from preference_center.languages import in_language
 from preference_center.rights.access_file.archive import write_archive

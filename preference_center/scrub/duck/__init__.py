@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from preference_center.infra.connection import ENGINE, Connection, ScrubError
+from preference_center.infra.duckdb import ENGINE, Connection, ScrubError
 from preference_center.scrub.decision_query import REMOVED_COLUMNS, ScrubProgress
 from preference_center.scrub.digest_sql import SqlDialect
 from preference_center.scrub.duck.run import scrub_with_duckdb

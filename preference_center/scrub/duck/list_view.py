@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from preference_center.core.errors import InvalidList
-from preference_center.infra.connection import Connection, fetch_row, glob_safe_path_literal
+from preference_center.infra.duckdb import Connection, fetch_row, glob_safe_path_literal
 from preference_center.scrub.csv_records import (
     ESCAPED_CR,
     ESCAPED_LF,

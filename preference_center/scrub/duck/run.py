@@ -11,7 +11,7 @@ import duckdb
 
 from preference_center.core.errors import InvalidList
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.infra.connection import (
+from preference_center.infra.duckdb import (
     Connection,
     ScrubError,
     connect,

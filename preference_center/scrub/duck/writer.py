@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference_center.domain.decisions import Decision
-from preference_center.infra.connection import Connection, fetch_row, path_literal
+from preference_center.infra.duckdb import Connection, fetch_row, path_literal
 from preference_center.scrub.decision_query import (
     REMOVED_COLUMNS,
     RULE_REASONS,

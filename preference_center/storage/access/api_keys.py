@@ -20,7 +20,7 @@ from flask import current_app
 from psycopg import errors
 
 from preference_center.core.errors import InvalidInput
-from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 
 ALL_MESSAGE_TYPES = "*"
 """Stands for every message type of the catalogue, also future ones."""
@@ -89,7 +89,7 @@ def create_key(
 ) -> str:
     """Store a new key and return its text, which can't be shown again.
 
-    `rate` as `infra.rate_limiter.parse_rate` returns it. Raises InvalidInput if the name is invalid
+    `rate` as `infra.redis.parse_rate` returns it. Raises InvalidInput if the name is invalid
     or in use, also by a revoked key: events refer to keys by name, so names are never reused.
     """
     if not _NAME_FORMAT.fullmatch(name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 RETENTION = timedelta(hours=24)
 

@@ -19,7 +19,7 @@ from enum import StrEnum
 from flask import current_app
 
 from preference_center.core.errors import Unavailable
-from preference_center.infra.db.database import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 
 FLUSH_SECONDS = 60.0
 USAGE_RETENTION = timedelta(days=35)

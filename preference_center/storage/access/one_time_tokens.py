@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 REUSE_GRACE = timedelta(minutes=2)
 """A button pressed twice, or a page reloaded immediately, is one use."""

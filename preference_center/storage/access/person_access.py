@@ -18,7 +18,7 @@ from preference_center.core.addresses import Address, Channel
 from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import restore_address
 from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import person_access_context
 
 _INSERT = """

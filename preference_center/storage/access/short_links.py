@@ -17,7 +17,7 @@ from preference_center.core.links.tokens import (
     open_content,
     seal_content,
 )
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _INSERT = """
 INSERT INTO short_link (lookup, content, created_at)

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _COLUMNS = """id, name, roles, password_hash, totp_secret, totp_step, failures, locked_until,
     enrolment_expires_at, created_at, disabled_at"""

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 # An account's own roles count, so that a change of them holds at once.
 _SELECT = """

@@ -16,7 +16,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import DatedFrequency, Event, EventKind, ScopeState, Timestamped
 from preference_center.core.keys import Keys
 from preference_center.domain.watermarks import Watermark, first_watermark
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.feed.feed_lag import FeedLag, load_feed_lag
 from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot
 from preference_center.storage.feed.watermarks import Horizon, ensure_followable, load_horizon

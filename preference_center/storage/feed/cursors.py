@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.watermarks import Watermark, parse_watermark
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.feed.watermarks import select_horizon
 
 

@@ -15,7 +15,7 @@ from preference_center.core.addresses import NORM_VERSION
 from preference_center.core.events import SHARING
 from preference_center.core.keys import Keys
 from preference_center.domain.watermarks import Watermark
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.feed.replica import open_ledger_snapshot
 from preference_center.storage.feed.watermarks import (
     Horizon,

@@ -17,7 +17,7 @@ from preference_center.core.errors import CatalogueError
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.storage.feed.replica import open_ledger_snapshot
 

@@ -16,8 +16,12 @@ import structlog
 from preference_center.core.errors import Unavailable
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, has_replica, run_in_transaction
-from preference_center.infra.db.db_read_snapshot import read_snapshot
+from preference_center.infra.db.transactions import (
+    Connection,
+    has_replica,
+    read_snapshot,
+    run_in_transaction,
+)
 from preference_center.storage.feed.watermarks import (
     Horizon,
     ensure_epoch,

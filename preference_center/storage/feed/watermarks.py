@@ -17,8 +17,7 @@ from datetime import UTC, datetime, timedelta
 from preference_center.core.errors import StaleWatermark, Unavailable
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.append_lock import await_writers
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, await_writers, run_in_transaction
 
 
 @dataclass(frozen=True, slots=True)

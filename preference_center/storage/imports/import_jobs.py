@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.core.errors import UnknownImport
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 class ImportState(StrEnum):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from preference_center.core.errors import ImportConflict
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import import_part_context
 
 PART_BYTES = 512 * 1024

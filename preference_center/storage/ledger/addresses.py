@@ -10,7 +10,7 @@ from preference_center.core.addresses import Address, Channel, HashedAddress
 from preference_center.core.bursts import burst_domain
 from preference_center.core.keys import DIGEST_BYTES, Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 def pushable_ciphertext(address: str, where: str = "true") -> str:

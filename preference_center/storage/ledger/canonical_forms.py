@@ -15,7 +15,7 @@ from pathlib import Path
 
 from preference_center.core.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, KeyMismatch
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 FINGERPRINT_KEY = "canonical-forms"
 """The hash's row among the fingerprints of keys."""

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.core.events import Event, EventKind, FrequencyChoice
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
     e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, e.own, e.until, e.retracts,

@@ -16,7 +16,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _PREFIX = b"preference-center: evidence of an event\0"
 

@@ -17,7 +17,7 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.core.events import MOVE_SOURCE as MOVE
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.tables.ledger import MAY_BE_ACTIVE
 
 MAX_SCANNED_ROWS = 20_000

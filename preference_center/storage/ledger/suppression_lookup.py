@@ -23,9 +23,13 @@ from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
-from preference_center.infra.db.database import Connection, run_autocommit
-from preference_center.infra.db.prepared_statements import PreparedStatement, decode_rows
+from preference_center.infra.db.statements import (
+    BYTEA_ARRAY_OID,
+    ByteaArray,
+    PreparedStatement,
+    decode_rows,
+)
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.storage.feed.watermarks import (
     CURRENT_EPOCH_SQL,
     NO_EPOCH,

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from preference_center.core.bursts import Burst, BurstRecord, BurstRule, LinkOptOut
 from preference_center.core.events import EventKind, uuid7
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 MAX_MESSAGE_IDS = 20
 """How many message ids a burst stores."""

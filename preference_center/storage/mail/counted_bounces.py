@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _PURGE_LIMIT = 1000
 """More than one request inserts, so that expired ones can't accumulate."""

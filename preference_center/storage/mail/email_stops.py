@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from preference_center.core.addresses import Address
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
-from preference_center.infra.db.digest_length import hold_digest_length
+from preference_center.infra.db.connections import hold_digest_length
+from preference_center.infra.db.transactions import Connection
 
 EMAIL_STOP_DURATION = timedelta(days=30)
 """How long a stop lasts. It ends by itself: a page that is asked for a link says the same whether

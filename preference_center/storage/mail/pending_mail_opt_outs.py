@@ -13,7 +13,7 @@ from uuid import UUID
 
 from preference_center.core.keys import DIGEST_BYTES, Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.ledger.addresses import find_by_digest_prefix
 
 

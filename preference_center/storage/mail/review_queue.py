@@ -19,10 +19,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import review_queue_context
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.models import TimestampTz
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a mail that are stored."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from preference_center.core.events import DESTINATION_PREFIX, DESTINATION_SOURCE
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 RECORDING_SPAN = timedelta(hours=1)
 """How much later than the times of two events their `seq` may be in order: the time that a

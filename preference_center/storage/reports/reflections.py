@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from preference_center.domain.reports.reflection_times import BucketCount, ReflectionTimes
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _ADD = """
 INSERT INTO reflection_count AS r (day, destination, bucket, count, longest)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import RequestKind
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 MAX_REQUESTS = 50_000
 """The newest requests of a period that are counted."""

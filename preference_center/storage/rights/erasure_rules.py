@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 class OnErasure(StrEnum):

@@ -12,7 +12,7 @@ from preference_center.core.addresses import Address, Channel, HashedAddress
 from preference_center.core.keys import Keys
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sync.erase_task import TaskOutcome
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.ledger.addresses import pushable_ciphertext
 

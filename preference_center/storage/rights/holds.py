@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 IN_FORCE = "ended_at IS NULL AND (ends_at IS NULL OR ends_at > %(now)s)"
 """A condition on `hold`: whether it lasts at the time `now`."""

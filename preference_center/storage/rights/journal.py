@@ -9,7 +9,7 @@ from uuid import UUID
 
 from preference_center.core.addresses import Channel
 from preference_center.domain.rights.model import Extent
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _LOCK = 0x65726173
 """Advisory lock of the process that writes the journal."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.domain.rights.model import StepAction
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _MOVE = """
 UPDATE rights_request r SET contact_id = given.survivor, version = r.version + 1

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from preference_center.core.addresses import Address
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _COLUMNS = """id, request_id, from_address_id, to_address_id, contact_id, event_ids, moved_at,
     undo_until, undone_at"""

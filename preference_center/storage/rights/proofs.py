@@ -10,7 +10,7 @@ from uuid import UUID
 
 from preference_center.core.keys import Keys
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind, ProofType
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import rights_proof_context
 
 PROOF_RETENTION = timedelta(days=90)

@@ -11,7 +11,7 @@ from uuid import UUID
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights.holds import IN_FORCE
 from preference_center.storage.rights.requests import SELECT_REQUESTS, fetch_requests
 

@@ -27,7 +27,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import rights_request_context
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))

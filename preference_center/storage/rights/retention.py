@@ -14,7 +14,7 @@ from typing import Any
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION
 from preference_center.domain.catalogue import RetainedData
 from preference_center.domain.contacts import AccountState
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights.holds import IN_FORCE
 
 

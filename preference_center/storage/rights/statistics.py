@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from preference_center.core.small_cells import MonthlyCell
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 DELIVERY = "delivery"
 """`MonthlyCell.what` of deliveries; its source is the destination. Events have their kind."""

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _FETCH_SIZE = 500
 

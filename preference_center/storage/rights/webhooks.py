@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.infra.company_webhooks import ClaimedRow, Outbox
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 RETENTION = timedelta(days=30)
 """How long the outcome of a webhook is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.sync.destination import DestinationStatus, status_label
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from preference_center.domain.sync.condition import Condition, find_condition
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import PushResult
 
 MAX_RECENT_DELIVERIES = 20_000

@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel
 from preference_center.domain.delivery_status import ConnectionStatus as Line
 from preference_center.domain.delivery_status import Delivery, DestinationSummary, SyncSummary
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.ledger.addresses import is_pushable
 
 _SELECT_DESTINATIONS = f"""

@@ -14,7 +14,7 @@ from preference_center.core.errors import DestinationError
 from preference_center.core.events import SHARING
 from preference_center.core.keys import Keys
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import destination_context
 
 _COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,

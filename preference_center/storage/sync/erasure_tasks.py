@@ -13,7 +13,7 @@ from uuid import UUID
 from preference_center.core.addresses import Channel
 from preference_center.core.keys import Keys
 from preference_center.domain.sync.erase_task import EraseClaim, TaskSettlement
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import PushResult
 
 REMOVED = "The destination was removed: delete what the tool holds about this address by hand."

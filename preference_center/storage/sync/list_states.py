@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.domain.sync.state import LANE_BEGINNING, SyncClaim
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 def claim_bulk_rows(

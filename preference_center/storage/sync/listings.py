@@ -14,7 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 class ListingKind(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from preference_center.core.events import DESTINATION_SOURCE, EventKind
 from preference_center.domain.sync.state import ReportedOptOuts
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 def load_reported_opt_outs(

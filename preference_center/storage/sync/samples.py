@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from preference_center.core.deadlines import WINDOW
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage import measurements
 
 INTERVAL = timedelta(minutes=5)

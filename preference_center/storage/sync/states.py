@@ -14,7 +14,7 @@ from uuid import UUID
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import EventKind
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, Settlement, SyncClaim
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 _CLAIM = """
 WITH live AS (

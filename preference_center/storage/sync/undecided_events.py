@@ -14,7 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.core.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.storage.sync.late_rows import MAX_LATE_PER_STAGE
 
 DECISION_RETENTION = timedelta(days=30)

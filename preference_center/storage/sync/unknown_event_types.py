@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 MAX_TYPES = 50
 """How many types are stored per destination; further ones are counted together."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.core.keys import Keys
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import webhook_context
 
 BODY_RETENTION = timedelta(days=7)

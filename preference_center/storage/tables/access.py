@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Date, Identity, Index, Integer, LargeBinary, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.models import TimestampTz
 
 
 class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]

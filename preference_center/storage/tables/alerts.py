@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Boolean, Integer, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.models import TimestampTz
 
 
 class AlertRow(db.Model):  # type: ignore[misc,name-defined]

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.models import TimestampTz
 
 
 class FeedCursorRow(db.Model):  # type: ignore[misc,name-defined]

@@ -10,8 +10,8 @@ from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, Text, U
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.models import TimestampTz
 
 
 class ImportRow(db.Model):  # type: ignore[misc,name-defined]

@@ -23,9 +23,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz, TransactionId
-from preference_center.infra.models.tables_writes import APPEND_ONLY, INSERT_OR_DELETE_ONLY
+from preference_center.infra.context import db
+from preference_center.infra.models import (
+    APPEND_ONLY,
+    INSERT_OR_DELETE_ONLY,
+    TimestampTz,
+    TransactionId,
+)
 
 MAY_BE_ACTIVE = "active OR pause_until IS NOT NULL"
 """The suppressions that lists select; the reader must check whether a pause still runs."""

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Identity, Index, Integer, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.models import TimestampTz
 
 
 class PolicyAnnouncementRow(db.Model):  # type: ignore[misc,name-defined]

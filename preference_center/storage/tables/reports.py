@@ -12,8 +12,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
+from preference_center.infra.context import db
+from preference_center.infra.models import TimestampTz
 
 
 class DailyCountRow(db.Model):  # type: ignore[misc,name-defined]

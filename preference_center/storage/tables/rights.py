@@ -21,9 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
-from preference_center.infra.models.tables_writes import APPEND_ONLY
+from preference_center.infra.context import db
+from preference_center.infra.models import APPEND_ONLY, TimestampTz
 
 _NOT_CLOSED = text("closed_at IS NULL")
 

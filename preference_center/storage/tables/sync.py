@@ -22,9 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.infra.extensions import db
-from preference_center.infra.models.column_types import TimestampTz
-from preference_center.infra.models.tables_writes import APPEND_ONLY, INSERT_OR_DELETE_ONLY
+from preference_center.infra.context import db
+from preference_center.infra.models import APPEND_ONLY, INSERT_OR_DELETE_ONLY, TimestampTz
 
 VACUUM_EARLY = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "500"}
 """Settings of small tables that are written all the time.

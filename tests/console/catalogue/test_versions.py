@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.console.catalogue import versions
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import run_autocommit
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage import catalogues
 from tests.console.staff import staff, words
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited

@@ -14,7 +14,7 @@ import pytest
 from preference_center.console.imports import pages
 from preference_center.core.staff import Role
 from preference_center.imports import sources, uploads
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.imports import uploaded_parts
 from tests.clock import START, Clock
 from tests.console.staff import BASE, Staff, csrf_token, staff, words

@@ -14,7 +14,7 @@ from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult
 from preference_center.ledger import record
 from preference_center.storage.mail.counted_bounces import CountedBounce, insert_bounces

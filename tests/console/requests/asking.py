@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import requests
 from preference_center.rights.request_steps import list_steps, load_request
 from tests.rights.asking import ADA, new

@@ -18,7 +18,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage.rights.proofs import list_proofs
 from tests.console.requests.asking import actions, ask, load, rows

@@ -13,7 +13,7 @@ from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.history import record_samples
 from preference_center.monitoring.measure import measure_database

@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from tests.cli.destination_commands import say, stored, work
 from tests.console.staff import Staff, staff, words
 from tests.integrations.tools.receiver import SECRET, Receiver

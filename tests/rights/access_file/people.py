@@ -19,7 +19,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address

@@ -6,7 +6,7 @@ import pytest
 
 from preference_center.core.errors import Unavailable
 from preference_center.domain.rights.model import IdentityLevel, RequestState
-from preference_center.infra.db.database import run_in_transaction, transaction
+from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import (
     NoAccessFile,

@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.errors import KeyMismatch, Unavailable
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import fingerprints
 from preference_center.infra.keys.fingerprints import (
     require_known_keys,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def app_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other keys."""
     from preference_center.app import create_app
-    from preference_center.infra.extensions import db
+    from preference_center.infra.context import db
 
     app = create_app(settings.model_copy(update=changed), timeouts=patient_timeouts())
     with app.app_context():

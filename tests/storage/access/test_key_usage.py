@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.errors import Unavailable
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access import key_usage
 from preference_center.storage.access.key_usage import FLUSH_SECONDS, KeyUsageCounter, KeyUse
 from tests.clock import START

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from preference_center.core.errors import Unavailable
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
     from flask import Flask

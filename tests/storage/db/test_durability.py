@@ -8,10 +8,9 @@ import pytest
 from flask import Flask
 
 from preference_center.core.errors import NotDurable
-from preference_center.infra.db import durability
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.db.durability import require_durable
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db import transactions
+from preference_center.infra.db.transactions import Connection, require_durable, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 
 pytestmark = pytest.mark.own_session
@@ -46,7 +45,7 @@ def test_commits_not_confirmed_by_the_standby_are_refused(
     standbys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1
     settings = f"SELECT 'local', 'on', '{standbys}'"
-    monkeypatch.setattr(durability, "_SHOW_SETTINGS", settings)
+    monkeypatch.setattr(transactions, "_SHOW_SETTINGS", settings)
     with pytest.raises(NotDurable, match="local"):
         run_in_transaction(require_durable)
 

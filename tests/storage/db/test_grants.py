@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from preference_center.infra.context import db
 from preference_center.infra.db.grants import FUNCTIONS, grant_statements
-from preference_center.infra.extensions import db
-from preference_center.infra.models.tables_writes import writes
+from preference_center.infra.models import writes
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from tests.environment import Environment, make_managed_role, with_role
 

@@ -18,9 +18,9 @@ from flask_migrate import downgrade, upgrade
 
 from dev.processes import wait_until
 from preference_center.app import create_app
+from preference_center.infra.context import db
 from preference_center.infra.db import migrate
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.infra.extensions import db
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()

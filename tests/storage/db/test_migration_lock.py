@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from dev.processes import wait_until
-from preference_center.infra.db.migration_lock import MIGRATION_LOCK, only_migration
-from preference_center.infra.locations import ROOT
+from preference_center.infra.db.migrate import MIGRATION_LOCK, only_migration
+from preference_center.infra.files import ROOT
 from tests.environment import MIGRATIONS, Environment, settings_for
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()

@@ -17,15 +17,18 @@ from dev.postgres import USER, Postgres
 from preference_center.app import create_app
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra.config import Settings
-from preference_center.infra.db.connections import PLANNER_SETTINGS, connection_factory
-from preference_center.infra.db.database import (
+from preference_center.infra.context import db
+from preference_center.infra.db.connections import (
+    PLANNER_SETTINGS,
+    WEB_TIMEOUTS,
+    connection_factory,
+)
+from preference_center.infra.db.transactions import (
     Connection,
     override_limits,
     run_autocommit,
     run_in_transaction,
 )
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
-from preference_center.infra.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START

@@ -9,13 +9,14 @@ import psycopg
 import pytest
 
 from preference_center.core.errors import Unavailable
-from preference_center.infra.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
-from preference_center.infra.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.infra.db.prepared_statements import (
+from preference_center.infra.db.statements import (
+    BYTEA_ARRAY_OID,
+    ByteaArray,
     NumberedStatement,
     PreparedStatement,
     decode_rows,
 )
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
     from flask import Flask

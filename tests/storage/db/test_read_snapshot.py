@@ -10,11 +10,9 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.infra.context import services
-from preference_center.infra.db import db_read_snapshot as module
-from preference_center.infra.db.database import Connection
-from preference_center.infra.db.db_read_snapshot import read_snapshot
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db, services
+from preference_center.infra.db import transactions
+from preference_center.infra.db.transactions import Connection, read_snapshot
 from preference_center.ledger import record
 from preference_center.storage.feed.changes import iter_snapshot
 from preference_center.storage.ledger.export import open_export_snapshot
@@ -45,7 +43,7 @@ def is_open(other: Connection) -> bool:
 def test_a_snapshot_that_is_not_read_is_ended_by_the_server(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_TIMEOUT", 2.0)
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT", 2.0)
     record([change(1)])
     rows = iter_snapshot(services().keys)
     next(rows)  # the watermark
@@ -59,7 +57,7 @@ def test_a_snapshot_that_is_not_read_is_ended_by_the_server(
 def test_a_snapshot_that_is_read_all_the_time_ends_too(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS_PER_MINUTE", 0.01)
+    monkeypatch.setattr(transactions, "SECONDS_PER_MINUTE", 0.01)
 
     def read_on() -> None:
         with read_snapshot() as connection:
@@ -72,7 +70,7 @@ def test_a_snapshot_that_is_read_all_the_time_ends_too(
 
 
 def test_an_export_has_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SECONDS_PER_MINUTE", 0.0)
+    monkeypatch.setattr(transactions, "SECONDS_PER_MINUTE", 0.0)
     context = services()
     with (
         pytest.raises(Unavailable, match="SNAPSHOT_MINUTES"),

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.infra.db.database import run_in_transaction
 from preference_center.infra.db.schema import (
     describe_difference,
     load_revisions,
     require_fitting_schema,
 )
+from preference_center.infra.db.transactions import run_in_transaction
 
 if TYPE_CHECKING:
     from flask import Flask

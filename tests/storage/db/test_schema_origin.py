@@ -12,9 +12,9 @@ from flask import Flask
 from flask_migrate import stamp, upgrade
 
 from preference_center.app import create_app
-from preference_center.infra.db.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.infra.db.schema_origin import OF_FIRST_SCHEMA
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
+from preference_center.infra.db.connections import COMMAND_TIMEOUTS
+from preference_center.infra.db.migrate import OF_FIRST_SCHEMA
 from tests.environment import MIGRATIONS, Environment, settings_for
 
 FOLDER = str(MIGRATIONS)

@@ -19,13 +19,15 @@ from dev.engines import for_test
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.core.errors import CatalogueError, Unavailable, UnavailableCause
-from preference_center.infra.db import outage
+from preference_center.infra.context import db
+from preference_center.infra.db import connections
 from preference_center.infra.db.connections import (
+    WEB_TIMEOUTS,
     DatabaseTimeout,
     DeadlineConnection,
     connection_factory,
 )
-from preference_center.infra.db.database import (
+from preference_center.infra.db.transactions import (
     Connection,
     apply_limits,
     current_limits,
@@ -34,8 +36,6 @@ from preference_center.infra.db.database import (
     run_in_transaction,
     transaction,
 )
-from preference_center.infra.db.database_timeouts import WEB_TIMEOUTS
-from preference_center.infra.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.access import api_keys
 from preference_center.storage.catalogues import current_catalogue
@@ -306,7 +306,7 @@ def test_a_frozen_connection_is_closed_and_the_next_one_works(
 @pytest.mark.faults
 @pytest.mark.usefixtures("frozen")
 def test_a_server_that_was_found_unresponsive_is_not_tried_again() -> None:  # I2
-    noted = outage.track_outages()
+    noted = connections.track_outages()
     with override_limits(FROZEN), pytest.raises(Unavailable) as first:
         record([change(2)])
     with (

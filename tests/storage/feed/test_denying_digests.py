@@ -32,7 +32,7 @@ from preference_center.core.events import (
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.feed.denying_digests import (
     DIGEST_HEAD_BYTES,

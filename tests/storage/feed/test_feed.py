@@ -18,7 +18,7 @@ from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
-from preference_center.infra.db.database import override_limits, run_in_transaction
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.changes import FeedScopeStatus, iter_snapshot

@@ -17,9 +17,8 @@ from dev.postgres import Postgres
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.core.errors import Unavailable
-from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db, services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.feed.changes import iter_snapshot, list_changes
 from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot

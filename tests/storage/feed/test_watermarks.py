@@ -15,8 +15,7 @@ from dev.processes import wait_until
 from preference_center.core.errors import StaleWatermark, Unavailable
 from preference_center.core.events import EventKind
 from preference_center.domain.watermarks import Watermark
-from preference_center.infra.db.database import Connection, run_in_transaction
-from preference_center.infra.db.db_read_snapshot import read_snapshot
+from preference_center.infra.db.transactions import Connection, read_snapshot, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.watermarks import Timeline

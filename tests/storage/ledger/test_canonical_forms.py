@@ -11,7 +11,7 @@ from preference_center.core import addresses
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.events import Change, EventKind
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
 from preference_center.ledger.renormalise import renormalise

@@ -13,7 +13,7 @@ from flask import Flask
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
-from preference_center.infra.db.database import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.evidence import (

@@ -13,7 +13,7 @@ from preference_center.core.events import EVERYTHING, RESTRICTION, EventKind, Sc
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.delivery_status import is_suppressed_by_other_form
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id
 from tests.clock import START

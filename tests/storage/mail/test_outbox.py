@@ -16,7 +16,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import DecryptionError, MailServerNotConfigured
 from preference_center.infra import outbox
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.sealed_columns import outgoing_mail_context
 from preference_center.infra.outbox import ClaimedEmail, EmailKind, SendResult, enqueue_emails
 from tests.clock import START, Clock
@@ -152,7 +152,7 @@ def test_enqueueing_nudges_the_worker(
     app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from preference_center.infra.job_queue import JobQueue, rq_queue
-    from preference_center.infra.redis_connection import connect_redis
+    from preference_center.infra.redis import connect_redis
 
     rested = replace(services(), queue=JobQueue(redis_url))  # nudged by no test before
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)

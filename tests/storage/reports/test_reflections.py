@@ -12,7 +12,7 @@ from preference_center.core.events import EventKind
 from preference_center.domain.reports.reflection_times import BucketCount, ReflectionTimes
 from preference_center.domain.sync.state import LANE_BEGINNING
 from preference_center.infra.context import services
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult
 from preference_center.storage.reports import reflections
 from preference_center.storage.sync import destinations

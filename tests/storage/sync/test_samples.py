@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from preference_center.infra.db.database import run_in_transaction
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.history import record_samples
 from preference_center.storage.sync import samples

@@ -1,13 +1,17 @@
-"""`flask db grants`: the rights of the database role that runs the service."""
+"""`flask db grants`: the rights of the database role that runs the service.
+
+`flask db`: Flask-Migrate's commands, in the context of the service.
+"""
 
 from __future__ import annotations
 
 import click
+from flask_migrate.cli import db as migrate_commands
 from psycopg.conninfo import conninfo_to_dict
 
-from preference_center.infra.context import services
+from preference_center.infra.commands import with_service
+from preference_center.infra.context import db, services
 from preference_center.infra.db.grants import grant_statements
-from preference_center.infra.extensions import db
 
 
 @click.command("grants")
@@ -28,3 +32,15 @@ def grants(role: str) -> None:
         )
     for statement in grant_statements(role, db.metadata.sorted_tables):
         click.echo(statement)
+
+
+assert migrate_commands.callback
+
+
+migrations = click.Group(
+    "db",
+    commands={**migrate_commands.commands, "grants": grants},
+    params=migrate_commands.params,
+    callback=with_service(migrate_commands.callback),
+    help=migrate_commands.help,
+)

@@ -1,28 +1,117 @@
-"""What is counted where it happens: cheap enough for a decision and an opt-out.
+"""Files in which the web processes of one server add up what they count.
+
+Whichever of them is asked for metrics must answer for all. Each process counts in a file of its
+own in one folder, which the others read. A file outlives its process, so no counter goes back
+when a worker is replaced.
+
+What is counted where it happens: cheap enough for a decision and an opt-out.
 
 The functions take enumerations and names of destinations, never text of a request (I12).
+
+The text that Prometheus reads.
 """
 
 from __future__ import annotations
 
 import collections
+import multiprocessing
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+import structlog
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    values,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
-from preference_center.infra.shared_files import share_between_workers
+
+log = structlog.get_logger()
+
+
+_PREFIX = "preference-center-metrics"
+
+
+_FOLDER_MODE = 0o700
+
+
+def share_between_workers() -> Path | None:
+    """Make metrics that are created from now on count in files, if this is one of several workers.
+
+    Workers are processes that another Python process started by `multiprocessing`, as granian
+    does. Returns the folder; None where this process counts alone in memory, also where no folder
+    can be written.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return None
+    try:
+        folder = _make_folder(Path(tempfile.gettempdir()), parent.pid)
+    except OSError:
+        return None
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus-client looks for it
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+    return folder
+
+
+def warn_if_not_shared(folder: Path | None) -> None:
+    """Log that this worker counts for itself, if it does: metrics jump between workers then."""
+    if folder is None and multiprocessing.parent_process() is not None:
+        log.warning("metrics_not_shared", remedy="make the temporary directory (TMPDIR) writable")
+
+
+def _make_folder(parent: Path, server_pid: int) -> Path:
+    """The folder of one server's workers, ours alone. Raises OSError."""
+    _remove_abandoned(parent)
+    folder = parent / f"{_PREFIX}-{os.getuid()}-{server_pid}"
+    folder.mkdir(_FOLDER_MODE, exist_ok=True)
+    found = folder.lstat()
+    if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} belongs to somebody else")
+    return folder
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Delete the folders of our servers that have ended."""
+    for folder in parent.glob(f"{_PREFIX}-{os.getuid()}-*"):
+        pid = folder.name.rpartition("-")[2]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            with suppress(OSError):
+                shutil.rmtree(folder)
+        except (ValueError, PermissionError):
+            continue
+
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
+
+
 SHARED_FOLDER = share_between_workers()  # before the first metric is made
+
+
 REGISTRY = CollectorRegistry()
 """The metrics of this process, if SHARED_FOLDER is None."""
 
+
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 """Seconds."""
+
+
 TOOL_LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds."""
 
@@ -98,33 +187,45 @@ _HTTP_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=LATENCY_BUCKETS,
 )
+
+
 _DECISIONS = Counter(
     "preference_center_decisions",
     "Decisions, by the rule that decided.",
     ["rule", "allow"],
     registry=REGISTRY,
 )
+
+
 _OPT_OUTS = Counter(
     "preference_center_opt_outs",
     "People's own opt-outs, by what became of them.",
     ["outcome"],
     registry=REGISTRY,
 )
+
+
 _EVENTS = Counter(
     "preference_center_events", "Events appended to the ledger.", ["kind"], registry=REGISTRY
 )
+
+
 _UNAVAILABLE = Counter(
     "preference_center_database_unavailable",
     "How often the database did not do what was asked, by cause.",
     ["cause"],
     registry=REGISTRY,
 )
+
+
 _PUSHED = Counter(
     "preference_center_pushed_rows",
     "Rows that were settled after a push, by outcome.",
     ["destination", "outcome"],
     registry=REGISTRY,
 )
+
+
 _PUSH_SECONDS = Histogram(
     "preference_center_push_seconds",
     "Time that a tool took for a batch.",
@@ -132,24 +233,32 @@ _PUSH_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=TOOL_LATENCY_BUCKETS,
 )
+
+
 _PUSH_FAILURES = Counter(
     "preference_center_push_failures",
     "Batches that could not be pushed at all.",
     ["destination", "reason"],
     registry=REGISTRY,
 )
+
+
 _INBOUND = Counter(
     "preference_center_inbound",
     "What tools and mail servers sent, by outcome.",
     ["kind", "outcome"],
     registry=REGISTRY,
 )
+
+
 _EMAILS = Counter(
     "preference_center_emails",
     "Attempts to send an email of ours, by result.",
     ["kind", "result"],
     registry=REGISTRY,
 )
+
+
 _JOBS = Histogram(
     "preference_center_job_seconds",
     "Time that a worker's jobs took.",
@@ -158,16 +267,29 @@ _JOBS = Histogram(
     buckets=TOOL_LATENCY_BUCKETS,
 )
 
+
 _OPT_OUT_OUTCOMES = {outcome: _OPT_OUTS.labels(outcome) for outcome in OptOutOutcome}
+
+
 _EVENT_KINDS = {kind: _EVENTS.labels(kind) for kind in EventKind}
+
+
 _INBOUND_RESULTS = {
     (kind, outcome): _INBOUND.labels(kind, outcome)
     for kind in InboundKind
     for outcome in InboundOutcome
 }
+
+
 _CAUSES = {cause: _UNAVAILABLE.labels(cause) for cause in UnavailableCause}
+
+
 _STATUS_CLASSES = {number: f"{number}xx" for number in range(1, 6)}
+
+
 _http_children: dict[tuple[str, int], Histogram] = {}
+
+
 _decision_children: dict[tuple[str, bool], Counter] = {}
 
 
@@ -243,3 +365,27 @@ def count_email(kind: StrEnum, result: StrEnum) -> None:
 def observe_job(job: str, seconds: float) -> None:
     """One job of a worker; `job` is the name of its function."""
     _JOBS.labels(job).observe(seconds)
+
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def render_metrics(
+    collectors: Iterable[Collector] = (), shared_folder: Path | None = SHARED_FOLDER
+) -> bytes:
+    """What this process counts, or all workers of its server; and what `collectors` measure now."""
+    registry = CollectorRegistry()
+    if shared_folder is None:
+        registry.register(_Counted())
+    else:
+        MultiProcessCollector(registry, path=str(shared_folder))  # type: ignore[no-untyped-call]
+    for collector in collectors:
+        registry.register(collector)
+    return generate_latest(registry)
+
+
+class _Counted(Collector):
+    """The metrics of this process as one collector."""
+
+    def collect(self) -> Iterable[object]:  # type: ignore[override]
+        return REGISTRY.collect()

@@ -1,4 +1,14 @@
-"""Transactions. They go to the primary, through one pool; only snapshots may read a replica."""
+"""Transactions. They go to the primary, through one pool; only snapshots may read a replica.
+
+Whether commits that the database acknowledged survive a crash (I1).
+
+Reading as of one point in time, in a transaction with a fixed snapshot.
+
+While it is open, vacuum can't remove rows that were deleted or updated since, anywhere in the
+database: after 60,000 changes a worker's claim took four times as long. So its time is limited.
+
+Waiting for running writers without blocking new ones.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +16,49 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar, cast
 
 import psycopg
+import structlog
 from flask import has_app_context
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-from preference_center.core.errors import UnavailableCause
-from preference_center.infra.context import services
-from preference_center.infra.db import outage
-from preference_center.infra.db.connections import DeadlineConnection
-from preference_center.infra.db.database_timeouts import DatabaseTimeouts
-from preference_center.infra.db.digest_length import follow_if_waiting
-from preference_center.infra.db.error_causes import classify_error, unavailable_error
-from preference_center.infra.extensions import db
+from preference_center.core.errors import NotDurable, Unavailable, UnavailableCause
+from preference_center.infra.context import db, services
+from preference_center.infra.db import connections
+from preference_center.infra.db.connections import (
+    APPEND_LOCK,
+    DatabaseTimeouts,
+    DeadlineConnection,
+    classify_error,
+    follow_if_waiting,
+    unavailable_error,
+)
 
 T = TypeVar("T")
+
+
 Connection = psycopg.Connection[tuple[Any, ...]]
+
 
 REPLICA = "replica"
 """The name of the replica's engine."""
+
+
 _MAX_DISCONNECTS = 3
 """How many broken connections in a row are replaced."""
+
+
 _RETRY_DELAY, _MAX_RETRY_DELAY = 0.02, 0.5  # seconds
+
+
 _CONNECTION_LOST = {UnavailableCause.UNREACHABLE, UnavailableCause.READ_ONLY}
+
+
 _LIMITS: ContextVar[DatabaseTimeouts | None] = ContextVar("limits", default=None)
 
 
@@ -220,7 +246,7 @@ def _should_retry(
 def _check_out(engine: Engine) -> PoolProxiedConnection:
     of_primary = engine is db.engine
     if of_primary:
-        outage.raise_if_database_down()
+        connections.raise_if_database_down()
     try:
         return engine.raw_connection()
     except (psycopg.Error, exc.SQLAlchemyError) as error:
@@ -228,7 +254,7 @@ def _check_out(engine: Engine) -> PoolProxiedConnection:
         if cause is None:
             raise
         if of_primary:
-            outage.report_failure(cause)
+            connections.report_failure(cause)
         raise unavailable_error(cause, error) from error
 
 
@@ -249,7 +275,7 @@ def _clean_up(
     # So that later requests fail sooner; a stream may end outside of the app's context.
     unresponsive = cause is UnavailableCause.UNRESPONSIVE
     if unresponsive and has_app_context() and engine is db.engine:
-        outage.report_failure(UnavailableCause.UNRESPONSIVE)
+        connections.report_failure(UnavailableCause.UNRESPONSIVE)
     if cause in _CONNECTION_LOST or connection.closed:
         proxy.invalidate()
         # The idle connections are probably in the same state.
@@ -267,3 +293,119 @@ def _roll_back(proxy: PoolProxiedConnection) -> None:
         connection.rollback()
     except psycopg.Error:
         proxy.invalidate()
+
+
+log = structlog.get_logger()
+
+
+_SHOW_SETTINGS = """SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+    current_setting('synchronous_standby_names')"""
+
+
+def require_durable(connection: Connection) -> None:
+    """Raise NotDurable if a session's commits may be lost after they were acknowledged.
+
+    `synchronous_commit=off` loses the last ones in a crash; `local` loses them in a failover, if
+    there is a synchronous standby (PostgreSQL, 20.5.1). `fsync=off` is for tests and only logged.
+    """
+    row = connection.execute(_SHOW_SETTINGS).fetchone()
+    assert row  # a SELECT without FROM
+    commit, fsync, standbys = row
+    if commit == "off" or (commit == "local" and standbys):
+        raise NotDurable(
+            f"synchronous_commit is {commit}: an opt-out that was acknowledged could be lost."
+            " Set it back to on, for the server or for our role:"
+            " ALTER ROLE ... SET synchronous_commit = on"
+        )
+    if fsync == "off":
+        log.warning("database_not_durable", fsync=fsync)
+
+
+IDLE_TIMEOUT = 60.0
+"""Seconds that a reader may pause."""
+
+
+SECONDS_PER_MINUTE = 60.0
+
+
+_ADVICE = "set hot_standby_feedback = on there, or a longer max_standby_streaming_delay"
+
+
+@contextmanager
+def read_snapshot(*, from_replica: bool = False) -> Iterator[Connection]:
+    """A connection with a fixed snapshot, for SNAPSHOT_MINUTES at most.
+
+    `from_replica`: of the replica, which may lack what was recorded last (`storage.feed.replica`).
+
+    The first read after that, or after IDLE_TIMEOUT seconds without one, raises Unavailable with
+    the reason.
+    """
+    minutes = services().settings.snapshot_minutes
+    longest = minutes * SECONDS_PER_MINUTE
+    limits = replace(current_limits(), statement=longest, idle=IDLE_TIMEOUT, total=longest)
+    try:
+        with transaction(limits, read_snapshot=True, from_replica=from_replica) as connection:
+            yield connection
+    except Unavailable as error:
+        if from_replica and error.cause is UnavailableCause.LOCK_TIMEOUT:
+            raise Unavailable(
+                f"the replica ended it, since it had to go on replaying: {_ADVICE}",
+                UnavailableCause.STATEMENT_TIMEOUT,
+            ) from error
+        if from_replica and error.cause is UnavailableCause.UNREACHABLE:
+            # So ends a session that was idle when the replica had to go on.
+            raise Unavailable(
+                f"the replica can't be reached, or had to go on replaying: {_ADVICE}",
+                UnavailableCause.UNREACHABLE,
+            ) from error
+        if error.cause not in {
+            UnavailableCause.STATEMENT_TIMEOUT,
+            UnavailableCause.UNRESPONSIVE,
+        }:  # by the server's clock, or by ours
+            raise
+        raise Unavailable(
+            f"it took longer than {minutes} minutes (SNAPSHOT_MINUTES), or paused for more"
+            f" than {IDLE_TIMEOUT:.0f} seconds: read it faster, or allow more",
+            UnavailableCause.STATEMENT_TIMEOUT,
+        ) from error
+
+
+_POLL_INTERVAL = 0.02  # seconds
+
+
+_SELECT_WRITERS = f"""
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND classid = {APPEND_LOCK >> 32} AND objid = {APPEND_LOCK & 0xFFFFFFFF}
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""  # noqa: S608 - a constant
+
+
+def await_writers(connection: Connection | None = None) -> None:
+    """Return once every transaction that was appending when this was called has ended.
+
+    With a `connection` it looks from within that transaction, which must be READ COMMITTED and
+    not append itself.
+
+    Requesting APPEND_LOCK exclusively would also wait for them, but later writers would queue
+    behind that request (I2). Here none does: a writer that acquires the lock after this call
+    sees everything committed before it. Raises Unavailable if one of them does not end.
+    """
+
+    def list_writers() -> set[str]:
+        return _list_writers(connection) if connection else run_in_transaction(_list_writers)
+
+    until = time.monotonic() + current_limits().total
+    writing = list_writers()
+    while writing:
+        if time.monotonic() >= until:
+            raise Unavailable(
+                "a transaction that writes to the ledger does not end",
+                UnavailableCause.LOCK_TIMEOUT,
+            )
+        time.sleep(_POLL_INTERVAL)
+        writing &= list_writers()
+
+
+def _list_writers(connection: Connection) -> set[str]:
+    return {row[0] for row in connection.execute(_SELECT_WRITERS)}

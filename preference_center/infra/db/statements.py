@@ -2,22 +2,28 @@
 
 In a check the cursor's parsing, adaptation and waiting take 20 µs of 50, libpq itself less than
 10. And a cursor parses a statement of more than 4,096 bytes at every execution.
+
+Encode `bytea[]` parameters in PostgreSQL's binary format without adapting each element.
+
+psycopg's adaptation takes half of the time of sending ten thousand digests.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from weakref import WeakSet
 
+import psycopg
 from psycopg import Cursor, OperationalError, RawCursor, errors
-from psycopg.adapt import Transformer
+from psycopg.adapt import Dumper, Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 from preference_center.infra.db.connections import DeadlineConnection
-from preference_center.infra.db.database import Connection
+from preference_center.infra.db.transactions import Connection
 
 
 class PreparedStatement:
@@ -100,3 +106,44 @@ def _raise_for_error(result: PGresult) -> PGresult:
     if state is None:  # the connection is gone
         raise OperationalError(message)
     raise errors.lookup(state.decode())(message)
+
+
+BYTEA_ARRAY_OID = 1001
+"""The type's object id, the same in every PostgreSQL."""
+
+
+_BYTEA_OID = 17
+
+
+_EMPTY_ARRAY = struct.pack("!iii", 0, 0, _BYTEA_OID)
+
+
+class ByteaArray(tuple[bytes, ...]):
+    """A `bytea[]` without NULL, as a parameter in binary format (`%b`)."""
+
+    __slots__ = ()
+
+    def dump(self) -> bytes:
+        """Its encoding in PostgreSQL's layout (`array_send`).
+
+        Number of dimensions, whether there are NULLs, type of the elements; length and lower bound
+        of the one dimension; then each element, preceded by its length.
+        """
+        if not self:
+            return _EMPTY_ARRAY
+        parts = [struct.pack("!iiiii", 1, 0, _BYTEA_OID, len(self), 1)]
+        for value in self:
+            parts.append(len(value).to_bytes(4, "big"))
+            parts.append(value)
+        return b"".join(parts)
+
+
+class _ByteaArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = BYTEA_ARRAY_OID
+
+    def dump(self, obj: ByteaArray) -> bytes:
+        return obj.dump()
+
+
+psycopg.adapters.register_dumper(ByteaArray, _ByteaArrayDumper)

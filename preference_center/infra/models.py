@@ -1,17 +1,32 @@
-"""Column types that several tables share."""
+"""Column types that several tables share.
+
+What is written in a table: everything, unless a trigger of it rejects that (I8).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from preference_center.infra.extensions import db
+from preference_center.infra.context import db
 
 TimestampTz = DateTime(timezone=True)
 """The type of every point in time: `timestamp with time zone`."""
@@ -116,3 +131,19 @@ class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
         ),
         Index("outgoing_mail_done", "created_at", postgresql_where=text("next_at IS NULL")),
     )
+
+
+_KEY = "writes"
+
+
+APPEND_ONLY = {"info": {_KEY: ("INSERT",)}}
+
+
+INSERT_OR_DELETE_ONLY = {"info": {_KEY: ("INSERT", "DELETE")}}
+"""For `__table_args__`. Rows of the second may be erased, and nothing put in their place (I6)."""
+
+
+def writes(table: Table) -> Sequence[str]:
+    """The statements that write in it."""
+    statements: Sequence[str] = table.info.get(_KEY, ("INSERT", "UPDATE", "DELETE"))
+    return statements

@@ -1,11 +1,15 @@
-"""The DuckDB connection: bounded, offline, with no row in an error message."""
+"""The DuckDB connection: bounded, offline, with no row in an error message.
+
+Parquet files whose metadata describe them: a JSON object under a key.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +19,18 @@ from preference_center.core.errors import PreferenceCenterError
 
 ENGINE = f"duckdb {duckdb.__version__}"
 
+
 MEMORY_LIMIT = "1200MB"
 """DuckDB's memory; the process then stays under 2 GiB. It spills the rest to disk."""
 
+
 _MAX_THREADS = 8  # each has buffers of its own
+
 
 # Keep the sides of joins as the SQL has them: estimates of a CSV's rows are unreliable, and a
 # list on the wrong side is held in memory completely.
 _DISABLED_OPTIMIZERS = "join_order,build_side_probe_side"
+
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -99,3 +107,31 @@ def path_literal(path: Path) -> str:
 def glob_safe_path_literal(path: Path) -> str:
     """The path as a literal to read from, glob characters escaped."""
     return path_literal(Path(re.sub(r"([*?\[])", r"[\1]", str(path))))
+
+
+def write_parquet(
+    path: Path, rows: str, work_folder: Path, metadata: Mapping[str, Mapping[str, Any]]
+) -> int:
+    """Write the rows of a SELECT, with metadata by key; returns how many. Raises ScrubError."""
+    keys = ", ".join(f"{key}: ${key}" for key in metadata)
+    with translate_errors(), closing(connect(work_folder)) as connection:
+        written = connection.execute(
+            f"""COPY ({rows}) TO {path_literal(path)} (FORMAT parquet, COMPRESSION zstd,
+                KV_METADATA {{{keys}}})""",
+            {key: json.dumps(value) for key, value in metadata.items()},
+        ).fetchone()
+    return int(written[0]) if written else 0
+
+
+def read_parquet_metadata(path: Path, key: str) -> dict[str, Any]:
+    """What a file has under this key; empty if it is not there, or no such file."""
+    try:
+        with closing(duckdb.connect()) as connection:
+            row = connection.execute(
+                "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
+                [str(path), key],
+            ).fetchone()
+        found = json.loads(row[0]) if row else {}
+    except (duckdb.Error, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
