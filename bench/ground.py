@@ -18,14 +18,14 @@ from dev.accounts import remove
 from dev.engines import Engines, Foreign, for_test
 from dev.postgres import Postgres, make_database
 from preference_center.app import create_app
-from preference_center.cli.catalogue_file import read_catalogue
+from preference_center.catalogue import catalogue_digest
+from preference_center.catalogue import store as catalogues
+from preference_center.catalogue.cli.catalogue_file import read_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage import catalogues
 from preference_center.storage.sync import destinations
 from tests.environment import drop_databases, migrate, settings_for, with_database
 

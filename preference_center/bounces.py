@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.bounce_phrases import BounceCause
 from preference_center.core.bounces import (
     BounceAction,
@@ -29,7 +30,6 @@ from preference_center.core.events import Change
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail import counted_bounces
 from preference_center.storage.mail.counted_bounces import CountedBounce
 

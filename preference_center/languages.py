@@ -2,7 +2,7 @@
 
 The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
 has the other languages, in the formal address, and `informal.po` those of its texts that
-differ in the informal one. A brand may replace any of them (`domain.catalogue.wording`). The
+differ in the informal one. A brand may replace any of them (`catalogue.rules.wording`). The
 texts of the console are in `console.po`, in Italian only. Only the .po files are stored: they
 are compiled in memory, so no compiled file can be older than its source. `make translations`
 updates them.
@@ -42,8 +42,8 @@ from flask_babel import (
 )
 from werkzeug.utils import cached_property
 
+from preference_center.catalogue import PAGE_LANGUAGES, Wording
 from preference_center.core.addresses import Address
-from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
 from preference_center.infra.hooks import Hook
 
 SOURCE_LANGUAGE = "en"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import LinkTopic, SenderKey
-from preference_center.domain.catalogue import Catalogue
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
@@ -16,7 +17,6 @@ from preference_center.infra.keys import link_keys
 from preference_center.infra.redis import parse_rate
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
-from preference_center.storage.catalogues import current_catalogue
 
 
 def create_api_key(

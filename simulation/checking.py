@@ -10,12 +10,12 @@ from itertools import cycle
 import psycopg
 
 from preference_center.api.decisions import decide_all
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import decide, denial_end, find_sharing_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 from simulation.comparing import Comparison
 from simulation.entry_points import address

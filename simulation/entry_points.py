@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from preference_center import contacts
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind
@@ -25,7 +26,6 @@ from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.catalogues import current_catalogue
 from simulation.accounts import Accounts
 from simulation.acts import Act
 from simulation.ground import Clock

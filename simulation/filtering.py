@@ -13,12 +13,12 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python" / "src"))  # not installed
 
 from preference_center.api.decisions import decide_all
+from preference_center.catalogue import TopicDefault
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core import errors
 from preference_center.core.addresses import Channel
-from preference_center.domain.catalogue import TopicDefault
 from preference_center.domain.watermarks import parse_watermark
 from preference_center.infra.context import services
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.feed.denying_digests import (
     DigestsInfo,
     iter_all_digests,

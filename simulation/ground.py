@@ -21,14 +21,14 @@ from sqlalchemy import event
 from dev.engines import Engines
 from dev.postgres import make_database
 from preference_center.app import create_app
+from preference_center.catalogue import catalogue_digest
+from preference_center.catalogue import store as catalogues
 from preference_center.core.events import uuid7
-from preference_center.domain.catalogue import catalogue_digest
 from preference_center.infra.context import EXTENSION_NAME, Services, db
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
 from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
-from preference_center.storage import catalogues
 from preference_center.storage.sync import erasure_tasks, states, verification
 from preference_center.sync import erase
 from simulation.people import START

@@ -196,6 +196,7 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
+    from preference_center.catalogue.store import clear_catalogue_cache
     from preference_center.inbound.webhooks import KNOWN_DESTINATIONS_KEY
     from preference_center.infra.context import EXTENSION_NAME
     from preference_center.infra.db import connections
@@ -203,7 +204,6 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.probes.health import LATE_CACHE_KEY
     from preference_center.spool import recorder
     from preference_center.storage.access.key_usage import EXTENSION_KEY as USAGE_KEY
-    from preference_center.storage.catalogues import clear_catalogue_cache
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
     # A command of another test may have left a spool.

@@ -58,9 +58,9 @@ topic = "acme.old"
 
 
 def put_in_force(app: Flask, text: str = CATALOGUE) -> None:
-    from preference_center.domain.catalogue import catalogue_digest
+    from preference_center.catalogue import catalogue_digest
+    from preference_center.catalogue.store import clear_catalogue_cache, insert_version
     from preference_center.infra.db.transactions import run_in_transaction
-    from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
 
     with app.app_context():
         run_in_transaction(

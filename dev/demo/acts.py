@@ -13,6 +13,7 @@ from uuid import UUID
 
 from flask import current_app
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
@@ -36,7 +37,6 @@ from preference_center.integrations.registry import get_preset
 from preference_center.ledger import record
 from preference_center.pages import ledger_changes
 from preference_center.rights import requests
-from preference_center.storage.catalogues import current_catalogue
 
 SENDER = "key:shop"
 """Who relays what people say in the shop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dev.demo.files import Files
+from preference_center.catalogue.store import current_catalogue
 from preference_center.destinations.manage import add_destination, resume_destination
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.infra.audit import insert_audit_entry
@@ -12,7 +13,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
-from preference_center.storage.catalogues import current_catalogue
 
 DESTINATION = "shop"
 OPERATOR = "console:olga"

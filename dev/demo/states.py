@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from dev.demo.seeding import HERE, with_shops_at
-from preference_center.cli.catalogue_file import read_catalogue
+from preference_center.catalogue import catalogue_digest, parse_catalogue
+from preference_center.catalogue import store as catalogues
+from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link, TokenPurpose
 from preference_center.domain import sender_requests
-from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
 from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
@@ -22,8 +24,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.outbox import ClaimedEmail, EmailKind
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file
-from preference_center.storage import catalogues
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.rights import files
 from preference_center.storage.sync import destinations, states
 

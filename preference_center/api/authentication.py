@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from flask import request
 
 from preference_center.api.problems import NOT_PERMITTED, RATE_LIMITED, UNAUTHENTICATED, ApiError
-from preference_center.domain.catalogue import Catalogue
+from preference_center.catalogue import Catalogue
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

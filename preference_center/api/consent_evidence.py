@@ -15,13 +15,13 @@ from preference_center.api.requests import (
     ShortText,
     WordingText,
 )
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     check_policy_shown,
     clamp_to_now,
 )
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 
 class EvidenceBody(RequestBody):

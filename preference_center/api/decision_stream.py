@@ -43,6 +43,7 @@ from preference_center.api.row_formats import (
     open_csv,
 )
 from preference_center.api.stream_limit import acquire_stream_slot
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, Unavailable, UnreadableBody
 from preference_center.domain.decisions import Decision
@@ -50,7 +51,6 @@ from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 
 log = structlog.get_logger()

@@ -15,9 +15,10 @@ from flask import Response
 from preference_center.api.authentication import require_message_type
 from preference_center.api.decision_models import DecisionRequest, DecisionResponse
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     ALLOW_BY_DEFAULT,
@@ -32,7 +33,6 @@ from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.key_usage import count_key_use
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
 
 

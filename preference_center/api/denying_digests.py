@@ -17,13 +17,13 @@ from preference_center.api.parsing import QueryParameters
 from preference_center.api.problems import STALE_WATERMARK
 from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
+from preference_center.catalogue import Catalogue, TopicDefault
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.domain.catalogue import Catalogue, TopicDefault
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.feed.denying_digests import (
     DigestsInfo,
     iter_all_digests,

@@ -25,6 +25,7 @@ from preference_center.api.problems import (
     ApiError,
     FieldErrors,
 )
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
@@ -37,7 +38,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.registry import get_preset
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import
 

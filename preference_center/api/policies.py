@@ -18,6 +18,7 @@ from preference_center.api.parsing import MAX_ROWS, QueryParameters, RequestBody
 from preference_center.api.problems import NOT_FOUND, ApiError
 from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import acquire_stream_slot
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.domain.decision_rules import DecisionRule
@@ -27,7 +28,6 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.policy_notices.rows import NoticeRow, next_rows
 from preference_center.policy_notices.select import announced_version
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.policy_notices import MAX_SEQ, mark_noticed
 
 Ref = Annotated[str, Field(pattern=r"^[0-9]{1,18}$", json_schema_extra={"format": "ref"})]

@@ -16,9 +16,10 @@ from preference_center.api.preference_models import (
 )
 from preference_center.api.preferences_json import load_preferences_json
 from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import parse_address
 from preference_center.core.events import ALL_MARKETING, SHARING
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.frequency_changes import (
     ChosenFrequencies,
     build_frequency_change,
@@ -35,7 +36,6 @@ from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts
 
 

@@ -31,8 +31,8 @@ from preference_center.api.parsing import (
 )
 from preference_center.api.requests import LanguageTag, RawAddress, ShortName
 from preference_center.api.responses import ResponseBody
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Channel
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import Proof
 from preference_center.domain.rights.model import (
     AskedFact,

@@ -16,10 +16,11 @@ from preference_center.api.parsing import RequestBody, RequestRows
 from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
 from preference_center.api.requests import LanguageTag, MessageId, RawAddress, ScopeName
 from preference_center.api.responses import ResponseBody
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, list_unsubscribe_headers
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import RequestOrigin, validate_marketing_scope
 from preference_center.infra import audit
 from preference_center.infra.context import Services, services
@@ -27,7 +28,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.short_links import insert_short_links
-from preference_center.storage.catalogues import current_catalogue
 
 
 class MessageLinkRequest(RequestBody):

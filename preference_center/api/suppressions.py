@@ -35,6 +35,7 @@ from preference_center.api.suppression_models import (
     SuppressionResponse,
 )
 from preference_center.api.writes import record_results
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, parse_address
 from preference_center.core.events import Change, Event, EventKind
 from preference_center.domain.decisions import find_scope_denial
@@ -48,7 +49,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger import suppression_list
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_list import (

@@ -16,9 +16,10 @@ from preference_center.api.parsing import RequestBody, RequestRows
 from preference_center.api.problems import SCOPE_PROBLEMS, FieldErrors
 from preference_center.api.requests import RawAddress, ScopeName, TopicKey
 from preference_center.api.responses import ResponseBody
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import (
     ReceivedVia,
     build_consent_change,
@@ -31,7 +32,6 @@ from preference_center.domain.sender_requests import (
 from preference_center.infra.context import Services, services
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import current_catalogue
 
 
 class OptOutRequest(RequestBody):

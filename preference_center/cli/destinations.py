@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.cli import backfill_progress
 from preference_center.cli.destination_status import observe, replay, show
 from preference_center.destinations import manage
@@ -26,7 +27,6 @@ from preference_center.integrations.registry import (
     list_kinds,
     load_integrations,
 )
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import destinations as stored

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import click
 
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, EventKind
 from preference_center.core.tabular import is_spreadsheet_formula
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.export_formats import ExportFile, ExportFormat, export_files
 from preference_center.infra import audit
 from preference_center.infra.commands import actor, click_bad_parameter, click_errors, with_service
@@ -24,7 +25,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.sync import destinations

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import click
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.cli.import_options import (
     explain_missing_scopes,
     file_argument,
@@ -34,7 +35,6 @@ from preference_center.infra.commands import CommandGroup, actor, click_bad_para
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.registry import get_preset, load_presets
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs as stored
 from preference_center.storage.imports.import_jobs import ImportState
 

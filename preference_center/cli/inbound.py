@@ -14,6 +14,7 @@ from uuid import UUID
 import click
 import structlog
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
@@ -35,7 +36,6 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.mail import pending_mail_opt_outs
 
 log = structlog.get_logger()

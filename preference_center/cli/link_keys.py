@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.links.tokens import SenderKey
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import link_keys as links
 from preference_center.sender_keys import create_link_key, select_link_topics
 from preference_center.sender_keys import revoke_link_key as revoke_key_of_sender
-from preference_center.storage.catalogues import current_catalogue
 
 
 @click.command("link-key")

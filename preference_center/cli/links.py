@@ -13,6 +13,8 @@ from typing import BinaryIO, TextIO
 
 import click
 
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.cli.link_columns import (
     LinkColumn,
     LinkListOptions,
@@ -24,7 +26,6 @@ from preference_center.cli.link_columns import (
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra import audit
 from preference_center.infra.commands import CommandGroup, actor, click_errors
@@ -32,7 +33,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.files import atomic_write
 from preference_center.infra.keys import link_keys
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.addresses import load_newest_id
 from preference_center.storage.sync.destinations import get_by_name
 

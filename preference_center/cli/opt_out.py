@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.domain import sender_requests
@@ -22,7 +23,6 @@ from preference_center.infra.commands import (
 from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue
 
 
 @click.command("opt-out")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.infra import audit
@@ -26,7 +27,6 @@ from preference_center.policy_notices.select import (
 )
 from preference_center.policy_notices.webhooks import queue_batches
 from preference_center.storage import policy_notices
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.sync.delivery_status import find_address_id
 
 CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")

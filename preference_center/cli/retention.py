@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from preference_center.catalogue import DEFAULT_RETENTION, RetainedData
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import mask_address, parse_address
-from preference_center.domain.catalogue import DEFAULT_RETENTION, RetainedData
 from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -15,7 +16,6 @@ from preference_center.rights.retention import (
     plan_retention,
     retained_addresses,
 )
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.ledger.addresses import load_readable
 
 _LISTED = 20

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.catalogue import Catalogue, LegalBasis, Recipient, Topic
+from preference_center.catalogue.rules.policy_versions import PRIVACY
 from preference_center.consent_records.models import (
     VERSION,
     ConsentEvent,
@@ -18,8 +20,6 @@ from preference_center.consent_records.models import (
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.core.events import Event, ScopeFact, format_receipt_code
-from preference_center.domain.catalogue import Catalogue, LegalBasis, Recipient, Topic
-from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.consent_status import ConsentStatus, StatedConsent, state_consents
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection

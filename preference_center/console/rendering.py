@@ -12,9 +12,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
+from preference_center.catalogue import Wording
 from preference_center.console.access import LANGUAGE_KEY, find_staff
 from preference_center.console.navigation import navigation
-from preference_center.domain.catalogue import Wording
 from preference_center.languages import (
     chosen_language,
     offer_languages,

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
@@ -34,7 +35,6 @@ from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language
 from preference_center.storage.access.person_access import insert_person_access
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.mail import bursts, pending_mail_opt_outs, review_queue
 from preference_center.storage.sync import undecided_events

@@ -13,6 +13,7 @@ from flask_babel import lazy_gettext
 from flask_babel.speaklater import LazyString
 
 from preference_center import sender_keys
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
@@ -26,7 +27,6 @@ from preference_center.infra.keys import link_keys
 from preference_center.storage.access import api_keys, key_usage
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
 from preference_center.storage.access.key_usage import USAGE_RETENTION, KeyUsage
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 DAYS_SHOWN = timedelta(days=7)
 """What the list counts: today, and the days before it."""

@@ -10,6 +10,7 @@ from typing import cast
 
 from flask import current_app
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import (
@@ -30,7 +31,6 @@ from preference_center.integrations.registry import (
     get_spec,
     make_connector,
 )
-from preference_center.storage.catalogues import current_catalogue
 
 ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the lease tells it whether a request is allowed."""

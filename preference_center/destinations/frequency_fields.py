@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import (
     FREQUENCY_FIELDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError
 from preference_center.destinations.connect import connect
@@ -27,7 +28,6 @@ from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import DestinationConfigError, get_spec
 from preference_center.ledger.backfilling import continue_backfill
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.sync import backfills, destinations, listings, undecided_events
 from preference_center.storage.sync.backfills import Backfill
 

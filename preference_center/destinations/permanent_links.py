@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

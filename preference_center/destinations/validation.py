@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError, UnknownTopic
 from preference_center.core.events import ALL_MARKETING, SHARING
@@ -13,7 +15,6 @@ from preference_center.core.sms_parts import excess_parts
 from preference_center.destinations.connect import build_connector
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
 from preference_center.infra.context import services
@@ -32,7 +33,6 @@ from preference_center.integrations.registry import (
     get_spec,
     list_kinds,
 )
-from preference_center.storage.catalogues import current_catalogue
 
 _NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

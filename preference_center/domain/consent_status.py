@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from preference_center.catalogue import Catalogue, Topic
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ScopeFact, Timestamped
-from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decisions import outdated_since, withdrawal_of
 
 

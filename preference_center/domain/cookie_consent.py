@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from preference_center.catalogue.rules.sites import CookieCategory, Site
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue.sites import CookieCategory, Site
 
 CONSENT_DURATION = timedelta(seconds=15_768_000)
 """Half a year: sooner nobody is asked again (Garante, 10 June 2021), later everybody."""

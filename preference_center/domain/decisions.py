@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -26,7 +27,6 @@ from preference_center.core.events import (
     ScopeFact,
     Timestamped,
 )
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.frequencies import effective_frequency
 

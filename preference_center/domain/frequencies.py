@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from preference_center.catalogue import Topic
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import DatedFrequency, FrequencyChoice, ScopeFact
-from preference_center.domain.catalogue import Topic
 
 
 def effective_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:

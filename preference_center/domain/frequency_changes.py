@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change, EventKind, ScopeFact
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.frequencies import (
     effective_frequency,
     frequency_choice,

@@ -12,9 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from preference_center.catalogue import MessageType
 from preference_center.core.addresses import Channel
 from preference_center.core.events import UNDELIVERABLE, ScopeFact
-from preference_center.domain.catalogue import MessageType
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 

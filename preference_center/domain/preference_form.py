@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.events import ALL_MARKETING, REPEAT_INTERVAL
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.frequencies import is_less_often
 from preference_center.domain.preferences import Preferences
 

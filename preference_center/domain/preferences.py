@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue, Topic
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
@@ -19,7 +20,6 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     POLICY_CHANGED,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
@@ -19,7 +20,6 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

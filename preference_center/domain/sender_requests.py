@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue, Topic
+from preference_center.catalogue.rules.policy_versions import PRIVACY
 from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import (
@@ -20,8 +22,6 @@ from preference_center.core.events import (
     Change,
     EventKind,
 )
-from preference_center.domain.catalogue import Catalogue, Topic
-from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.evidence_redaction import contains_address
 
 EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)

@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID, uuid5
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import Change, Event, EventKind, ScopeFact, ScopeState
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.evidence_redaction import contains_address
 from preference_center.domain.frequency_changes import (
     ChosenFrequencies,

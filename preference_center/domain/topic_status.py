@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.catalogue import Topic
 from preference_center.core.events import ScopeFact
-from preference_center.domain.catalogue import Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, active_pause_end, find_denial, has_consent
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import PurePath
 from uuid import UUID
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import ImportConflict, PreferenceCenterError
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow
@@ -24,7 +25,6 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports.date_formats import DateQuestion
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow

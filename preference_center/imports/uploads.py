@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import (
     ImportConflict,
     InvalidInput,
@@ -33,7 +34,6 @@ from preference_center.imports.undo import undo_import
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep
 

@@ -12,16 +12,16 @@ from uuid import UUID, uuid5
 
 import structlog
 
+from preference_center.catalogue import parse_catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty, list_texts
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import CatalogueError
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue_or_empty, list_texts
 from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut

@@ -15,12 +15,13 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center import bounces
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, classify_bounce, complaint_scope
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import MailtoTokenData
 from preference_center.core.mime import MailTooComplex
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,
@@ -41,7 +42,6 @@ from preference_center.infra.config_sections import MailboxKind, MailboxMatch
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.mime import parse_addresses
 from preference_center.infra.context import services
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 
 def is_our_address(address: Address) -> bool:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 import structlog
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
@@ -26,7 +27,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Brand, Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.core.sms_parts import fit_in_one_part, to_gsm
-from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services

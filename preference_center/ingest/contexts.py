@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.domain.sync.classify import AddressContext
@@ -15,7 +16,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import verification
 

@@ -13,6 +13,7 @@ from typing import cast
 from uuid import UUID
 
 from preference_center import bounces
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import Change
 from preference_center.destinations.permanent_links import permanent_link_builder
@@ -44,7 +45,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID, uuid5
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.core.events import Change, EventKind
@@ -26,7 +27,6 @@ from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.mail import pending_mail_opt_outs, review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox

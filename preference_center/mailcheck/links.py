@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ExpiredLink, InvalidLink, ProbeLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import Links
 from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.core.links.tokens import Link, MailtoTokenData, TokenPurpose
-from preference_center.domain.catalogue import Catalogue
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 
 MAX_KEY_AGE = timedelta(days=730)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from email.message import Message
 from email.utils import getaddresses
 
-from preference_center.domain.catalogue import Catalogue
+from preference_center.catalogue import Catalogue
 from preference_center.mailcheck.findings import Finding, warning
 
 

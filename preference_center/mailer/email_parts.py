@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 from flask_babel import format_date
 from flask_babel import gettext as _
 
-from preference_center.domain.catalogue.privacy import Law
+from preference_center.catalogue.rules.privacy import Law
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.domain.rights.laws import complaint_authority_url
 from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.mailer.right_titles import right_title
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 
 def how_to_complain(email: OutgoingEmail) -> str:

@@ -16,8 +16,8 @@ from email.utils import format_datetime, parseaddr
 
 from flask import render_template
 
+from preference_center.catalogue import Wording, shared_wording
 from preference_center.core.addresses import Channel, mask_address, parse_address
-from preference_center.domain.catalogue import Wording, shared_wording
 from preference_center.infra.hooks import Hook
 from preference_center.infra.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 from preference_center.languages import in_language, locale_of, match_language

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from preference_center.catalogue import Brand
 from preference_center.core.addresses import Address
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
-from preference_center.domain.catalogue import Brand
 from preference_center.infra.context import services
 from preference_center.infra.outbox import (
     LANGUAGE_SWITCHED,

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 
-from preference_center.core.errors import ConfigError
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     Brand,
     BrandColours,
     Catalogue,
     CompanyContact,
     ContactDetails,
 )
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.errors import ConfigError
 from preference_center.infra.context import services
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.languages import join_names
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 
 @dataclass(frozen=True, slots=True)

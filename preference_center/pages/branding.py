@@ -10,8 +10,8 @@ import hashlib
 
 from flask import Response, abort, render_template, request, url_for
 
-from preference_center.domain.catalogue import page_colours
-from preference_center.domain.catalogue.model import Brand
+from preference_center.catalogue import page_colours
+from preference_center.catalogue.rules.model import Brand
 from preference_center.pages.rendering import catalogue_or_empty
 
 STYLE_SHEET = "style.css"

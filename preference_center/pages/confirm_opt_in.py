@@ -17,10 +17,10 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.preference_form import kept_pauses
 from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
 from preference_center.domain.preferences import Preferences

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     Brand,
     Catalogue,
     CompanyContact,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response, g, request
 
-from preference_center.domain.catalogue import Catalogue
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import cached_catalogue
 from preference_center.infra.context import CROSS_SITE_COOKIE
-from preference_center.storage.catalogues import cached_catalogue
 
 FRAMEABLE = frozenset(
     {

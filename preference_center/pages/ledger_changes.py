@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.catalogue import Topic
 from preference_center.core.events import Change, EventKind, FrequencyChoice, Retraction
 from preference_center.core.links import is_opt_out_only as may_only_opt_out
 from preference_center.core.links.tokens import Link
-from preference_center.domain.catalogue import Topic
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.domain.frequencies import frequency_choice
 from preference_center.infra.context import services

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import DESTINATION_SOURCE, SHARING, Event, format_receipt_code
 from preference_center.destinations.titles import load_system_titles
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
     DeliveryState,

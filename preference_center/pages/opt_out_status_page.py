@@ -12,11 +12,11 @@ from datetime import datetime
 from flask import Response
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue import Catalogue
 from preference_center.consent_records.build import build_consent_records
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.consent_status import state_consents
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

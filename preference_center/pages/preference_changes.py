@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.core.links.tokens import Link
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.preference_form import (
     SubmittedPreferences,
     diff_frequencies,

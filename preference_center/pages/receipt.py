@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.events import RESERVED_SCOPES
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
     Blocker,
     CompletionState,

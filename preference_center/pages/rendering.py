@@ -12,10 +12,7 @@ from flask import current_app, g, has_request_context, render_template, request,
 from flask.typing import ResponseReturnValue
 
 from preference_center import spool
-from preference_center.core.addresses import Address, mask_address
-from preference_center.core.errors import Unavailable
-from preference_center.core.links.tokens import Link
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     Brand,
     Catalogue,
     LocalizedText,
@@ -24,7 +21,15 @@ from preference_center.domain.catalogue import (
     Wording,
     shared_wording,
 )
-from preference_center.domain.rights.offered import rights_offered
+from preference_center.catalogue.rules.offered import rights_offered
+from preference_center.catalogue.store import (
+    EMPTY_CATALOGUE,
+    cached_catalogue,
+    current_catalogue_or_empty,
+)
+from preference_center.core.addresses import Address, mask_address
+from preference_center.core.errors import Unavailable
+from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.languages import (
     LANGUAGES,
@@ -37,11 +42,6 @@ from preference_center.languages import (
 )
 from preference_center.pages.footer import FooterDetails, footer_details
 from preference_center.pages.networks import is_network_hidden
-from preference_center.storage.catalogues import (
-    EMPTY_CATALOGUE,
-    cached_catalogue,
-    current_catalogue_or_empty,
-)
 
 OWN_ORIGIN = "own_origin"
 """The name in `g`: our own origin, where a page is shown at the origin of somebody else."""

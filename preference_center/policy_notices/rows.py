@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from preference_center.domain.catalogue import MessageType
+from preference_center.catalogue import MessageType
 from preference_center.domain.policy_notices import Reach, notice_decision
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

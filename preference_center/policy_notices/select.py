@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from preference_center.catalogue import MessageType, PolicyVersion
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue import MessageType, PolicyVersion
 from preference_center.domain.policy_notices import Reach, Recipient, select_recipients
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.storage import policy_notices
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.policy_notices import AddressPage
 
 PAGE = 1_000

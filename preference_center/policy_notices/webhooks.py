@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from preference_center.catalogue import MessageType
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue import MessageType
 from preference_center.domain.policy_notices import NoticeChannel
 from preference_center.infra.company_webhooks import send_due, send_signed
 from preference_center.infra.context import Services, services

@@ -12,6 +12,7 @@ from apiflask import APIBlueprint
 from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.domain.rights.clock import request_stage
@@ -29,7 +30,6 @@ from preference_center.probes.readiness import (
     ListeningPort,
     ReadinessProbe,
 )
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.rights import erasures, request_queue

@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 
 from preference_center import contacts
+from preference_center.catalogue.rules.privacy import AccountClosing
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
 from preference_center.core.errors import (
     ForbiddenTransition,
@@ -17,7 +19,6 @@ from preference_center.core.errors import (
     PreferenceCenterError,
     UnknownContact,
 )
-from preference_center.domain.catalogue.privacy import AccountClosing
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.model import (
@@ -38,7 +39,6 @@ from preference_center.rights import erase, minors, request_emails, request_step
 from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import erasures
 
 SERVICE = "service"

@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TypeVar
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, InvalidList, PreferenceCenterError
 from preference_center.core.tabular import (
@@ -17,7 +18,6 @@ from preference_center.core.tabular import (
     find_likely_columns,
     normalize_column_name,
 )
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.rights.agents import ask_for_principal

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.model import StepAction
@@ -19,7 +20,6 @@ from preference_center.rights import acts, request_steps
 from preference_center.rights.acts import SERVICE
 from preference_center.rights.agents import remind_principals
 from preference_center.rights.request_emails import EMAIL_LIFETIME
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import request_queue, requests
 from preference_center.storage.rights.requests import RightsStep
 

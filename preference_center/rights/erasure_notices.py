@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Channel
 from preference_center.core.links.tokens import restore_address
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.languages import SOURCE_LANGUAGE, match_language
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject
 
 NOTICE_LIFETIME = timedelta(days=3)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from preference_center import contacts
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownContact
@@ -36,7 +37,6 @@ from preference_center.rights.request_steps import (
     store_change,
     time_zone,
 )
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import external_id_digest, find_locale
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import SealedPart

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import RequestStage
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
@@ -13,7 +14,6 @@ from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.rights.proposals import find_proposals
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import request_queue
 from preference_center.storage.rights.request_queue import OpenRequest
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import FormPurpose
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
@@ -29,7 +30,6 @@ from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
 from preference_center.links.rights_status import rights_status_url
 from preference_center.mailer.unproven_emails import may_email
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights.requests import SealedPart, open_part
 
 RESULTS_TO_AGENT = "results"

@@ -14,11 +14,12 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownRequest
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.laws import Deadlines, compute_deadlines
 from preference_center.domain.rights.model import (
@@ -35,7 +36,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.rights import company_webhooks, request_emails
 from preference_center.rights.proposals import require_second_person
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import RightsStep, SealedPart
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.core.addresses import Channel, KeyKind, may_match
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -17,7 +18,6 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.scrub.digest_sql import DIGEST_HEX_LENGTH, sql_list, sql_literal
 

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from preference_center.catalogue import Catalogue, parse_catalogue
 from preference_center.core.addresses import NORM_VERSION
 from preference_center.core.errors import InvalidSnapshot
 from preference_center.core.keys import Keys
-from preference_center.domain.catalogue import Catalogue, parse_catalogue
 from preference_center.infra.duckdb import (
     ScrubError,
     glob_safe_path_literal,

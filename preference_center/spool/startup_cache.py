@@ -13,15 +13,11 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from preference_center.catalogue.store import cached_text, current_catalogue, seed_catalogue_cache
 from preference_center.core.errors import CatalogueError, InvalidInput
 from preference_center.core.links.tokens import SenderKey
 from preference_center.infra.files import atomic_write
 from preference_center.infra.keys.link_keys import cache_senders, seed_sender_cache
-from preference_center.storage.catalogues import (
-    cached_text,
-    current_catalogue,
-    seed_catalogue_cache,
-)
 
 log = structlog.get_logger()
 

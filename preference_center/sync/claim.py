@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.destinations.frequency_fields import topics_with_frequency
 from preference_center.domain.sync.claims import (
@@ -27,7 +28,6 @@ from preference_center.domain.sync.state import LanePosition, SyncClaim
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import Capabilities
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.addresses import load_pushable
 from preference_center.storage.ledger.events import load_ended_choices
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id

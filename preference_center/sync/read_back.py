@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.destinations.frequency_fields import topics_with_frequency
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import (
@@ -26,7 +27,6 @@ from preference_center.integrations.base.contract import (
     PushResult,
     SupportsRead,
 )
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.addresses import load_pushable
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.catalogue.store import clear_catalogue_cache
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.catalogues import clear_catalogue_cache
 from preference_center.storage.feed import watermarks
 from tests.api.sender import Sender, evidence, make_sender
 from tests.api.test_change_feed import all_changes, snapshot

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from preference_center.domain.catalogue import catalogue_digest
-from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
-from preference_center.storage.catalogues import (
+from preference_center.catalogue import catalogue_digest
+from preference_center.catalogue.store import (
     clear_catalogue_cache,
     insert_version,
     load_current_text,
 )
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request

@@ -9,14 +9,14 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
+from preference_center.catalogue import catalogue_digest
+from preference_center.catalogue import store as catalogues
 from preference_center.core.addresses import Channel
 from preference_center.core.addresses import parse_address as address
 from preference_center.core.events import Change, EventKind, FrequencyChoice
-from preference_center.domain.catalogue import catalogue_digest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage import catalogues
 from tests.clock import START, Clock
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.ledger.changes import change, patient

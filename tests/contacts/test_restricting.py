@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.contacts import WrittenContact
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.destinations.titles import SystemTitles
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.languages import in_language
 from tests.domain.catalogues import SMALL
 

@@ -6,6 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+from preference_center.catalogue import (
+    AfterClosingGround,
+    MessageClass,
+    MessageType,
+    ServiceGround,
+    Topic,
+    TopicDefault,
+)
 from preference_center.core.addresses import Channel
 from preference_center.core.events import (
     EVERYTHING,
@@ -15,14 +23,6 @@ from preference_center.core.events import (
     ScopeFact,
     ScopeState,
     Timestamped,
-)
-from preference_center.domain.catalogue import (
-    AfterClosingGround,
-    MessageClass,
-    MessageType,
-    ServiceGround,
-    Topic,
-    TopicDefault,
 )
 from tests.domain.histories import NEWS, NOW, OFFERS
 

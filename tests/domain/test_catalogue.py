@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference_center.cli.catalogue_file import read_catalogue
-from preference_center.core.addresses import Channel
-from preference_center.core.errors import CatalogueError, UnknownMessageType, UnknownTopic
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     AfterClosingGround,
     MessageClass,
     ServiceGround,
@@ -19,6 +16,9 @@ from preference_center.domain.catalogue import (
     catalogue_digest,
     parse_catalogue,
 )
+from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import CatalogueError, UnknownMessageType, UnknownTopic
 from tests.domain.catalogues import SMALL, edited
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,7 @@ import base64
 
 import pytest
 
-from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     BrandFile,
     BrandLogo,
     FontFallback,
@@ -15,6 +14,7 @@ from preference_center.domain.catalogue import (
     inline_files,
     parse_catalogue,
 )
+from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"

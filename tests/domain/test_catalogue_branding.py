@@ -9,8 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     DEFAULT_COLOURS,
     DEFAULT_RADIUS,
     PAGE_BACKGROUND,
@@ -19,8 +18,9 @@ from preference_center.domain.catalogue import (
     page_colours,
     parse_catalogue,
 )
-from preference_center.domain.catalogue.branding import PAGE_TEXT
-from preference_center.domain.colour_contrast import contrast_ratio
+from preference_center.catalogue.rules.branding import PAGE_TEXT
+from preference_center.catalogue.rules.colour_contrast import contrast_ratio
+from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 ROOT = Path(__file__).parents[2]

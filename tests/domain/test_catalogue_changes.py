@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.catalogue import diff_catalogues, parse_catalogue, rejection_reasons
+from preference_center.catalogue import diff_catalogues, parse_catalogue, rejection_reasons
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 
 # The difference between versions

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from preference_center.catalogue import diff_catalogues, parse_catalogue
 from preference_center.core.bounces import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
@@ -15,7 +16,6 @@ from preference_center.core.bounces import (
     DeliverabilityPolicy,
 )
 from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import diff_catalogues, parse_catalogue
 from tests.domain.catalogues import SMALL
 
 STATED = """

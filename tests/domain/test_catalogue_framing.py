@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.catalogue import diff_catalogues, parse_catalogue
 from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import diff_catalogues, parse_catalogue
 from tests.domain.catalogues import SMALL, edited
 
 BRAND = 'name = "Acme"'

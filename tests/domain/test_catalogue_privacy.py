@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     AccountClosing,
     Authority,
     LegalBasis,
@@ -19,7 +18,8 @@ from preference_center.domain.catalogue import (
     diff_catalogues,
     parse_catalogue,
 )
-from preference_center.domain.catalogue.privacy import Law
+from preference_center.catalogue.rules.privacy import Law
+from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 STATED = """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from preference_center.domain.catalogue import inline_files
-from preference_center.domain.catalogue.brand_files import fold_files
-from preference_center.domain.catalogue.text_diff import DiffLine, LineChange, diff_texts
+from preference_center.catalogue import inline_files
+from preference_center.catalogue.rules.brand_files import fold_files
+from preference_center.catalogue.rules.text_diff import DiffLine, LineChange, diff_texts
 
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 

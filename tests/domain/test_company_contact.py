@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     CompanyContact,
     ContactDetails,
     catalogue_warnings,
     diff_catalogues,
     parse_catalogue,
 )
+from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 OWN = """name = "Acme"

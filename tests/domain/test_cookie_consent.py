@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.catalogue import CookieCategory, Site, SiteCategory
+from preference_center.catalogue import CookieCategory, Site, SiteCategory
 from preference_center.domain.cookie_consent import (
     CONSENT_DURATION,
     BrowserConsent,

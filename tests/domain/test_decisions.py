@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from preference_center.catalogue import Topic
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -17,9 +18,6 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
     fold,
-)
-from preference_center.domain.catalogue import (
-    Topic,
 )
 from preference_center.domain.decision_rules import DecisionRule as Rule
 from preference_center.domain.decisions import (

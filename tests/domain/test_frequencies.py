@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, WrongChannel
 from preference_center.core.events import (
@@ -22,7 +23,6 @@ from preference_center.core.events import (
     ScopeState,
     fold,
 )
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import decide
 from preference_center.domain.frequencies import (
     effective_frequency,

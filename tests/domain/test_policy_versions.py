@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from preference_center.catalogue import Catalogue, diff_catalogues, parse_catalogue
 from preference_center.core.errors import CatalogueError, InvalidInput, UnknownPolicyVersion
-from preference_center.domain.catalogue import Catalogue, diff_catalogues, parse_catalogue
 from preference_center.domain.sender_requests import check_policy_shown
 from tests.domain.catalogues import SMALL, edited
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.errors import InvalidInput
@@ -22,7 +23,6 @@ from preference_center.core.events import (
     ScopeState,
     Timestamped,
 )
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.preferences import (
     MAX_PAUSE,

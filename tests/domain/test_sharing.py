@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.catalogue import Topic
 from preference_center.core.events import (
     ALL_MARKETING,
     RESTRICTION,
@@ -20,7 +21,6 @@ from preference_center.core.events import (
     fold,
     is_valid_scope,
 )
-from preference_center.domain.catalogue import Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     decide,

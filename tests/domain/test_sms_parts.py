@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from preference_center.catalogue import catalogue_warnings, parse_catalogue
 from preference_center.core.sms_parts import (
     SEPTETS,
     count_septets,
@@ -14,7 +15,6 @@ from preference_center.core.sms_parts import (
     shorten,
     to_gsm,
 )
-from preference_center.domain.catalogue import catalogue_warnings, parse_catalogue
 from tests.domain.catalogues import edited
 
 

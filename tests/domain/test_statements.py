@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import ALL_MARKETING, SHARING, Event, EventKind
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.statements import (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.errors import CatalogueError
-from preference_center.domain.catalogue import (
+from preference_center.catalogue import (
     INFORMAL_LANGUAGES,
     PAGE_LANGUAGES,
     Wording,
@@ -13,7 +12,8 @@ from preference_center.domain.catalogue import (
     parse_catalogue,
     shared_wording,
 )
-from preference_center.domain.catalogue.wording import text_fault
+from preference_center.catalogue.rules.wording import text_fault
+from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 KNOWN = {"Save", "Send", "Unsubscribe from %(title)s", "<strong>%(address)s</strong> is out"}

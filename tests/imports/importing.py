@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.decisions import decide
@@ -22,7 +23,6 @@ from preference_center.imports.undo import start_undo, undo_import
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START
 

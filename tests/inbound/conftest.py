@@ -67,9 +67,9 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 @pytest.fixture
 def allowed(app: Flask) -> Callable[..., bool]:
     """`allowed(address, message_type)`: the decision of a check now."""
+    from preference_center.catalogue.store import current_catalogue
     from preference_center.domain.decisions import decide
     from preference_center.infra.context import services
-    from preference_center.storage.catalogues import current_catalogue
     from preference_center.storage.ledger.suppression_lookup import load_facts
 
     def ask(address: str, message_type: str = "offers.weekly") -> bool:

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from flask import Flask
 
+from preference_center.catalogue import RetainedData
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL
-from preference_center.domain.catalogue import RetainedData
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record

@@ -14,6 +14,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.core.addresses import LIST_ALGORITHMS, Address, Channel, parse_address
 from preference_center.core.events import (
     Change,
@@ -24,7 +25,6 @@ from preference_center.core.events import (
     can_be_hashed,
     fold,
 )
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import decide
 from preference_center.infra.db.transactions import run_in_transaction

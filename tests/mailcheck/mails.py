@@ -9,11 +9,11 @@ from email import policy
 from email.message import EmailMessage
 from hashlib import sha256
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import Links, list_unsubscribe_headers
 from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES, Link, LinkTopic, SenderKey
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.mailcheck.findings import Severity
 from preference_center.mailcheck.links import Installation
 from preference_center.mailcheck.message import check_email

@@ -12,10 +12,10 @@ from email.utils import getaddresses
 
 import pytest
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.links.tokens import TokenPurpose
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.mailcheck.findings import Severity
 from preference_center.mailcheck.message import check_email
 from tests.in_force import CATALOGUE

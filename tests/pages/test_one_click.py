@@ -260,7 +260,7 @@ class TestOneClick:
     ) -> None:
         import psycopg
 
-        from preference_center.storage.catalogues import clear_catalogue_cache
+        from preference_center.catalogue.store import clear_catalogue_cache
 
         with psycopg.connect(ledger.url) as connection, without_triggers(connection):
             connection.execute("DELETE FROM catalogue_version")

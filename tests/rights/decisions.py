@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.core.addresses import Address, Channel
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
 from preference_center.storage.ledger.suppression_lookup import load_facts

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.catalogue.privacy import Law
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.domain.rights.model import (
     ExtensionReason,
     IdentityLevel,

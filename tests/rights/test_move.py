@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import AddressConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide

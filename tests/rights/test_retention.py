@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from preference_center import contacts
+from preference_center.catalogue import RetainedData
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
-from preference_center.domain.catalogue import RetainedData
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra import audit

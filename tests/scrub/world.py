@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import LIST_ALGORITHMS, Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import (
@@ -26,7 +27,6 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut

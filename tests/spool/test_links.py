@@ -86,9 +86,9 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
     replay: Replay,
     folder: Path,
 ) -> None:
+    from preference_center.catalogue.store import clear_catalogue_cache
     from preference_center.infra.keys.link_keys import clear_link_cache
     from preference_center.spool.startup_cache import FILE_NAME, load_known_state, save_known_state
-    from preference_center.storage.catalogues import clear_catalogue_cache
 
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
     with app.app_context():

@@ -149,7 +149,7 @@ def test_what_was_received_can_be_read_again_in_another_language(
 def test_the_page_shows_without_a_catalogue_known(
     app: Flask, client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer
 ) -> None:  # I7: a process that started in the outage
-    from preference_center.storage.catalogues import clear_catalogue_cache
+    from preference_center.catalogue.store import clear_catalogue_cache
 
     with app.app_context():
         clear_catalogue_cache()

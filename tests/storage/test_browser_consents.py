@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.catalogue import CookieCategory
+from preference_center.catalogue import CookieCategory
 from preference_center.domain.cookie_consent import BrowserConsent, ConsentMethod
 from preference_center.domain.cookie_counts import ConsentCount
 from preference_center.infra.db.transactions import run_in_transaction

@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind, FrequencyChoice, Retraction
 from preference_center.destinations.frequency_fields import frequency_problems
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
 from preference_center.infra.context import services
@@ -40,7 +40,7 @@ FIELDS = f"{TOPIC}=how_often"
 
 @pytest.fixture(autouse=True)
 def _offered(in_context: None, app: Flask) -> Iterator[None]:
-    from preference_center.storage.catalogues import clear_catalogue_cache
+    from preference_center.catalogue.store import clear_catalogue_cache
 
     put_in_force(app, TEXT)
     clear_catalogue_cache()

@@ -17,6 +17,9 @@ from flask import abort, current_app, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.rules.model import Brand, Catalogue
+from preference_center.catalogue.rules.wording import PAGE_LANGUAGES
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.rendering import SECURITY_HEADERS, render_page
 from preference_center.console.routing import Route
 from preference_center.core.addresses import Address, Channel, parse_address
@@ -24,8 +27,6 @@ from preference_center.core.errors import ConfigError
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Permission
-from preference_center.domain.catalogue.model import Brand, Catalogue
-from preference_center.domain.catalogue.wording import PAGE_LANGUAGES
 from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
@@ -42,7 +43,6 @@ from preference_center.infra.outbox import (
 )
 from preference_center.languages import LANGUAGES, page_language
 from preference_center.mailer.messages import render_email
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 EXAMPLE_ADDRESS = "preview@example.com"
 """Whose pages are shown: RFC 2606 keeps that domain free, so no person has it."""

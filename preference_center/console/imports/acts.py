@@ -12,8 +12,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 
+from preference_center.catalogue.store import current_catalogue
+from preference_center.catalogue.words import in_words
 from preference_center.console.access import current_actor
-from preference_center.console.catalogue.words import in_words
 from preference_center.console.imports.forms import (
     MAX_NAME,
     form_of,
@@ -36,7 +37,6 @@ from preference_center.infra.context import csrf, services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.imports import import_jobs
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.imports.words import (
     MEANING_TITLES,
     STATE_KINDS,
@@ -26,7 +27,6 @@ from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.plan import PlanStats
 from preference_center.imports.uploads import REPLACEABLE_STATES
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import UNFINISHED_STATES, Import, ImportState
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Catalogue, MessageClass, MessageType, Topic
 from preference_center.console.people import words
 from preference_center.console.people.tools import tool_titles
 from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import SHARING, Change, EventKind, ScopeFact
-from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.delivery_status import BLOCKERS, Blocker, DestinationSummary
 from preference_center.domain.event_delivery import concerns, is_pushed

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import Event
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.timeline import TimelineKey
 from preference_center.storage.sync.deliveries import AddressTool
 

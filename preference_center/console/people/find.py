@@ -9,6 +9,7 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.people import choices
 from preference_center.console.people.looks import list_recent_looks, open_look, record_look
 from preference_center.console.rendering import redirect_after_post, render_page
@@ -20,7 +21,6 @@ from preference_center.core.staff import AccessReason
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.ledger.events import list_events_between

@@ -10,6 +10,8 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Brand
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import current_actor
 from preference_center.console.people.find import find_contact
 from preference_center.console.people.looks import open_look
@@ -18,7 +20,6 @@ from preference_center.console.people.record import language_of
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
-from preference_center.domain.catalogue import Brand
 from preference_center.domain.contacts import ContactRef
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
@@ -27,7 +28,6 @@ from preference_center.infra.outbox import EmailKind
 from preference_center.languages import LANGUAGES
 from preference_center.mailer.one_time_links import queue_one_time_link
 from preference_center.mailer.unproven_emails import emails_stopped
-from preference_center.storage.catalogues import current_catalogue_or_empty
 
 
 def send_link(access_id: UUID) -> ResponseReturnValue:

@@ -12,6 +12,8 @@ from flask import abort, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Catalogue, MessageClass, MessageType
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.people import words
 from preference_center.console.people.entries import Person, Timeline, TimelineFilter
 from preference_center.console.people.find import find_contact
@@ -22,7 +24,6 @@ from preference_center.console.rendering import render_page
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import SHARING
-from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.decisions import Decision, decide, find_sharing_denial
 from preference_center.domain.delivery_status import active_suppressions
@@ -30,7 +31,6 @@ from preference_center.domain.timeline import TimelineKey, parse_timeline_key
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import page_language
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import SubjectAddress, list_addresses
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import ScopeFacts, load_facts

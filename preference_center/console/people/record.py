@@ -13,6 +13,7 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import current_actor
 from preference_center.console.people import choices, words
 from preference_center.console.people.effects import Effects, load_effects
@@ -35,7 +36,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.ledger.suppression_lookup import load_facts
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import current_actor
 from preference_center.console.people import words
 from preference_center.console.people.looks import open_look
@@ -19,7 +20,6 @@ from preference_center.domain.statements import SOURCE, is_retractable
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.ledger.events import find_retracted, load_events_by_id
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from preference_center.domain.catalogue import Catalogue
+from preference_center.catalogue import Catalogue
 from preference_center.languages import page_language
 
 

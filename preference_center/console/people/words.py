@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Catalogue
 from preference_center.console.people import choices
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -20,7 +21,6 @@ from preference_center.core.events import (
     Event,
     EventKind,
 )
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import POLICY_CHANGED, Decision
 from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus

@@ -10,6 +10,7 @@ from datetime import date
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from preference_center.catalogue import Catalogue
 from preference_center.console.bars import BarChart, bar_chart
 from preference_center.console.people.words import scope_title, source_title
 from preference_center.console.reports import words
@@ -19,7 +20,6 @@ from preference_center.console.requests.words import kind_words
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.reports.opt_out_counts import (
     OPT_IN_KINDS,
     OPT_OUT_KINDS,

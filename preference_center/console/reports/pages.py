@@ -7,6 +7,7 @@ from http import HTTPStatus
 from flask import Response, abort, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.reports import words
@@ -23,7 +24,6 @@ from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.reports.daily_counts import load_progress
 
 

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from flask_babel import format_date, format_decimal, ngettext
 from flask_babel import gettext as _
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.console.reports.facts import ReportFacts
 from preference_center.core.deadlines import TARGET, WINDOW
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.reports.periods import Period
 from preference_center.languages import format_short_time, join_names
 from preference_center.storage.unsubscribe_survey import SurveyReason

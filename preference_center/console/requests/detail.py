@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import current_actor, may
 from preference_center.console.rendering import render_page
 from preference_center.console.requests import progress, words
@@ -25,7 +26,6 @@ from preference_center.rights import requests
 from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.proposals import find_proposal
 from preference_center.rights.request_steps import deadlines_of, open_sealed
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import list_addresses
 from preference_center.storage.rights import moves, proofs
 from preference_center.storage.rights.erasure_list import Erasure, list_erasures_of_request

@@ -14,6 +14,7 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.console.access import current_actor
 from preference_center.console.people.choices import access_reasons
 from preference_center.console.people.looks import open_look, record_look
@@ -33,7 +34,6 @@ from preference_center.console.requests.problems import problem_words
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import AccessReason
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import Proof, proven_level
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, Agent, NewRequest

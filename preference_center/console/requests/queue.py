@@ -13,13 +13,13 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import options
 from preference_center.core.addresses import mask_address
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.request import RightsRequest

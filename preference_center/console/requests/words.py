@@ -8,9 +8,9 @@ from datetime import timedelta
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import RequestStage
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import Proof
 from preference_center.domain.rights.model import (
     AskedFact,

@@ -11,6 +11,7 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.store import current_catalogue
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.window.actions import BACKFILL_SECONDS
@@ -36,7 +37,6 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
 from preference_center.languages import page_language
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.sync import backfills, destinations
 
 NAME = "name"

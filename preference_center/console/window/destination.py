@@ -13,6 +13,7 @@ from flask import abort
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.window import words
@@ -30,7 +31,6 @@ from preference_center.integrations.base.contract import Capabilities
 from preference_center.integrations.registry import get_integration
 from preference_center.languages import page_language
 from preference_center.storage import measurements
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.sync import (
     backfills,
     board,

@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.errors import InvalidInput, MissingScopes, UnknownTopic, quote_toml
 from preference_center.core.events import ALL_MARKETING, SHARING
-from preference_center.domain.catalogue import Catalogue
 from preference_center.integrations.base.presets import RowMeaning
 
 LEAVE_OUT = "leave_out"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from preference_center.catalogue import Topic, TopicDefault, UnprovenImportPolicy
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue import Topic, TopicDefault, UnprovenImportPolicy
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.sender_requests import EARLIEST_TIME, ConsentEvidence
 

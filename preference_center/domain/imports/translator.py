@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import (
     Address,
     Channel,
@@ -18,7 +19,6 @@ from preference_center.core.addresses import (
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports.date_formats import UnreadableDates, is_date_stated
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import (

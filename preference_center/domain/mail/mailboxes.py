@@ -6,9 +6,9 @@ mailbox may opt people out by what they write, only the report mailbox by report
 
 from __future__ import annotations
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.catalogue import Catalogue
 
 
 def scopes_of_tag(tag: str, catalogue: Catalogue) -> tuple[str, ...]:

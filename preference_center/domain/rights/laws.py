@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import assert_never
 
-from preference_center.domain.catalogue.privacy import Law
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.periods import Period
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from uuid import UUID
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import (
     Circumstance,
     is_role_mailbox,

@@ -8,9 +8,9 @@ from typing import assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.errors import ForbiddenTransition, InvalidInput
 from preference_center.core.events import format_receipt_code
-from preference_center.domain.catalogue.privacy import AccountClosing, Law
 from preference_center.domain.rights.clock import (
     IDENTITY_WAIT,
     MINOR_RETENTION,

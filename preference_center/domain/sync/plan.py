@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, ScopeFact
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     denial_end,
     find_scope_denial,

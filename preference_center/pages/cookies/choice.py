@@ -16,8 +16,8 @@ from flask import Response, request
 from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from preference_center.catalogue import CONSENT_COOKIE, Site
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue import CONSENT_COOKIE, Site
 from preference_center.domain.cookie_consent import (
     CONSENT_DURATION,
     BrowserConsent,

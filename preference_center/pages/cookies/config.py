@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, request
 from flask_babel import gettext as _
 
-from preference_center.domain.catalogue import DEFAULT_COLOURS, DEFAULT_RADIUS, Brand
+from preference_center.catalogue import DEFAULT_COLOURS, DEFAULT_RADIUS, Brand
 from preference_center.domain.cookie_consent import CONSENT_MONTHS
 from preference_center.languages import page_language, text_direction
 from preference_center.pages.cookies.sites import find_site

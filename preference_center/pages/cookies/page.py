@@ -12,8 +12,8 @@ from flask import Response, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from preference_center.catalogue import CONSENT_COOKIE, Brand, CookieCategory, Site
 from preference_center.core.errors import Unavailable
-from preference_center.domain.catalogue import CONSENT_COOKIE, Brand, CookieCategory, Site
 from preference_center.domain.cookie_consent import (
     ConsentCookie,
     ConsentMethod,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import abort, request
 
-from preference_center.domain.catalogue import Brand, Site
+from preference_center.catalogue import Brand, Site
 from preference_center.infra.context import services
 from preference_center.languages import set_contact_language, set_wording
 from preference_center.pages.networks import network_of

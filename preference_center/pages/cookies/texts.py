@@ -9,7 +9,7 @@ from babel.units import format_unit
 from flask_babel import get_locale, lazy_gettext
 from flask_babel import gettext as _
 
-from preference_center.domain.catalogue import Brand, CookieCategory, CookiePurpose, Site
+from preference_center.catalogue import Brand, CookieCategory, CookiePurpose, Site
 from preference_center.infra.context import services
 from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
 

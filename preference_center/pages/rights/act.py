@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.rules.offered import rights_offered
 from preference_center.domain.rights.identity import may_act
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
-from preference_center.domain.rights.offered import rights_offered
 from preference_center.mailer.right_titles import AGENT_ACT
 from preference_center.pages.gpc import record_signal
 from preference_center.pages.rendering import catalogue_or_empty

@@ -11,10 +11,10 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import HiddenField
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FormPurpose
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, NewRequest
 from preference_center.domain.rights.request import RightsRequest

@@ -11,10 +11,10 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.rules.offered import rights_offered
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
-from preference_center.domain.rights.offered import rights_offered
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.rules.offered import rights_offered
 from preference_center.domain.rights.model import RequestKind
-from preference_center.domain.rights.offered import rights_offered
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue.rules.offered import rights_offered
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_REPORT, NewRequest
-from preference_center.domain.rights.offered import rights_offered
 from preference_center.infra.context import services
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_answers import ANSWER_TIMES, read_answer_token

@@ -14,10 +14,10 @@ from datetime import datetime
 from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.catalogue import Authority, Catalogue
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import ForbiddenTransition, InvalidLink, UnknownRequest
 from preference_center.destinations.titles import load_system_titles
-from preference_center.domain.catalogue import Authority, Catalogue
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
@@ -32,7 +33,6 @@ from preference_center.rights.request_steps import (
     complete_data_request,
     load_request,
 )
-from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.rights import files
 
 log = structlog.get_logger()

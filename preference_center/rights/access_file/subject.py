@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links.tokens import restore_address
 from preference_center.destinations.titles import SystemTitles, load_system_titles
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection

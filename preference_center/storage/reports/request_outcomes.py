@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.catalogue.privacy import Law
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.db.transactions import Connection
 

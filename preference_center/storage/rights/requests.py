@@ -13,8 +13,8 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.keys import Keys
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.clock import REPEAT_WINDOW
 from preference_center.domain.rights.model import (
     ExtensionReason,

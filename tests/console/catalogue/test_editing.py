@@ -6,13 +6,13 @@ import re
 from html import unescape
 from typing import TYPE_CHECKING
 
+from preference_center.catalogue import catalogue_digest, inline_files
+from preference_center.catalogue import store as catalogues
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
-from preference_center.domain.catalogue import catalogue_digest, inline_files
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage import catalogues
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.console.catalogue.words import WORDS, in_words
+from preference_center.catalogue.store import clear_catalogue_cache
+from preference_center.catalogue.words import WORDS, in_words
 from preference_center.core.staff import Role
-from preference_center.storage.catalogues import clear_catalogue_cache
 from tests.console.staff import staff, words
 from tests.domain.catalogues import SMALL, edited
 from tests.in_force import CATALOGUE, put_in_force

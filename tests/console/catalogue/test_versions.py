@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.console.catalogue import versions
+from preference_center.catalogue import store as catalogues
+from preference_center.catalogue.console import versions
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.storage import catalogues
 from tests.console.staff import staff, words
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.in_force import put_in_force

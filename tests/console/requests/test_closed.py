@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.console.requests import closed
 from preference_center.core.staff import Role
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights.request_steps import refuse_data_request, withdraw_data_request

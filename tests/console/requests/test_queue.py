@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.console.requests import queue
 from preference_center.core.staff import Role
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import RequestKind
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask

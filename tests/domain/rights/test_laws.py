@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.catalogue.privacy import Law
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.domain.rights.laws import (
     answer_rule,
     complaint_authority_url,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.catalogue.privacy import AccountClosing, Law
 from preference_center.domain.rights.laws import compute_deadlines
 from preference_center.domain.rights.model import (
     ExtensionReason,

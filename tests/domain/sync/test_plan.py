@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind, ScopeFact
-from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.sync.plan import PushPlan, plan_push
 from preference_center.domain.sync.state import LanePosition, SyncClaim

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.catalogue.rules.privacy import Law
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.sender_requests import RequestOrigin

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from flask import Flask
 
+from preference_center.catalogue.store import clear_catalogue_cache
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind, FrequencyChoice
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
@@ -33,7 +34,6 @@ from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.request_steps import load_request
 from preference_center.rights.requests import open_request
-from preference_center.storage.catalogues import clear_catalogue_cache
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from preference_center.storage.personal_data import TABLES
 from tests.clock import START, Clock

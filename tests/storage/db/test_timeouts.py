@@ -18,6 +18,7 @@ from flask import current_app
 from dev.engines import for_test
 from dev.processes import wait_until
 from preference_center.app import create_app
+from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import CatalogueError, Unavailable, UnavailableCause
 from preference_center.infra.context import db
 from preference_center.infra.db import connections
@@ -38,7 +39,6 @@ from preference_center.infra.db.transactions import (
 )
 from preference_center.ledger import record
 from preference_center.storage.access import api_keys
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for

@@ -1,0 +1,309 @@
+"""The content of a catalogue. `parse_catalogue` makes these, and validates them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from preference_center.catalogue.rules.brand_files import BrandFile, BrandFont, BrandLogo
+from preference_center.catalogue.rules.branding import BrandColours
+from preference_center.catalogue.rules.company_contact import CompanyContact, ContactDetails
+from preference_center.catalogue.rules.policy_versions import PolicyVersion, version_in_force
+from preference_center.catalogue.rules.privacy import (
+    Controller,
+    Recipient,
+    RetainedData,
+    RetentionRule,
+    RightsPolicy,
+)
+from preference_center.catalogue.rules.reader import LocalizedText
+from preference_center.catalogue.rules.sites import Site
+from preference_center.catalogue.rules.wording import Wording
+from preference_center.core import bounces as deliverability
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import (
+    UnknownMessageType,
+    UnknownPolicyVersion,
+    UnknownTopic,
+    did_you_mean,
+)
+
+
+class TopicDefault(StrEnum):
+    """What applies to a person who has made no choice about a topic."""
+
+    OPT_IN = "opt_in"
+    """Nothing is sent without a consent (I11)."""
+    OPT_OUT = "opt_out"
+    """Sent until the person opts out."""
+
+
+class LegalBasis(StrEnum):
+    """What allows marketing of a topic (GDPR art. 6(1), ePrivacy directive art. 13)."""
+
+    CONSENT = "consent"
+    LEGITIMATE_INTEREST = "legitimate_interest"
+    EXISTING_CUSTOMER = "existing_customer"
+    """The soft opt-in: similar products, addresses obtained in a sale (art. 13(2))."""
+
+
+class MessageClass(StrEnum):
+    """Whether an opt-out of marketing stops it (I4)."""
+
+    MARKETING = "marketing"
+    SERVICE = "service"
+
+
+class ServiceGround(StrEnum):
+    """Why a service message is no marketing; the preference page shows it."""
+
+    SECURITY = "security"
+    BILLING = "billing"
+    LEGAL_NOTICE = "legal_notice"
+    ACCOUNT = "account"
+    TRANSACTION = "transaction"
+
+
+class AfterClosingGround(StrEnum):
+    """Why a service message may go out even after the account is closed (I4)."""
+
+    JUST_REQUESTED = "just_requested"
+    FINAL_INVOICE = "final_invoice"
+    LEGAL_NOTICE = "legal_notice"
+
+
+class UnprovenImportPolicy(StrEnum):
+    """What is done about an imported subscription without evidence (docs/imports.md)."""
+
+    REFUSE = "refuse"
+    """The row is refused, with the reason."""
+    FLAG = "flag"
+    """It counts, and its evidence is `unproven` for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class CataloguePolicy:
+    """What the company has decided where the law or this service leaves a choice."""
+
+    unproven_imports: UnprovenImportPolicy = UnprovenImportPolicy.REFUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A name under which the company writes.
+
+    `host` serves its pages, `sender` is the From address it uses, `footer` the legal
+    line. A text that is there is there in every language. `colours` are for `light` and
+    `dark` pages: both or none. `radius` is how round corners are, in CSS pixels;
+    `illustration` decorates pages of success.
+    """
+
+    key: str
+    name: LocalizedText
+    host: str | None = None
+    sender: str | None = None
+    footer: LocalizedText = field(default_factory=dict)
+    logo: BrandLogo | None = None
+    favicon: BrandFile | None = None
+    illustration: BrandFile | None = None
+    font: BrandFont | None = None
+    radius: int | None = None
+    colours: Mapping[str, BrandColours] = field(default_factory=dict)
+    frame_origins: tuple[str, ...] = ()
+    """Origins whose pages may show its preference pages in a frame."""
+    wording: Wording = field(default_factory=Wording)
+    contact: CompanyContact | None = None
+    privacy_contact: str | None = None
+    privacy_notice: LocalizedText = field(default_factory=dict)
+    closing_url: LocalizedText = field(default_factory=dict)
+    """These four as in `ContactDetails`; `Catalogue.contact_details` fills in the company's."""
+
+    @property
+    def files(self) -> Mapping[str, BrandFile]:
+        """What pages load, by the name in its URL."""
+        files = {
+            "logo": self.logo and self.logo.light,
+            "logo-dark": self.logo and self.logo.dark,
+            "favicon": self.favicon,
+            "illustration": self.illustration,
+            "font.woff2": self.font and self.font.file,
+        }
+        return {name: file for name, file in files.items() if file}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicGroup:
+    """A heading of the preference page, that groups topics."""
+
+    key: str
+    title: LocalizedText
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Something one can subscribe to on one channel.
+
+    A retired topic is neither offered nor sent, but its suppressions stay. `purpose` and
+    `legal_basis` are what people are informed of (GDPR art. 13(1)(c)); empty where not stated.
+    `frequencies` are how often it can be had, key -> title, from most to least often; empty where
+    there is no choice, and so is `default_frequency` then.
+    """
+
+    key: str
+    brand: str
+    channel: Channel
+    default: TopicDefault
+    group: str
+    title: LocalizedText
+    description: LocalizedText
+    retired: bool = False
+    purpose: LocalizedText = field(default_factory=dict)
+    legal_basis: LegalBasis | None = None
+    frequencies: Mapping[str, LocalizedText] = field(default_factory=dict)
+    default_frequency: str = ""
+    consent_cutoffs: tuple[datetime, ...] = field(default=(), compare=False)
+    """The times from which older consents no longer count, in order: each that of a version of
+    the privacy policy that asks again."""
+
+    def consents_count_from(self, now: datetime) -> datetime | None:
+        """The time before which no consent counts at `now`; None if all do."""
+        cutoffs = self.consent_cutoffs
+        return max((at for at in cutoffs if at <= now), default=None) if cutoffs else None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageType:
+    """What a sender is about to send.
+
+    Marketing has a topic and no ground; service a ground and no topic. With
+    `after_closing` it may go out even when the account is closed, on
+    `after_closing_ground` (I4); only service can. `title` is what people read of it.
+    """
+
+    key: str
+    message_class: MessageClass
+    topic: str | None = None
+    ground: ServiceGround | None = None
+    after_closing: bool = False
+    after_closing_ground: AfterClosingGround | None = None
+    title: LocalizedText = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One version of the catalogue. Mappings go by key, in the order of the file."""
+
+    languages: tuple[str, ...]
+    default_language: str
+    groups: Mapping[str, TopicGroup] = field(default_factory=dict)
+    brands: Mapping[str, Brand] = field(default_factory=dict)
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    message_types: Mapping[str, MessageType] = field(default_factory=dict)
+    policy: CataloguePolicy = CataloguePolicy()
+    deliverability: deliverability.DeliverabilityPolicy = field(
+        default_factory=deliverability.DeliverabilityPolicy
+    )
+    controller: Controller | None = None
+    rights: RightsPolicy = field(default_factory=RightsPolicy)
+    retention: Mapping[RetainedData, RetentionRule] = field(default_factory=dict)
+    recipients: Mapping[str, Recipient] = field(default_factory=dict)
+    """The destinations as people read of them, by name."""
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    """The websites that use the consent tool."""
+    policy_versions: tuple[PolicyVersion, ...] = ()
+    """Of the privacy policy, from the oldest to the newest."""
+
+    def topic(self, key: str) -> Topic:
+        """The topic of this key, retired or not. Raises UnknownTopic."""
+        try:
+            return self.topics[key]
+        except KeyError:
+            raise UnknownTopic(_unknown_key_message("topic", key, self.topics)) from None
+
+    def message_type(self, key: str) -> MessageType:
+        """The message type of this key. Raises UnknownMessageType."""
+        try:
+            return self.message_types[key]
+        except KeyError:
+            raise UnknownMessageType(
+                _unknown_key_message("message type", key, self.message_types)
+            ) from None
+
+    def policy_version(self, version: str) -> PolicyVersion:
+        """The version of the privacy policy with this key. Raises UnknownPolicyVersion."""
+        by_key = {each.version: each for each in self.policy_versions}
+        if version not in by_key:
+            raise UnknownPolicyVersion(
+                _unknown_key_message("version of the privacy policy", version, by_key)
+            )
+        return by_key[version]
+
+    def policy_in_force(self, at: datetime) -> PolicyVersion | None:
+        """The version of the privacy policy that is in force at `at`, if the file has one."""
+        return version_in_force(self.policy_versions, at)
+
+    def policy_notice(self, at: datetime) -> PolicyVersion | None:
+        """The newest version that pages announce at `at`: around when it comes into force."""
+        return next((v for v in reversed(self.policy_versions) if v.is_noticed(at)), None)
+
+    def host_for_scope(self, scope: str) -> str | None:
+        """The host of the pages about `scope`: that of its topic's brand, if it has one."""
+        topic = self.topics.get(scope)
+        brand = self.brands.get(topic.brand) if topic else None
+        return brand.host if brand else None
+
+    def contact_details(self, brand: Brand | None) -> ContactDetails:
+        """How to reach the brand; the company's own fills in what the brand has not.
+
+        With None, those of the company.
+        """
+        of_company = ContactDetails()
+        if company := self.controller:
+            of_company = ContactDetails(
+                company.contact, company.privacy_contact, company.privacy_notice
+            )
+        if brand is None:
+            return of_company
+        return ContactDetails(
+            contact=brand.contact or of_company.contact,
+            privacy_contact=brand.privacy_contact or of_company.privacy_contact,
+            privacy_notice=brand.privacy_notice or of_company.privacy_notice,
+            closing_url=brand.closing_url,
+        )
+
+    def always_on(self, *, closed: bool) -> tuple[MessageType, ...]:
+        """The service messages that nobody can turn off; of a closed account what remains (I4)."""
+        return tuple(
+            each
+            for each in self.message_types.values()
+            if each.message_class is MessageClass.SERVICE and (each.after_closing or not closed)
+        )
+
+    def topics_for_channel(self, channel: Channel) -> tuple[Topic, ...]:
+        """The topics a person can choose on this channel: all but the retired ones."""
+        return tuple(t for t in self.topics.values() if t.channel is channel and not t.retired)
+
+    def localize(self, texts: LocalizedText, language: str) -> str:
+        """The text in `language`, or in the default language if that is not declared.
+
+        Empty if there is no text at all, as for a brand without footer.
+        """
+        return texts.get(language) or texts.get(self.default_language, "")
+
+
+MAX_LISTED = 12
+"""Keys that a message lists where one is unknown."""
+
+
+def _unknown_key_message(kind: str, key: str, known: Mapping[str, object]) -> str:
+    # Not the key itself: a caller may have put an address there (I12).
+    return f"the catalogue has no such {kind}; {did_you_mean(key, known) or _listed(known)}"
+
+
+def _listed(known: Mapping[str, object]) -> str:
+    if not known:
+        return "declare it there first"
+    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
+    return f"it has {', '.join(list(known)[:MAX_LISTED])}{more}: use one, or declare it there first"

@@ -1,0 +1,168 @@
+"""How a brand writes to people: formally or not, and the texts of ours that it replaces.
+
+The key of a text is the English text itself, as gettext has it. So what a replacement must
+keep, its placeholders and tags, is checked against the key alone; whether a text of that key
+exists depends on the version of the service, and is checked before a catalogue is applied,
+never when the one in force is loaded (docs/decisions/0073).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import reduce
+
+from preference_center.catalogue.rules.reader import TomlTable
+from preference_center.core.errors import did_you_mean, quote_toml
+
+PAGE_LANGUAGES = ("it", "en", "de", "fr", "es")
+"""The languages of our own texts, in the order of the language switch."""
+
+INFORMAL_LANGUAGES = ("it", "de", "fr", "es")
+"""Those with two forms of address: Lei and tu, Sie and du, vous and tu, usted and tú."""
+
+MIN_TEXT_LIMIT = 80
+MAX_TEXT_RATIO = 3
+"""A text may have as many characters as the larger of MIN_TEXT_LIMIT, and this times its key."""
+
+_VARIABLE = re.compile(r"%\(\w+\)[sd]")
+_TAG = re.compile(r"</?\w+>")
+_UNSAFE = re.compile(r'[<>"]|&(?! )')
+
+
+class AddressForm(StrEnum):
+    """How people are addressed, in languages that have two forms."""
+
+    FORMAL = "formal"
+    INFORMAL = "informal"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How pages and emails are worded, beyond their language."""
+
+    fallback_language: str | None = None
+    """The language for people whose browser names none of PAGE_LANGUAGES; None: English."""
+    informal: frozenset[str] = frozenset()
+    """The languages in which people are addressed informally."""
+    texts: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """By language: our English text, and the text instead of its translation."""
+
+    def replaced_texts(self, language: str) -> frozenset[tuple[str, str]]:
+        """The replaced texts of one language."""
+        return self.texts.get(language, frozenset())
+
+    def describe(self) -> dict[str, str]:
+        """The settings by the name they have in the file."""
+        named = {f"address.{language}": AddressForm.INFORMAL.value for language in self.informal}
+        if self.fallback_language:
+            named["fallback_language"] = self.fallback_language
+        for language, texts in self.texts.items():
+            named |= {
+                f"texts.{language}.{quote_toml(key)}": quote_toml(text)
+                for key, text in sorted(texts)
+            }
+        return named
+
+
+def shared_wording(wordings: Collection[Wording]) -> Wording:
+    """What these have in common: the wording of a page or an email of several brands."""
+    return reduce(_intersect, wordings) if wordings else Wording()
+
+
+def _intersect(one: Wording, other: Wording) -> Wording:
+    same_fallback = one.fallback_language == other.fallback_language
+    return Wording(
+        fallback_language=one.fallback_language if same_fallback else None,
+        informal=one.informal & other.informal,
+        texts={
+            language: texts & other.texts[language]
+            for language, texts in one.texts.items()
+            if language in other.texts
+        },
+    )
+
+
+def parse_wording(brand: TomlTable, known_texts: Collection[str] | None) -> Wording:
+    """The `fallback_language`, `address` and `texts` of a brand.
+
+    `known_texts` are the keys that exist; None: do not check that they do.
+    """
+    return Wording(
+        fallback_language=_parse_fallback(brand),
+        informal=_parse_address(brand),
+        texts=dict(_parse_texts(brand, known_texts)),
+    )
+
+
+def _parse_fallback(brand: TomlTable) -> str | None:
+    found = brand.get_text("fallback_language", PAGE_LANGUAGES[0])
+    if found is None or found in PAGE_LANGUAGES:
+        return found
+    brand.add_error(
+        f"fallback_language {quote_toml(found)} is none of our pages' languages",
+        f"choose one of {', '.join(PAGE_LANGUAGES)}",
+        "fallback_language",
+    )
+    return None
+
+
+def _parse_address(brand: TomlTable) -> frozenset[str]:
+    """One form for all languages, or one for each."""
+    if "address" in brand and isinstance(brand.get_raw("address"), str):
+        form = brand.get_choice("address", AddressForm)
+        return frozenset(INFORMAL_LANGUAGES if form is AddressForm.INFORMAL else ())
+    table = brand.subtable("address", INFORMAL_LANGUAGES)
+    return frozenset(
+        language
+        for language in INFORMAL_LANGUAGES
+        if table and table.get_choice(language, AddressForm) is AddressForm.INFORMAL
+    )
+
+
+def _parse_texts(
+    brand: TomlTable, known_texts: Collection[str] | None
+) -> Iterator[tuple[str, frozenset[tuple[str, str]]]]:
+    tables = brand.subtable("texts", PAGE_LANGUAGES)
+    if tables is None:
+        return
+    for language in PAGE_LANGUAGES:
+        keys = tables.subtable_keys(language)
+        if table := tables.subtable(language, keys):
+            found = {key: table.get_text(key, key) for key in keys}
+            for key, text in found.items():
+                _check_text(table, key, text or "", known_texts)
+            yield language, frozenset((key, text) for key, text in found.items() if text)
+
+
+def _check_text(table: TomlTable, key: str, text: str, known_texts: Collection[str] | None) -> None:
+    if known_texts is not None and key not in known_texts:
+        remedy = did_you_mean(key, known_texts) or "`flask catalogue texts` lists the keys"
+        table.add_error(f"there is no text {quote_toml(key)}", remedy, key)
+    elif text and (fault := text_fault(key, text)):
+        table.add_error(f"the text for {quote_toml(key)} {fault[0]}", fault[1], key)
+
+
+def text_fault(key: str, text: str) -> tuple[str, str] | None:
+    """What keeps `text` from replacing the text `key`, and the remedy; None if nothing does.
+
+    Pages insert it as HTML, also into attributes, so nothing that HTML reads may be added.
+    """
+    placeholders, tags = set(_VARIABLE.findall(key)), _TAG.findall(key)
+    limit = max(MIN_TEXT_LIMIT, MAX_TEXT_RATIO * len(key))
+    fault = None
+    if set(_VARIABLE.findall(text)) != placeholders:
+        wanted = ", ".join(sorted(placeholders)) or "none"
+        fault = "has other placeholders than its key", f"use exactly these: {wanted}"
+    elif "%" in _VARIABLE.sub("", text).replace("%%", "" if "%%" in key else "%"):
+        fault = "has a % that begins no placeholder", "write it as a word"
+    elif _TAG.findall(text) != tags:
+        wanted = " ".join(tags) or "none"
+        fault = "has other tags than its key", f"use exactly these, in this order: {wanted}"
+    elif _UNSAFE.search(_TAG.sub("", text)):
+        fault = 'has one of < > " or a & without a space', "write “ ” for quotes, & between spaces"
+    elif len(text) > limit:
+        fault = f"has {len(text)} characters", f"shorten it to {limit}"
+    return fault
