@@ -20,7 +20,7 @@ from dev.postgres import Postgres, make_database
 from preference_center.app import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
-from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.config import Settings

@@ -36,8 +36,8 @@ from preference_center.api import (
 from preference_center.api import imports as api_imports
 from preference_center.api.endpoint import Endpoint, require_complete_database
 from preference_center.api.openapi import install_openapi
+from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
-from preference_center.catalogue.api import catalogue as api_catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
 from preference_center.console import (
     audit,

@@ -18,7 +18,7 @@ from dev.demo.history import DAYS, record_history
 from dev.demo.shop import create_shop
 from preference_center.catalogue import Catalogue, catalogue_digest, parse_catalogue
 from preference_center.catalogue import store as catalogues
-from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.domain import sender_requests

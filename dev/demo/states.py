@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from dev.demo.seeding import HERE, with_shops_at
 from preference_center.catalogue import catalogue_digest, parse_catalogue
 from preference_center.catalogue import store as catalogues
-from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.catalogue.cli import read_catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING

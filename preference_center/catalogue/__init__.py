@@ -7,21 +7,19 @@ docs/catalogue.md is the reference of the file.
 
 from __future__ import annotations
 
-from preference_center.catalogue.rules.brand_files import (
+from preference_center.catalogue.rules.brand import (
+    DEFAULT_COLOURS,
+    DEFAULT_RADIUS,
+    PAGE_BACKGROUND,
+    BrandColours,
     BrandFile,
     BrandFont,
     BrandLogo,
     FontFallback,
     inline_files,
-)
-from preference_center.catalogue.rules.branding import (
-    DEFAULT_COLOURS,
-    DEFAULT_RADIUS,
-    PAGE_BACKGROUND,
-    BrandColours,
     page_colours,
 )
-from preference_center.catalogue.rules.company_contact import CompanyContact, ContactDetails
+from preference_center.catalogue.rules.deliverability import catalogue_warnings
 from preference_center.catalogue.rules.diff import (
     CatalogueDiff,
     diff_catalogues,
@@ -37,6 +35,7 @@ from preference_center.catalogue.rules.model import (
     LegalBasis,
     MessageClass,
     MessageType,
+    PolicyVersion,
     ServiceGround,
     Topic,
     TopicDefault,
@@ -44,7 +43,6 @@ from preference_center.catalogue.rules.model import (
     UnprovenImportPolicy,
 )
 from preference_center.catalogue.rules.parser import catalogue_digest, parse_catalogue
-from preference_center.catalogue.rules.policy_versions import PolicyVersion
 from preference_center.catalogue.rules.privacy import (
     DEFAULT_RETENTION,
     AccountClosing,
@@ -65,11 +63,12 @@ from preference_center.catalogue.rules.sites import (
     SiteCategory,
     SiteCookie,
 )
-from preference_center.catalogue.rules.warnings import catalogue_warnings
 from preference_center.catalogue.rules.wording import (
     INFORMAL_LANGUAGES,
     PAGE_LANGUAGES,
     AddressForm,
+    CompanyContact,
+    ContactDetails,
     Wording,
     shared_wording,
 )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.check import check_catalogue
+from preference_center.catalogue.rules.deliverability import catalogue_warnings
 from preference_center.catalogue.rules.diff import (
     CatalogueDiff,
     diff_catalogues,
@@ -17,7 +18,6 @@ from preference_center.catalogue.rules.diff import (
 )
 from preference_center.catalogue.rules.model import Catalogue
 from preference_center.catalogue.rules.parser import catalogue_digest
-from preference_center.catalogue.rules.warnings import catalogue_warnings
 from preference_center.core.errors import CatalogueConflict
 from preference_center.infra import audit
 from preference_center.infra.context import services

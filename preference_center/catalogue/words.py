@@ -8,6 +8,7 @@ from enum import StrEnum
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
+from preference_center.catalogue.rules.diff import LineChange
 from preference_center.catalogue.rules.model import (
     AfterClosingGround,
     LegalBasis,
@@ -18,7 +19,6 @@ from preference_center.catalogue.rules.model import (
 )
 from preference_center.catalogue.rules.privacy import RecipientRole, RetainedData
 from preference_center.catalogue.rules.sites import CookieCategory
-from preference_center.catalogue.rules.text_diff import LineChange
 from preference_center.core.addresses import Channel
 
 WORDS: Mapping[type[StrEnum], Mapping[StrEnum, LazyString]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.catalogue import Catalogue, LegalBasis, Recipient, Topic
-from preference_center.catalogue.rules.policy_versions import PRIVACY
+from preference_center.catalogue.rules.model import PRIVACY
 from preference_center.consent_records.models import (
     VERSION,
     ConsentEvent,

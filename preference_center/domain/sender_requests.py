@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.catalogue import Catalogue, Topic
-from preference_center.catalogue.rules.policy_versions import PRIVACY
+from preference_center.catalogue.rules.model import PRIVACY
 from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import (

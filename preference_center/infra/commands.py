@@ -286,7 +286,7 @@ _COMMANDS = {
         "Conditions that somebody must learn of, and who is informed.",
     ),
     "catalogue": (
-        "preference_center.catalogue.cli.catalogue:catalogue",
+        "preference_center.catalogue.cli:catalogue",
         "Check and apply the catalogue of brands, topics and message types.",
     ),
     "check-domain": (

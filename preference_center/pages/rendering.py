@@ -21,7 +21,7 @@ from preference_center.catalogue import (
     Wording,
     shared_wording,
 )
-from preference_center.catalogue.rules.offered import rights_offered
+from preference_center.catalogue.rules.model import rights_offered
 from preference_center.catalogue.store import (
     EMPTY_CATALOGUE,
     cached_catalogue,

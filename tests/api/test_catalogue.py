@@ -63,7 +63,7 @@ def test_a_retired_topic_is_not_offered(sender: Sender) -> None:
 
 
 def test_the_looks_of_a_brand_are_there_with_urls_that_serve_them(in_force: Flask) -> None:
-    from preference_center.catalogue.rules.brand_files import inline_files
+    from preference_center.catalogue.rules.brand import inline_files
 
     folder = ROOT / "dev/demo"
     text = (folder / "catalogue.toml").read_text()

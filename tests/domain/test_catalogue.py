@@ -16,7 +16,7 @@ from preference_center.catalogue import (
     catalogue_digest,
     parse_catalogue,
 )
-from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, UnknownMessageType, UnknownTopic
 from tests.domain.catalogues import SMALL, edited

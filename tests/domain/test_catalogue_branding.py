@@ -18,8 +18,7 @@ from preference_center.catalogue import (
     page_colours,
     parse_catalogue,
 )
-from preference_center.catalogue.rules.branding import PAGE_TEXT
-from preference_center.catalogue.rules.colour_contrast import contrast_ratio
+from preference_center.catalogue.rules.brand import PAGE_TEXT, contrast_ratio
 from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from preference_center.catalogue import inline_files
-from preference_center.catalogue.rules.brand_files import fold_files
-from preference_center.catalogue.rules.text_diff import DiffLine, LineChange, diff_texts
+from preference_center.catalogue.rules.brand import fold_files
+from preference_center.catalogue.rules.diff import DiffLine, LineChange, diff_texts
 
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.catalogue.rules.colour_contrast import (
+from preference_center.catalogue.rules.brand import (
     MIN_NON_TEXT_CONTRAST,
     MIN_TEXT_CONTRAST,
     contrast_ratio,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.catalogue.rules.warnings import LONGEST_FIELDS, TEXT_MESSAGES
+from preference_center.catalogue.rules.deliverability import LONGEST_FIELDS, TEXT_MESSAGES
 from preference_center.core.sms_parts import SEPTETS, count_septets
 from preference_center.languages import LANGUAGES, load_translations
 

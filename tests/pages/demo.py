@@ -16,7 +16,7 @@ DEMO = Path(__file__).resolve().parents[2] / "dev" / "demo" / "catalogue.toml"
 def put_in_force(app: Flask, clock: Clock, text: str | None = None) -> None:
     """Apply the demo's catalogue, or `text`."""
     from preference_center.catalogue import catalogue_digest
-    from preference_center.catalogue.cli.catalogue_file import read_catalogue
+    from preference_center.catalogue.cli import read_catalogue
     from preference_center.catalogue.store import clear_catalogue_cache, insert_version
     from preference_center.infra.db.transactions import transaction
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.catalogue.cli.catalogue_file import read_catalogue
+from preference_center.catalogue.cli import read_catalogue
 from preference_center.languages import LANGUAGES
 from tests.pages.demo import DEMO, put_in_force
 

@@ -9,7 +9,7 @@ import click
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.apply import CatalogueReview, apply_catalogue, review_catalogue
 from preference_center.catalogue.check import check_catalogue
-from preference_center.catalogue.cli.catalogue_file import (
+from preference_center.catalogue.cli import (
     exit_on_catalogue_error,
     file_argument,
     print_warnings,

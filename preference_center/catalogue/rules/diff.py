@@ -1,13 +1,16 @@
-"""What a new version of the catalogue changes, and which changes may not be made."""
+"""What a new version of the catalogue changes, and which changes may not be made.
+
+The difference of two catalogues' texts, line by line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from preference_center.catalogue.rules.frequencies import describe_frequencies
 from preference_center.catalogue.rules.model import (
     Brand,
     Catalogue,
@@ -17,6 +20,7 @@ from preference_center.catalogue.rules.model import (
     TopicDefault,
     TopicGroup,
 )
+from preference_center.catalogue.rules.reader import describe_frequencies
 from preference_center.catalogue.rules.sites import Site
 from preference_center.catalogue.rules.wording import Wording
 from preference_center.core import bounces
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CatalogueItem: TypeAlias = Brand | TopicGroup | Topic | MessageType | Site
+
+
 T = TypeVar("T", bound=CatalogueItem)
 
 
@@ -300,3 +306,57 @@ def removed_frequencies(diff: CatalogueDiff) -> list[RemovedFrequency]:
         for key in change.before.frequencies
         if key not in change.after.frequencies
     ]
+
+
+CONTEXT_LINES = 3
+"""Unchanged lines shown around each change."""
+
+
+class LineChange(StrEnum):
+    """What happened to a line."""
+
+    SAME = "same"
+    ADDED = "added"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """One line, with its number in the old and in the new text, from 1."""
+
+    change: LineChange
+    text: str
+    old_number: int | None
+    new_number: int | None
+
+
+def diff_texts(old: str, new: str) -> list[list[DiffLine]]:
+    """The changes as runs of lines, each with the unchanged lines around it; empty if none."""
+    before, after = old.splitlines(), new.splitlines()
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    return [
+        [line for operation in group for line in _lines_of(*operation, before=before, after=after)]
+        for group in matcher.get_grouped_opcodes(CONTEXT_LINES)
+    ]
+
+
+def _lines_of(
+    tag: str,
+    old_start: int,
+    old_end: int,
+    new_start: int,
+    new_end: int,
+    *,
+    before: Sequence[str],
+    after: Sequence[str],
+) -> list[DiffLine]:
+    if tag == "equal":
+        return [
+            DiffLine(LineChange.SAME, before[old_start + i], old_start + i + 1, new_start + i + 1)
+            for i in range(old_end - old_start)
+        ]
+    removed = [
+        DiffLine(LineChange.REMOVED, before[i], i + 1, None) for i in range(old_start, old_end)
+    ]
+    added = [DiffLine(LineChange.ADDED, after[i], None, i + 1) for i in range(new_start, new_end)]
+    return removed + added

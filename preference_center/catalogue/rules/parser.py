@@ -1,4 +1,7 @@
-"""From the text of a catalogue file to a `Catalogue`, or to every fault in it."""
+"""One brand of a catalogue file.
+
+From the text of a catalogue file to a `Catalogue`, or to every fault in it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,14 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from preference_center.catalogue.rules.brands import BRAND_FIELDS, parse_brand
+from preference_center.catalogue.rules.brand import (
+    parse_colours,
+    parse_font,
+    parse_logo,
+    parse_picture,
+    parse_radius,
+)
 from preference_center.catalogue.rules.deliverability import parse_deliverability
-from preference_center.catalogue.rules.frequencies import parse_frequencies
 from preference_center.catalogue.rules.model import (
     AfterClosingGround,
     Brand,
@@ -19,14 +27,12 @@ from preference_center.catalogue.rules.model import (
     LegalBasis,
     MessageClass,
     MessageType,
+    PolicyVersion,
     ServiceGround,
     Topic,
     TopicDefault,
     TopicGroup,
     UnprovenImportPolicy,
-)
-from preference_center.catalogue.rules.policy_versions import (
-    PolicyVersion,
     consent_cutoffs,
     parse_policy_versions,
 )
@@ -36,22 +42,84 @@ from preference_center.catalogue.rules.privacy import (
     parse_retention,
     parse_rights,
 )
-from preference_center.catalogue.rules.reader import ErrorCollector, TomlTable
+from preference_center.catalogue.rules.reader import (
+    HOST_NAME,
+    ErrorCollector,
+    TomlTable,
+    find_syntax_errors,
+    locate_keys,
+    parse_frame_origins,
+    parse_frequencies,
+)
 from preference_center.catalogue.rules.sites import parse_sites
-from preference_center.catalogue.rules.toml_lines import find_syntax_errors, locate_keys
+from preference_center.catalogue.rules.wording import (
+    parse_contact,
+    parse_email,
+    parse_sender,
+    parse_urls,
+    parse_wording,
+)
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, quote_toml
 from preference_center.core.events import RESERVED_SCOPES
+
+BRAND_FIELDS = (
+    "name", "host", "sender", "footer", "contact", "privacy_contact", "privacy_notice",
+    "closing_url", "fallback_language", "address", "texts", "colours", "logo", "favicon",
+    "illustration", "font", "radius", "frame_origins",
+)  # fmt: skip
+
+
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){HOST_NAME}")
+
+
+def parse_brand(
+    key: str, table: TomlTable, languages: Collection[str], known_texts: Collection[str] | None
+) -> Brand:
+    """The brand in `[brands.<key>]`; `languages` and `known_texts` as in `parse_catalogue`."""
+    return Brand(
+        key=key,
+        name=table.get_localized_text("name", languages, required=True, allow_plain=True),
+        host=_parse_host(table),
+        sender=parse_sender(table),
+        footer=table.get_localized_text("footer", languages),
+        logo=parse_logo(table),
+        favicon=parse_picture(table, "favicon"),
+        illustration=parse_picture(table, "illustration"),
+        font=parse_font(table),
+        radius=parse_radius(table),
+        colours=parse_colours(table),
+        frame_origins=parse_frame_origins(table),
+        wording=parse_wording(table, known_texts),
+        contact=parse_contact(table, languages),
+        privacy_contact=parse_email(table, "privacy_contact"),
+        privacy_notice=parse_urls(table, "privacy_notice", languages),
+        closing_url=parse_urls(table, "closing_url", languages),
+    )
+
+
+def _parse_host(table: TomlTable) -> str | None:
+    host = table.get_text("host", "preferences.example.com")
+    if host is None or _HOST.fullmatch(host):
+        return host
+    remedy = "write only the name, in small letters, without https:// or port"
+    table.add_error(f"host {quote_toml(host)} is no host name", remedy, "host")
+    return None
+
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
     "deliverability", "controller", "rights", "minors", "retention", "destinations", "sites",
     "policies",
 )  # fmt: skip
+
+
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
     "legal_basis", "frequencies", "default_frequency",
 )  # fmt: skip
+
+
 _MESSAGE_TYPE_FIELDS = (
     "class",
     "title",
@@ -61,7 +129,10 @@ _MESSAGE_TYPE_FIELDS = (
     "after_closing_ground",
 )
 
+
 _KEY = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+
+
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # BCP 47, the common part
 
 

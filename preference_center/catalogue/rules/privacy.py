@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from preference_center.catalogue.rules.company_contact import (
+from preference_center.catalogue.rules.reader import LocalizedText, TomlTable
+from preference_center.catalogue.rules.wording import (
     CompanyContact,
     check_url,
     parse_contact,
     parse_email,
     parse_urls,
 )
-from preference_center.catalogue.rules.reader import LocalizedText, TomlTable
 from preference_center.core.errors import did_you_mean, quote_toml
 
 

@@ -1,25 +1,133 @@
-"""Reading TOML tables so that every fault is found, not only the first.
+"""Where in a TOML text each key stands: tomllib does not keep lines, people need them.
+
+Reading TOML tables so that every fault is found, not only the first.
 
 A faulty or missing value is recorded and read as None (or empty); the reader goes on,
 and `ErrorCollector.raise_if_any` raises at the end, so nothing half-read ever gets out.
+
+How host names are written in a catalogue (RFC 1123 2.1).
+
+Which sites may show a brand's pages in a frame of theirs.
+
+Reading a topic's `frequencies`: how often it is offered, from most to least often.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from preference_center.catalogue.rules.toml_lines import KeyPath, line_of_key
 from preference_center.core.errors import CatalogueError, did_you_mean, quote_toml
 
+KeyPath: TypeAlias = tuple[str, ...]
+"""The keys from the top of the document down to a value."""
+
+
+def locate_keys(text: str) -> Mapping[KeyPath, int]:
+    """The line (from 1) on which each path of a valid TOML `text` is first written."""
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    for line, statement in _statements(text):
+        paths = list(_paths(tomllib.loads(statement)))
+        is_header = statement.lstrip().startswith("[")
+        base: KeyPath = () if is_header else table
+        for path in paths:
+            lines.setdefault(base + path, line)
+        if is_header:
+            table = paths[-1]
+    return lines
+
+
+def line_of_key(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
+    """The line of `path`, or of its nearest ancestor that is written; else 1."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """First line and source of each statement; last comes what was never finished.
+
+    A statement of TOML is the shortest run of whole lines that parses on its own: a
+    line can end one only outside of strings and brackets. So tomllib itself splits
+    the text, and no second grammar is needed.
+    """
+    start, statement = 1, ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        statement += line + "\n"
+        try:
+            tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue
+        yield start, statement
+        start, statement = number + 1, ""
+    if statement:
+        yield start, statement
+
+
+def _paths(value: object, above: KeyPath = ()) -> Iterator[KeyPath]:
+    if isinstance(value, list):  # `[[name]]`, or a list of inline tables
+        for item in value:
+            yield from _paths(item, above)
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield (*above, key)
+            yield from _paths(below, (*above, key))
+
+
+_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+
+
+_AT_END = " (at end of document)"
+
+
+def find_syntax_errors(text: str) -> list[tuple[int, str]]:
+    """Line and description of each syntax fault; empty if `text` is TOML.
+
+    After a fault its line is left out and the rest read again, for as long as the
+    next fault stands further down; otherwise it is most likely the same one.
+    """
+    lines = text.split("\n")
+    faults: list[tuple[int, str]] = []
+    while fault := _first_syntax_error("\n".join(lines)):
+        line, _ = fault
+        if faults and line <= faults[-1][0]:
+            break
+        faults.append(fault)
+        is_header = lines[line - 1].lstrip().startswith("[")
+        # The keys below a bad header must not land in the table above it.
+        lines[line - 1] = f'["line {line}"]' if is_header else ""
+    return faults
+
+
+def _first_syntax_error(text: str) -> tuple[int, str] | None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        if at := _AT_LINE.search(message):
+            return int(at[1]), message[: at.start()]
+        # Something was opened and never closed: say where it was opened.
+        *_, (line, _) = _statements(text)
+        return line, message.removesuffix(_AT_END)
+    except RecursionError:
+        return 1, "Brackets are nested too deeply"
+    return None
+
+
 E = TypeVar("E", bound=StrEnum)
+
+
 V = TypeVar("V")
+
 
 LocalizedText: TypeAlias = Mapping[str, str]
 """One text per language, by language tag (BCP 47, e.g. `it`)."""
+
 
 _TYPE_NAMES: Mapping[type, str] = {
     str: "text",
@@ -31,8 +139,11 @@ _TYPE_NAMES: Mapping[type, str] = {
     date: "a date",
 }
 
+
 _NO_BREAK_SPACE = re.compile("[\u00a0\u202f]")
 """Printable to people, and required before French punctuation."""
+
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -244,3 +355,93 @@ def dotted_key(path: KeyPath) -> str:
 def describe_table(path: KeyPath) -> str:
     """What to call the table at `path` in a message."""
     return f"[{dotted_key(path)}]" if path else "the file"
+
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+
+
+HOST_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+"""A regular expression for one in small letters; it does not limit the length as a whole."""
+
+
+_ORIGIN = re.compile(rf"https://{HOST_NAME}(?::[1-9]\d{{0,4}})?")
+
+
+_ORIGINS_EXAMPLE = '["https://www.example.com"]'
+
+
+def parse_frame_origins(brand: TomlTable) -> tuple[str, ...]:
+    """The origins (RFC 6454) of `frame_origins`; none without it.
+
+    Only whole origins on HTTPS: a wildcard would trust every site that somebody else may put on
+    a subdomain, and on plain HTTP anyone on the way could put a page around ours.
+    """
+    found = brand.get_value("frame_origins", list, _ORIGINS_EXAMPLE)
+    if found is None:
+        return ()
+    for origin in found:
+        if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+            shown = quote_toml(origin) if isinstance(origin, str) else "a value"
+            brand.add_error(
+                f"frame_origins has {shown}, which is no origin",
+                f"write it in small letters, without path or wildcard: {_ORIGINS_EXAMPLE}",
+                "frame_origins",
+            )
+    return tuple(dict.fromkeys(str(origin) for origin in found))
+
+
+_KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+_FREQUENCIES_EXAMPLE = "{ weekly = ..., monthly = ... }"
+
+
+_FEWEST = 2
+
+
+def parse_frequencies(
+    topic: TomlTable, languages: Collection[str]
+) -> tuple[Mapping[str, LocalizedText], str]:
+    """The title of each frequency, in the order of the file, and the key of the default.
+
+    Empty for a topic without. The default is the first where the file names none.
+    """
+    keys = list(topic.subtable_keys("frequencies"))
+    table = topic.subtable("frequencies", keys)
+    if table is None:
+        if "default_frequency" in topic:
+            remedy = f"add frequencies = {_FREQUENCIES_EXAMPLE}, or delete it"
+            topic.add_error("default_frequency without frequencies", remedy, "default_frequency")
+        return {}, ""
+    for key in keys:
+        if not _KEY.fullmatch(key):
+            remedy = "use 1 to 32 of a-z 0-9 _ - and begin with a letter"
+            table.add_error(f"{quote_toml(key)} is no good key", remedy, key)
+    if len(keys) < _FEWEST:
+        topic.add_error(
+            "frequencies offers no choice", "name two or more, from most to least often",
+            "frequencies",
+        )  # fmt: skip
+    titles = {key: table.get_localized_text(key, languages, required=True) for key in keys}
+    return titles, _parse_default(topic, keys)
+
+
+def _parse_default(topic: TomlTable, keys: Collection[str]) -> str:
+    first = next(iter(keys), "")
+    default = topic.get_text("default_frequency", first)
+    if default is None or default in keys:
+        return default or first
+    remedy = did_you_mean(default, keys) or f"choose one of {', '.join(keys)}"
+    what = f"default_frequency {quote_toml(default)} is not among the frequencies"
+    topic.add_error(what, remedy, "default_frequency")
+    return first
+
+
+def describe_frequencies(frequencies: Mapping[str, LocalizedText]) -> dict[str, str]:
+    """Their order, which has a meaning, and each title."""
+    titles = {
+        f"frequencies.{key}.{language}": f'"{text}"'
+        for key, texts in frequencies.items()
+        for language, text in texts.items()
+    }
+    return {"frequencies": ", ".join(frequencies), **titles} if frequencies else {}

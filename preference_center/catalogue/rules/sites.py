@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from preference_center.catalogue.rules.host_names import HOST_NAME
-from preference_center.catalogue.rules.reader import LocalizedText, TomlTable
+from preference_center.catalogue.rules.reader import HOST_NAME, LocalizedText, TomlTable
 from preference_center.core.errors import quote_toml
 
 CONSENT_COOKIE = "pc_consent"

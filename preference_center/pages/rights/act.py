@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from preference_center.catalogue.rules.offered import rights_offered
+from preference_center.catalogue.rules.model import rights_offered
 from preference_center.domain.rights.identity import may_act
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
 from preference_center.mailer.right_titles import AGENT_ACT

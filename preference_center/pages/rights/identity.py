@@ -11,7 +11,7 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.catalogue.rules.offered import rights_offered
+from preference_center.catalogue.rules.model import rights_offered
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask.typing import ResponseReturnValue
 
-from preference_center.catalogue.rules.offered import rights_offered
+from preference_center.catalogue.rules.model import rights_offered
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.catalogue.rules.offered import rights_offered
+from preference_center.catalogue.rules.model import rights_offered
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.catalogue import console as catalogue_console
 from preference_center.catalogue import store as catalogues
-from preference_center.catalogue.console import versions
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_autocommit
 from tests.console.staff import staff, words
@@ -48,7 +48,7 @@ def test_a_version_that_is_no_longer_valid_is_compared_by_its_text(app: Flask) -
 
 
 def test_a_long_difference_is_cut(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "MAX_DIFF_LINES", 5)
+    monkeypatch.setattr(catalogue_console, "MAX_DIFF_LINES", 5)
     put_in_force(app, SMALL)
     put_in_force(app, SMALL + SECOND_TOPIC)
     page = words(staff(app, Role.SUPPORT).get("/console/catalogue/compare"))
@@ -56,7 +56,7 @@ def test_a_long_difference_is_cut(app: Flask, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_list_goes_on_by_number(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "VERSIONS_PER_PAGE", 1)
+    monkeypatch.setattr(catalogue_console, "VERSIONS_PER_PAGE", 1)
     put_in_force(app, SMALL)
     put_in_force(app, SMALL + SECOND_TOPIC)
     who = staff(app, Role.SUPPORT)
