@@ -19,12 +19,12 @@ from preference_center.app import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.config import Settings
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from preference_center.rights.erase import erase_addresses
 
 TOOLS = 3

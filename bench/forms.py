@@ -17,7 +17,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.deferred_forms import raise_deferred_states
-from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id
+from preference_center.ledger.store.suppression_lookup import load_facts, load_facts_by_id
 
 FORMS, DESTINATIONS, BATCH = 1_000, 10, 500
 

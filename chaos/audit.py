@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.people import Person
-from preference_center.spool import startup_cache as known
+from preference_center.ledger.spool import startup_cache as known
 
 SHOWN = 10
 """How many addresses a line names."""

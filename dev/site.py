@@ -35,12 +35,12 @@ from dev.demo.ledger import rows
 from dev.engines import Engine, Foreign, at
 from dev.errors import EngineError
 from dev.mailbox import received
-from preference_center import spool
 from preference_center.app import create_app as create_service
 from preference_center.infra.config import load_settings
 from preference_center.infra.context import csrf
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.serving import AsgiBridge
+from preference_center.ledger import spool
 from preference_center.serving.internal_server import start_internal_server
 
 TOOLS_URL = "DEV_TOOLS_URL"

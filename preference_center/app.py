@@ -17,10 +17,9 @@ from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api as preference_center_api
-from preference_center import console, languages, pages, spool
+from preference_center import console, languages, pages
 from preference_center.api import (
     browser_consents,
-    change_feed,
     contacts,
     decision_stream,
     decisions,
@@ -99,6 +98,13 @@ from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
 from preference_center.languages import locale_of
+from preference_center.ledger import spool
+from preference_center.ledger.feed import api as change_feed
+from preference_center.ledger.store.canonical_forms import verify_canonical_forms
+from preference_center.ledger.store.suppression_list import (
+    count_chosen_frequencies,
+    list_suppressed_topics,
+)
 from preference_center.mailer.address_emails import ADDRESS_TEXTS
 from preference_center.mailer.email_texts import TextsOfEmail
 from preference_center.mailer.erasure_notices import ERASURE_TEXTS
@@ -115,11 +121,6 @@ from preference_center.rights.access_file.other_records import mail_review_perio
 from preference_center.rights.journal import require_replayed
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.contacts import contacts_merged, load_locale
-from preference_center.storage.ledger.canonical_forms import verify_canonical_forms
-from preference_center.storage.ledger.suppression_list import (
-    count_chosen_frequencies,
-    list_suppressed_topics,
-)
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.storage.rights.merging import merge_requests

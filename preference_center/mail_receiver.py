@@ -13,13 +13,13 @@ from contextlib import suppress
 
 import structlog
 
-from preference_center import spool
 from preference_center.app import create_app
 from preference_center.core.errors import Unavailable
 from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
 from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
+from preference_center.ledger import spool
 from preference_center.serving.internal_server import start_internal_server
 
 log = structlog.get_logger()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import gc
 import os
 
-from preference_center import spool
 from preference_center.app import create_app
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.keys.fingerprints import require_known_keys_before_requests
 from preference_center.infra.metrics import SHARED_FOLDER, warn_if_not_shared
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry, trace_requests
+from preference_center.ledger import spool
 from preference_center.pages import AVAILABLE_WITHOUT_DATABASE
 from preference_center.probes.health import LISTENING_KEY
 from preference_center.probes.readiness import ListeningPort

@@ -15,17 +15,17 @@ from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.resubscribe import build_opt_in_change
-from preference_center.domain.sender_requests import (
+from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
+from preference_center.ledger import RecordResult, record
+from preference_center.ledger.rules.resubscribe import build_opt_in_change
+from preference_center.ledger.rules.sender_requests import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,
     build_opt_out_change,
 )
-from preference_center.inbound.ingest_mail import ingest_mail
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection
-from preference_center.ledger import RecordResult, record
 from simulation.accounts import Accounts
 from simulation.acts import Act
 from simulation.ground import Clock

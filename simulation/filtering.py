@@ -17,8 +17,8 @@ from preference_center.catalogue import TopicDefault
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core import errors
 from preference_center.core.addresses import Channel
-from preference_center.domain.watermarks import parse_watermark
 from preference_center.infra.context import services
+from preference_center.ledger.watermarks import parse_watermark
 from preference_center.storage.feed.denying_digests import (
     DigestsInfo,
     iter_all_digests,

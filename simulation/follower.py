@@ -8,11 +8,11 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.core.events import EventKind, ScopeState
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.feed import changes
-from preference_center.storage.feed.changes import FeedScopeStatus
+from preference_center.ledger.feed import changes
+from preference_center.ledger.feed.changes import FeedScopeStatus
+from preference_center.ledger.watermarks import Watermark
 from simulation.violation import Violation
 
 PAGE = 20

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.ledger.addresses import load_readable
+from preference_center.ledger.store.addresses import load_readable
 from simulation.acts import Act
 from simulation.entry_points import EntryPoints
 from simulation.filtering import FilteringSender

@@ -17,10 +17,10 @@ from preference_center import contacts
 from preference_center.core.errors import InvalidInput, ReplayPending
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.sender_requests import ConsentEvidence
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
+from preference_center.ledger.rules.sender_requests import ConsentEvidence
 from preference_center.rights import journal
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.replay import replay

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.bounces import OWNER_CHANGED, EvaluatedBounce, evaluate_bounces
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.bounces import Bounce, BounceActionKind, BounceReport
@@ -18,7 +17,8 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.ledger.bounces import OWNER_CHANGED, EvaluatedBounce, evaluate_bounces
+from preference_center.ledger.store.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE, change, together

@@ -19,7 +19,7 @@ from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
-from preference_center.publishing.publisher import FeedPublisher, FeedTopic, TopicUnavailable
+from preference_center.ledger.feed.publisher import FeedPublisher, FeedTopic, TopicUnavailable
 from preference_center.serving.internal_server import start_internal_server
 from workers.process import stop_requested, wait_for_database
 
@@ -56,7 +56,7 @@ def kafka_topic_factory() -> Callable[[], FeedTopic]:
     if not settings.feed_kafka_topic or not settings.feed_kafka_config:
         raise ConfigError("set FEED_KAFKA_TOPIC and FEED_KAFKA_CONFIG (docs/outlets.md)")
     try:  # librdkafka is an extra
-        from preference_center.publishing.kafka_topic import KafkaTopic, read_config  # noqa: PLC0415
+        from preference_center.ledger.feed.kafka_topic import KafkaTopic, read_config  # noqa: PLC0415
     except ImportError:
         raise ConfigError("install the extra `kafka`: pip install confluent-kafka") from None
     topic, config = settings.feed_kafka_topic, read_config(Path(settings.feed_kafka_config))

@@ -17,12 +17,10 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
-from preference_center.domain import sender_requests
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
-from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.imports.apply import apply_import, create_import
 from preference_center.imports.budget import ImportBudget
 from preference_center.imports.plan import plan_import
@@ -35,6 +33,12 @@ from preference_center.infra.outbox import SendResult
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger import record
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules.sender_requests import (
+    ConsentEvidence,
+    ReceivedVia,
+    RequestOrigin,
+)
 from preference_center.pages import ledger_changes
 from preference_center.rights import requests
 

@@ -25,10 +25,10 @@ from preference_center.burst_scan import flag_bursts
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.destinations.manage import pause_destination
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
-from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger.rules.sender_requests import ReceivedVia
 from preference_center.monitoring.history import record_samples
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.storage.access import api_keys

@@ -11,7 +11,7 @@ from preference_center.core.addresses import mask_address, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.ledger.addresses import load_readable
+from preference_center.ledger.store.addresses import load_readable
 
 _NEWEST = """
 SELECT e.seq, e.id, e.kind, e.scope, e.source, e.recorded_at, e.address_id,

@@ -18,10 +18,10 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links import list_unsubscribe_headers
 from preference_center.core.links.tokens import Link
-from preference_center.domain import sender_requests
-from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra.context import services
 from preference_center.ledger import record
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
 
 TOPIC = "cascina.newsletter"
 MESSAGE_TYPE = "newsletter.monthly"

@@ -21,14 +21,18 @@ from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.domain import sender_requests
-from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules.sender_requests import (
+    ConsentEvidence,
+    ReceivedVia,
+    RequestOrigin,
+)
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
 from preference_center.storage.sync import backfills, destinations

@@ -15,14 +15,18 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link, TokenPurpose
-from preference_center.domain import sender_requests
-from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, EmailKind
 from preference_center.ledger import record
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules.sender_requests import (
+    ConsentEvidence,
+    ReceivedVia,
+    RequestOrigin,
+)
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage.rights import files
 from preference_center.storage.sync import destinations, states

@@ -14,9 +14,9 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import ScopeMap
-from preference_center.domain.watermarks import Watermark
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.registry import load_presets
+from preference_center.ledger.watermarks import Watermark
 
 _ALLOWED = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
 _AS_OF = Watermark("00000000", 1, 1)

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
 from preference_center.api import (
-    change_feed,
     consent_evidence,
     contact_models,
     decision_models,
@@ -45,6 +44,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.infra.context import services
+from preference_center.ledger.feed import api as change_feed
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from tests.environment import settings_for
 

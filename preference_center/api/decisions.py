@@ -28,12 +28,12 @@ from preference_center.domain.decisions import (
     Decision,
     decide,
 )
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra import metrics
 from preference_center.infra.context import services
+from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
+from preference_center.ledger.watermarks import Watermark
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.key_usage import count_key_use
-from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
 
 
 @dataclass(frozen=True, slots=True)

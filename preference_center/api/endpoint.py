@@ -36,12 +36,12 @@ from preference_center.api.parsing import (
 )
 from preference_center.api.problems import Problem
 from preference_center.core.events import Change, Retraction
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.access.key_usage import count_key_use
 

@@ -27,7 +27,6 @@ from preference_center.api.problems import (
 )
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import ImportConflict, UnknownImport
-from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
@@ -37,6 +36,7 @@ from preference_center.imports.undo import start_undo_in_transaction
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.registry import get_preset
+from preference_center.ledger.rules import sender_requests
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import

@@ -31,12 +31,12 @@ from preference_center.domain.preferences import (
     build_preference_change,
     compute_preferences,
 )
-from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
+from preference_center.ledger.rules.sender_requests import RequestOrigin, clamp_to_now
+from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.ledger.suppression_lookup import load_facts
 
 
 # Not GET: an address must not be part of a URL (I12).

@@ -31,7 +31,7 @@ from preference_center.domain.decisions import (
     UNPARSEABLE_ADDRESS,
     Decision,
 )
-from preference_center.domain.watermarks import Watermark
+from preference_center.ledger.watermarks import Watermark
 
 BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory", "frequency")

@@ -21,11 +21,11 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, list_unsubscribe_headers
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
-from preference_center.domain.sender_requests import RequestOrigin, validate_marketing_scope
 from preference_center.infra import audit
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
+from preference_center.ledger.rules.sender_requests import RequestOrigin, validate_marketing_scope
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.short_links import insert_short_links
 

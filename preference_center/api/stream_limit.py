@@ -10,8 +10,8 @@ from pydantic import Field
 from preference_center.api.error_handlers import RETRY_AFTER_SECONDS
 from preference_center.api.problems import UNAVAILABLE, ApiError, InvalidQuery, ParameterError
 from preference_center.core.errors import InvalidWatermark
-from preference_center.domain.watermarks import Watermark, parse_watermark
 from preference_center.infra.context import services
+from preference_center.ledger.watermarks import Watermark, parse_watermark
 
 WATERMARK_SCHEMA = Field(
     json_schema_extra={

@@ -43,21 +43,21 @@ from preference_center.domain.delivery_status import (
     active_suppressions,
     is_suppressed_by_other_form,
 )
-from preference_center.domain.resubscribe import build_opt_in_change, is_repeated_opt_in
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.recording import RecordResult
-from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.ledger import suppression_list
-from preference_center.storage.ledger.events import list_events_of
-from preference_center.storage.ledger.suppression_list import (
+from preference_center.ledger.rules.resubscribe import build_opt_in_change, is_repeated_opt_in
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store import suppression_list
+from preference_center.ledger.store.events import list_events_of
+from preference_center.ledger.store.suppression_list import (
     FIRST_KEY,
     ListedSuppression,
     SuppressionFilter,
     SuppressionKey,
 )
-from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.sync.delivery_status import find_address_id
 
 

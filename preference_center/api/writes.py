@@ -20,7 +20,9 @@ from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.domain.sender_requests import (
+from preference_center.infra.context import Services, services
+from preference_center.ledger.recording import RecordResult
+from preference_center.ledger.rules.sender_requests import (
     ReceivedVia,
     build_consent_change,
     build_opt_out_change,
@@ -29,8 +31,6 @@ from preference_center.domain.sender_requests import (
     topic_for_address,
     validate_opt_out_scope,
 )
-from preference_center.infra.context import Services, services
-from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
 
 

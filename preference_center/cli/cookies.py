@@ -13,8 +13,8 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.small_cells import MIN_CELL
 from preference_center.domain.cookie_counts import ConsentCount, count_choices
 from preference_center.infra.commands import CommandGroup, click_errors
+from preference_center.ledger.feed.replica import read_report
 from preference_center.storage.browser_consents import count_cells
-from preference_center.storage.feed.replica import read_report
 
 group = CommandGroup("cookies", help="What browsers chose about cookies: counts for compliance.")
 

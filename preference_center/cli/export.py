@@ -25,8 +25,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.ledger.store import pending_mail_opt_outs
 from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
-from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.sync import destinations
 
 CSV_COLUMNS = (

@@ -13,7 +13,6 @@ import click
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, MissingScopes
-from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.imports.scopes import build_scope_map, parse_scope, parse_scope_file
@@ -22,6 +21,7 @@ from preference_center.infra.commands import Timestamp, click_bad_parameter
 from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
+from preference_center.ledger.rules import sender_requests
 
 F = TypeVar("F", bound=Callable[..., Any])
 

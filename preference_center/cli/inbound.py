@@ -18,7 +18,6 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
-from preference_center.domain import sender_requests
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
@@ -36,7 +35,8 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
-from preference_center.storage.mail import pending_mail_opt_outs
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.store import pending_mail_opt_outs
 
 log = structlog.get_logger()
 

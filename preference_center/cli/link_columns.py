@@ -23,7 +23,7 @@ from preference_center.core.tabular import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.ledger.addresses import list_readable_after
+from preference_center.ledger.store.addresses import list_readable_after
 
 CHUNK_SIZE = 10_000
 """Addresses that are loaded at a time, and rows between two progress reports."""

@@ -33,7 +33,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.files import atomic_write
 from preference_center.infra.keys import link_keys
-from preference_center.storage.ledger.addresses import load_newest_id
+from preference_center.ledger.store.addresses import load_newest_id
 from preference_center.storage.sync.destinations import get_by_name
 
 _COMMON_FIELD_LIMIT = 255

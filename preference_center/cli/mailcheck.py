@@ -16,11 +16,11 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.infra.commands import click_errors, with_service
 from preference_center.infra.context import services
+from preference_center.ledger.store.addresses import digest_prefixes
 from preference_center.mailcheck.findings import Finding, Severity
 from preference_center.mailcheck.hosts import check_host
 from preference_center.mailcheck.links import Installation
 from preference_center.mailcheck.message import check_email
-from preference_center.storage.ledger.addresses import digest_prefixes
 
 MAX_MAIL_BYTES = 50 * 1024 * 1024
 """Maximum size of a mail."""

@@ -9,8 +9,6 @@ import click
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain import sender_requests
-from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.infra.commands import (
     SOURCE,
     Timestamp,
@@ -23,6 +21,8 @@ from preference_center.infra.commands import (
 from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin
 
 
 @click.command("opt-out")

@@ -11,12 +11,12 @@ from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.ledger.store.addresses import load_readable
 from preference_center.rights.retention import (
     PlannedRemoval,
     plan_retention,
     retained_addresses,
 )
-from preference_center.storage.ledger.addresses import load_readable
 
 _LISTED = 20
 

@@ -22,7 +22,6 @@ from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, format_receipt_code
 from preference_center.core.staff import AccessAction, AccessReason, Permission, StaffAccess
 from preference_center.domain.mail import ReviewReason
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.statements import SOURCE
 from preference_center.domain.sync.open_questions import (
     INVALID_ADDRESS_QUESTION,
@@ -34,9 +33,11 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store.addresses import load_readable
 from preference_center.storage.access.person_access import insert_person_access
-from preference_center.storage.ledger.addresses import load_readable
-from preference_center.storage.mail import bursts, pending_mail_opt_outs, review_queue
+from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.sync import undecided_events
 
 LISTED = 50

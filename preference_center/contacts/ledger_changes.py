@@ -21,9 +21,9 @@ from preference_center.domain.restriction import (
     is_ended_by,
     is_restricted,
 )
-from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra.context import services
-from preference_center.storage.ledger.suppression_lookup import (
+from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.suppression_lookup import (
     ScopeFacts,
     load_exact_facts,
     load_facts,

@@ -20,11 +20,11 @@ from preference_center.core.errors import InvalidRows, Unavailable, UnavailableC
 from preference_center.core.events import Change
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from preference_center.storage import contacts
 from preference_center.storage.contacts import ConcurrentContactUpdate
 

@@ -8,7 +8,7 @@ Bounces: why a mail did not arrive, and what the company's policy does about it.
 
 `classify_bounce` compares a bounce's text with its code (RULES F11); `evaluate_bounce` applies
 the policy that the catalogue declares in `[deliverability]` (RULES F10 is the default). Both
-are pure. `preference_center.bounces` stores the bounces that are counted.
+are pure. `preference_center.ledger.bounces` stores the bounces that are counted.
 
 A bounce of one address, and the change that records it.
 """

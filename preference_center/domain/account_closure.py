@@ -16,7 +16,7 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.domain.sender_requests import (
+from preference_center.ledger.rules.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
     build_proven_change,

@@ -30,13 +30,13 @@ from preference_center.domain.decisions import (
     missing_consent,
 )
 from preference_center.domain.frequencies import effective_frequency
-from preference_center.domain.sender_requests import (
+from preference_center.domain.topic_status import topic_status
+from preference_center.ledger.rules.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
     topic_for_address,
     validate_opt_out_scope,
 )
-from preference_center.domain.topic_status import topic_status
 
 MAX_PAUSE = timedelta(days=366)
 """A longer pause is an opt-out, and should be recorded as one."""

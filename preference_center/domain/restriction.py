@@ -14,7 +14,7 @@ from uuid import UUID
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import RESTRICTION, Change, EventKind, ScopeFact
-from preference_center.domain.sender_requests import (
+from preference_center.ledger.rules.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
     build_proven_change,

@@ -17,7 +17,6 @@ from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import Change, Event, EventKind, ScopeFact, ScopeState
-from preference_center.domain.evidence_redaction import contains_address
 from preference_center.domain.frequency_changes import (
     ChosenFrequencies,
     build_frequency_change,
@@ -29,8 +28,9 @@ from preference_center.domain.preferences import (
     build_preference_change,
     compute_preferences,
 )
-from preference_center.domain.resubscribe import build_opt_in_change
-from preference_center.domain.sender_requests import (
+from preference_center.ledger.rules.evidence_redaction import contains_address
+from preference_center.ledger.rules.resubscribe import build_opt_in_change
+from preference_center.ledger.rules.sender_requests import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,

@@ -21,7 +21,7 @@ from preference_center.domain.mail import MailStatement
 from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
+from preference_center.ledger.store.addresses import digest_prefixes, find_by_digest_prefix
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")
 _TOKEN = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}(?=@)")

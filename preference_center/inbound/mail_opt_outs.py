@@ -22,9 +22,9 @@ from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
-from preference_center.storage.mail import pending_mail_opt_outs
-from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
+from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store.addresses import digest_prefixes, find_by_digest_prefix
+from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut
 
 log = structlog.get_logger()
 

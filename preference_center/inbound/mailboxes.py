@@ -14,7 +14,6 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from preference_center import bounces
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address
@@ -41,7 +40,7 @@ from preference_center.inbound.rights_mail import handle_rights_mail
 from preference_center.infra.config_sections import MailboxKind, MailboxMatch
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger import record
+from preference_center.ledger import bounces, record
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 

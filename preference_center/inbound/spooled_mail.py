@@ -7,7 +7,6 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center import spool
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
@@ -18,6 +17,7 @@ from preference_center.inbound.mail_opt_outs import (
     record_mail_opt_outs,
 )
 from preference_center.inbound.mail_recipients import InboundMail
+from preference_center.ledger import spool
 
 SPOOLED_MAIL = "mail"
 

@@ -27,9 +27,9 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record
+from preference_center.ledger.store.events import list_events_of
+from preference_center.ledger.store.suppression_lookup import load_exact_facts
 from preference_center.storage.contacts import find_locale
-from preference_center.storage.ledger.events import list_events_of
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync.delivery_status import find_address_id

@@ -8,7 +8,7 @@ from uuid import UUID
 from preference_center.domain.sync.classify import AddressContext, FollowUp
 from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey, IngestPlan
 from preference_center.infra.context import services
-from preference_center.storage.ledger.addresses import seal_address
+from preference_center.ledger.store.addresses import seal_address
 
 _OF_EVENTS = {FollowUp.READ_BACK_LATER}
 """Follow-ups that an event alone may have, without a contact."""

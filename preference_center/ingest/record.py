@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from preference_center import bounces
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import Change
@@ -44,8 +43,8 @@ from preference_center.integrations.base.contract import (
     SupportsContactFields,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent
-from preference_center.ledger import RecordResult, record
-from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.ledger import RecordResult, bounces, record
+from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
 

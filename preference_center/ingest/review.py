@@ -20,14 +20,15 @@ from preference_center.core.mime import (
     parse_mail,
     usable_addresses,
 )
-from preference_center.domain import sender_requests
-from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.mail import pending_mail_opt_outs, review_queue
+from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin
+from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
 

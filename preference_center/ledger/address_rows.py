@@ -10,7 +10,7 @@ from preference_center.core.addresses import Address, Channel, HashedAddress, Ke
 from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.ledger.addresses import domain_digest, seal_address
+from preference_center.ledger.store.addresses import domain_digest, seal_address
 
 _INSERT_KEYS = """
 INSERT INTO address_key (digest, channel, address_id, kind)

@@ -14,7 +14,6 @@ from preference_center.core.addresses import NORM_VERSION, Address, HashedAddres
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL, Change, EventKind, Retraction
 from preference_center.core.keys import Keys
-from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.infra import metrics
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.connections import hold_digest_length
@@ -27,12 +26,13 @@ from preference_center.infra.db.transactions import (
 )
 from preference_center.infra.metrics import OptOutOutcome
 from preference_center.ledger.address_rows import addresses_json, bytea_literal
+from preference_center.ledger.feed_watermarks import EPOCH_OUTDATED, ensure_epoch
 from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
 from preference_center.ledger.retracting import await_appends, retract
+from preference_center.ledger.rules.evidence_redaction import redact_evidence
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
+from preference_center.ledger.store.evidence import hash_evidence
 from preference_center.ledger.sync_state_sql import RAISE_LEARNED
-from preference_center.storage.feed.watermarks import EPOCH_OUTDATED, ensure_epoch
-from preference_center.storage.ledger.evidence import hash_evidence
 
 _APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
 

@@ -17,13 +17,13 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.infra.db.connections import APPEND_LOCK
+from preference_center.ledger.store.suppression_lookup import KINDS_MAY_MATCH
 from preference_center.ledger.sync_state_sql import (
     LIFTING_KINDS,
     RAISE_AFFECTED_CTES,
     match_key_ctes,
     sql_kinds,
 )
-from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 
 def _newest_cte(name: str, kinds: str) -> str:

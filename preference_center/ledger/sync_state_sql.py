@@ -13,8 +13,8 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.storage.ledger.addresses import is_pushable
-from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
+from preference_center.ledger.store.addresses import is_pushable
+from preference_center.ledger.store.suppression_lookup import KINDS_MAY_MATCH
 
 MAX_IMMEDIATE_FORMS = 100
 """Forms, other than the exact one, that are updated in the event's own transaction."""

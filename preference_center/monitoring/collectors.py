@@ -18,11 +18,11 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from preference_center import spool
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.core.errors import Unavailable
 from preference_center.domain.measurements import Measurements
 from preference_center.infra.context import services
+from preference_center.ledger import spool
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host
 from preference_center.storage.sync.undecided_events import BacklogKind

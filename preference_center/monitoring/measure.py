@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from preference_center import spool
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.domain.measurements import (
@@ -23,9 +22,10 @@ from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import list_rotations
+from preference_center.ledger import spool
+from preference_center.ledger.feed import cursors
 from preference_center.storage import measurements
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.feed import cursors
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import late_rows, undecided_events

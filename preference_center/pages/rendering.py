@@ -11,7 +11,6 @@ from typing import Any
 from flask import current_app, g, has_request_context, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center import spool
 from preference_center.catalogue import (
     Brand,
     Catalogue,
@@ -40,6 +39,7 @@ from preference_center.languages import (
     set_contact_language,
     set_wording,
 )
+from preference_center.ledger import spool
 from preference_center.pages.footer import FooterDetails, footer_details
 from preference_center.pages.networks import is_network_hidden
 

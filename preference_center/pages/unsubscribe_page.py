@@ -23,6 +23,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger import record
+from preference_center.ledger.spool import record_or_spool
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, opt_out, retract
 from preference_center.pages.link_forms import open_for_link, seal_for_link
@@ -40,7 +41,6 @@ from preference_center.pages.rendering import (
     use_link_language,
 )
 from preference_center.pages.text_number import text_number
-from preference_center.spool import record_or_spool
 
 _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 

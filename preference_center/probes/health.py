@@ -11,7 +11,6 @@ from typing import Any, cast
 from apiflask import APIBlueprint
 from flask import Flask, Response, abort, current_app, jsonify, request
 
-from preference_center import spool
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
 from preference_center.core.errors import Unavailable, UnavailableCause
@@ -24,6 +23,7 @@ from preference_center.infra.db.transactions import (
     run_autocommit,
     run_in_transaction,
 )
+from preference_center.ledger import spool
 from preference_center.probes.readiness import (
     DatabaseState,
     DatabaseStatus,

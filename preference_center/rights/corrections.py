@@ -19,10 +19,11 @@ from preference_center.core.events import (
 from preference_center.core.links.tokens import restore_address
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store.events import list_events_between, list_events_of
 from preference_center.rights.move import InTransaction, move_address
 from preference_center.rights.request_steps import (
     SOURCE,
@@ -32,7 +33,6 @@ from preference_center.rights.request_steps import (
     open_sealed,
 )
 from preference_center.storage.contacts import list_addresses
-from preference_center.storage.ledger.events import list_events_between, list_events_of
 from preference_center.storage.rights import moves
 from preference_center.storage.rights.moves import Move
 

@@ -23,16 +23,16 @@ from preference_center.domain.account_closure import closure_changes_decisions
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.rights.move import build_erasure_changes
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import insert_emails
 from preference_center.ledger import RecordResult, record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_facts_by_id
 from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.contacts import ConcurrentContactUpdate
-from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure

@@ -21,11 +21,11 @@ from preference_center.domain.restriction import (
 )
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_exact_facts
 
 _BuildChange = Callable[[Address, Sequence[ScopeFact]], Change]
 

@@ -15,8 +15,8 @@ from typing import Any
 from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, RetentionRule
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from preference_center.rights.erase import erase_addresses
 from preference_center.rights.statistics import count_finished_months
 from preference_center.storage.rights import retention

@@ -13,16 +13,16 @@ from preference_center.core.events import EVERYTHING, Change, EventKind
 from preference_center.domain.account_closure import build_reopening_change
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact, ContactRef
-from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.address_rows import addresses_json
+from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.addresses import load_erased_at, make_readable_again
+from preference_center.ledger.store.suppression_lookup import load_exact_facts
 from preference_center.ledger.sync_state_sql import RAISE_RETURNED
 from preference_center.storage.contacts import ConcurrentContactUpdate, save_contacts
-from preference_center.storage.ledger.addresses import load_erased_at, make_readable_again
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.rights.erasures import end_returned
 
 _ATTEMPTS = 5

@@ -18,11 +18,11 @@ FILES: Mapping[str, str] = {
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/client.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
-    "preference_center/publishing": "files for a warehouse: addresses, readable if asked for",
+    "preference_center/ledger/feed": "files for a warehouse: addresses, readable if asked for",
     "preference_center/rights/access_file/archive.py": "nothing on disk: into sealed parts of rows",
     "preference_center/rights/journal_store.py": "digests of erased people: the erasure journal",
     "preference_center/scrub": "lists of addresses, readable; snapshots of digests",
-    "preference_center/spool": "opt-outs, sealed, until the database has them",
+    "preference_center/ledger/spool": "opt-outs, sealed, until the database has them",
 }
 """Each module or package that writes files, and what personal data is in them."""
 

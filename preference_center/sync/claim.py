@@ -28,9 +28,9 @@ from preference_center.domain.sync.state import LanePosition, SyncClaim
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import Capabilities
-from preference_center.storage.ledger.addresses import load_pushable
-from preference_center.storage.ledger.events import load_ended_choices
-from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.ledger.store.addresses import load_pushable
+from preference_center.ledger.store.events import load_ended_choices
+from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import active_pushes, reported_opt_outs, states
 
 

@@ -20,7 +20,7 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.ledger import record
-from preference_center.storage.ledger import suppression_list
+from preference_center.ledger.store import suppression_list
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE

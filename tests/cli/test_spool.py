@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.spool import SpoolFolder
-from preference_center.spool.frames import encode_frame
+from preference_center.ledger.spool import SpoolFolder
+from preference_center.ledger.spool.frames import encode_frame
 from tests.clock import START, Clock
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def app(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
     from dataclasses import replace
 
     from preference_center.infra.context import EXTENSION_NAME
-    from preference_center.spool import recorder
+    from preference_center.ledger.spool import recorder
 
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})

@@ -17,15 +17,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from preference_center.domain import alerts
 from preference_center.domain.alerts import AlertKind
 from preference_center.infra.metrics import render_metrics
+from preference_center.ledger.spool import Spool, SpoolFolder
+from preference_center.ledger.spool.recorder import EXTENSION_KEY
+from preference_center.ledger.spool.writer import SpoolWriter
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
     HostCollector,
     SchedulerCollector,
 )
 from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.spool import Spool, SpoolFolder
-from preference_center.spool.recorder import EXTENSION_KEY
-from preference_center.spool.writer import SpoolWriter
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from dev.processes import wait_until
+from preference_center.ledger import feed_watermarks
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.feed import watermarks
 from tests.api.sender import Sender, make_sender
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force
@@ -49,7 +49,7 @@ def copy(names: dict[str, Any]) -> Iterator[sqlite3.Connection]:
 def sender(app: Flask) -> Sender:
     put_in_force(app)
     with app.app_context():
-        watermarks.ensure_epoch()
+        feed_watermarks.ensure_epoch()
     return make_sender(app, "warehouse", list(KeyScope))
 
 

@@ -13,7 +13,6 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import ALL_MARKETING, SHARING, Event, EventKind
 from preference_center.domain.decisions import find_denial
-from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.statements import (
     RETRACTION_PERIOD,
     SOURCE,
@@ -25,6 +24,7 @@ from preference_center.domain.statements import (
     is_retractable,
     scopes_of,
 )
+from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin
 from tests.clock import START
 from tests.in_force import CATALOGUE
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.errors import InvalidWatermark
-from preference_center.domain.watermarks import Watermark, parse_watermark
+from preference_center.ledger.watermarks import Watermark, parse_watermark
 
 WATERMARKS = st.builds(
     Watermark,

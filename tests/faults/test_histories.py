@@ -18,12 +18,11 @@ from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import EventKind
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import record
-from preference_center.storage.feed import watermarks
+from preference_center.ledger import feed_watermarks, record
+from preference_center.ledger.watermarks import Watermark
 from tests.environment import migrate, settings_for, with_database
 from tests.ledger.changes import change
 
@@ -74,13 +73,13 @@ class Service:
     def read(self) -> Watermark:
         """What a reader of the feed holds that has seen everything."""
         with self.apps[-1].app_context():
-            return run_in_transaction(watermarks.load_watermark)
+            return run_in_transaction(feed_watermarks.load_watermark)
 
     def can_follow(self, watermark: Watermark) -> bool:
         with self.apps[-1].app_context():
-            horizon = run_in_transaction(watermarks.load_horizon)
+            horizon = run_in_transaction(feed_watermarks.load_horizon)
         try:
-            watermarks.ensure_followable(watermark, horizon)
+            feed_watermarks.ensure_followable(watermark, horizon)
         except StaleWatermark:
             return False
         return True

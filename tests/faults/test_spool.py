@@ -14,7 +14,7 @@ import pytest
 from dev.engines import Engines
 from dev.processes import children, wait_until
 from dev.server import free_port
-from preference_center.spool import SpoolFolder
+from preference_center.ledger.spool import SpoolFolder
 from tests.faults.service import PATIENCE, Process, Service
 from tests.faults.test_mail import _answers as mail_answers
 from tests.faults.test_mail import to

@@ -13,10 +13,10 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, SHARING, EventKind, Retraction
 from preference_center.domain.decisions import find_sharing_denial
 from preference_center.domain.imports.instructions import LegalBasis
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.rights.move import move_address, undo_move
-from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.imports.importing import (
     allows,

@@ -15,13 +15,13 @@ from preference_center import contacts
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.delivery_status import active_suppressions
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import db, services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.rotate_digests import rotate_digests
 from preference_center.infra.keys.sealed_columns import ColumnProgress
-from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_facts
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -22,6 +22,10 @@ from preference_center.infra.keys.digest_tables import DIGEST_COLUMNS
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.keys.rotate_digests import load_digest_status
 from preference_center.ledger import record
+from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store.addresses import find_by_digest_prefix, load_readable
+from preference_center.ledger.store.pending_mail_opt_outs import FIRST_POSITION, PendingMailOptOut
+from preference_center.ledger.store.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,
@@ -29,17 +33,10 @@ from preference_center.storage.access.person_access import (
     load_person_access,
 )
 from preference_center.storage.contacts import load_contacts
-from preference_center.storage.ledger.addresses import find_by_digest_prefix, load_readable
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
-from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.mail.email_stops import (
     EMAIL_STOP_DURATION,
     find_stop,
     stop_emails,
-)
-from preference_center.storage.mail.pending_mail_opt_outs import (
-    FIRST_POSITION,
-    PendingMailOptOut,
 )
 from preference_center.storage.personal_data import TABLES, Holds
 from tests.clock import START
@@ -231,7 +228,7 @@ def insert_pending(connection: Connection, prefix: bytes) -> None:
 
 
 def test_evidence_of_before_is_still_proven(app: Flask, one_key: Settings) -> None:  # I8
-    from preference_center.storage.ledger.evidence import EvidenceState, verify_evidence
+    from preference_center.ledger.store.evidence import EvidenceState, verify_evidence
 
     with app.app_context():
         record([change(1, evidence={"a": "b"})])

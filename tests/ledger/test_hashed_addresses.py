@@ -26,8 +26,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import APPEND_LOCK
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import md5_matching, record
-from preference_center.storage.ledger.addresses import load_readable
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
+from preference_center.ledger.store.addresses import load_readable
+from preference_center.ledger.store.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.sync import backfills
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS

@@ -21,12 +21,12 @@ from preference_center.core.events import REPEAT_INTERVAL
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.feed.changes import list_changes
 from preference_center.ledger.retracting import LOCK_RETRACTED
 from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS
+from preference_center.ledger.store.suppression_lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
 from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNED
-from preference_center.storage.feed.changes import list_changes
 from preference_center.storage.ledger.import_matches import MatchQuery, find_matches
-from preference_center.storage.ledger.suppression_lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
 from preference_center.storage.policy_notices import list_notices, list_notices_of, load_page
 from preference_center.storage.rights.erasures import (
     STOP_WAITING,

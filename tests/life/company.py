@@ -28,9 +28,9 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     PushResult,
 )
+from preference_center.ledger.spool.replayer import SpoolReplayer
 from preference_center.mailer.send import send_due_emails
 from preference_center.rights.request_steps import find_request_by_reference
-from preference_center.spool.replayer import SpoolReplayer
 from preference_center.storage.sync import destinations
 from preference_center.sync.erase import erase_due
 from preference_center.sync.push import sync

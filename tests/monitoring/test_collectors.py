@@ -14,6 +14,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
 from preference_center.ledger import record
+from preference_center.ledger.spool import Spool, SpoolFolder
+from preference_center.ledger.spool.recorder import EXTENSION_KEY
+from preference_center.ledger.spool.writer import SpoolWriter
 from preference_center.monitoring import collectors
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
@@ -23,9 +26,6 @@ from preference_center.monitoring.collectors import (
 )
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.probes.health import INTERNAL
-from preference_center.spool import Spool, SpoolFolder
-from preference_center.spool.recorder import EXTENSION_KEY
-from preference_center.spool.writer import SpoolWriter
 from preference_center.storage import measurements
 from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock

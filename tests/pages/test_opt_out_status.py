@@ -282,8 +282,8 @@ def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
     from preference_center.infra.context import services
     from preference_center.infra.db.transactions import run_in_transaction
-    from preference_center.storage.mail import pending_mail_opt_outs
-    from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
+    from preference_center.ledger.store import pending_mail_opt_outs
+    from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut
 
     with app.app_context():
         prefix = services().keys.exact_digest(services().links.read_token(token, START).address)[
@@ -403,8 +403,8 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 
 def test_every_way_to_say_no_has_its_words() -> None:
     from preference_center.domain import gpc
-    from preference_center.domain.sender_requests import ReceivedVia
     from preference_center.inbound.mail_opt_outs import MAILTO
+    from preference_center.ledger.rules.sender_requests import ReceivedVia
     from preference_center.pages import ledger_changes
 
     template = (ROOT / "templates/recipients/opt_out_status.html").read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ from preference_center import contacts
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, Change, EventKind
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 

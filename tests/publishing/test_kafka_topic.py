@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from preference_center.core.errors import ConfigError
-from preference_center.domain.watermarks import Watermark
-from preference_center.publishing.kafka_topic import KafkaTopic, read_config
-from preference_center.publishing.messages import FeedMessage, MessageType, snapshot_message
-from preference_center.publishing.publisher import TopicTaken, TopicUnavailable
+from preference_center.ledger.feed.kafka_topic import KafkaTopic, read_config
+from preference_center.ledger.feed.messages import FeedMessage, MessageType, snapshot_message
+from preference_center.ledger.feed.publisher import TopicTaken, TopicUnavailable
+from preference_center.ledger.watermarks import Watermark
 from tests.publishing.kafka_reader import read_topic
 
 EPOCH = "9f86d081"
@@ -95,7 +95,7 @@ def test_a_process_that_was_replaced_stops_and_any_other_error_is_tried_again(
 
 
 def test_a_broker_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("preference_center.publishing.kafka_topic.TIME_LIMIT", 0.2)
+    monkeypatch.setattr("preference_center.ledger.feed.kafka_topic.TIME_LIMIT", 0.2)
     with pytest.raises(TopicUnavailable):
         opened("127.0.0.1:1", "away")
 

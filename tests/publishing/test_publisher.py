@@ -14,11 +14,11 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import record
-from preference_center.publishing import publisher as publishing
-from preference_center.publishing.messages import CONTROL_TYPES, FeedMessage, MessageType
-from preference_center.publishing.publisher import FeedPublisher, TopicTaken, TopicUnavailable
-from preference_center.storage.feed import cursors, watermarks
+from preference_center.ledger import feed_watermarks, record
+from preference_center.ledger.feed import cursors
+from preference_center.ledger.feed import publisher as publishing
+from preference_center.ledger.feed.messages import CONTROL_TYPES, FeedMessage, MessageType
+from preference_center.ledger.feed.publisher import FeedPublisher, TopicTaken, TopicUnavailable
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
@@ -33,7 +33,7 @@ PEOPLE = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in r
 @pytest.fixture(autouse=True)
 def _context(app: Flask) -> Iterator[None]:
     with app.app_context():
-        watermarks.ensure_epoch()
+        feed_watermarks.ensure_epoch()
         yield
 
 
@@ -138,7 +138,7 @@ def test_after_a_new_epoch_comes_a_snapshot_and_a_copy_forgets_what_was_lost(
     copy = Copy()
     copy.read(topic.messages)
     copy.rows["999", NEWS] = (topic.messages[0].epoch, {"off": True})  # of a history that was lost
-    run_in_transaction(lambda c: watermarks.begin_epoch(c, clock() + timedelta(minutes=1)))
+    run_in_transaction(lambda c: feed_watermarks.begin_epoch(c, clock() + timedelta(minutes=1)))
     already = len(topic.messages)
     publish_all(publisher(topic))
     newer = topic.messages[already:]
@@ -208,5 +208,5 @@ def test_what_is_not_passed_on_yet_has_an_age(topic: ListTopic) -> None:
     assert oldest() == START
     publish_all(publisher(topic))
     assert oldest() is None
-    run_in_transaction(lambda c: watermarks.begin_epoch(c, START + timedelta(hours=1)))
+    run_in_transaction(lambda c: feed_watermarks.begin_epoch(c, START + timedelta(hours=1)))
     assert oldest() == START  # nothing was passed on since

@@ -21,8 +21,8 @@ from preference_center.domain.rights.model import (
     RequestState,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.erase import erase_contacts
 from tests.in_force import CATALOGUE, put_in_force

@@ -22,6 +22,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.ledger import record
+from preference_center.ledger.store.suppression_lookup import load_exact_facts
 from preference_center.rights.corrections import (
     CONSENT_RETRACTED,
     correct_address,
@@ -29,7 +30,6 @@ from preference_center.rights.corrections import (
 )
 from preference_center.rights.request_steps import list_steps, load_request
 from preference_center.rights.requests import open_request
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.ledger.changes import change

@@ -24,6 +24,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.store.addresses import load_pushable, load_readable
 from preference_center.rights.corrections import correct_address
 from preference_center.rights.erase import (
     CHUNK_SIZE,
@@ -33,7 +34,6 @@ from preference_center.rights.erase import (
 )
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.requests import open_request
-from preference_center.storage.ledger.addresses import load_pushable, load_readable
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, retraction, waiting

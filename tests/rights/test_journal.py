@@ -24,6 +24,7 @@ from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.rights import erase as erase_module
 from preference_center.rights import journal
 from preference_center.rights.erasure_upkeep import tidy_erasures
@@ -31,7 +32,6 @@ from preference_center.rights.holds import place_hold
 from preference_center.rights.journal import load_status, require_replayed
 from preference_center.rights.journal_store import open_files, read_entries
 from preference_center.rights.replay import replay
-from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights import erasures
 from preference_center.storage.rights import journal as journal_rows
 from preference_center.storage.rights.erasures import READABLE_FOR

@@ -19,14 +19,14 @@ from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.rights import move as moving
 from preference_center.rights.move import move_address, undo_move
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights.moves import Move
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS

@@ -22,10 +22,10 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.domain.decisions import decide
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.rights.move import move_address
-from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS, PAST, histories
 from tests.ledger.oracle import Oracle

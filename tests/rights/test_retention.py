@@ -14,15 +14,15 @@ from preference_center.catalogue import RetainedData
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.store.suppression_lookup import load_exact_facts
 from preference_center.rights.holds import place_hold
 from preference_center.rights.retention import plan_retention, run_retention
 from preference_center.storage.access.person_access import insert_person_access
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE, change, id_of

@@ -27,9 +27,9 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.ledger.suppression_lookup import load_facts
-from preference_center.storage.mail import pending_mail_opt_outs
-from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
+from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut
+from preference_center.ledger.store.suppression_lookup import load_facts
 from tests.clock import START
 from tests.domain.histories import KINDS, MOMENTS, PAST
 from tests.in_force import CATALOGUE

@@ -23,8 +23,8 @@ from tests.pages.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.spool import ReplayStats
-    from preference_center.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool import ReplayStats
+    from preference_center.ledger.spool.replayer import SpoolReplayer
 
 ADDRESS = "jane.doe@example.com"
 TOPIC = "acme.offers"
@@ -115,8 +115,8 @@ def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool where its settings say, while its database is away."""
     from preference_center.infra.db import connections
-    from preference_center.spool import install_spool, recorder
-    from preference_center.spool import replayer as module
+    from preference_center.ledger.spool import install_spool, recorder
+    from preference_center.ledger.spool import replayer as module
 
     spool = install_spool(app)
     assert spool

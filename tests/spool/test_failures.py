@@ -71,7 +71,7 @@ def test_an_error_that_nobody_foresaw_is_logged_without_its_text(
         raise ZeroDivisionError("of jane.doe@example.com")
 
     with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
-        patch.setattr("preference_center.spool.recorder.record_batched", fail)
+        patch.setattr("preference_center.ledger.spool.recorder.record_batched", fail)
         assert client.post(f"/u/{token}", data=PAIR).status_code == 202
     [line] = [each for each in logs if each["event"] == "request_spooled"]
     assert (line["log_level"], line["error"]) == ("error", "ZeroDivisionError")
@@ -90,7 +90,7 @@ def test_without_a_spool_it_is_counted_as_refused(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("preference_center.spool.recorder.record_batched", fail)
+    monkeypatch.setattr("preference_center.ledger.spool.recorder.record_batched", fail)
     monkeypatch.setattr(metrics, "count_opt_outs", counted.append)
     assert client.post(f"/u/{make_token()}", data=PAIR).status_code == 500
     assert counted == ["refused"]

@@ -16,9 +16,9 @@ import structlog.testing
 
 from dev.processes import wait_until
 from preference_center.core.errors import Unavailable
-from preference_center.spool import SpoolFolder, SpoolUnavailable
-from preference_center.spool.frames import encode_frame
-from preference_center.spool.writer import SpoolWriter
+from preference_center.ledger.spool import SpoolFolder, SpoolUnavailable
+from preference_center.ledger.spool.frames import encode_frame
+from preference_center.ledger.spool.writer import SpoolWriter
 from tests.clock import START
 from tests.pages.ledger import Ledger
 from tests.spool.conftest import PAIR, Database, MakeToken, Replay
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool.replayer import SpoolReplayer
 
 MEBIBYTE = 1024 * 1024
 HOLDER = """
 import sys, pathlib, time
-from preference_center.spool.folder import SpoolFolder
+from preference_center.ledger.spool.folder import SpoolFolder
 held = SpoolFolder(pathlib.Path(sys.argv[1]), 2**20).create_file()
 held.append(pathlib.Path(sys.argv[2]).read_bytes())
 print("held", flush=True)
@@ -167,7 +167,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from preference_center.core.errors import KeyMismatch
-    from preference_center.spool import replayer as running
+    from preference_center.ledger.spool import replayer as running
 
     spool_clicks(client, database, [token])
 
@@ -245,7 +245,7 @@ def test_the_thread_ends_an_outage_by_itself(
     database: Database,
     replayer: SpoolReplayer,
 ) -> None:
-    from preference_center.spool.replayer import replay_periodically
+    from preference_center.ledger.spool.replayer import replay_periodically
 
     stop = threading.Event()
     thread = threading.Thread(target=replay_periodically, args=(app, replayer, stop))
@@ -263,7 +263,7 @@ def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
     app: Flask, replayer: SpoolReplayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2: else nobody would be answered until all is replayed
     from preference_center.infra.context import services
-    from preference_center.spool import replayer as running
+    from preference_center.ledger.spool import replayer as running
 
     seen: list[bool] = []
 

@@ -14,13 +14,13 @@ import psycopg
 
 from dev.processes import wait_until
 from preference_center.core.events import Change, ScopeState
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.feed import changes
-from preference_center.storage.feed.changes import FeedPage, FeedScopeStatus
-from preference_center.storage.feed.replica import LedgerSnapshot
+from preference_center.ledger.feed import changes
+from preference_center.ledger.feed.changes import FeedPage, FeedScopeStatus
+from preference_center.ledger.feed.replica import LedgerSnapshot
+from preference_center.ledger.watermarks import Watermark
 
 if TYPE_CHECKING:
     from flask import Flask

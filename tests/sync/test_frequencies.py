@@ -17,12 +17,12 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind, FrequencyChoice, Retraction
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.sender_requests import ConsentEvidence
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
+from preference_center.ledger.rules.sender_requests import ConsentEvidence
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.listings import ListingKind

@@ -16,7 +16,6 @@ from werkzeug.wsgi import get_input_stream
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
-from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.imports.scopes import ScopeMap
@@ -25,6 +24,7 @@ from preference_center.imports.uploads import MAX_FILE_BYTES
 from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
+from preference_center.ledger.rules import sender_requests
 
 T = TypeVar("T")
 

@@ -21,9 +21,9 @@ from preference_center.core.staff import AccessReason
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger.store.addresses import load_readable
+from preference_center.ledger.store.events import list_events_between
 from preference_center.storage.contacts import load_contacts
-from preference_center.storage.ledger.addresses import load_readable
-from preference_center.storage.ledger.events import list_events_between
 from preference_center.storage.sync.delivery_status import find_address_id
 
 _MAX_LENGTH = 320

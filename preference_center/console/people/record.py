@@ -23,8 +23,6 @@ from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, Change
-from preference_center.domain.resubscribe import is_repeated_opt_in
-from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin, clamp_to_now
 from preference_center.domain.statements import (
     SOURCE,
     Statement,
@@ -36,8 +34,10 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
+from preference_center.ledger.rules.resubscribe import is_repeated_opt_in
+from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin, clamp_to_now
+from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.storage.contacts import find_locale
-from preference_center.storage.ledger.suppression_lookup import load_facts
 
 _FIELDS = (
     "id",

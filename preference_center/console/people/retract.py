@@ -20,7 +20,7 @@ from preference_center.domain.statements import SOURCE, is_retractable
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.ledger.events import find_retracted, load_events_by_id
+from preference_center.ledger.store.events import find_retracted, load_events_by_id
 
 
 def retract_entry(access_id: UUID, event_id: UUID) -> ResponseReturnValue:

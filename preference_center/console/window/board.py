@@ -10,7 +10,6 @@ from flask import url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center import spool
 from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.routing import Route
@@ -22,6 +21,7 @@ from preference_center.domain.measurements import DestinationMeasurement, Measur
 from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger import spool
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.sync import board
 from preference_center.storage.sync.board import DestinationState, RecentDeliveries

@@ -30,13 +30,13 @@ from preference_center.domain.imports.row_statements import (
 from preference_center.domain.imports.scopes import LEAVE_OUT
 from preference_center.domain.imports.subscription_evidence import build_subscription_evidence
 from preference_center.domain.imports.timestamps import parse_timestamp
-from preference_center.domain.sender_requests import (
+from preference_center.integrations.base.presets import ImportPreset, RowMeaning
+from preference_center.ledger.rules.sender_requests import (
     EARLIEST_TIME,
     check_policy_shown,
     topic_for_address,
     validate_opt_out_scope,
 )
-from preference_center.integrations.base.presets import ImportPreset, RowMeaning
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
 

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from preference_center.core.events import ALL_MARKETING, Event, format_receipt_code
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 from preference_center.domain.preferences import ScopeStatus, compute_preferences
+from preference_center.ledger.store.events import iter_events_of, load_events_by_id
 from preference_center.rights.access_file import words
 from preference_center.rights.access_file.records import (
     AddressRecord,
@@ -20,7 +21,6 @@ from preference_center.rights.access_file.records import (
 )
 from preference_center.rights.access_file.subject import AccessSubject, readable_address
 from preference_center.storage.contacts import SubjectAddress
-from preference_center.storage.ledger.events import iter_events_of, load_events_by_id
 
 _INTERNAL_EVIDENCE = frozenset(
     {"destination", "import", "key_id", "move", "moved_event", "moved_source", "request"}

@@ -14,14 +14,10 @@ from datetime import datetime
 from preference_center.core.addresses import NORM_VERSION
 from preference_center.core.events import SHARING
 from preference_center.core.keys import Keys
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.feed.replica import open_ledger_snapshot
-from preference_center.storage.feed.watermarks import (
-    Horizon,
-    ensure_followable,
-    load_horizon,
-)
+from preference_center.ledger.feed.replica import open_ledger_snapshot
+from preference_center.ledger.feed_watermarks import Horizon, ensure_followable, load_horizon
+from preference_center.ledger.watermarks import Watermark
 
 DIGEST_HEAD_BYTES = 8
 """Of each digest: enough that of a million addresses none is found by chance."""

@@ -15,11 +15,11 @@ from psycopg.abc import Buffer
 from preference_center.core.addresses import KeyKind
 from preference_center.core.errors import CatalogueError
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.storage.feed.replica import open_ledger_snapshot
+from preference_center.ledger.feed.replica import open_ledger_snapshot
+from preference_center.ledger.watermarks import Watermark
 
 FACT_COLUMNS: Mapping[str, str] = {
     "digest": "VARCHAR",

@@ -10,7 +10,7 @@ from preference_center.core.addresses import Channel
 from preference_center.domain.delivery_status import DestinationSummary
 from preference_center.domain.event_delivery import FinalAnswer, VersionedSync
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.ledger.addresses import is_pushable
+from preference_center.ledger.store.addresses import is_pushable
 from preference_center.storage.sync.delivery_status import connection_status
 
 _SELECT_NEWEST = """

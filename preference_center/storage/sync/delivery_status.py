@@ -14,7 +14,7 @@ from preference_center.domain.delivery_status import ConnectionStatus as Line
 from preference_center.domain.delivery_status import Delivery, DestinationSummary, SyncSummary
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.ledger.addresses import is_pushable
+from preference_center.ledger.store.addresses import is_pushable
 
 _SELECT_DESTINATIONS = f"""
 SELECT d.id, d.name, d.status, d.retry_at IS NOT NULL, d.sends, {is_pushable("a")},

@@ -13,7 +13,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.ledger.addresses import is_pushable
+from preference_center.ledger.store.addresses import is_pushable
 
 FOUND_IN_TOOL_NOTE = "already opted out in the tool"
 """The note on the delivery of an opt-out that was found in the tool."""

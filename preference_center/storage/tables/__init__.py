@@ -8,14 +8,13 @@ costs a look-up and a lock.
 
 from __future__ import annotations
 
+from preference_center.ledger.models import feed, ledger
 from preference_center.storage.tables import (
     access,
     alerts,
     browser_consents,
     contacts,
-    feed,
     imports,
-    ledger,
     mail,
     policies,
     reports,

@@ -12,12 +12,12 @@ from preference_center.contacts import upsert_contacts
 from preference_center.core.events import EventKind, Retraction
 from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactUpdate
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult
 from preference_center.ledger import record
-from preference_center.storage.mail.counted_bounces import CountedBounce, insert_bounces
+from preference_center.ledger.counted_bounces import CountedBounce, insert_bounces
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.requests.asking import ask

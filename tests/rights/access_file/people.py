@@ -17,16 +17,15 @@ from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import record
+from preference_center.ledger import counted_bounces, record
+from preference_center.ledger.counted_bounces import CountedBounce
+from preference_center.ledger.rules.sender_requests import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address
 from preference_center.rights.requests import open_request
 from preference_center.storage.access.person_access import insert_person_access
-from preference_center.storage.mail import counted_bounces
-from preference_center.storage.mail.counted_bounces import CountedBounce
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of

@@ -14,7 +14,7 @@ from preference_center.infra.commands import click_errors
 from preference_center.infra.config import Settings
 from preference_center.infra.db.connections import classify_error, unavailable_error
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.ledger import suppression_lookup
+from preference_center.ledger.store import suppression_lookup
 from tests.api.sender import make_sender
 from tests.environment import patient_timeouts, with_database, with_role
 from tests.in_force import put_in_force

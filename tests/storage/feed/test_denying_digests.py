@@ -30,18 +30,18 @@ from preference_center.core.events import (
     Retraction,
 )
 from preference_center.domain.decisions import find_denial
-from preference_center.domain.watermarks import Watermark
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut, insert_pending
+from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.watermarks import Watermark
 from preference_center.storage.feed.denying_digests import (
     DIGEST_HEAD_BYTES,
     DigestsInfo,
     iter_all_digests,
     load_digests_since,
 )
-from preference_center.storage.ledger.suppression_lookup import load_facts
-from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change

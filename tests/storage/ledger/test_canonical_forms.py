@@ -14,9 +14,9 @@ from preference_center.core.events import Change, EventKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
-from preference_center.ledger.renormalise import renormalise
-from preference_center.storage.ledger import canonical_forms
-from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.ledger.ledger_renormalise import renormalise
+from preference_center.ledger.store import canonical_forms
+from preference_center.ledger.store.suppression_lookup import load_facts
 from tests.clock import START
 
 if TYPE_CHECKING:

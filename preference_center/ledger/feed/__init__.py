@@ -1,0 +1,1 @@
+"""The feed of changes: its order, its readers and publishers."""

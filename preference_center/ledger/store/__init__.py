@@ -1,0 +1,1 @@
+"""Statements that read the ledger and what is derived from it."""

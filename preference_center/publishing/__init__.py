@@ -1,1 +1,0 @@
-"""Passing the feed on: to a topic of Kafka, and to files for a warehouse."""
