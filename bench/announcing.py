@@ -20,7 +20,7 @@ from preference_center.domain.contacts import ContactUpdate
 from preference_center.infra.config import Settings
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.policy_notices.rows import next_rows
 from preference_center.policy_notices.select import select_all
 

@@ -16,8 +16,8 @@ from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.deferred_forms import raise_deferred_states
-from preference_center.ledger.store.suppression_lookup import load_facts, load_facts_by_id
+from preference_center.ledger.forms import raise_deferred_states
+from preference_center.ledger.store.lookup import load_facts, load_facts_by_id
 
 FORMS, DESTINATIONS, BATCH = 1_000, 10, 500
 

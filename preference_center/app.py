@@ -100,8 +100,8 @@ from preference_center.integrations.registry import load_integrations
 from preference_center.languages import locale_of
 from preference_center.ledger import spool
 from preference_center.ledger.feed import api as change_feed
-from preference_center.ledger.store.canonical_forms import verify_canonical_forms
-from preference_center.ledger.store.suppression_list import (
+from preference_center.ledger.store.addresses import verify_canonical_forms
+from preference_center.ledger.store.suppressions import (
     count_chosen_frequencies,
     list_suppressed_topics,
 )

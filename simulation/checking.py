@@ -16,7 +16,7 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import decide, denial_end, find_sharing_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.ledger.store.suppression_lookup import load_facts_as_of
+from preference_center.ledger.store.lookup import load_facts_as_of
 from simulation.comparing import Comparison
 from simulation.entry_points import address
 from simulation.excuses import Excuse

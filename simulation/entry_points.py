@@ -19,11 +19,11 @@ from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import RecordResult, record
-from preference_center.ledger.rules.resubscribe import build_opt_in_change
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,
+    build_opt_in_change,
     build_opt_out_change,
 )
 from simulation.accounts import Accounts

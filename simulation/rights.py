@@ -20,7 +20,7 @@ from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
-from preference_center.ledger.rules.sender_requests import ConsentEvidence
+from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights import journal
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.replay import replay

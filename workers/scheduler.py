@@ -27,7 +27,7 @@ from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.integrations.registry import list_specs
-from preference_center.ledger.deferred_forms import raise_deferred_states
+from preference_center.ledger.forms import raise_deferred_states
 from preference_center.monitoring.alerting import start_alerting
 from preference_center.monitoring.collectors import (
     DatabaseCollector,

@@ -33,11 +33,12 @@ from preference_center.infra.outbox import SendResult
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger import record
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,
+    build_consent_change,
+    build_opt_out_change,
 )
 from preference_center.pages import ledger_changes
 from preference_center.rights import requests
@@ -61,7 +62,7 @@ def consent(address: str, *topics: str) -> list[Change]:
     proof = ConsentEvidence("shop", "Yes, write to me.", "en", now)
     origin = RequestOrigin("api", SENDER, now)
     return [
-        sender_requests.build_consent_change(
+        build_consent_change(
             services().new_id(),
             email(address),
             current_catalogue().topic(topic),
@@ -103,7 +104,7 @@ def relay(address: str, scope: str, via: ReceivedVia, actor: str = SENDER) -> Ch
     """They opted out in the shop, or told somebody of the staff."""
     now = services().now()
     origin = RequestOrigin("api" if actor == SENDER else "console", actor, now)
-    return sender_requests.build_opt_out_change(
+    return build_opt_out_change(
         services().new_id(),
         email(address),
         scope,

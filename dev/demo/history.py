@@ -28,7 +28,7 @@ from preference_center.domain.rights.model import Extent, IdentityLevel, Request
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.rules.sender_requests import ReceivedVia
+from preference_center.ledger.rules import ReceivedVia
 from preference_center.monitoring.history import record_samples
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.storage.access import api_keys

@@ -20,8 +20,7 @@ from preference_center.core.links import list_unsubscribe_headers
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin, build_consent_change
 
 TOPIC = "cascina.newsletter"
 MESSAGE_TYPE = "newsletter.monthly"
@@ -92,7 +91,7 @@ def _write(number: int) -> EmailMessage:
     address = parse_address(f"{name}{turn + 1 if turn else ''}@example.com", Channel.EMAIL)
     topic = catalogue.topic(TOPIC)
     proof = ConsentEvidence("demo", "Send me the farm journal.", LANGUAGE, now - timedelta(days=30))
-    consent = sender_requests.build_consent_change(
+    consent = build_consent_change(
         context.new_id(), address, topic, proof, RequestOrigin("demo", "demo", now), own_act=False
     )
     record([consent])

@@ -27,11 +27,12 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,
+    build_consent_change,
+    build_opt_out_change,
 )
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
@@ -141,13 +142,13 @@ def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
     address = parse_address(contact["address"], Channel(contact.get("channel", "email")))
     proof = ConsentEvidence("demo", "Yes, write to me.", "en", now - timedelta(days=30))
     consents = [
-        sender_requests.build_consent_change(
+        build_consent_change(
             context.new_id(), address, catalogue.topic(topic), proof, origin, own_act=False
         )
         for topic in contact["consents"]
     ]
     opt_outs = [
-        sender_requests.build_opt_out_change(
+        build_opt_out_change(
             context.new_id(),
             address,
             scope,

@@ -21,11 +21,12 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, EmailKind
 from preference_center.ledger import record
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,
+    build_consent_change,
+    build_opt_out_change,
 )
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage.rights import files
@@ -159,9 +160,7 @@ class Demo:
         topics = current_catalogue().topics_for_channel(address.channel)
         record(
             [
-                sender_requests.build_consent_change(
-                    uuid4(), address, topic, proof, origin, own_act=False
-                )
+                build_consent_change(uuid4(), address, topic, proof, origin, own_act=False)
                 for topic in topics[:3]
             ]
         )
@@ -172,7 +171,7 @@ class Demo:
         new_id = services().new_id()
         record(
             [
-                sender_requests.build_opt_out_change(
+                build_opt_out_change(
                     new_id, address, scope, via, origin, received_at=now, occurred_at=now
                 )
             ]

@@ -17,11 +17,7 @@ from preference_center.api.requests import (
 )
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel
-from preference_center.ledger.rules.sender_requests import (
-    ConsentEvidence,
-    check_policy_shown,
-    clamp_to_now,
-)
+from preference_center.ledger.rules import ConsentEvidence, check_policy_shown, clamp_to_now
 
 
 class EvidenceBody(RequestBody):

@@ -14,7 +14,7 @@ from preference_center.core.addresses import parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import match_language
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.storage.access.api_keys import KeyScope
 
 

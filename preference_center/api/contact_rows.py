@@ -22,7 +22,7 @@ from preference_center.core.errors import InvalidInput, InvalidRows
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
-from preference_center.ledger.rules.sender_requests import clamp_to_now
+from preference_center.ledger.rules import clamp_to_now
 
 
 def parse_received(call: ApiCall, rows: RequestRows[Any]) -> list[tuple[ContactRef, datetime]]:

@@ -48,7 +48,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, Unavailable, UnreadableBody
 from preference_center.domain.decisions import Decision
 from preference_center.infra.context import services
-from preference_center.ledger.store.suppression_lookup import load_facts_as_of
+from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope

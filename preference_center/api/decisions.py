@@ -30,7 +30,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.infra import metrics
 from preference_center.infra.context import services
-from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
+from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.key_usage import count_key_use

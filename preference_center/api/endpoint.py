@@ -41,7 +41,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.access.key_usage import count_key_use
 

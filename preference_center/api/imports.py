@@ -36,7 +36,7 @@ from preference_center.imports.undo import start_undo_in_transaction
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.registry import get_preset
-from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules import clamp_to_now
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import
@@ -184,7 +184,7 @@ def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstruction
     errors.collect("/time_zone", validate_time_zone, body.time_zone)
     errors.collect("/encoding", validate_encoding, body.encoding)
     received = body.received_at and errors.collect(
-        "/received_at", sender_requests.clamp_to_now, body.received_at, now
+        "/received_at", clamp_to_now, body.received_at, now
     )
     formats = errors.collect("/date_formats", _parse_date_formats, body.date_formats)
     errors.raise_if_any()

@@ -34,8 +34,8 @@ from preference_center.domain.preferences import (
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
-from preference_center.ledger.rules.sender_requests import RequestOrigin, clamp_to_now
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import RequestOrigin, clamp_to_now
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.access.api_keys import KeyScope
 
 

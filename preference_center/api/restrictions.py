@@ -26,7 +26,7 @@ from preference_center.api.problems import (
     FieldErrors,
 )
 from preference_center.domain.restriction import EndNotice, UnrestrictionProof
-from preference_center.ledger.rules.sender_requests import clamp_to_now
+from preference_center.ledger.rules import clamp_to_now
 from preference_center.storage.access.api_keys import KeyScope
 
 

@@ -25,7 +25,7 @@ from preference_center.infra import audit
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
-from preference_center.ledger.rules.sender_requests import RequestOrigin, validate_marketing_scope
+from preference_center.ledger.rules import RequestOrigin, validate_marketing_scope
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.short_links import insert_short_links
 

@@ -46,17 +46,16 @@ from preference_center.domain.delivery_status import (
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.recording import RecordResult
-from preference_center.ledger.rules.resubscribe import build_opt_in_change, is_repeated_opt_in
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store import suppression_list
+from preference_center.ledger.rules import RequestOrigin, build_opt_in_change, is_repeated_opt_in
+from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.events import list_events_of
-from preference_center.ledger.store.suppression_list import (
+from preference_center.ledger.store.lookup import load_facts
+from preference_center.ledger.store.suppressions import (
     FIRST_KEY,
     ListedSuppression,
     SuppressionFilter,
     SuppressionKey,
 )
-from preference_center.ledger.store.suppression_lookup import load_facts
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.sync.delivery_status import find_address_id
 
@@ -81,7 +80,7 @@ def get_suppressions(call: ApiCall, query: SuppressionListQuery) -> Response:
     criteria = SuppressionFilter(query.scope, reason, query.channel, query.since)
     after = cast("SuppressionKey", tuple(cursor_position(query) or FIRST_KEY))
     page = run_in_transaction(
-        lambda connection: suppression_list.list_active_suppressions(
+        lambda connection: suppressions.list_active_suppressions(
             connection, context.keys, criteria, after, query.limit, call.origin.now
         )
     )

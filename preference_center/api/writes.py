@@ -22,7 +22,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.infra.context import Services, services
 from preference_center.ledger.recording import RecordResult
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ReceivedVia,
     build_consent_change,
     build_opt_out_change,

@@ -13,7 +13,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.small_cells import MIN_CELL
 from preference_center.domain.cookie_counts import ConsentCount, count_choices
 from preference_center.infra.commands import CommandGroup, click_errors
-from preference_center.ledger.feed.replica import read_report
+from preference_center.ledger.feed.cursors import read_report
 from preference_center.storage.browser_consents import count_cells
 
 group = CommandGroup("cookies", help="What browsers chose about cookies: counts for compliance.")

@@ -20,7 +20,7 @@ from preference_center.infra.commands import (
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights import hand_tasks
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.journal import load_status

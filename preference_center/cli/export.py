@@ -25,7 +25,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store import suppressions
 from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
 from preference_center.storage.sync import destinations
 
@@ -277,7 +277,7 @@ def _audit(tool: ExportFormat, stats: ExportStats, scopes: Sequence[str]) -> Non
 
 
 def _print_summary(stats: ExportStats, output: Path) -> None:
-    pending = run_in_transaction(pending_mail_opt_outs.count_pending)
+    pending = run_in_transaction(suppressions.count_pending)
     if stats.unreadable:
         click.echo(
             f"Omitted: {stats.unreadable} rows of which only a digest of the address is stored"

@@ -21,7 +21,7 @@ from preference_center.infra.commands import Timestamp, click_bad_parameter
 from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
-from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules import clamp_to_now
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,7 +146,7 @@ def parse_instructions(
     with click_bad_parameter("--preset"):
         chosen = get_preset(preset_name)
     with click_bad_parameter("--received-at"):
-        received = received_at and sender_requests.clamp_to_now(received_at, services().now())
+        received = received_at and clamp_to_now(received_at, services().now())
     with click_bad_parameter("--date-format"):
         formats = tuple(map(parse_date_format, date_formats))
     try:

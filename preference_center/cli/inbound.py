@@ -35,8 +35,8 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.rules import validate_marketing_scope
+from preference_center.ledger.store import suppressions
 
 log = structlog.get_logger()
 
@@ -129,9 +129,7 @@ def pending(limit: int) -> None:
     resolve-pending -` records it for an address that you found, e.g. in the sender's records.
     """
     with click_errors():
-        rows = run_in_transaction(
-            lambda connection: pending_mail_opt_outs.list_oldest(connection, limit)
-        )
+        rows = run_in_transaction(lambda connection: suppressions.list_oldest(connection, limit))
     for row in rows:
         scope = row.scope or "a topic that is not in the catalogue: treated as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
@@ -167,7 +165,7 @@ def resolve(given: tuple[str, ...], scope: str | None) -> None:
         catalogue = current_catalogue() if scope and parsed else None
     if scope and catalogue:
         with click_bad_parameter("--scope"):
-            sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
+            validate_marketing_scope(parsed[0], scope, catalogue)
     with click_errors():
         done = resolve_pending(parsed, scope)
     click.echo(f"{done.recorded} recorded, {done.pending} still pending.")

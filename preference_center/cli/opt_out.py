@@ -21,8 +21,13 @@ from preference_center.infra.commands import (
 from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin
+from preference_center.ledger.rules import (
+    ReceivedVia,
+    RequestOrigin,
+    build_opt_out_change,
+    clamp_to_now,
+    validate_opt_out_scope,
+)
 
 
 @click.command("opt-out")
@@ -70,13 +75,13 @@ def opt_out(
     with click_bad_parameter("Address"):
         parsed = parse_address(address, Channel(channel), region=context.settings.phone_region)
     with click_bad_parameter("--received-at"):
-        received = sender_requests.clamp_to_now(received_at or now, now)
+        received = clamp_to_now(received_at or now, now)
     with click_errors():
         require_known_keys()  # with other keys no decision would find the opt-out
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        valid_scope = sender_requests.validate_opt_out_scope(parsed, scope, catalogue)
-    change = sender_requests.build_opt_out_change(
+        valid_scope = validate_opt_out_scope(parsed, scope, catalogue)
+    change = build_opt_out_change(
         context.new_id(),
         parsed,
         valid_scope,

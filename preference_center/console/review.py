@@ -33,8 +33,8 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.mail import bursts, review_queue
@@ -68,7 +68,7 @@ def review_lists() -> ResponseReturnValue:
         return {
             "items": review_queue.list_open_items(connection, LISTED),
             "questions": undecided_events.list_open_questions(connection, LISTED),
-            "pending": pending_mail_opt_outs.list_open(connection, LISTED),
+            "pending": suppressions.list_open(connection, LISTED),
             "bursts": bursts.list_newest_bursts(connection, LISTED),
             "counts": undecided_events.count_waiting(connection),
         }

@@ -16,7 +16,7 @@ from preference_center.core.errors import (
 )
 from preference_center.domain.contacts import Contact
 from preference_center.domain.restriction import UnrestrictionProof
-from preference_center.ledger.rules.sender_requests import ConsentEvidence
+from preference_center.ledger.rules import ConsentEvidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,8 @@ from preference_center.domain.restriction import (
     is_restricted,
 )
 from preference_center.infra.context import services
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.ledger.store.suppression_lookup import (
-    ScopeFacts,
-    load_exact_facts,
-    load_facts,
-)
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.lookup import ScopeFacts, load_exact_facts, load_facts
 
 
 def closing_changes(

@@ -12,7 +12,7 @@ from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.restriction import UnrestrictionProof
 from preference_center.infra.context import services
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 
 
 def upsert_contacts(

@@ -16,11 +16,7 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.ledger.rules.sender_requests import (
-    ConsentEvidence,
-    RequestOrigin,
-    build_proven_change,
-)
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin, build_proven_change
 
 _NO_EVIDENCE: Mapping[str, str] = {}
 

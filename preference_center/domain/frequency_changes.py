@@ -15,7 +15,7 @@ from preference_center.domain.frequencies import (
     frequency_choice,
     is_less_often,
 )
-from preference_center.ledger.rules.sender_requests import RequestOrigin, topic_for_address
+from preference_center.ledger.rules import RequestOrigin, topic_for_address
 
 
 @dataclass(frozen=True, slots=True)

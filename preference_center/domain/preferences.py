@@ -31,7 +31,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.domain.frequencies import effective_frequency
 from preference_center.domain.topic_status import topic_status
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     RequestOrigin,
     topic_for_address,

@@ -14,11 +14,7 @@ from uuid import UUID
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import RESTRICTION, Change, EventKind, ScopeFact
-from preference_center.ledger.rules.sender_requests import (
-    ConsentEvidence,
-    RequestOrigin,
-    build_proven_change,
-)
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin, build_proven_change
 
 NOTICE_PERIOD = timedelta(days=7)
 """How long before its end the person has to be informed."""

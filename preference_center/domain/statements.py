@@ -28,13 +28,13 @@ from preference_center.domain.preferences import (
     build_preference_change,
     compute_preferences,
 )
-from preference_center.ledger.rules.evidence_redaction import contains_address
-from preference_center.ledger.rules.resubscribe import build_opt_in_change
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,
+    build_opt_in_change,
     build_opt_out_change,
+    contains_address,
     validate_opt_out_scope,
 )
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from preference_center.core.events import CLOCK_TOLERANCE
 from preference_center.integrations.base.vendor_events import VendorEvent
-from preference_center.ledger.rules.sender_requests import EARLIEST_TIME
+from preference_center.ledger.rules import EARLIEST_TIME
 
 MAX_RETRY_AGE = timedelta(days=3)
 """How much older than its receipt a webhook's act may be: most vendors retry for hours,

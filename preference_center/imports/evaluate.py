@@ -27,7 +27,7 @@ from preference_center.imports.event_ids import event_id_factory, event_id_range
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import RowMeaning
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.ledger.import_matches import ImportMatch, MatchQuery, find_matches
 

@@ -22,9 +22,9 @@ from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import digest_prefixes, find_by_digest_prefix
-from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut
+from preference_center.ledger.store.suppressions import PendingMailOptOut
 
 log = structlog.get_logger()
 
@@ -85,9 +85,7 @@ def record_mail_opt_outs(
     if changes:
         record(changes)
     if waiting:
-        run_in_transaction(
-            lambda connection: pending_mail_opt_outs.insert_pending(connection, waiting)
-        )
+        run_in_transaction(lambda connection: suppressions.insert_pending(connection, waiting))
     result = IngestResult(len(changes), len(waiting))
     if mail.references:
         log.info("mail_opt_outs_recorded", recorded=result.recorded, pending=result.pending)
@@ -111,19 +109,19 @@ def resolve_pending(addresses: Sequence[Address] = (), scope: str | None = None)
     scopes = _ScopeResolver(scope, frozenset(heads))
     for start in range(0, len(heads), PAGE_SIZE):
         some = list(heads)[start : start + PAGE_SIZE]
-        rows = run_in_transaction(partial(pending_mail_opt_outs.list_by_prefix, prefixes=some))
+        rows = run_in_transaction(partial(suppressions.list_by_prefix, prefixes=some))
         recorded += _record_pending([(row, heads[row.digest_prefix]) for row in rows], scopes)
-    after: pending_mail_opt_outs.PendingPosition | None = pending_mail_opt_outs.FIRST_POSITION
+    after: suppressions.PendingPosition | None = suppressions.FIRST_POSITION
     while after is not None:
         page = run_in_transaction(
-            partial(pending_mail_opt_outs.list_resolvable, keys=keys, after=after, limit=PAGE_SIZE)
+            partial(suppressions.list_resolvable, keys=keys, after=after, limit=PAGE_SIZE)
         )
         found = [(row, restore_address(exact, Channel.EMAIL)) for row, exact in page.rows]
         recorded += _record_pending(found, scopes)
         after = page.next_position
     if recorded:
         log.info("pending_mail_opt_outs_resolved", recorded=recorded)
-    return IngestResult(recorded, run_in_transaction(pending_mail_opt_outs.count_pending))
+    return IngestResult(recorded, run_in_transaction(suppressions.count_pending))
 
 
 class _ScopeResolver:
@@ -178,9 +176,7 @@ def _record_pending(
     for changes in rounds:
         record(changes)
     if settled:
-        run_in_transaction(
-            lambda connection: pending_mail_opt_outs.delete_resolved(connection, settled)
-        )
+        run_in_transaction(lambda connection: suppressions.delete_resolved(connection, settled))
     return len(settled)
 
 

@@ -28,7 +28,7 @@ from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.store.events import list_events_of
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem

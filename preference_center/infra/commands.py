@@ -278,7 +278,7 @@ def _current_app() -> Flask:
 
 _COMMANDS = {
     "addresses": (
-        "preference_center.ledger.cli.addresses:addresses",
+        "preference_center.ledger.cli:addresses",
         "Maintain the lookup forms of stored addresses.",
     ),
     "alerts": (
@@ -315,7 +315,7 @@ _COMMANDS = {
         "Write all suppressed addresses, in the format that another tool imports.",
     ),
     "feed": (
-        "preference_center.ledger.cli.feed:feed",
+        "preference_center.ledger.cli:feed",
         "The feed of changes for senders and data teams.",
     ),
     "imports": (
@@ -330,7 +330,7 @@ _COMMANDS = {
         "preference_center.infra.cli.keys:keys",
         "Manage the keys of senders, and generate those of the service.",
     ),
-    "ledger": ("preference_center.ledger.cli.ledger:ledger", "Verify the events of the ledger."),
+    "ledger": ("preference_center.ledger.cli:ledger", "Verify the events of the ledger."),
     "links": (
         "preference_center.cli.links:links",
         "Permanent links, to upload into a tool as a custom field.",
@@ -366,7 +366,7 @@ _COMMANDS = {
         "Create and inspect snapshots of all decisions, for scrubbing lists.",
     ),
     "spool": (
-        "preference_center.ledger.cli.spool:spool_group",
+        "preference_center.ledger.cli:spool_group",
         "Opt-outs received while PostgreSQL was unavailable, on this host's disk.",
     ),
     "statistics": (

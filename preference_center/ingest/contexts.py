@@ -16,7 +16,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.sync import verification
 
 

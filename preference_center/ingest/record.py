@@ -44,7 +44,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, bounces, record
-from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
 

@@ -25,9 +25,13 @@ from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules import sender_requests
-from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin
-from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.rules import (
+    ReceivedVia,
+    RequestOrigin,
+    build_opt_out_change,
+    validate_opt_out_scope,
+)
+from preference_center.ledger.store import suppressions
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
@@ -125,7 +129,7 @@ def resolve_item(
     """
     if not addresses:
         raise InvalidInput("give the address of the person, one a line if there are several")
-    valid_scope = sender_requests.validate_opt_out_scope(addresses[0], scope, current_catalogue())
+    valid_scope = validate_opt_out_scope(addresses[0], scope, current_catalogue())
     changes = [
         _change(item, number, address, meaning, valid_scope, origin)
         for number, address in enumerate(addresses)
@@ -156,7 +160,7 @@ def dismiss_pending(opt_out_ids: Iterable[UUID], reason: str, actor: str) -> Non
     def dismiss_all(connection: Connection) -> None:
         now = services().now()
         for opt_out_id in opt_out_ids:
-            if not pending_mail_opt_outs.dismiss_pending(connection, opt_out_id, reason, now):
+            if not suppressions.dismiss_pending(connection, opt_out_id, reason, now):
                 raise NotOpen(opt_out_id)
             detail = {"opt_out": str(opt_out_id), "reason": reason}
             insert_audit_entry(connection, now, actor, "pending_opt_out.dismissed", detail)
@@ -241,7 +245,7 @@ def _change(
     scope: str,
     origin: RequestOrigin,
 ) -> Change:
-    change = sender_requests.build_opt_out_change(
+    change = build_opt_out_change(
         uuid5(item.id, f"{meaning} {scope} {number}"),
         address,
         scope,

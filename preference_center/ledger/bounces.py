@@ -1,4 +1,6 @@
-"""Evaluate bounces by the company's policy, counting those that do not suppress alone.
+"""Counted bounces, per address and by keyed digest only.
+
+Evaluate bounces by the company's policy, counting those that do not suppress alone.
 
 Both entry points use it: the mail receiver, and the ingestion of vendor events. A counted bounce
 is committed before it is evaluated, so of two concurrent reports the later one sees both. A
@@ -8,7 +10,8 @@ the changes to `ledger.record`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -30,10 +33,67 @@ from preference_center.core.events import Change
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger import counted_bounces
-from preference_center.ledger.counted_bounces import CountedBounce
+
+_PURGE_LIMIT = 1000
+"""More than one request inserts, so that expired ones can't accumulate."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedBounce:
+    """One bounce: the exact digest of its address, its code, and the time (UTC)."""
+
+    id: UUID
+    digest: bytes
+    code: str
+    at: datetime
+
+
+_INSERT = """
+INSERT INTO counted_bounce (id, digest, code, at) VALUES (%s, %s, %s, %s)
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+_SELECT = """
+SELECT id, digest, code, at FROM counted_bounce
+WHERE digest = ANY(%(digests)b::bytea[]) AND at > %(since)s
+"""
+
+
+_PURGE = """
+DELETE FROM counted_bounce WHERE id = ANY(ARRAY(
+    SELECT id FROM counted_bounce WHERE at <= %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED
+))
+"""
+"""An array, since a subquery of IN may be evaluated again for each row, and find more rows."""
+
+
+def insert_bounces(
+    connection: Connection, bounces: Sequence[CountedBounce], since: datetime
+) -> None:
+    """Store these, each once however often it is reported, and delete some older than `since`."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _INSERT,
+            # All writers use the same order, to avoid deadlocks.
+            [(b.id, b.digest, b.code, b.at) for b in sorted(bounces, key=lambda b: b.id)],
+        )
+    connection.execute(_PURGE, (since, _PURGE_LIMIT))
+
+
+def list_bounces(
+    connection: Connection, digests: Collection[bytes], since: datetime
+) -> dict[bytes, list[CountedBounce]]:
+    """The bounces after `since`, by the digest of their address."""
+    found: defaultdict[bytes, list[CountedBounce]] = defaultdict(list)
+    for row in connection.execute(_SELECT, {"digests": list(digests), "since": since}):
+        bounce = CountedBounce(*row)
+        found[bounce.digest].append(bounce)
+    return found
+
 
 log = structlog.get_logger()
+
 
 OWNER_CHANGED = "bounces.owner_changed"
 """The audit's action for a bounce that reports another owner of the mailbox."""
@@ -127,14 +187,10 @@ def _load_counted_bounces(
         return {}
     if store:
         fresh = [bounce for bounce in new_bounces if bounce.at > since]
-        run_in_transaction(
-            lambda connection: counted_bounces.insert_bounces(connection, fresh, since)
-        )
+        run_in_transaction(lambda connection: insert_bounces(connection, fresh, since))
     # Read after that has been committed: else two concurrent reports would not see each other.
     digests = {bounce.digest for bounce in new_bounces}
-    found = run_in_transaction(
-        lambda connection: counted_bounces.list_bounces(connection, digests, since)
-    )
+    found = run_in_transaction(lambda connection: list_bounces(connection, digests, since))
     known = {bounce.id for each in found.values() for bounce in each}
     for bounce in new_bounces:
         if bounce.id not in known:

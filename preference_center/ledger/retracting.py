@@ -12,8 +12,7 @@ from preference_center.core.events import Retraction, ScopeState, fold
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.sql import ACQUIRE_APPEND_LOCK, APPEND_RETRACTIONS
-from preference_center.ledger.store.events import list_events_of
-from preference_center.ledger.store.evidence import hash_evidence
+from preference_center.ledger.store.events import hash_evidence, list_events_of
 
 LOCK_RETRACTED = """
 WITH named AS MATERIALIZED (

@@ -19,7 +19,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.pages.ledger_changes import opt_out
 from preference_center.pages.rendering import render_link_page
 from preference_center.storage.sync.delivery_status import find_address_id

@@ -13,7 +13,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.frequencies import frequency_choice
 from preference_center.infra.context import services
 from preference_center.languages import page_language
-from preference_center.ledger.rules.evidence_redaction import redact_evidence
+from preference_center.ledger.rules import redact_evidence
 from preference_center.pages.rendering import catalogue_or_empty, link_wording, text_version
 
 ACTOR = "recipient"

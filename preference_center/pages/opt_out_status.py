@@ -25,7 +25,7 @@ from preference_center.domain.delivery_status import (
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.events import load_events_by_id
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.storage.sync.delivery_status import find_address_id, list_address_progress
 
 

@@ -21,7 +21,7 @@ from preference_center.domain.consent_status import state_consents
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import page_language
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status
 from preference_center.pages.preference_page import old_link_page

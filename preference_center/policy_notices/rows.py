@@ -9,7 +9,7 @@ from preference_center.catalogue import MessageType
 from preference_center.domain.policy_notices import Reach, notice_decision
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.store.suppression_lookup import ScopeFacts, load_facts_by_id
+from preference_center.ledger.store.lookup import ScopeFacts, load_facts_by_id
 from preference_center.policy_notices.select import announced_version
 from preference_center.storage.policy_notices import MAX_SEQ, PolicyNotice, list_notices
 

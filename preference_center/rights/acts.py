@@ -34,7 +34,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.rights import erase, minors, request_emails, request_steps, restricting
 from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import SOURCE, part_addresses

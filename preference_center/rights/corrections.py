@@ -22,7 +22,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.events import list_events_between, list_events_of
 from preference_center.rights.move import InTransaction, move_address
 from preference_center.rights.request_steps import (

@@ -28,8 +28,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import insert_emails
 from preference_center.ledger import RecordResult, record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_facts_by_id
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_facts_by_id
 from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.contacts import ConcurrentContactUpdate

@@ -31,7 +31,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights import request_emails, request_steps
 from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import PERSON, SOURCE, part_addresses

@@ -32,9 +32,9 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.events import list_events_of
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage import contacts
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.rights import moves

@@ -28,7 +28,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import hold_digest_length
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.ledger.rules.sender_requests import clamp_to_now
+from preference_center.ledger.rules import clamp_to_now
 from preference_center.rights import minors
 from preference_center.rights.request_steps import (
     SOURCE,

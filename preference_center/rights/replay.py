@@ -11,7 +11,7 @@ from preference_center.core.keys import Keys
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import CHUNK_SIZE, erase_again
 from preference_center.rights.journal import journal_files
 from preference_center.rights.journal_store import JournalEntry, read_entries

@@ -24,8 +24,8 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.lookup import load_exact_facts
 
 _BuildChange = Callable[[Address, Sequence[ScopeFact]], Change]
 

@@ -16,7 +16,7 @@ from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, Retenti
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_addresses
 from preference_center.rights.statistics import count_finished_months
 from preference_center.storage.rights import retention

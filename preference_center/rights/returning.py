@@ -18,10 +18,10 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.address_rows import addresses_json
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.ledger.sql import RAISE_RETURNED
 from preference_center.ledger.store.addresses import load_erased_at, make_readable_again
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
-from preference_center.ledger.sync_state_sql import RAISE_RETURNED
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.storage.contacts import ConcurrentContactUpdate, save_contacts
 from preference_center.storage.rights.erasures import end_returned
 

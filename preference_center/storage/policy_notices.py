@@ -13,7 +13,7 @@ from preference_center.core.keys import Keys
 from preference_center.domain.policy_notices import NoticeChannel, Reach, Recipient, StoredAddress
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import digest_context
-from preference_center.ledger.store.suppression_lookup import load_facts_by_id
+from preference_center.ledger.store.lookup import load_facts_by_id
 
 # The address that a person has corrected one to, and not corrected back or undone since.
 _MOVED_TO = """

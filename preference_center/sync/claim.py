@@ -30,7 +30,7 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import Capabilities
 from preference_center.ledger.store.addresses import load_pushable
 from preference_center.ledger.store.events import load_ended_choices
-from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import active_pushes, reported_opt_outs, states
 
 

@@ -28,7 +28,7 @@ from preference_center.integrations.base.contract import (
     SupportsRead,
 )
 from preference_center.ledger.store.addresses import load_pushable
-from preference_center.ledger.store.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
 

@@ -13,7 +13,7 @@ from dev.processes import wait_until
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import feed_watermarks
+from preference_center.ledger import watermarks
 from preference_center.storage.access.api_keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def reader(in_force: Flask) -> Sender:
     with in_force.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
     return make_sender(in_force, "warehouse", ["read"])
 
 
@@ -175,7 +175,7 @@ def test_an_open_transaction_anywhere_is_reported_and_nothing_skipped(
 def test_a_watermark_of_another_epoch_is_gone(reader: Sender) -> None:
     old = changes(reader)["next"]
     with reader.app.app_context():
-        run_in_transaction(lambda connection: feed_watermarks.begin_epoch(connection, START))
+        run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     answer = reader.client.get(f"/v1/changes?after={old}", headers=reader.headers)
     assert answer.status_code == 410
     assert answer.get_json()["type"].endswith("/problems/stale-watermark")

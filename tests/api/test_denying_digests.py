@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddre
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.ledger.feed_watermarks import ensure_epoch
+from preference_center.ledger.watermarks import ensure_epoch
 from preference_center.storage.feed import denying_digests
 from tests.api.sender import Sender, make_sender
 from tests.ledger.changes import change

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.catalogue.store import clear_catalogue_cache
-from preference_center.ledger import feed_watermarks
+from preference_center.ledger import watermarks
 from preference_center.storage.access.api_keys import KeyScope
 from tests.api.sender import Sender, evidence, make_sender
 from tests.api.test_change_feed import all_changes, snapshot
@@ -128,7 +128,7 @@ def test_the_feed_has_the_choice_and_what_is_in_force(
     app: Flask, sender: Sender, clock: Clock
 ) -> None:
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
     choose(sender, ADA, "monthly")
     choose(sender, ADA, "weekly", at=clock.advance(MINUTE))
     older, newer = all_changes(sender, 2)

@@ -245,7 +245,7 @@ def test_every_problem_and_rule_is_documented() -> None:
 
     from preference_center.api.problems import PROBLEMS
     from preference_center.domain.decision_rules import DecisionRule
-    from preference_center.ledger.rules.sender_requests import ReceivedVia
+    from preference_center.ledger.rules import ReceivedVia
 
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     for slug, problem in PROBLEMS.items():

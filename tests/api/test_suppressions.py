@@ -20,7 +20,7 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.ledger import record
-from preference_center.ledger.store import suppression_list
+from preference_center.ledger.store import suppressions
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
@@ -188,7 +188,7 @@ class TestListing:
     def test_a_search_that_looks_at_too_much_goes_on_with_the_next_page(
         self, sender: Sender, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(suppression_list, "MAX_SCANNED_ROWS", 3)
+        monkeypatch.setattr(suppressions, "MAX_SCANNED_ROWS", 3)
         for number in range(8):
             happen(number + 1, who=parse_address(f"p{number}@example.com", Channel.EMAIL))
         happen(9, scope="acme.sms", who=NUMBER)

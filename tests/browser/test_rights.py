@@ -20,7 +20,7 @@ from preference_center.domain.rights.model import RequestState
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.outbox import EmailKind
 from preference_center.languages import LANGUAGES
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file
 from tests.browser.axe import violations
 from tests.browser.pressing import press

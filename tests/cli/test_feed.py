@@ -6,7 +6,7 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import feed_watermarks, record
+from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed import cursors
 from tests.clock import START
 from tests.environment import with_database
@@ -25,7 +25,7 @@ def flask(app: Flask, *words: str, answer: str | None = None) -> Result:
 @pytest.mark.owner  # or who may read all statistics
 def test_status_names_what_holds_the_feed_back(app: Flask, database_url: str) -> None:
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
     with writing_elsewhere(with_database(database_url, "postgres")) as pid:
         with app.app_context():
             record([change(1)])
@@ -48,13 +48,13 @@ def test_an_event_is_no_alarm_while_nothing_is_old(app: Flask) -> None:
 
 def test_a_new_epoch_is_begun_when_asked_twice_and_audited(app: Flask) -> None:
     with app.app_context():
-        old = run_in_transaction(feed_watermarks.load_watermark).epoch
+        old = run_in_transaction(watermarks.load_watermark).epoch
     assert flask(app, "new-epoch", answer="n\n").exit_code == 1
     with app.app_context():
-        assert run_in_transaction(feed_watermarks.load_watermark).epoch == old
+        assert run_in_transaction(watermarks.load_watermark).epoch == old
     result = flask(app, "new-epoch", "--yes")
     with app.app_context():
-        new = run_in_transaction(feed_watermarks.load_watermark).epoch
+        new = run_in_transaction(watermarks.load_watermark).epoch
         audited = run_in_transaction(
             lambda c: c.execute("SELECT action, detail FROM audit").fetchall()
         )
@@ -65,7 +65,7 @@ def test_a_new_epoch_is_begun_when_asked_twice_and_audited(app: Flask) -> None:
 
 def test_a_publisher_is_shown_and_can_begin_again(app: Flask) -> None:
     with app.app_context():
-        at = run_in_transaction(feed_watermarks.load_watermark)
+        at = run_in_transaction(watermarks.load_watermark)
         run_in_transaction(lambda c: cursors.move_cursor(c, "feed", None, at, START))
     assert f"feed\tpassed on up to {at} at 2026-" in flask(app, "status").output
     assert flask(app, "republish", "feed").exit_code == 0

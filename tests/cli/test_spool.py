@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.ledger.spool import SpoolFolder
-from preference_center.ledger.spool.frames import encode_frame
+from preference_center.ledger.spool.folder import encode_frame
 from tests.clock import START, Clock
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from dev.maintenance.client_tools import NODE_MODULES
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.ledger.rules.sender_requests import ReceivedVia
+from preference_center.ledger.rules import ReceivedVia
 from tests.clients.contract import CLIENTS, examples
 
 JS = CLIENTS / "js"

@@ -23,8 +23,8 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.contacts import find_locale, save_contacts
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS

@@ -18,8 +18,7 @@ from preference_center.domain import alerts
 from preference_center.domain.alerts import AlertKind
 from preference_center.infra.metrics import render_metrics
 from preference_center.ledger.spool import Spool, SpoolFolder
-from preference_center.ledger.spool.recorder import EXTENSION_KEY
-from preference_center.ledger.spool.writer import SpoolWriter
+from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
     HostCollector,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from dev.processes import wait_until
-from preference_center.ledger import feed_watermarks
+from preference_center.ledger import watermarks
 from preference_center.storage.access.api_keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.docs.reading import ROOT
@@ -49,7 +49,7 @@ def copy(names: dict[str, Any]) -> Iterator[sqlite3.Connection]:
 def sender(app: Flask) -> Sender:
     put_in_force(app)
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
     return make_sender(app, "warehouse", list(KeyScope))
 
 

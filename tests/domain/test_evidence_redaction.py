@@ -8,11 +8,7 @@ import hashlib
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
-from preference_center.ledger.rules.evidence_redaction import (
-    contains_address,
-    is_opaque,
-    redact_evidence,
-)
+from preference_center.ledger.rules import contains_address, is_opaque, redact_evidence
 
 ADA = parse_address("Ada+news@gmail.com", Channel.EMAIL)
 PHONE = parse_address("+39 333 123 4567", Channel.SMS)

@@ -30,7 +30,7 @@ from preference_center.domain.frequencies import (
     wanted_frequency,
 )
 from preference_center.domain.frequency_changes import ChosenFrequencies, build_frequency_change
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from tests.domain.facts import NEWSLETTER, OFF, ON, consent, off, on, pause
 from tests.domain.histories import EVENTS, NEWS, NOW, PERSON
 

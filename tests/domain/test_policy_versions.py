@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.catalogue import Catalogue, diff_catalogues, parse_catalogue
 from preference_center.core.errors import CatalogueError, InvalidInput, UnknownPolicyVersion
-from preference_center.ledger.rules.sender_requests import check_policy_shown
+from preference_center.ledger.rules import check_policy_shown
 from tests.domain.catalogues import SMALL, edited
 
 SHA256 = "0" * 64

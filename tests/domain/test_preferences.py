@@ -34,7 +34,7 @@ from preference_center.domain.preferences import (
     compute_preferences,
     shown_facts,
 )
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from tests.domain.catalogues import SECOND_TOPIC, SMALL
 
 CATALOGUE = parse_catalogue(SMALL + SECOND_TOPIC)

@@ -9,7 +9,7 @@ from preference_center.catalogue import Catalogue, parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import EventKind
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     ConsentEvidence,
     ReceivedVia,
     RequestOrigin,

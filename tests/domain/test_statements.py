@@ -24,7 +24,7 @@ from preference_center.domain.statements import (
     is_retractable,
     scopes_of,
 )
-from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin
+from preference_center.ledger.rules import ReceivedVia, RequestOrigin
 from tests.clock import START
 from tests.in_force import CATALOGUE
 

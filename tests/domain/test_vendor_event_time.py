@@ -10,7 +10,7 @@ from preference_center.core.events import CLOCK_TOLERANCE
 from preference_center.domain.vendor_event_time import plausible_occurred_at
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.webhook import parse_iso_time
-from preference_center.ledger.rules.sender_requests import EARLIEST_TIME
+from preference_center.ledger.rules import EARLIEST_TIME
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CAME = NOW - timedelta(hours=1)

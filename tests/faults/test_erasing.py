@@ -10,7 +10,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.destinations.leases import LEASE_DURATION
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts
 from tests.faults.service import PATIENCE, TOPIC, Service
 from tests.faults.tool import SlowReceiver

@@ -21,7 +21,7 @@ from preference_center.core.events import EventKind
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import feed_watermarks, record
+from preference_center.ledger import record, watermarks
 from preference_center.ledger.watermarks import Watermark
 from tests.environment import migrate, settings_for, with_database
 from tests.ledger.changes import change
@@ -73,13 +73,13 @@ class Service:
     def read(self) -> Watermark:
         """What a reader of the feed holds that has seen everything."""
         with self.apps[-1].app_context():
-            return run_in_transaction(feed_watermarks.load_watermark)
+            return run_in_transaction(watermarks.load_watermark)
 
     def can_follow(self, watermark: Watermark) -> bool:
         with self.apps[-1].app_context():
-            horizon = run_in_transaction(feed_watermarks.load_horizon)
+            horizon = run_in_transaction(watermarks.load_horizon)
         try:
-            feed_watermarks.ensure_followable(watermark, horizon)
+            watermarks.ensure_followable(watermark, horizon)
         except StaleWatermark:
             return False
         return True

@@ -23,7 +23,7 @@ from preference_center.imports.undo import start_undo, undo_import
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START
 
 AT_ONCE = ImportBudget(sleep=lambda _: None)

@@ -14,8 +14,8 @@ from preference_center.core.events import ALL_MARKETING, SHARING, EventKind, Ret
 from preference_center.domain.decisions import find_sharing_denial
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.move import move_address, undo_move
 from tests.clock import START, Clock
 from tests.imports.importing import (

@@ -70,7 +70,7 @@ def allowed(app: Flask) -> Callable[..., bool]:
     from preference_center.catalogue.store import current_catalogue
     from preference_center.domain.decisions import decide
     from preference_center.infra.context import services
-    from preference_center.ledger.store.suppression_lookup import load_facts
+    from preference_center.ledger.store.lookup import load_facts
 
     def ask(address: str, message_type: str = "offers.weekly") -> bool:
         with app.app_context():

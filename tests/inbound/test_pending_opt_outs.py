@@ -121,7 +121,7 @@ def test_the_reason_that_checks_gave_meanwhile_is_the_event_recorded(
     resolve: Callable[..., IngestResult],
     ledger: Ledger,
 ) -> None:
-    from preference_center.ledger.store.suppression_lookup import load_exact_facts
+    from preference_center.ledger.store.lookup import load_exact_facts
 
     receive(make_to(ALIAS))
     with app.app_context():
@@ -257,10 +257,7 @@ def keep_many(app: Flask, *people: str) -> None:
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
     from preference_center.infra.context import services
     from preference_center.infra.db.transactions import run_in_transaction
-    from preference_center.ledger.store.pending_mail_opt_outs import (
-        PendingMailOptOut,
-        insert_pending,
-    )
+    from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 
     with app.app_context():
         keys, new_id = services().keys, services().new_id
@@ -310,17 +307,17 @@ def test_all_are_gone_through_a_few_at_a_time(
 def test_what_is_held_at_once_does_not_grow_with_what_is_kept(
     app: Flask, resolve: Callable[..., IngestResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I3
-    from preference_center.ledger.store import pending_mail_opt_outs
+    from preference_center.ledger.store import suppressions
 
     keep_many(app, *(f"person-{n}@example.com" for n in range(300)))
-    read, real = 0, pending_mail_opt_outs.PendingMailOptOut
+    read, real = 0, suppressions.PendingMailOptOut
 
     def counted(*columns: object) -> object:
         nonlocal read
         read += 1
         return real(*columns)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pending_mail_opt_outs, "PendingMailOptOut", counted)
+    monkeypatch.setattr(suppressions, "PendingMailOptOut", counted)
     assert resolve().pending == 300
     assert read <= 1
 

@@ -21,7 +21,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.storage.mail import review_queue
 from preference_center.storage.sync import destinations
 from tests.clock import Clock

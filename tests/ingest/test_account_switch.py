@@ -23,7 +23,7 @@ from preference_center.integrations.base.contract import (
     PushItem,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.sync.steps import ANNA, OTHER, TOPIC, events, person, read, say, work

@@ -15,7 +15,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest, preview_ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force

@@ -15,7 +15,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored, post, unsubscribe
 from tests.ledger.changes import EVENT_WITH_EVIDENCE

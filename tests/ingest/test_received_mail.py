@@ -11,7 +11,7 @@ from preference_center.domain.decisions import find_denial
 from preference_center.domain.sync.open_questions import unknown_type_question
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored, post
 from tests.sync.steps import ANNA, TOPIC, person

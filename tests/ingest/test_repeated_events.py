@@ -19,7 +19,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored

@@ -17,7 +17,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut, insert_pending
+from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import undecided_events, webhook_inbox

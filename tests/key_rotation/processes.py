@@ -20,8 +20,8 @@ from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.rotate_digests import rotate_digests
 from preference_center.infra.keys.sealed_columns import ColumnProgress
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from preference_center.infra.keys.digest_tables import DIGEST_COLUMNS
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.keys.rotate_digests import load_digest_status
 from preference_center.ledger import record
-from preference_center.ledger.store import pending_mail_opt_outs
+from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import find_by_digest_prefix, load_readable
-from preference_center.ledger.store.pending_mail_opt_outs import FIRST_POSITION, PendingMailOptOut
-from preference_center.ledger.store.suppression_lookup import load_exact_facts, load_facts
+from preference_center.ledger.store.lookup import load_exact_facts, load_facts
+from preference_center.ledger.store.suppressions import FIRST_POSITION, PendingMailOptOut
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,
@@ -217,18 +217,18 @@ def test_mails_from_before_still_name_their_address(app: Flask, one_key: Setting
         assert load_exact_facts([stranger])[0]
         record([], known_addresses=[stranger])
         page = run_in_transaction(
-            lambda c: pending_mail_opt_outs.list_resolvable(c, services().keys, FIRST_POSITION, 10)
+            lambda c: suppressions.list_resolvable(c, services().keys, FIRST_POSITION, 10)
         )
         assert [exact for _, exact in page.rows] == [stranger.exact]
 
 
 def insert_pending(connection: Connection, prefix: bytes) -> None:
     row = PendingMailOptOut(UUID(int=9), prefix, b"scope", ALL_MARKETING, "l1", None, START, START)
-    pending_mail_opt_outs.insert_pending(connection, [row])
+    suppressions.insert_pending(connection, [row])
 
 
 def test_evidence_of_before_is_still_proven(app: Flask, one_key: Settings) -> None:  # I8
-    from preference_center.ledger.store.evidence import EvidenceState, verify_evidence
+    from preference_center.ledger.store.events import EvidenceState, verify_evidence
 
     with app.app_context():
         record([change(1, evidence={"a": "b"})])

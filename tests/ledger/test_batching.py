@@ -22,9 +22,8 @@ from preference_center.core.events import Change
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
-from preference_center.ledger import RecordResult, record
-from preference_center.ledger import batching as module
-from preference_center.ledger.batching import Batcher
+from preference_center.ledger import RecordResult, record, recording
+from preference_center.ledger.recording import Batcher
 from tests.ledger.changes import change
 
 LATER = 5
@@ -51,7 +50,7 @@ class Slow:
 @pytest.fixture
 def slow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     slow = Slow()
-    monkeypatch.setattr(module, "record", slow)
+    monkeypatch.setattr(recording, "record", slow)
     with app.app_context():
         yield slow
 
@@ -162,7 +161,7 @@ def test_one_locked_address_does_not_delay_others(
     app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2
     for name in ("SHARED_TOTAL_TIMEOUT", "SHARED_STATEMENT_TIMEOUT"):
-        monkeypatch.setattr(module, name, 30.0)  # the lock is still given up soon
+        monkeypatch.setattr(recording, name, 30.0)  # the lock is still given up soon
     changes = [person(n) for n in range(1 + OTHERS)]
     with app.app_context(), psycopg.connect(database_url) as other:
         lock(other, changes[0])

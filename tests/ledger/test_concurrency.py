@@ -17,7 +17,7 @@ from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retr
 from preference_center.infra.config import Settings
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import (

@@ -13,9 +13,9 @@ from preference_center.core.deadlines import AT_RISK, WINDOW
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger import deferred_forms, record
-from preference_center.ledger.deferred_forms import raise_deferred_states
-from preference_center.ledger.sync_state_sql import MAX_IMMEDIATE_FORMS
+from preference_center.ledger import forms, record
+from preference_center.ledger.forms import raise_deferred_states
+from preference_center.ledger.sql import MAX_IMMEDIATE_FORMS
 from preference_center.storage.sync import undecided_events
 from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock
@@ -116,7 +116,7 @@ def test_nothing_is_lost_if_a_scheduler_dies_half_way(  # I1, I9
     _sign_up(FEW)
     _add_destinations(2)
     record([change(1, address=FEW[0])])
-    real, steps = deferred_forms._step, iter(range(9))
+    real, steps = forms._step, iter(range(9))
 
     def step(connection: Connection, deferred: int, size: int) -> bool:
         done = real(connection, deferred, size)
@@ -125,7 +125,7 @@ def test_nothing_is_lost_if_a_scheduler_dies_half_way(  # I1, I9
         return done
 
     with monkeypatch.context() as patched:
-        patched.setattr(deferred_forms, "_step", step)
+        patched.setattr(forms, "_step", step)
         with pytest.raises(KeyboardInterrupt):
             raise_deferred_states(size=20)
     assert _raised() == (MAX_IMMEDIATE_FORMS + 20) * 2  # the second step was rolled back
@@ -157,7 +157,7 @@ def test_a_locked_row_does_not_stop_the_others(  # I2
     _add_destinations(1)
     record([change(1, address=FEW[0])])
     record([change(2, address=others[0])])
-    real = deferred_forms._step
+    real = forms._step
     first = _count("SELECT min(id) FROM deferred_form")
 
     def step(connection: Connection, deferred: int, size: int) -> bool:
@@ -166,7 +166,7 @@ def test_a_locked_row_does_not_stop_the_others(  # I2
         return real(connection, deferred, size)
 
     with monkeypatch.context() as patched:
-        patched.setattr(deferred_forms, "_step", step)
+        patched.setattr(forms, "_step", step)
         assert raise_deferred_states()
     assert (bool(waiting(others[-1])), bool(waiting(LAST))) == (True, False)
     assert not raise_deferred_states()

@@ -25,9 +25,9 @@ from preference_center.core.events import ALL_MARKETING, EVERYTHING, Change, Eve
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import APPEND_LOCK
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
-from preference_center.ledger import md5_matching, record
+from preference_center.ledger import address_rows, record
 from preference_center.ledger.store.addresses import load_readable
-from preference_center.ledger.store.suppression_lookup import load_exact_facts, load_facts
+from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from preference_center.storage.sync import backfills
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
@@ -198,14 +198,14 @@ def test_a_check_needs_one_look_up_while_there_is_no_md5(monkeypatch: pytest.Mon
 def test_many_known_addresses_get_their_keys_in_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(md5_matching, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(address_rows, "CHUNK_SIZE", 3)
     people = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
     record([change(n, EventKind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
     record([change(20, address=of(JANE, HashAlgorithm.SHA256))])  # nothing readable: passed over
     seen: list[int] = []
-    md5_matching.enable_md5_matching(seen.append)
+    address_rows.enable_md5_matching(seen.append)
     assert seen == [3, 6, 8]
-    md5_matching.enable_md5_matching(seen.append)
+    address_rows.enable_md5_matching(seen.append)
     assert seen == [3, 6, 8]
     add_destination("news", NEWS)
     record([change(30, address=of(people[0], HashAlgorithm.MD5))])
@@ -219,13 +219,13 @@ def test_adding_the_keys_resumes_after_a_kill(monkeypatch: pytest.MonkeyPatch) -
     def die(done: int) -> None:
         raise Killed
 
-    monkeypatch.setattr(md5_matching, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(address_rows, "CHUNK_SIZE", 3)
     people = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
     record([change(n, EventKind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
     with pytest.raises(Killed):
-        md5_matching.enable_md5_matching(die)
+        address_rows.enable_md5_matching(die)
     seen: list[int] = []
-    md5_matching.enable_md5_matching(seen.append)
+    address_rows.enable_md5_matching(seen.append)
     assert seen == [3, 4]
 
 

@@ -23,9 +23,13 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.ledger.feed.changes import list_changes
 from preference_center.ledger.retracting import LOCK_RETRACTED
-from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS
-from preference_center.ledger.store.suppression_lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
-from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNED
+from preference_center.ledger.sql import (
+    APPEND_EVENTS,
+    APPEND_RETRACTIONS,
+    RAISE_DEFERRED,
+    RAISE_LEARNED,
+)
+from preference_center.ledger.store.lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
 from preference_center.storage.ledger.import_matches import MatchQuery, find_matches
 from preference_center.storage.policy_notices import list_notices, list_notices_of, load_page
 from preference_center.storage.rights.erasures import (

@@ -30,7 +30,7 @@ from preference_center.domain.decisions import decide
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
-from preference_center.ledger.store.suppression_lookup import load_facts, load_facts_by_id
+from preference_center.ledger.store.lookup import load_facts, load_facts_by_id
 from tests.clock import START
 from tests.domain.histories import MOMENTS, NEWS, OFFERS, histories
 from tests.ledger.changes import add_destination, id_of, waiting

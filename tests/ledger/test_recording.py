@@ -18,7 +18,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
-from preference_center.ledger.store.suppression_lookup import load_exact_facts, load_facts
+from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from tests.clock import START, Clock
 from tests.ledger.changes import patient
 

@@ -13,7 +13,7 @@ from preference_center.core.events import ALL_MARKETING, EVERYTHING, SHARING, Ev
 from preference_center.domain.decisions import find_denial, find_sharing_denial
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START, Clock
 from tests.domain.histories import OFFERS
 from tests.ledger.changes import JANE, add_destination, change, retraction, waiting

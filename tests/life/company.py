@@ -28,7 +28,7 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     PushResult,
 )
-from preference_center.ledger.spool.replayer import SpoolReplayer
+from preference_center.ledger.spool.replay import SpoolReplayer
 from preference_center.mailer.send import send_due_emails
 from preference_center.rights.request_steps import find_request_by_reference
 from preference_center.storage.sync import destinations

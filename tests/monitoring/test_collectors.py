@@ -15,8 +15,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
 from preference_center.ledger import record
 from preference_center.ledger.spool import Spool, SpoolFolder
-from preference_center.ledger.spool.recorder import EXTENSION_KEY
-from preference_center.ledger.spool.writer import SpoolWriter
+from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import collectors
 from preference_center.monitoring.collectors import (
     DatabaseCollector,

@@ -10,7 +10,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts
 from preference_center.storage.rights.requests import list_requests
 from tests.clock import START

@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.infra.outbox import OutgoingEmail
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.messages import render_email
 from preference_center.storage import contacts as stored_contacts
 from tests.clock import START, Clock

@@ -282,8 +282,8 @@ def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
     from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
     from preference_center.infra.context import services
     from preference_center.infra.db.transactions import run_in_transaction
-    from preference_center.ledger.store import pending_mail_opt_outs
-    from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut
+    from preference_center.ledger.store import suppressions
+    from preference_center.ledger.store.suppressions import PendingMailOptOut
 
     with app.app_context():
         prefix = services().keys.exact_digest(services().links.read_token(token, START).address)[
@@ -292,9 +292,7 @@ def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
         row = PendingMailOptOut(
             services().new_id(), prefix, b"123456", "digest", "l1", START.date(), START, START
         )
-        run_in_transaction(
-            lambda connection: pending_mail_opt_outs.insert_pending(connection, [row])
-        )
+        run_in_transaction(lambda connection: suppressions.insert_pending(connection, [row]))
     assert "By an email to our unsubscribe address" in text_of(client, token)
     assert receipt_of(client, token)["completion"] is None
 
@@ -404,7 +402,7 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 def test_every_way_to_say_no_has_its_words() -> None:
     from preference_center.domain import gpc
     from preference_center.inbound.mail_opt_outs import MAILTO
-    from preference_center.ledger.rules.sender_requests import ReceivedVia
+    from preference_center.ledger.rules import ReceivedVia
     from preference_center.pages import ledger_changes
 
     template = (ROOT / "templates/recipients/opt_out_status.html").read_text(encoding="utf-8")

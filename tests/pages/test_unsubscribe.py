@@ -331,10 +331,10 @@ def test_four_posts_at_once_of_200_links_make_one_event_each(
     from concurrent.futures import ThreadPoolExecutor
     from threading import Barrier
 
-    from preference_center.ledger import batching
+    from preference_center.ledger import recording
 
     for name in ("SHARED_TOTAL_TIMEOUT", "SHARED_STATEMENT_TIMEOUT"):
-        monkeypatch.setattr(batching, name, 60.0)  # a busy machine may take its time
+        monkeypatch.setattr(recording, name, 60.0)  # a busy machine may take its time
 
     gate = Barrier(4)
     tokens = [make_token(f"person{number}@example.com") for number in range(200)]

@@ -11,7 +11,7 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 

@@ -14,7 +14,7 @@ from preference_center.core.events import EventKind
 from preference_center.domain.policy_notices import Reach, Recipient
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import override_limits
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.policy_notices import select
 from preference_center.policy_notices.rows import may_be_sent, next_rows
 from preference_center.policy_notices.select import count_recipients, select_all

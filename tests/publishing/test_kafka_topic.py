@@ -12,8 +12,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from preference_center.core.errors import ConfigError
 from preference_center.ledger.feed.kafka_topic import KafkaTopic, read_config
-from preference_center.ledger.feed.messages import FeedMessage, MessageType, snapshot_message
-from preference_center.ledger.feed.publisher import TopicTaken, TopicUnavailable
+from preference_center.ledger.feed.publish import (
+    FeedMessage,
+    MessageType,
+    TopicTaken,
+    TopicUnavailable,
+    snapshot_message,
+)
 from preference_center.ledger.watermarks import Watermark
 from tests.publishing.kafka_reader import read_topic
 

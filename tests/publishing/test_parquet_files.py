@@ -20,7 +20,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import feed_watermarks, record
+from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed.parquet import COLUMNS, read_feed_file
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
@@ -39,7 +39,7 @@ MODELS = ("feed_rows", "scope_status", "opt_outs_by_day")
 @pytest.fixture(autouse=True)
 def _context(app: Flask) -> Iterator[None]:
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
         yield
 
 
@@ -117,7 +117,7 @@ def test_the_next_file_has_only_what_came_after_the_last(app: Flask, tmp_path: P
 def test_after_a_restore_only_a_snapshot_can_be_written(app: Flask, tmp_path: Path) -> None:
     first, second = tmp_path / "1.parquet", tmp_path / "2.parquet"
     export(app, first)
-    run_in_transaction(lambda c: feed_watermarks.begin_epoch(c, START + timedelta(hours=1)))
+    run_in_transaction(lambda c: watermarks.begin_epoch(c, START + timedelta(hours=1)))
     result = export(app, second, "--since", str(first))
     assert result.exit_code == 3
     assert "omit --since" in result.output

@@ -14,11 +14,16 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import feed_watermarks, record
-from preference_center.ledger.feed import cursors
-from preference_center.ledger.feed import publisher as publishing
-from preference_center.ledger.feed.messages import CONTROL_TYPES, FeedMessage, MessageType
-from preference_center.ledger.feed.publisher import FeedPublisher, TopicTaken, TopicUnavailable
+from preference_center.ledger import record, watermarks
+from preference_center.ledger.feed import cursors, publish
+from preference_center.ledger.feed.publish import (
+    CONTROL_TYPES,
+    FeedMessage,
+    FeedPublisher,
+    MessageType,
+    TopicTaken,
+    TopicUnavailable,
+)
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
@@ -33,7 +38,7 @@ PEOPLE = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in r
 @pytest.fixture(autouse=True)
 def _context(app: Flask) -> Iterator[None]:
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
         yield
 
 
@@ -102,7 +107,7 @@ def test_a_process_killed_before_its_cursor_moved_repeats_the_page_alike(
     publish_all(publisher(topic))
     record([change(1, address=PEOPLE[1]), change(2, address=PEOPLE[2])])
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "move_cursor", lambda *_: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(publish, "move_cursor", lambda *_: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             publish_all(publisher(topic))
     publish_all(publisher(topic))
@@ -116,7 +121,7 @@ def test_a_process_killed_before_its_cursor_moved_repeats_the_page_alike(
 def test_a_snapshot_that_breaks_off_begins_again(
     topic: ListTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "PAGE_SIZE", 1)
+    monkeypatch.setattr(publish, "PAGE_SIZE", 1)
     record([change(n, address=PEOPLE[n]) for n in range(1, 4)])
     topic.refuse = {3}
     with pytest.raises(TopicUnavailable):
@@ -138,7 +143,7 @@ def test_after_a_new_epoch_comes_a_snapshot_and_a_copy_forgets_what_was_lost(
     copy = Copy()
     copy.read(topic.messages)
     copy.rows["999", NEWS] = (topic.messages[0].epoch, {"off": True})  # of a history that was lost
-    run_in_transaction(lambda c: feed_watermarks.begin_epoch(c, clock() + timedelta(minutes=1)))
+    run_in_transaction(lambda c: watermarks.begin_epoch(c, clock() + timedelta(minutes=1)))
     already = len(topic.messages)
     publish_all(publisher(topic))
     newer = topic.messages[already:]
@@ -168,7 +173,7 @@ def test_a_copy_ends_at_our_state_whatever_is_refused(
     topic: ListTopic, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr(publishing, "PAGE_SIZE", 3)
+    monkeypatch.setattr(publish, "PAGE_SIZE", 3)
     topic.refuse = {number for number in range(200) if dice.random() < 0.3}
     kinds = [EventKind.OPTED_OUT, EventKind.OPTED_IN, EventKind.COMPLAINED]
     for step in range(12):
@@ -208,5 +213,5 @@ def test_what_is_not_passed_on_yet_has_an_age(topic: ListTopic) -> None:
     assert oldest() == START
     publish_all(publisher(topic))
     assert oldest() is None
-    run_in_transaction(lambda c: feed_watermarks.begin_epoch(c, START + timedelta(hours=1)))
+    run_in_transaction(lambda c: watermarks.begin_epoch(c, START + timedelta(hours=1)))
     assert oldest() == START  # nothing was passed on since

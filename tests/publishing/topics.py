@@ -8,10 +8,14 @@ from typing import Any
 
 from dev.processes import wait_until
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.feed.feed_lag import count_waiting_events
-from preference_center.ledger.feed.messages import FeedMessage, MessageType
-from preference_center.ledger.feed.publisher import FeedPublisher, TopicUnavailable
-from preference_center.ledger.feed_watermarks import load_horizon
+from preference_center.ledger.feed.cursors import count_waiting_events
+from preference_center.ledger.feed.publish import (
+    FeedMessage,
+    FeedPublisher,
+    MessageType,
+    TopicUnavailable,
+)
+from preference_center.ledger.watermarks import load_horizon
 
 
 @dataclass

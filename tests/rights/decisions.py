@@ -6,7 +6,7 @@ from preference_center.catalogue import MessageClass, MessageType, Topic, TopicD
 from preference_center.core.addresses import Address, Channel
 from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.domain.histories import NEWS
 
 INVOICE = MessageType("invoice", MessageClass.SERVICE)

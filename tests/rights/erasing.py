@@ -16,7 +16,7 @@ from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 

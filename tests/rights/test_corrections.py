@@ -22,7 +22,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights.corrections import (
     CONSENT_RETRACTED,
     correct_address,

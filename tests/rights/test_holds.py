@@ -11,7 +11,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.storage.rights.holds import held_addresses
 from tests.clock import START, Clock

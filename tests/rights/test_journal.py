@@ -24,7 +24,7 @@ from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights import erase as erase_module
 from preference_center.rights import journal
 from preference_center.rights.erasure_upkeep import tidy_erasures

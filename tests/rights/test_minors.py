@@ -18,7 +18,7 @@ from preference_center.domain.rights.model import (
     RequestState,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights import acts
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.holds import place_hold

@@ -22,8 +22,8 @@ from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights import move as moving
 from preference_center.rights.move import move_address, undo_move
 from preference_center.rights.returning import return_after_erasure

@@ -23,8 +23,8 @@ from preference_center.core.events import (
 )
 from preference_center.domain.decisions import decide
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.move import move_address
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS, PAST, histories

@@ -22,10 +22,10 @@ from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.address_rows import enable_md5_matching
 from preference_center.ledger.feed.changes import FeedPage, list_changes
-from preference_center.ledger.ledger_renormalise import renormalise
-from preference_center.ledger.md5_matching import enable_md5_matching
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.forms import renormalise
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.contacts import find_locale
 from tests.clock import Clock
 from tests.domain.histories import NEWS
@@ -240,7 +240,7 @@ def test_readers_of_the_feed_get_the_erasure_and_no_address() -> None:
 
 @BOTH
 def test_evidence_is_erased_and_the_ledger_still_verifies(extent: Extent) -> None:  # I8
-    from preference_center.ledger.store.evidence import EvidenceState, verify_evidence
+    from preference_center.ledger.store.events import EvidenceState, verify_evidence
 
     store()
     record([change(1, address=ADA, evidence={"source": "shop"}), change(2, address=GRACE)])

@@ -31,7 +31,7 @@ from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights import requests
 from preference_center.rights.request_steps import (
     ask_identity,

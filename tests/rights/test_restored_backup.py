@@ -16,7 +16,7 @@ from preference_center.core.events import EventKind
 from preference_center.infra.context import EXTENSION_NAME, db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store.evidence import EvidenceState, verify_evidence
+from preference_center.ledger.store.events import EvidenceState, verify_evidence
 from preference_center.rights import journal
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.replay import replay

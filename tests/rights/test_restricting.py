@@ -19,8 +19,8 @@ from preference_center.domain.rights.model import (
     RequestState,
 )
 from preference_center.infra.context import services
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_exact_facts
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, CONTROLS, ask

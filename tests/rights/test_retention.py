@@ -18,8 +18,8 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import RequestOrigin
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights.holds import place_hold
 from preference_center.rights.retention import plan_retention, run_retention
 from preference_center.storage.access.person_access import insert_person_access

@@ -17,7 +17,7 @@ from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
-from preference_center.ledger.rules.sender_requests import ConsentEvidence
+from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.rights.erasures import READABLE_FOR

@@ -27,9 +27,9 @@ from preference_center.domain.decisions import Decision, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store import pending_mail_opt_outs
-from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store import suppressions
+from preference_center.ledger.store.lookup import load_facts
+from preference_center.ledger.store.suppressions import PendingMailOptOut
 from tests.clock import START
 from tests.domain.histories import KINDS, MOMENTS, PAST
 from tests.in_force import CATALOGUE
@@ -110,7 +110,7 @@ def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
         )
         for number, address in enumerate(random.sample(emails, 6), 1)
     ]
-    run_in_transaction(lambda connection: pending_mail_opt_outs.insert_pending(connection, mails))
+    run_in_transaction(lambda connection: suppressions.insert_pending(connection, mails))
 
 
 def _change(random: Random, address: Address, number: int) -> Change:

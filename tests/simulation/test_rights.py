@@ -10,8 +10,7 @@ import pytest
 from preference_center.catalogue.store import current_catalogue
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.ledger.rules.resubscribe import build_opt_in_change
-from preference_center.ledger.rules.sender_requests import ConsentEvidence
+from preference_center.ledger.rules import ConsentEvidence, build_opt_in_change
 from simulation.accounts import Accounts
 from simulation.entry_points import address, origin
 from simulation.people import Form

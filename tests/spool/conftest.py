@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from preference_center.ledger.spool import ReplayStats
-    from preference_center.ledger.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool.replay import SpoolReplayer
 
 ADDRESS = "jane.doe@example.com"
 TOPIC = "acme.offers"
@@ -116,7 +116,7 @@ def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool where its settings say, while its database is away."""
     from preference_center.infra.db import connections
     from preference_center.ledger.spool import install_spool, recorder
-    from preference_center.ledger.spool import replayer as module
+    from preference_center.ledger.spool import replay as module
 
     spool = install_spool(app)
     assert spool

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.ledger.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool.replay import SpoolReplayer
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
 ) -> None:
     from preference_center.catalogue.store import clear_catalogue_cache
     from preference_center.infra.keys.link_keys import clear_link_cache
-    from preference_center.ledger.spool.startup_cache import (
+    from preference_center.ledger.spool.recorder import (
         FILE_NAME,
         load_known_state,
         save_known_state,
@@ -113,7 +113,7 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
 def test_what_was_kept_is_only_assumed_until_the_database_is_back(
     app: Flask, client: FlaskClient, minter: LinkMinter, folder: Path
 ) -> None:
-    from preference_center.ledger.spool.startup_cache import load_known_state, save_known_state
+    from preference_center.ledger.spool.recorder import load_known_state, save_known_state
 
     with app.app_context():
         save_known_state(folder)
@@ -131,7 +131,7 @@ def test_what_was_kept_is_only_assumed_until_the_database_is_back(
 def test_a_damaged_file_of_what_was_kept_is_ignored(
     app: Flask, folder: Path, replayer: SpoolReplayer, content: bytes
 ) -> None:
-    from preference_center.ledger.spool.startup_cache import FILE_NAME, load_known_state
+    from preference_center.ledger.spool.recorder import FILE_NAME, load_known_state
 
     (folder / FILE_NAME).write_bytes(content)
     with app.app_context():

@@ -19,7 +19,7 @@ from tests.spool.conftest import ADDRESS, TOPIC, Database, Replay
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.ledger.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool.replay import SpoolReplayer
 
 
 @pytest.fixture

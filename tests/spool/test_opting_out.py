@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.ledger.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool.replay import SpoolReplayer
 
 
 def spooled(folder: Path) -> bytes:
@@ -223,7 +223,7 @@ def test_a_newer_opt_in_that_is_recorded_first_stands(
     from preference_center.core.addresses import Channel, parse_address
     from preference_center.core.events import Change, EventKind
     from preference_center.ledger import record
-    from preference_center.ledger.store.suppression_lookup import load_exact_facts
+    from preference_center.ledger.store.lookup import load_exact_facts
 
     with database.away():
         client.post(f"/u/{token}", data=PAIR)

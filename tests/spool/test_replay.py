@@ -17,8 +17,8 @@ import structlog.testing
 from dev.processes import wait_until
 from preference_center.core.errors import Unavailable
 from preference_center.ledger.spool import SpoolFolder, SpoolUnavailable
-from preference_center.ledger.spool.frames import encode_frame
-from preference_center.ledger.spool.writer import SpoolWriter
+from preference_center.ledger.spool.folder import encode_frame
+from preference_center.ledger.spool.recorder import SpoolWriter
 from tests.clock import START
 from tests.pages.ledger import Ledger
 from tests.spool.conftest import PAIR, Database, MakeToken, Replay
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.ledger.spool.replayer import SpoolReplayer
+    from preference_center.ledger.spool.replay import SpoolReplayer
 
 MEBIBYTE = 1024 * 1024
 HOLDER = """
@@ -167,7 +167,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from preference_center.core.errors import KeyMismatch
-    from preference_center.ledger.spool import replayer as running
+    from preference_center.ledger.spool import replay
 
     spool_clicks(client, database, [token])
 
@@ -175,7 +175,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
         raise KeyMismatch("another key")
 
     with monkeypatch.context() as patched, app.app_context():
-        patched.setattr(running, "require_known_keys", other_keys)
+        patched.setattr(replay, "require_known_keys", other_keys)
         with pytest.raises(KeyMismatch):
             replayer.run_once()
     assert client.post(f"/u/{token}", data=PAIR).status_code == 202
@@ -245,7 +245,7 @@ def test_the_thread_ends_an_outage_by_itself(
     database: Database,
     replayer: SpoolReplayer,
 ) -> None:
-    from preference_center.ledger.spool.replayer import replay_periodically
+    from preference_center.ledger.spool.replay import replay_periodically
 
     stop = threading.Event()
     thread = threading.Thread(target=replay_periodically, args=(app, replayer, stop))
@@ -263,7 +263,7 @@ def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
     app: Flask, replayer: SpoolReplayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2: else nobody would be answered until all is replayed
     from preference_center.infra.context import services
-    from preference_center.ledger.spool import replayer as running
+    from preference_center.ledger.spool import replay as running
 
     seen: list[bool] = []
 

@@ -19,7 +19,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.feed import changes
 from preference_center.ledger.feed.changes import FeedPage, FeedScopeStatus
-from preference_center.ledger.feed.replica import LedgerSnapshot
+from preference_center.ledger.feed.cursors import LedgerSnapshot
 from preference_center.ledger.watermarks import Watermark
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.integrations.registry import get_spec
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.storage.sync import destinations

@@ -22,7 +22,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
-from preference_center.ledger.rules.sender_requests import ConsentEvidence
+from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.listings import ListingKind

@@ -15,7 +15,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.sync import destinations, listings, verification
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import next_night, schedule_new_listings

@@ -16,8 +16,12 @@ from preference_center.core.errors import ConfigError
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.feed.messages import FeedMessage, MessageType
-from preference_center.ledger.feed.publisher import TopicTaken, TopicUnavailable
+from preference_center.ledger.feed.publish import (
+    FeedMessage,
+    MessageType,
+    TopicTaken,
+    TopicUnavailable,
+)
 from tests.ledger.changes import change
 from tests.publishing.kafka_reader import read_topic
 from tests.publishing.topics import ListTopic, is_complete

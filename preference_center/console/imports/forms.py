@@ -24,7 +24,7 @@ from preference_center.imports.uploads import MAX_FILE_BYTES
 from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
-from preference_center.ledger.rules import sender_requests
+from preference_center.ledger.rules import clamp_to_now
 
 T = TypeVar("T")
 
@@ -120,9 +120,7 @@ def form_of(instructions: ImportInstructions) -> MultiDict[str, str]:
 
 def _parse_time(text: str) -> datetime:
     at = datetime.fromisoformat(text)
-    return sender_requests.clamp_to_now(
-        at if at.tzinfo else at.replace(tzinfo=UTC), services().now()
-    )
+    return clamp_to_now(at if at.tzinfo else at.replace(tzinfo=UTC), services().now())
 
 
 def read_upload() -> tuple[dict[str, str], Iterator[bytes] | None]:

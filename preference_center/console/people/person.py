@@ -32,7 +32,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.languages import page_language
 from preference_center.ledger.store.events import load_events_by_id
-from preference_center.ledger.store.suppression_lookup import ScopeFacts, load_facts
+from preference_center.ledger.store.lookup import ScopeFacts, load_facts
 from preference_center.storage.contacts import SubjectAddress, list_addresses
 from preference_center.storage.sync.deliveries import list_tools_of
 

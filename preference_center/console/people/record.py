@@ -34,9 +34,13 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
-from preference_center.ledger.rules.resubscribe import is_repeated_opt_in
-from preference_center.ledger.rules.sender_requests import ReceivedVia, RequestOrigin, clamp_to_now
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.rules import (
+    ReceivedVia,
+    RequestOrigin,
+    clamp_to_now,
+    is_repeated_opt_in,
+)
+from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.contacts import find_locale
 
 _FIELDS = (

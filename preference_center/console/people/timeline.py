@@ -31,7 +31,7 @@ from preference_center.domain.timeline import EntryKind, RequestEntry, TimelineK
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
-from preference_center.ledger.counted_bounces import list_bounces
+from preference_center.ledger.bounces import list_bounces
 from preference_center.ledger.store.events import list_newest_events
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.sync.deliveries import (

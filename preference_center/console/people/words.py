@@ -25,7 +25,7 @@ from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import POLICY_CHANGED, Decision
 from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
 from preference_center.languages import format_short_time, once_per_language, page_language
-from preference_center.ledger.rules.sender_requests import ReceivedVia
+from preference_center.ledger.rules import ReceivedVia
 
 _TITLE_OF = Callable[[str], str]
 

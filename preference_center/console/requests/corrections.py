@@ -23,7 +23,7 @@ from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.corrections import correct_address, retract_consent
 from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import SOURCE

@@ -9,7 +9,7 @@ from preference_center.catalogue import Topic, TopicDefault, UnprovenImportPolic
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
-from preference_center.ledger.rules.sender_requests import EARLIEST_TIME, ConsentEvidence
+from preference_center.ledger.rules import EARLIEST_TIME, ConsentEvidence
 
 UNPROVEN = "unproven"
 

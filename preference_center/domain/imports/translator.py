@@ -31,7 +31,7 @@ from preference_center.domain.imports.scopes import LEAVE_OUT
 from preference_center.domain.imports.subscription_evidence import build_subscription_evidence
 from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.integrations.base.presets import ImportPreset, RowMeaning
-from preference_center.ledger.rules.sender_requests import (
+from preference_center.ledger.rules import (
     EARLIEST_TIME,
     check_policy_shown,
     topic_for_address,

@@ -29,7 +29,7 @@ from preference_center.core.events import (
 )
 from preference_center.domain.account_closure import build_closure_changes
 from preference_center.domain.rights.model import Extent
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 
 UNDO_PERIOD = timedelta(days=7)
 """How long anyone who has the old mailbox may undo it."""

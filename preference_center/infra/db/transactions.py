@@ -335,7 +335,7 @@ _ADVICE = "set hot_standby_feedback = on there, or a longer max_standby_streamin
 def read_snapshot(*, from_replica: bool = False) -> Iterator[Connection]:
     """A connection with a fixed snapshot, for SNAPSHOT_MINUTES at most.
 
-    `from_replica`: of the replica, which may lack what was recorded last (`ledger.feed.replica`).
+    `from_replica`: of the replica, which may lack what was recorded last (`ledger.feed.cursors`).
 
     The first read after that, or after IDLE_TIMEOUT seconds without one, raises Unavailable with
     the reason.

@@ -24,10 +24,13 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.feed import changes as feed
-from preference_center.ledger.feed.changes import FeedPage, FeedScopeStatus
-from preference_center.ledger.feed.feed_change_json import change_json, scope_status_json
-from preference_center.ledger.feed.feed_lag import FeedLag
-from preference_center.ledger.feed.replica import LedgerSnapshot
+from preference_center.ledger.feed.changes import (
+    FeedPage,
+    FeedScopeStatus,
+    change_json,
+    scope_status_json,
+)
+from preference_center.ledger.feed.cursors import FeedLag, LedgerSnapshot
 from preference_center.storage.access.api_keys import KeyScope
 
 MAX_CHANGES = 10_000

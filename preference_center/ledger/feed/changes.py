@@ -3,6 +3,8 @@
 A page ends at the oldest running transaction of the server, in any of its databases: nothing new
 can appear before that. So a reader that continues from its last watermark sees every event
 exactly once, however late it was committed.
+
+The JSON of the feed, alike in the API, in a topic and in files (docs/feed.md).
 """
 
 from __future__ import annotations
@@ -16,11 +18,20 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import DatedFrequency, Event, EventKind, ScopeState, Timestamped
 from preference_center.core.keys import Keys
 from preference_center.infra.db.transactions import Connection
-from preference_center.ledger.feed.feed_lag import FeedLag, load_feed_lag
-from preference_center.ledger.feed.replica import LedgerSnapshot, open_ledger_snapshot
-from preference_center.ledger.feed_watermarks import Horizon, ensure_followable, load_horizon
+from preference_center.ledger.feed.cursors import (
+    FeedLag,
+    LedgerSnapshot,
+    load_feed_lag,
+    open_ledger_snapshot,
+)
 from preference_center.ledger.store.events import load_events_by_id
-from preference_center.ledger.watermarks import Watermark, first_watermark
+from preference_center.ledger.watermarks import (
+    Horizon,
+    Watermark,
+    ensure_followable,
+    first_watermark,
+    load_horizon,
+)
 
 _FETCH_SIZE = 2_000
 """Rows of a snapshot that are fetched at once."""
@@ -65,12 +76,17 @@ _STATE_COLUMNS = """s.out_at, s.out_event, s.reason, COALESCE(s.own, false),
     s.lift_at, s.lift_event, s.pause_at, s.pause_event, s.pause_until, s.frequency_at,
     s.frequency_rank, s.frequency_event, s.frequency, c.at, c.event"""
 
+
 _SELECT_BEFORE_EPOCH = """SELECT '0' AS xid, seq, id, address_id, scope FROM event
     WHERE seq > %(seq)s AND seq <= %(floor)s ORDER BY seq LIMIT %(limit)s"""
+
+
 _SELECT_IN_EPOCH = """SELECT xid::text, seq, id, address_id, scope FROM event
     WHERE (event.xid, seq) > (%(xid)s::xid8, %(seq)s) AND event.xid < %(xmin)s::xid8
         AND seq > %(floor)s
     ORDER BY event.xid, seq LIMIT %(limit)s"""
+
+
 _SELECT_ENTRIES = f"""
 WITH page AS MATERIALIZED ({{page}})
 SELECT page.xid, page.seq, page.id, page.address_id, a.channel, a.digest, a.ciphertext,
@@ -83,6 +99,7 @@ LEFT JOIN LATERAL (SELECT * FROM consent
 ORDER BY page.xid::xid8, page.seq
 """  # noqa: S608 - a constant
 """OFFSET 0 avoids a full scan by a plan that was made while the table was small."""
+
 
 _SELECT_SNAPSHOT = f"""
 SELECT a.id, a.channel, a.digest, a.ciphertext, COALESCE(s.scope, c.topic), {_STATE_COLUMNS}
@@ -185,3 +202,56 @@ def _to_scope_state(
         consent=Timestamped(consent_at, consent_event) if consent_at else None,
         frequency=DatedFrequency(chosen_at, rank, chosen, frequency) if chosen_at else None,
     )
+
+
+def change_json(change: FeedEntry) -> dict[str, Any]:
+    """One event, and how its scope stands by now."""
+    event: Event = change.event
+    result = {
+        "id": str(event.id),
+        "kind": event.kind,
+        "occurred_at": event.occurred_at.isoformat(),
+        "recorded_at": event.recorded_at.isoformat(),
+        "counts_at": event.counts_at.isoformat(),
+        "source": event.source,
+        **scope_status_json(change.scope_status),
+    }
+    if event.until:
+        result["until"] = event.until.isoformat()
+    if event.frequency:
+        result["frequency"] = event.frequency.key
+    if event.retracts:
+        result["retracts"] = [str(retracted) for retracted in event.retracts]
+    return result
+
+
+def scope_status_json(status: FeedScopeStatus) -> dict[str, Any]:
+    """How one scope of one address stands."""
+    result = {
+        "ref": str(status.address_id),
+        "channel": status.channel,
+        "address": status.address,
+        "scope": status.scope,
+        "status": scope_state_json(status.state),
+    }
+    if status.address is None:
+        del result["address"]
+    return result
+
+
+def scope_state_json(state: ScopeState) -> dict[str, Any]:
+    """The state; fields that do not apply are left out."""
+    result: dict[str, Any] = {"off": state.is_suppressed}
+    if state.opt_out:
+        result |= {"out_at": state.opt_out.at.isoformat(), "out_reason": state.reason}
+    if state.lift:
+        result["lifted_at"] = state.lift.at.isoformat()
+    if state.pause and state.pause_until:
+        result["pause_at"] = state.pause.at.isoformat()
+        result["pause_until"] = state.pause_until.isoformat()
+    if state.consent:
+        result["consent_at"] = state.consent.at.isoformat()
+    if state.frequency:
+        result["frequency"] = state.frequency.key
+        result["frequency_at"] = state.frequency.at.isoformat()
+    return result

@@ -15,8 +15,7 @@ from pathlib import Path
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from preference_center.core.errors import ConfigError
-from preference_center.ledger.feed.messages import FeedMessage
-from preference_center.ledger.feed.publisher import TopicTaken, TopicUnavailable
+from preference_center.ledger.feed.publish import FeedMessage, TopicTaken, TopicUnavailable
 
 _BY_KEY = -1
 TIME_LIMIT = 30.0

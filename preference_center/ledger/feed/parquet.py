@@ -26,8 +26,8 @@ from preference_center.infra.duckdb import (
 from preference_center.infra.files import atomic_files
 from preference_center.ledger.feed import changes as feed
 from preference_center.ledger.feed.changes import FeedPage, FeedScopeStatus
-from preference_center.ledger.feed.messages import FeedMessage, change_message, status_message
-from preference_center.ledger.feed.replica import LedgerSnapshot
+from preference_center.ledger.feed.cursors import LedgerSnapshot
+from preference_center.ledger.feed.publish import FeedMessage, change_message, status_message
 from preference_center.ledger.watermarks import Watermark
 
 FILE_FORMAT = 1

@@ -11,8 +11,9 @@ from preference_center.ledger.spool.recorder import (
     record_or_spool,
     spool_request,
 )
-from preference_center.ledger.spool.replay import ReplayStats, SpoolHandler
-from preference_center.ledger.spool.replayer import (
+from preference_center.ledger.spool.replay import (
+    ReplayStats,
+    SpoolHandler,
     install_spool,
     register_handler,
     replay_abandoned,

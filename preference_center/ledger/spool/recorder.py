@@ -1,32 +1,172 @@
-"""Record an opt-out or, if that fails for any reason, write it to disk (I1)."""
+"""Append to this process's spool file: one fsync for all concurrent threads.
+
+A person's own opt-outs as JSON. What is parsed must satisfy the rules of `Change`, too.
+
+Record an opt-out or, if that fails for any reason, write it to disk (I1).
+
+What a process needs to accept opt-outs if it starts in an outage, stored in the spool folder.
+
+Public link keys of senders, so that their links can be read; and the catalogue, for the names on
+the page. Both are as they were in the database a minute ago.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
 import structlog
 from flask import current_app
+from pydantic import TypeAdapter, ValidationError
 
-from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
-from preference_center.core.events import Change
+from preference_center.catalogue.store import cached_text, current_catalogue, seed_catalogue_cache
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import (
+    CatalogueError,
+    InvalidInput,
+    Unavailable,
+    UnavailableCause,
+)
+from preference_center.core.events import Change, EventKind
+from preference_center.core.links.tokens import SenderKey, restore_address
 from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.infra.db import connections
+from preference_center.infra.files import atomic_write
+from preference_center.infra.keys.link_keys import cache_senders, seed_sender_cache
 from preference_center.infra.metrics import OptOutOutcome
-from preference_center.ledger.batching import record_batched
-from preference_center.ledger.recording import record
-from preference_center.ledger.spool import frames
-from preference_center.ledger.spool.change_json import change_to_json
-from preference_center.ledger.spool.folder import SpoolFolder, SpoolUnavailable
-from preference_center.ledger.spool.writer import SpoolWriter
+from preference_center.ledger.recording import record, record_batched
+from preference_center.ledger.spool import folder
+from preference_center.ledger.spool.folder import LockedSpoolFile, SpoolFolder, SpoolUnavailable
 
 log = structlog.get_logger()
 
+
+@dataclass(slots=True)
+class _PendingFrame:
+    content: bytes
+    done: bool = False
+    error: SpoolUnavailable | None = None
+
+
+@dataclass(slots=True)
+class SpoolWriter:
+    """The file of this process in `folder`, created with the first record, and again when drained.
+
+    Thread-safe.
+    """
+
+    folder: SpoolFolder
+    _pending_lock: Lock = field(default_factory=Lock)
+    """Protects `_waiting`; held briefly."""
+    _file_lock: Lock = field(default_factory=Lock)
+    """Protects the file."""
+    _pending: list[_PendingFrame] = field(default_factory=list)
+    _file: LockedSpoolFile | None = None
+
+    def append(self, frame: bytes) -> None:
+        """Return once the frame is on disk. Raises SpoolUnavailable if it isn't, or may not be.
+
+        A thread that waits for the file's lock finds that the lock's holder wrote its frame.
+        """
+        pending = _PendingFrame(frame)
+        with self._pending_lock:
+            self._pending.append(pending)
+        with self._file_lock:
+            if not pending.done:
+                with self._pending_lock:
+                    batch, self._pending = self._pending, []
+                error = self._write(b"".join(each.content for each in batch))
+                for each in batch:
+                    each.done, each.error = True, error
+        if pending.error:
+            raise SpoolUnavailable(str(pending.error)) from pending.error
+
+    def read(self) -> tuple[LockedSpoolFile, bytes] | None:
+        """This process's file and its content, if there is one. Raises OSError."""
+        with self._file_lock:
+            return None if self._file is None else (self._file, self._file.read())
+
+    def remove_if_unchanged(self, file: LockedSpoolFile, size: int) -> bool:
+        """Remove the file if its size is `size` bytes, all replayed; False if it has grown.
+
+        Raises OSError.
+        """
+        with self._file_lock:
+            if self._file is not file or file.size != size:
+                return False
+            file.remove()
+            self._close_file()
+            return True
+
+    def _write(self, content: bytes) -> SpoolUnavailable | None:
+        try:
+            if self.folder.used_bytes() + len(content) > self.folder.max_bytes:
+                return SpoolUnavailable("the spool is full: see SPOOL_MAX_BYTES")
+            if self._file is not None and self._file.is_deleted:
+                self._close_file()
+            if self._file is None:
+                self._file = self.folder.create_file()
+                log.warning("spool_in_use", file=self._file.path.name)
+            self._file.append(content)
+        except OSError as error:
+            # After a failed fsync the state of the disk is unknown: leave the file to be replayed.
+            log.error("spool_unwritable", error=type(error).__name__)  # noqa: TRY400 - its text has a path, its trace nothing more
+            self._close_file()
+            return SpoolUnavailable("the spool can't be written")
+        return None
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+        self._file = None
+
+
+def change_to_json(change: Change) -> dict[str, Any]:
+    """The JSON. Raises ValueError for a change that is not an opt-out of an address."""
+    if change.kind is not EventKind.OPTED_OUT or not isinstance(change.address, Address):
+        raise ValueError("only a person's own opt-out may be spooled")
+    return {
+        "id": str(change.id),
+        "channel": change.address.channel.value,
+        "address": change.address.exact,
+        "scope": change.scope,
+        "occurred_at": change.occurred_at.isoformat(),
+        "received_at": change.received_at.isoformat(),
+        "source": change.source,
+        "actor": change.actor,
+        "evidence": dict(change.evidence),
+        "once": change.own_act,
+    }
+
+
+def change_from_json(data: Mapping[str, Any]) -> Change:
+    """Parse the output of `change_to_json`. Raises KeyError, TypeError or ValueError."""
+    return Change(
+        id=UUID(data["id"]),
+        kind=EventKind.OPTED_OUT,
+        address=restore_address(data["address"], Channel(data["channel"])),
+        scope=data["scope"],
+        occurred_at=datetime.fromisoformat(data["occurred_at"]),
+        received_at=datetime.fromisoformat(data["received_at"]),
+        source=data["source"],
+        actor=data["actor"],
+        evidence=data["evidence"],
+        own_act=data["once"],
+    )
+
+
 EXTENSION_KEY = "preference_center.spool"
+
+
 OPT_OUTS_KIND = "opt_outs"
 
 
@@ -85,7 +225,7 @@ def spool_request(
         connections.report_failure(error.cause, error.reason)
     sealed = services().links.seal_request({"kind": kind, **data})
     try:
-        spool.writer.append(frames.encode_frame(sealed, received_at))
+        spool.writer.append(folder.encode_frame(sealed, received_at))
     except SpoolUnavailable:
         metrics.count_opt_outs(OptOutOutcome.REFUSED)
         raise
@@ -95,3 +235,39 @@ def spool_request(
     else:  # without its text, which may quote a row
         state = getattr(error, "sqlstate", None)
         log.error("request_spooled", kind=kind, error=type(error).__name__, sqlstate=state)
+
+
+FILE_NAME = "known.json"
+
+
+_SENDERS = TypeAdapter(list[SenderKey])
+
+
+def save_known_state(folder: Path) -> None:
+    """Load it from the database, and store it in `folder` if it changed. Raises Unavailable."""
+    senders = cache_senders()
+    with suppress(CatalogueError):
+        current_catalogue()
+    content = json.dumps(
+        {"senders": _SENDERS.dump_python(senders, mode="json"), "catalogue": cached_text()}
+    ).encode()
+    path = folder / FILE_NAME
+    try:
+        if not path.exists() or path.read_bytes() != content:
+            with atomic_write(path) as file:
+                file.write(content)
+    except (InvalidInput, OSError) as error:
+        log.warning("spool_unwritable", file=FILE_NAME, error=type(error).__name__)
+
+
+def load_known_state(folder: Path) -> None:
+    """Assume what is stored in `folder`, unless this process knows something newer."""
+    try:
+        kept = json.loads((folder / FILE_NAME).read_bytes())
+        seed_sender_cache(_SENDERS.validate_python(kept["senders"]))
+        if kept["catalogue"] is not None:
+            seed_catalogue_cache(kept["catalogue"])
+    except FileNotFoundError:
+        return
+    except (OSError, CatalogueError, KeyError, TypeError, ValueError, ValidationError) as error:
+        log.warning("spool_unreadable", file=FILE_NAME, error=type(error).__name__)

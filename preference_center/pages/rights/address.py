@@ -28,7 +28,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_emails, insert_emails
 from preference_center.languages import page_language
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.ledger_changes import ACTOR

@@ -10,7 +10,7 @@ from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import page_language
-from preference_center.ledger.rules.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.rights.address import SOURCE

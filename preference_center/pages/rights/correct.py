@@ -16,7 +16,7 @@ from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.new_request import MAX_TEXT
 from preference_center.infra.context import services
 from preference_center.languages import LANGUAGES, set_contact_language
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.rendering import can_mail

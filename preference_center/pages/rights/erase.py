@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.domain.restriction import is_restricted
 from preference_center.domain.rights.model import Extent, RequestKind
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.forms import (

@@ -11,7 +11,7 @@ from preference_center.catalogue import AccountClosing
 from preference_center.core.addresses import Address
 from preference_center.domain.restriction import is_restricted
 from preference_center.domain.rights.model import RequestKind
-from preference_center.ledger.store.suppression_lookup import load_exact_facts
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.forms import (

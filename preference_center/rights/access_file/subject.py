@@ -13,7 +13,7 @@ from preference_center.destinations.titles import SystemTitles, load_system_titl
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
-from preference_center.ledger.store.suppression_lookup import (
+from preference_center.ledger.store.lookup import (
     NO_SCOPE_FACTS,
     ScopeFacts,
     load_exact_facts,

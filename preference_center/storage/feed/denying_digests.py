@@ -15,9 +15,8 @@ from preference_center.core.addresses import NORM_VERSION
 from preference_center.core.events import SHARING
 from preference_center.core.keys import Keys
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.feed.replica import open_ledger_snapshot
-from preference_center.ledger.feed_watermarks import Horizon, ensure_followable, load_horizon
-from preference_center.ledger.watermarks import Watermark
+from preference_center.ledger.feed.cursors import open_ledger_snapshot
+from preference_center.ledger.watermarks import Horizon, Watermark, ensure_followable, load_horizon
 
 DIGEST_HEAD_BYTES = 8
 """Of each digest: enough that of a million addresses none is found by chance."""

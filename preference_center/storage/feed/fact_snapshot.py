@@ -18,7 +18,7 @@ from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.ledger.feed.replica import open_ledger_snapshot
+from preference_center.ledger.feed.cursors import open_ledger_snapshot
 from preference_center.ledger.watermarks import Watermark
 
 FACT_COLUMNS: Mapping[str, str] = {

@@ -17,8 +17,8 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import RESERVED_SCOPES, EventKind
 from preference_center.core.keys import Keys
 from preference_center.domain.decisions import Decision, find_denial
-from preference_center.ledger.feed.replica import LedgerSnapshot, open_ledger_snapshot
-from preference_center.ledger.store.suppression_lookup import load_facts_by_id
+from preference_center.ledger.feed.cursors import LedgerSnapshot, open_ledger_snapshot
+from preference_center.ledger.store.lookup import load_facts_by_id
 
 _FETCH_SIZE = 2_000
 

@@ -18,7 +18,7 @@ from preference_center.core.events import (
 )
 from preference_center.core.events import MOVE_SOURCE as MOVE
 from preference_center.infra.db.transactions import Connection
-from preference_center.ledger.store.suppression_lookup import KINDS_MAY_MATCH
+from preference_center.ledger.store.lookup import KINDS_MAY_MATCH
 
 
 @dataclass(frozen=True, slots=True)

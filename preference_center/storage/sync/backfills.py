@@ -9,7 +9,7 @@ from datetime import datetime
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, UNDELIVERABLE
 from preference_center.infra.db.transactions import Connection
-from preference_center.ledger.store.suppression_lookup import KINDS_MAY_MATCH
+from preference_center.ledger.store.lookup import KINDS_MAY_MATCH
 
 WIDE_SCOPES = [ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION]
 

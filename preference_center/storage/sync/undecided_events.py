@@ -33,7 +33,7 @@ class BacklogKind(StrEnum):
     REVIEW_ITEM = "review_item"
     """A mail or text whose meaning is not clear: `/console/review`."""
     DEFERRED_FORMS = "deferred_forms"
-    """Forms of a mailbox whose sync states are still to be updated: `ledger.deferred_forms`."""
+    """Forms of a mailbox whose sync states are still to be updated: `ledger.forms`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactRef
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START
 from tests.console.people.ledger import ADA, open_person, say
 from tests.console.staff import Staff, staff, words

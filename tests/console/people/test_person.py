@@ -16,8 +16,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult
 from preference_center.ledger import record
-from preference_center.ledger.counted_bounces import CountedBounce, insert_bounces
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.bounces import CountedBounce, insert_bounces
+from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.requests.asking import ask

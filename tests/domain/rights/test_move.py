@@ -31,7 +31,7 @@ from preference_center.core.events import (
 )
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.rights.move import build_move_changes, check_move
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS, PAST, histories
 

@@ -27,7 +27,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import LANGUAGES
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.request_steps import extend_deadline, list_steps, refuse_data_request

@@ -19,9 +19,9 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import counted_bounces, record
-from preference_center.ledger.counted_bounces import CountedBounce
-from preference_center.ledger.rules.sender_requests import RequestOrigin
+from preference_center.ledger import bounces, record
+from preference_center.ledger.bounces import CountedBounce
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address
 from preference_center.rights.requests import open_request
@@ -96,7 +96,7 @@ def store_everything(who: Address = ADA) -> None:
     digest = services().keys.exact_digest(who)
     bounce = CountedBounce(UUID(int=70), digest, "4.2.2", START - DAY)
     run_in_transaction(
-        lambda connection: counted_bounces.insert_bounces(connection, [bounce], START - 9 * DAY)
+        lambda connection: bounces.insert_bounces(connection, [bounce], START - 9 * DAY)
     )
     execute(
         """INSERT INTO hold (id, reference, ground, address_id, placed_at, placed_by)

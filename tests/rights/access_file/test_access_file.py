@@ -30,7 +30,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
-from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut, insert_pending
+from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.request_steps import load_request

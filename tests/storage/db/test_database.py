@@ -21,7 +21,7 @@ from preference_center.infra.db.transactions import (
     transaction,
 )
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for
 from tests.ledger.changes import JANE, change, id_of, patient, together

@@ -14,7 +14,7 @@ from preference_center.infra.commands import click_errors
 from preference_center.infra.config import Settings
 from preference_center.infra.db.connections import classify_error, unavailable_error
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.store import suppression_lookup
+from preference_center.ledger.store import lookup
 from tests.api.sender import make_sender
 from tests.environment import patient_timeouts, with_database, with_role
 from tests.in_force import put_in_force
@@ -93,9 +93,7 @@ def test_a_client_reads_the_cause_and_no_detail(
 ) -> None:
     put_in_force(app)
     sender = make_sender(app)
-    monkeypatch.setattr(
-        suppression_lookup, "run_autocommit", lambda *_, **__: run_in_transaction(refused)
-    )
+    monkeypatch.setattr(lookup, "run_autocommit", lambda *_, **__: run_in_transaction(refused))
     body = {"recipient": "jo@example.com", "message_type": "offers.weekly", "channel": "email"}
     answer = sender.post("/v1/decisions", body)
     assert answer.status_code == 503

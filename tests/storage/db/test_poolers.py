@@ -30,7 +30,7 @@ from preference_center.infra.db.transactions import (
     run_in_transaction,
 )
 from preference_center.ledger import record
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START
 from tests.environment import patient_timeouts
 from tests.ledger.changes import JANE, change

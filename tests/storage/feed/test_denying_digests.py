@@ -33,8 +33,8 @@ from preference_center.domain.decisions import find_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store.pending_mail_opt_outs import PendingMailOptOut, insert_pending
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.store.lookup import load_facts
+from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 from preference_center.ledger.watermarks import Watermark
 from preference_center.storage.feed.denying_digests import (
     DIGEST_HEAD_BYTES,

@@ -18,7 +18,7 @@ from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
-from preference_center.ledger import feed_watermarks, record
+from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed.changes import FeedScopeStatus, iter_snapshot
 from preference_center.ledger.watermarks import Watermark
 from tests.clock import START
@@ -37,7 +37,7 @@ PEOPLE = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in r
 @pytest.fixture(autouse=True)
 def _context(app: Flask) -> Iterator[None]:
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
         yield
 
 
@@ -211,7 +211,7 @@ def test_events_from_before_the_epoch_come_first_whatever_their_transactions(
         connection.execute("SET LOCAL session_replication_role = replica")
         for number, xid in strange:
             connection.execute("UPDATE event SET xid = %s WHERE id = %s", (xid, UUID(int=number)))
-    run_in_transaction(lambda connection: feed_watermarks.begin_epoch(connection, START))
+    run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     record([change(4, address=PEOPLE[4])])
     reader = Reader()
     reader.poll_until(4, limit=2)
@@ -222,7 +222,7 @@ def test_events_from_before_the_epoch_come_first_whatever_their_transactions(
 
 def test_a_watermark_of_another_epoch_is_refused() -> None:
     old = page().next_watermark
-    run_in_transaction(lambda connection: feed_watermarks.begin_epoch(connection, START))
+    run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     with pytest.raises(StaleWatermark):
         page(old)
     with pytest.raises(StaleWatermark):

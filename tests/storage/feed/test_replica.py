@@ -21,9 +21,9 @@ from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.feed.changes import iter_snapshot, list_changes
-from preference_center.ledger.feed.replica import LedgerSnapshot, open_ledger_snapshot
-from preference_center.ledger.feed_watermarks import load_horizon
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.feed.cursors import LedgerSnapshot, open_ledger_snapshot
+from preference_center.ledger.store.lookup import load_facts
+from preference_center.ledger.watermarks import load_horizon
 from tests.api.sender import make_sender
 from tests.clock import START, Clock
 from tests.environment import Emptying, migrate, patient_timeouts, settings_for

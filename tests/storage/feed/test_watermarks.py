@@ -15,10 +15,9 @@ from dev.processes import wait_until
 from preference_center.core.errors import StaleWatermark, Unavailable
 from preference_center.core.events import EventKind
 from preference_center.infra.db.transactions import Connection, read_snapshot, run_in_transaction
-from preference_center.ledger import feed_watermarks, record
-from preference_center.ledger.feed_watermarks import Timeline
-from preference_center.ledger.store.suppression_lookup import load_facts_as_of
-from preference_center.ledger.watermarks import Watermark
+from preference_center.ledger import record, watermarks
+from preference_center.ledger.store.lookup import load_facts_as_of
+from preference_center.ledger.watermarks import Timeline, Watermark
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import JANE, add_destination, change
@@ -32,8 +31,8 @@ def test_the_first_check_begins_the_epoch_and_the_next_finds_it(app: Flask) -> N
     with app.app_context():
         run_in_transaction(lambda c: c.execute("DELETE FROM epoch"))  # earlier tests' too
         first, second = (
-            run_in_transaction(feed_watermarks.load_watermark),
-            run_in_transaction(feed_watermarks.load_watermark),
+            run_in_transaction(watermarks.load_watermark),
+            run_in_transaction(watermarks.load_watermark),
         )
     assert first.epoch == second.epoch
     assert first.position <= second.position
@@ -54,13 +53,13 @@ DUMP_WAS_LOADED = "UPDATE epoch SET name = name"  # its rows are of another tran
 )
 def test_a_start_of_the_server_or_a_loaded_dump_begins_a_new_epoch(app: Flask, change: str) -> None:
     with app.app_context():
-        old = run_in_transaction(feed_watermarks.load_watermark)
+        old = run_in_transaction(watermarks.load_watermark)
         run_in_transaction(lambda connection: connection.execute(change.encode()))
-        at = run_in_transaction(feed_watermarks.load_horizon)
+        at = run_in_transaction(watermarks.load_horizon)
         assert at.timeline.epoch != old.epoch
-        assert run_in_transaction(feed_watermarks.load_horizon).timeline == at.timeline
+        assert run_in_transaction(watermarks.load_horizon).timeline == at.timeline
         with pytest.raises(StaleWatermark):
-            feed_watermarks.ensure_followable(old, at)
+            watermarks.ensure_followable(old, at)
 
 
 def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Flask) -> None:
@@ -76,7 +75,7 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
         (seq,) = run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
     assert row == seq
     assert (
-        feed_watermarks.EPOCH_SEQ_STEP < row[0] < 2**53
+        watermarks.EPOCH_SEQ_STEP < row[0] < 2**53
     )  # exact for anyone who reads JSON numbers as doubles
 
 
@@ -89,13 +88,11 @@ def test_versions_exceed_those_of_a_lost_history_that_had_several_epochs(app: Fl
         backup = _last_seq()
         for days in (1, 2, 3):
             run_in_transaction(
-                partial(
-                    feed_watermarks.begin_epoch, now=START + timedelta(days=days)
-                )  # the restarts
+                partial(watermarks.begin_epoch, now=START + timedelta(days=days))  # the restarts
             )
         lost = record_seq(2)
         run_in_transaction(lambda c: c.execute("SELECT setval('event_seq_seq', %s)", (backup,)))
-        run_in_transaction(partial(feed_watermarks.begin_epoch, now=START + timedelta(days=4)))
+        run_in_transaction(partial(watermarks.begin_epoch, now=START + timedelta(days=4)))
         assert record_seq(3) > lost
 
 
@@ -113,7 +110,7 @@ def test_an_epoch_begins_with_the_first_record_after_a_start_of_the_server(
     app: Flask,
 ) -> None:
     with app.app_context():
-        old = run_in_transaction(feed_watermarks.load_watermark)
+        old = run_in_transaction(watermarks.load_watermark)
         run_in_transaction(lambda c: c.execute(SERVER_WAS_STARTED))
         record([change(1)])
         newest = run_in_transaction(
@@ -125,9 +122,9 @@ def test_an_epoch_begins_with_the_first_record_after_a_start_of_the_server(
 
 def test_an_operator_can_begin_one(app: Flask) -> None:
     with app.app_context():
-        old = run_in_transaction(feed_watermarks.load_watermark)
-        line = run_in_transaction(lambda connection: feed_watermarks.begin_epoch(connection, START))
-        assert run_in_transaction(feed_watermarks.load_horizon).timeline == line
+        old = run_in_transaction(watermarks.load_watermark)
+        line = run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
+        assert run_in_transaction(watermarks.load_horizon).timeline == line
     assert line.epoch != old.epoch
 
 
@@ -145,7 +142,7 @@ def test_it_begins_after_appends_that_are_under_way(app: Flask) -> None:
         record([change(1)])
         before = _last_seq()
         with ThreadPoolExecutor(1) as pool, held_open(app, change(2, EventKind.COMPLAINED)):
-            begun = pool.submit(in_app, app, feed_watermarks.begin_epoch)
+            begun = pool.submit(in_app, app, watermarks.begin_epoch)
             # It has raised the sequence, and looks for writers again and again.
             assert wait_until(lambda: _last_seq() > before + 1, 30)
             assert not begun.done()
@@ -168,23 +165,23 @@ def test_a_decision_waits_for_no_epoch(app: Flask, monkeypatch: pytest.MonkeyPat
     with app.app_context():
         record([change(1)])
         run_in_transaction(lambda c: c.execute(SERVER_WAS_STARTED))
-        monkeypatch.setattr(feed_watermarks, "begin_epoch", fail)
+        monkeypatch.setattr(watermarks, "begin_epoch", fail)
         facts, as_of = load_facts_as_of([JANE])
         assert facts[0]
-        assert as_of.epoch == feed_watermarks.NO_EPOCH
+        assert as_of.epoch == watermarks.NO_EPOCH
 
 
 def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:
     with app.app_context():
-        at = run_in_transaction(feed_watermarks.load_horizon)
-    feed_watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax), at)
+        at = run_in_transaction(watermarks.load_horizon)
+    watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax), at)
     with pytest.raises(StaleWatermark):
-        feed_watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax + 1), at)
+        watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax + 1), at)
 
 
 def test_a_fixed_snapshot_can_be_used_once_the_epoch_exists(app: Flask) -> None:
     with app.app_context():
-        feed_watermarks.ensure_epoch()
+        watermarks.ensure_epoch()
         with read_snapshot() as connection:
-            first = feed_watermarks.load_watermark(connection)
-            assert feed_watermarks.load_watermark(connection) == first
+            first = watermarks.load_watermark(connection)
+            assert watermarks.load_watermark(connection) == first

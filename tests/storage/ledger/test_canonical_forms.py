@@ -14,9 +14,9 @@ from preference_center.core.events import Change, EventKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
-from preference_center.ledger.ledger_renormalise import renormalise
-from preference_center.ledger.store import canonical_forms
-from preference_center.ledger.store.suppression_lookup import load_facts
+from preference_center.ledger.forms import renormalise
+from preference_center.ledger.store import addresses as canonical_forms
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -15,8 +15,12 @@ from preference_center.core.keys import Keys
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.store.events import load_events_by_id
-from preference_center.ledger.store.evidence import EvidenceState, hash_evidence, verify_evidence
+from preference_center.ledger.store.events import (
+    EvidenceState,
+    hash_evidence,
+    load_events_by_id,
+    verify_evidence,
+)
 from tests.ledger.changes import JANE, change, id_of, retraction
 from tests.rights.erased_rows import erase_of
 

@@ -1,4 +1,7 @@
-"""The ledger, and what is derived from it."""
+"""The ledger, and what is derived from it.
+
+How far publishers have passed on the feed. Nothing personal.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ from preference_center.infra.models import (
 
 MAY_BE_ACTIVE = "active OR pause_until IS NOT NULL"
 """The suppressions that lists select; the reader must check whether a pause still runs."""
+
 
 ACTIVE_REASON = "CASE WHEN active THEN reason ELSE 'paused' END"
 """Why one of those is active, if it is: the `EventKind` of the event."""
@@ -113,7 +117,7 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     actor: Mapped[str] = mapped_column(Text)
     own: Mapped[bool] = mapped_column(Boolean)
     evidence_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Keyed hash of its evidence (`ledger.store.evidence`); null for events older than that."""
+    """Keyed hash of its evidence (`ledger.store.events`); null for events older than that."""
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
     """The transaction that wrote it. See `watermarks`."""
@@ -253,3 +257,12 @@ class CountedBounceRow(db.Model):  # type: ignore[misc,name-defined]
         Index("counted_bounce_digest", "digest"),
         Index("counted_bounce_at", "at"),
     )
+
+
+class FeedCursorRow(db.Model):  # type: ignore[misc,name-defined]
+    """A publisher, and the watermark up to which it has passed on everything."""
+
+    __tablename__ = "feed_cursor"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    watermark: Mapped[str] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(TimestampTz)

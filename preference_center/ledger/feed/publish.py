@@ -1,4 +1,6 @@
-"""Pass the feed on to a topic: a snapshot first, then every change in order, at least once.
+"""The messages of a topic that carries the feed. docs/outlets.md is their reference.
+
+Pass the feed on to a topic: a snapshot first, then every change in order, at least once.
 
 The cursor is moved after the topic has a page durably. A process that is killed between the two
 repeats that page, message for message. Of two processes of one name the topic lets only the newer
@@ -7,9 +9,12 @@ one publish: an older state never comes after a newer one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -18,19 +23,79 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.feed import changes as feed
-from preference_center.ledger.feed.changes import FeedScopeStatus
-from preference_center.ledger.feed.cursors import load_cursor, move_cursor
-from preference_center.ledger.feed.messages import (
-    FeedMessage,
-    MessageType,
-    change_message,
-    snapshot_message,
-    status_message,
+from preference_center.ledger.feed.changes import (
+    FeedEntry,
+    FeedScopeStatus,
+    change_json,
+    scope_status_json,
 )
-from preference_center.ledger.feed.replica import LedgerSnapshot
+from preference_center.ledger.feed.cursors import LedgerSnapshot, load_cursor, move_cursor
 from preference_center.ledger.watermarks import Watermark
 
+
+class MessageType(StrEnum):
+    """What a message says."""
+
+    SNAPSHOT_BEGIN = "snapshot_begin"
+    STATUS = "status"
+    """One row of a snapshot."""
+    SNAPSHOT_END = "snapshot_end"
+    CHANGE = "change"
+
+
+CONTROL_TYPES = frozenset({MessageType.SNAPSHOT_BEGIN, MessageType.SNAPSHOT_END})
+"""Those without a key: they concern all addresses, so every partition gets one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedMessage:
+    """One message. Those with one `key`, the address's ref, stay in order."""
+
+    type: MessageType
+    key: str | None
+    epoch: str
+    body: Mapping[str, Any]
+
+    @property
+    def headers(self) -> dict[str, str | bytes | None]:
+        """What a reader needs to know before it parses."""
+        found: dict[str, str | bytes | None] = {"type": self.type.value, "epoch": self.epoch}
+        return found | ({"id": str(self.body["id"])} if "id" in self.body else {})
+
+    def encode(self) -> bytes:
+        """The value, JSON in UTF-8."""
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def snapshot_message(kind: MessageType, at: Watermark, count: int | None = None) -> FeedMessage:
+    """The beginning or the end of a snapshot; `count` is that of its rows."""
+    counted = {} if count is None else {"count": count}
+    return FeedMessage(kind, None, at.epoch, {"watermark": str(at), **counted})
+
+
+def status_message(status: FeedScopeStatus, epoch: str, *, readable: bool) -> FeedMessage:
+    """One row of a snapshot."""
+    body = _with_address(scope_status_json(status), status, readable=readable)
+    return FeedMessage(MessageType.STATUS, body["ref"], epoch, body)
+
+
+def change_message(entry: FeedEntry, epoch: str, *, readable: bool) -> FeedMessage:
+    """One event, and how its scope stands by now."""
+    body = _with_address(change_json(entry), entry.scope_status, readable=readable)
+    return FeedMessage(MessageType.CHANGE, body["ref"], epoch, body)
+
+
+def _with_address(
+    body: dict[str, Any], status: FeedScopeStatus, *, readable: bool
+) -> dict[str, Any]:
+    if not readable:
+        body.pop("address", None)
+    return {**body, "digest": status.digest.hex()}
+
+
 log = structlog.get_logger()
+
+
 PAGE_SIZE = 1_000
 """Messages of one transaction of the topic."""
 

@@ -1,10 +1,17 @@
-"""The indexed look-up of an address's facts, for every decision and page (I9)."""
+"""Reduce the suppressions of a mailbox's other forms to those that can count (I9).
+
+So a decision is as fast for a thousand forms as for one. Of other forms than the candidate itself
+it uses opt-outs, pauses and choices of frequency only.
+
+The indexed look-up of an address's facts, for every decision and page (I9).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.pq.abc import PGresult
@@ -13,6 +20,7 @@ from preference_center.core.addresses import Address, KeyKind, may_match
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import (
     ALL_MARKETING,
+    RESTRICTION,
     DatedFrequency,
     EventKind,
     ScopeFact,
@@ -29,33 +37,102 @@ from preference_center.infra.db.statements import (
     decode_rows,
 )
 from preference_center.infra.db.transactions import Connection, run_autocommit
-from preference_center.ledger.feed_watermarks import (
+from preference_center.ledger.watermarks import (
     CURRENT_EPOCH_SQL,
     NO_EPOCH,
     XMIN_SQL,
+    Watermark,
     ensure_epoch,
 )
-from preference_center.ledger.store.folding import drop_irrelevant_rows
-from preference_center.ledger.watermarks import Watermark
+
+KeySuppressionRow = Sequence[Any]
+"""Digest, kind and channel of a key, then the columns of a suppression from its scope on."""
+
+
+_EXACT = KeyKind.EXACT.value
+
+
+_MAX_UNREDUCED = 3
+"""Up to so many rows of one digest and scope are not reduced."""
+
+
+_SCOPE, _OUT_AT, _OUT_EVENT, _LIFT_AT, _PAUSE_AT, _PAUSE_UNTIL = 3, 4, 5, 7, 9, 11
+
+
+_FREQUENCY = slice(12, 15)
+"""When it was chosen, its rank, and the event."""
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def drop_irrelevant_rows(rows: Iterable[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
+    """These rows, without those of other forms that can't count.
+
+    Of the rows found by the digest of a mailbox or base, per digest and scope, only the two newest
+    opt-outs can count, since the newest may be the candidate's own, and each pause that lasts
+    longer than all newer ones: the longest may be older than an opt-in; of choices of frequency
+    the newest, since another form's counts only where the candidate has none. A restriction that
+    its form has ended counts for no form.
+    """
+    others: dict[tuple[Any, ...], list[KeySuppressionRow]] = {}
+    for row in rows:
+        if row[1] & _EXACT:
+            yield row
+        else:
+            others.setdefault(tuple(row[:4]), []).append(row)
+    for group in others.values():
+        yield from group if len(group) <= _MAX_UNREDUCED else _relevant_rows(group)
+
+
+def _is_ended_restriction(row: KeySuppressionRow) -> bool:
+    lift_at = row[_LIFT_AT]
+    return bool(row[_SCOPE] == RESTRICTION and lift_at and row[_OUT_AT] < lift_at)
+
+
+def _relevant_rows(group: list[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
+    out = [row for row in group if row[_OUT_AT] and not _is_ended_restriction(row)]
+    out.sort(key=lambda row: (row[_OUT_AT], row[_OUT_EVENT]), reverse=True)
+    newest = out[:2]
+    chosen = [row for row in group if row[_FREQUENCY][0]]
+    if chosen:
+        row = max(chosen, key=lambda row: tuple(row[_FREQUENCY]))
+        if not any(row is other for other in newest):
+            newest.append(row)
+    yield from newest
+    end = _NEVER
+    paused = [row for row in group if row[_PAUSE_AT]]
+    for row in sorted(paused, key=lambda row: row[_PAUSE_AT], reverse=True):
+        if row[_PAUSE_UNTIL] > end:
+            end = row[_PAUSE_UNTIL]
+            if not any(row is other for other in newest):
+                yield row
+
 
 ScopeFacts = tuple[ScopeFact, ...]
 
+
 NO_SCOPE_FACTS: ScopeFacts = ()
 
-# Enum look-ups and arithmetic are slow: half of the time of a check that finds something.
-_EXACT = KeyKind.EXACT.value
+
 _KINDS = {kind.value: kind for kind in EventKind}
+
 
 _SUPPRESSION_COLUMNS = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, s.frequency_at, s.frequency_rank, s.frequency_event,
     s.frequency, NULL::timestamptz, NULL::uuid"""
+
+
 _CONSENT_COLUMNS = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, c.at, c.event"""
+
+
 # An opt-out by mail before its address is known. Unknown means no (I11): if no catalogue has its
 # topic, it counts for all marketing.
 _PENDING_OPT_OUT_COLUMNS = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
     '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL"""
+
 
 _MATCHING_SUPPRESSIONS = f"""
 SELECT k.digest, k.kind, k.channel, {_SUPPRESSION_COLUMNS}, k.address_id
@@ -64,6 +141,7 @@ CROSS JOIN LATERAL (SELECT * FROM suppression WHERE address_id = k.address_id OF
 WHERE k.digest = ANY(%(digests)b)
 """  # noqa: S608 - constants of this module
 """OFFSET 0 avoids a full scan by a plan that was made while the table was small."""
+
 
 LOOK_UP_BY_DIGEST = f"""{_MATCHING_SUPPRESSIONS}
 UNION ALL
@@ -86,18 +164,23 @@ If that row has a kind, the `md5_keys` of these addresses must be looked up, too
 before the first import of MD5s (I2).
 """
 
+
 _PREPARED_LOOK_UP = PreparedStatement(
     "by_digest", LOOK_UP_BY_DIGEST.replace("%(digests)b", "$1"), [BYTEA_ARRAY_OID]
 )
+
 
 KINDS_MAY_MATCH = (
     "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
 )
 """`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means false."""
 
+
 _SELECT_KEYS = (
     "SELECT digest, channel, kind, address_id FROM address_key WHERE address_id = ANY(%s)"
 )
+
+
 _SELECT_CONSENTS = f"""
 SELECT c.address_id, {_CONSENT_COLUMNS} FROM consent c WHERE c.address_id = ANY(%(ids)b)
 """  # noqa: S608 - constants of this module
