@@ -205,7 +205,7 @@ check-lock: $(READY)
 
 # English stands in code and templates. Where a text is new or changed, its translations are
 # empty after this, and a test fails until somebody has written them.
-TRANSLATIONS = preference_center/translations
+TRANSLATIONS = preference_center/web/translations
 
 .PHONY: translations
 translations: $(READY) ## Bring the .po files up to date with code and templates

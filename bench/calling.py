@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python" / "src")
 
 from bench import ground
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 from preference_center_client import NO_RETRIES, Client, OptOut
 
 THREADS = 4

@@ -111,7 +111,7 @@ def _configuration(here: Ground) -> dict[str, Any]:
 
 
 def _ours(config: Mapping[str, Any]) -> Library:
-    script = (ROOT / "preference_center" / "static" / OURS).read_bytes()
+    script = (ROOT / "preference_center" / "web" / "static" / OURS).read_bytes()
     path = f"/{OURS}/consent/cascina/config.json"
     body = json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()
     return Library(

@@ -14,12 +14,12 @@ import psycopg
 from bench import decisions
 from bench.ground import TOPIC, Ground, add_destinations
 from preference_center.app import CONSOLE_PAGES
-from preference_center.console.routing import Access, Route
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.staff import Role
 from preference_center.infra.context import services
 from preference_center.ledger import record
+from preference_center.web.console.routing import Access, Route
 from tests.console.requests.asking import ask
 from tests.console.staff import HOST, Staff, staff
 

@@ -21,8 +21,8 @@ from preference_center.core.links import Links
 from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 
 ADDRESS = "ada.lovelace.{}@example.com"
 TOPIC = "acme.newsletter"

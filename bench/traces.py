@@ -13,9 +13,9 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
 from preference_center.sync.push import sync
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 
 
 def traces(engines: Engines) -> Mapping[str, str]:

@@ -12,8 +12,8 @@ from chaos.people import Act, Client, Crowd, Person
 from chaos.timing import Sample
 from chaos.webs import Webs, expected
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 from tests.faults.service import Service
 
 MESSAGE_TYPE = "offers.weekly"

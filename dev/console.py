@@ -13,14 +13,14 @@ from apiflask import APIBlueprint
 from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.console.rendering import redirect_after_post
-from preference_center.console.sign_in import start_session
 from preference_center.core.staff import Role
 from preference_center.infra.context import CONSOLE_PATH, csrf, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.staff.accounts import create_account, enrol, find_enrolment
-from preference_center.storage.access import staff_accounts
-from preference_center.storage.access.staff_sessions import StaffSession
+from preference_center.web.console.accounts import create_account, enrol, find_enrolment
+from preference_center.web.console.console_sign_in import start_session
+from preference_center.web.console.rendering import redirect_after_post
+from preference_center.web.console.store import staff_accounts
+from preference_center.web.console.store.staff_sessions import StaffSession
 
 ACTOR = "demo"
 

@@ -16,8 +16,6 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import api as preference_center_api
-from preference_center import console, languages, pages
 from preference_center.api import (
     browser_consents,
     contacts,
@@ -33,24 +31,10 @@ from preference_center.api import (
     writes,
 )
 from preference_center.api import imports as api_imports
-from preference_center.api.endpoint import Endpoint, require_complete_database
-from preference_center.api.openapi import install_openapi
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import (
-    audit,
-    imports,
-    oidc,
-    people,
-    reports,
-    requests,
-    review,
-    senders,
-    sign_in,
-    staff_pages,
-    window,
-)
+from preference_center.console import imports, people, reports, requests, review, senders, window
 from preference_center.console.catalogue import previews
 from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
@@ -58,7 +42,6 @@ from preference_center.console.window import board
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
-from preference_center.error_pages import register_error_pages
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
@@ -97,7 +80,6 @@ from preference_center.infra.telemetry import ROUTE, configure_logs, request_id
 from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
-from preference_center.languages import locale_of
 from preference_center.ledger import spool
 from preference_center.ledger.feed import api as change_feed
 from preference_center.ledger.store.addresses import verify_canonical_forms
@@ -106,10 +88,8 @@ from preference_center.ledger.store.suppressions import (
     list_suppressed_topics,
 )
 from preference_center.mailer.address_emails import ADDRESS_TEXTS
-from preference_center.mailer.email_texts import TextsOfEmail
 from preference_center.mailer.erasure_notices import ERASURE_TEXTS
 from preference_center.mailer.link_emails import LINK_TEXTS
-from preference_center.mailer.messages import email_texts
 from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.pages import routes as recipient_pages
 from preference_center.pages.cookies import routes as cookie_pages
@@ -126,6 +106,15 @@ from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.storage.sync.destinations import list_sent_topics
+from preference_center.web import api as preference_center_api
+from preference_center.web import console, languages, pages
+from preference_center.web.api.api_endpoint import Endpoint, require_complete_database
+from preference_center.web.api.openapi import install_openapi
+from preference_center.web.console import audit, console_sign_in, oidc, staff
+from preference_center.web.email_texts import TextsOfEmail
+from preference_center.web.errors import register_error_pages
+from preference_center.web.languages import locale_of
+from preference_center.web.messages import email_texts
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
@@ -155,9 +144,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 """Every endpoint of /v1."""
 CONSOLE_PAGES: tuple[console.Route, ...] = (
-    *sign_in.ROUTES,
+    *console_sign_in.ROUTES,
     *oidc.OIDC_ROUTES,
-    *staff_pages.ROUTES,
+    *staff.ROUTES,
     *audit.ROUTES,
     *catalogue.ROUTES,
     *window.ROUTES,
@@ -203,6 +192,7 @@ def create_app(
         json_errors=False,
         root_path=str(Path(__file__).resolve().parent),
         template_folder=str(ROOT / "templates"),
+        static_folder="web/static",
     )
     app.request_class = MemoryRequest
     app.after_request(_finish_response)

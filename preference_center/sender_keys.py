@@ -15,8 +15,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys import link_keys
 from preference_center.infra.redis import parse_rate
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, KeyScope
 
 
 def create_api_key(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.app import create_app
-from preference_center.pages import SECURITY_HEADERS
+from preference_center.web.pages import SECURITY_HEADERS
 from tests.environment import settings_for
 
 if TYPE_CHECKING:

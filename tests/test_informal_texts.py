@@ -9,7 +9,7 @@ from flask import Flask
 from flask_babel import gettext, ngettext
 
 from preference_center.catalogue import INFORMAL_LANGUAGES, Wording
-from preference_center.languages import in_language, read_messages
+from preference_center.web.languages import in_language, read_messages
 from tests.in_force import CATALOGUE, put_in_force
 
 FORMAL = {

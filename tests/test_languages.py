@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from flask_babel import format_date, format_datetime, gettext
 
-from preference_center.languages import (
+from preference_center.web.languages import (
     format_day_and_time,
     in_language,
     join_names,

@@ -13,7 +13,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 
-from preference_center.languages import LANGUAGES, SOURCE_LANGUAGE, TRANSLATIONS_DIRECTORY
+from preference_center.web.languages import LANGUAGES, SOURCE_LANGUAGE, TRANSLATIONS_DIRECTORY
 from tests.untranslated import untranslated
 
 ROOT = Path(__file__).resolve().parents[1]

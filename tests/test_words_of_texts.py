@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from preference_center.languages import LANGUAGES, read_messages
+from preference_center.web.languages import LANGUAGES, read_messages
 
 AVOIDED = {
     "en": {

@@ -18,7 +18,6 @@ from preference_center.infra.context import services
 from preference_center.infra.job_queue import TICK_SECONDS
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger.backfilling import continue_backfill
-from preference_center.mailer.send import send_due_emails
 from preference_center.policy_notices import webhooks as policy_webhooks
 from preference_center.rights import company_webhooks
 from preference_center.rights.access_file import build as access_files
@@ -26,6 +25,7 @@ from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify as verify_listing
 from preference_center.sync.push import sync as sync_destination
+from preference_center.web.send import send_due_emails
 from workers.process import stop_requested
 
 FRESH_TICK = timedelta(seconds=1)

@@ -40,12 +40,9 @@ from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
-from preference_center.staff.sessions import delete_old_sessions
-from preference_center.storage.access import idempotency, person_access
-from preference_center.storage.access.key_usage import delete_old_usage
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.imports import import_jobs, uploaded_parts
-from preference_center.storage.mail import email_stops, review_queue
+from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import files, proofs
 from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.storage.sync import (
@@ -59,6 +56,11 @@ from preference_center.storage.sync import (
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.states import DueCounts
 from preference_center.sync.listings import schedule_new_listings
+from preference_center.web import email_stops
+from preference_center.web.api import access_idempotency
+from preference_center.web.api.key_usage import delete_old_usage
+from preference_center.web.console import person_access
+from preference_center.web.console.sessions import delete_old_sessions
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -125,7 +127,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: outbox.purge_emails(connection, now))
     run_autocommit(lambda connection: email_stops.purge_stops(connection, now))
     run_autocommit(
-        lambda connection: idempotency.purge_responses(
+        lambda connection: access_idempotency.purge_responses(
             connection, now, limit=MAX_RESPONSES_PER_CLEANUP
         )
     )

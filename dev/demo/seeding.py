@@ -34,9 +34,9 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
 from preference_center.storage.sync import backfills, destinations
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, KeyScope
 
 HERE = Path(__file__).parent
 ACTOR = "demo"

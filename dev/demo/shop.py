@@ -11,8 +11,8 @@ from preference_center.destinations.validation import DestinationRequest
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, KeyScope
 
 DESTINATION = "shop"
 OPERATOR = "console:olga"

@@ -21,22 +21,12 @@ from preference_center.api import (
     contact_models,
     decision_models,
     decision_stream,
-    error_handlers,
     import_models,
-    pagination,
     preference_models,
     sender_links,
     suppression_models,
     writes,
 )
-from preference_center.api.parsing import (
-    QueryParameters,
-    RequestBody,
-    parse_body,
-    read_query,
-    read_rows,
-)
-from preference_center.api.problems import ApiError, InvalidRequest
 from preference_center.app import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
@@ -46,6 +36,15 @@ from preference_center.domain.preferences import Preferences, PreferenceState, S
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
+from preference_center.web.api import error_handlers, pagination
+from preference_center.web.api.parsing import (
+    QueryParameters,
+    RequestBody,
+    parse_body,
+    read_query,
+    read_rows,
+)
+from preference_center.web.api.problems import ApiError, InvalidRequest
 from tests.environment import settings_for
 
 _MODULES = (

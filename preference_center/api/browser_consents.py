@@ -7,14 +7,14 @@ from uuid import UUID
 
 from flask import Response
 
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.problems import NOT_FOUND, ApiError
-from preference_center.api.responses import ResponseBody
 from preference_center.domain.cookie_consent import ConsentMethod, CookieChoiceState
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.browser_consents import StoredConsent, find_consent
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.problems import NOT_FOUND, ApiError
+from preference_center.web.api.responses import ResponseBody
 
 
 class BrowserConsentResponse(ResponseBody):

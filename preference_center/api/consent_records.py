@@ -5,17 +5,17 @@ from __future__ import annotations
 from flask import Response
 
 from preference_center.api.consent_evidence import ConsentsQuery
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.problems import INVALID_ADDRESS
 from preference_center.catalogue.store import current_catalogue
 from preference_center.consent_records.build import build_consent_records
 from preference_center.consent_records.models import ConsentRecords
 from preference_center.core.addresses import parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.languages import match_language
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.problems import INVALID_ADDRESS
+from preference_center.web.languages import match_language
 
 
 # Not GET: an address must not be part of a URL (I12).

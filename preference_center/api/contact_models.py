@@ -18,11 +18,16 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from preference_center.api.consent_evidence import EvidenceBody
-from preference_center.api.parsing import PRINTABLE, RequestBody, constraints, validate_printable
-from preference_center.api.requests import LanguageTag, RawAddress
-from preference_center.api.responses import ResponseBody
 from preference_center.core.addresses import Channel
 from preference_center.domain.contacts import MAX_ADDRESSES, AccountState
+from preference_center.web.api.parsing import (
+    PRINTABLE,
+    RequestBody,
+    constraints,
+    validate_printable,
+)
+from preference_center.web.api.requests import LanguageTag, RawAddress
+from preference_center.web.api.responses import ResponseBody
 
 ExternalId = Annotated[
     str,

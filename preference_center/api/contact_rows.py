@@ -11,11 +11,6 @@ from flask import Response
 from preference_center.api.contact_models import (
     ContactSelector,
 )
-from preference_center.api.endpoint import ApiCall, json_response
-from preference_center.api.parsing import RequestRows
-from preference_center.api.problems import (
-    FieldErrors,
-)
 from preference_center.contacts import InTransaction, WrittenContact
 from preference_center.core.addresses import parse_address
 from preference_center.core.errors import InvalidInput, InvalidRows
@@ -23,6 +18,9 @@ from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.rules import clamp_to_now
+from preference_center.web.api.api_endpoint import ApiCall, json_response
+from preference_center.web.api.parsing import RequestRows
+from preference_center.web.api.problems import FieldErrors
 
 
 def parse_received(call: ApiCall, rows: RequestRows[Any]) -> list[tuple[ContactRef, datetime]]:

@@ -9,11 +9,11 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, RootModel, model_validator
 from pydantic.config import JsonDict
 
-from preference_center.api.parsing import MAX_ROWS, RequestBody, constraints
-from preference_center.api.requests import MessageTypeKey, RawAddress
-from preference_center.api.responses import ProblemDocument, ResponseBody
 from preference_center.core.addresses import Channel
 from preference_center.domain.decision_rules import DecisionRule
+from preference_center.web.api.parsing import MAX_ROWS, RequestBody, constraints
+from preference_center.web.api.requests import MessageTypeKey, RawAddress
+from preference_center.web.api.responses import ProblemDocument, ResponseBody
 
 _ADDRESSES: JsonDict = {"type": "array", "items": {"type": "string"}}
 _ONE_OR_MANY = constraints(

@@ -17,23 +17,8 @@ from flask import Flask, Response, current_app, request
 from pydantic import Field
 from werkzeug.wsgi import get_input_stream
 
-from preference_center.api.authentication import require_message_type
 from preference_center.api.decision_models import DecisionStreamLine
 from preference_center.api.decisions import count_denials, decide_all
-from preference_center.api.endpoint import ApiCall, endpoint
-from preference_center.api.gunzip import gunzip, split_lines
-from preference_center.api.parsing import QueryParameters
-from preference_center.api.problems import (
-    INTERNAL_ERROR,
-    INVALID_BODY,
-    UNAUTHENTICATED,
-    UNAVAILABLE,
-    UNSUPPORTED_LIST_FORMAT,
-    ApiError,
-    Problem,
-)
-from preference_center.api.request_buffer import RequestBuffer
-from preference_center.api.requests import MessageTypeKey
 from preference_center.api.row_formats import (
     COLUMNS,
     CsvFormat,
@@ -42,7 +27,6 @@ from preference_center.api.row_formats import (
     RowFormat,
     open_csv,
 )
-from preference_center.api.stream_limit import acquire_stream_slot
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, Unavailable, UnreadableBody
@@ -50,8 +34,24 @@ from preference_center.domain.decisions import Decision
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_endpoint import ApiCall, endpoint
+from preference_center.web.api.api_gunzip import gunzip, split_lines
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.authentication import require_message_type
+from preference_center.web.api.parsing import QueryParameters
+from preference_center.web.api.problems import (
+    INTERNAL_ERROR,
+    INVALID_BODY,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNSUPPORTED_LIST_FORMAT,
+    ApiError,
+    Problem,
+)
+from preference_center.web.api.request_buffer import RequestBuffer
+from preference_center.web.api.requests import MessageTypeKey
+from preference_center.web.api.stream_limit import acquire_stream_slot
 
 log = structlog.get_logger()
 

@@ -12,9 +12,7 @@ from datetime import datetime
 
 from flask import Response
 
-from preference_center.api.authentication import require_message_type
 from preference_center.api.decision_models import DecisionRequest, DecisionResponse
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
@@ -32,8 +30,10 @@ from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
-from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.access.key_usage import count_key_use
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.authentication import require_message_type
+from preference_center.web.api.key_usage import count_key_use
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,26 @@ from typing import Annotated, Any, ClassVar, Literal
 from flask import Response
 from pydantic import Base64Bytes, RootModel
 
-from preference_center.api.endpoint import ApiCall, endpoint
-from preference_center.api.parsing import QueryParameters
-from preference_center.api.problems import STALE_WATERMARK
-from preference_center.api.responses import ResponseBody
-from preference_center.api.stream_limit import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
 from preference_center.catalogue import Catalogue, TopicDefault
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.feed.denying_digests import (
     DigestsInfo,
     iter_all_digests,
     load_digests_since,
+)
+from preference_center.web.api.api_endpoint import ApiCall, endpoint
+from preference_center.web.api.api_keys import ApiKey, KeyScope
+from preference_center.web.api.parsing import QueryParameters
+from preference_center.web.api.problems import STALE_WATERMARK
+from preference_center.web.api.responses import ResponseBody
+from preference_center.web.api.stream_limit import (
+    WATERMARK_SCHEMA,
+    acquire_stream_slot,
+    parse_after,
 )
 
 

@@ -10,20 +10,20 @@ from flask import Response
 
 from preference_center.api.contact_models import ContactSelector
 from preference_center.api.contact_rows import contact_ref
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.problems import (
+from preference_center.core.errors import UnknownErasure
+from preference_center.domain.rights.model import Extent
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.rights.erase import erase_contacts
+from preference_center.storage.rights.erasure_list import Erasure, find_erasures
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.problems import (
     INVALID_ADDRESS,
     NOT_FOUND,
     UNDER_HOLD,
     UNKNOWN_CONTACT,
 )
-from preference_center.api.responses import ResponseBody
-from preference_center.core.errors import UnknownErasure
-from preference_center.domain.rights.model import Extent
-from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.rights.erase import erase_contacts
-from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.rights.erasure_list import Erasure, find_erasures
+from preference_center.web.api.responses import ResponseBody
 
 
 class EraseContactRequest(ContactSelector):

@@ -12,9 +12,6 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
-from preference_center.api.requests import ScopeName, ShortName
-from preference_center.api.responses import ResponseBody
 from preference_center.core.addresses import Channel
 from preference_center.domain.imports.date_formats import UnreadableDates
 from preference_center.domain.imports.instructions import LegalBasis
@@ -24,6 +21,9 @@ from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.base.presets import MeaningFilter, RowMeaning
 from preference_center.integrations.registry import load_presets
 from preference_center.storage.imports.import_jobs import Import, ImportState
+from preference_center.web.api.parsing import PRINTABLE, RequestBody, validate_printable
+from preference_center.web.api.requests import ScopeName, ShortName
+from preference_center.web.api.responses import ResponseBody
 
 GroupName = Annotated[
     str, Field(min_length=1, max_length=300), AfterValidator(validate_printable), PRINTABLE

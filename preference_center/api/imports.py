@@ -10,20 +10,11 @@ from uuid import UUID
 from flask import Response, request
 from werkzeug.wsgi import get_input_stream
 
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.import_models import (
     ApplyPlanRequest,
     ImportRequest,
     ImportResponse,
     import_response,
-)
-from preference_center.api.problems import (
-    IMPORT_CONFLICT,
-    NOT_FOUND,
-    TOO_LARGE,
-    UNKNOWN_TOPIC,
-    ApiError,
-    FieldErrors,
 )
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import ImportConflict, UnknownImport
@@ -37,9 +28,18 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.problems import (
+    IMPORT_CONFLICT,
+    NOT_FOUND,
+    TOO_LARGE,
+    UNKNOWN_TOPIC,
+    ApiError,
+    FieldErrors,
+)
 
 _BLOCK_SIZE = 1 << 16
 

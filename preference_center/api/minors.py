@@ -7,8 +7,6 @@ from flask import Response
 from preference_center import contacts
 from preference_center.api.contact_models import ContactSelector
 from preference_center.api.contact_rows import contact_ref
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT
 from preference_center.api.rights_models import RightsRequestResponse, request_response
 from preference_center.core.addresses import Address
 from preference_center.core.errors import UnknownContact
@@ -19,7 +17,9 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.db.transactions import Connection
 from preference_center.rights import requests
 from preference_center.rights.acts import fulfil_data_request
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT
 
 
 @endpoint(

@@ -12,12 +12,6 @@ from uuid import UUID
 from flask import Flask, Response, current_app
 from pydantic import Field, RootModel
 
-from preference_center.api.authentication import require_message_type
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.parsing import MAX_ROWS, QueryParameters, RequestBody
-from preference_center.api.problems import NOT_FOUND, ApiError
-from preference_center.api.responses import ResponseBody
-from preference_center.api.stream_limit import acquire_stream_slot
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownPolicyVersion
@@ -27,8 +21,14 @@ from preference_center.infra import audit
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.policy_notices.rows import NoticeRow, next_rows
 from preference_center.policy_notices.select import announced_version
-from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.policy_notices import MAX_SEQ, mark_noticed
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.authentication import require_message_type
+from preference_center.web.api.parsing import MAX_ROWS, QueryParameters, RequestBody
+from preference_center.web.api.problems import NOT_FOUND, ApiError
+from preference_center.web.api.responses import ResponseBody
+from preference_center.web.api.stream_limit import acquire_stream_slot
 
 Ref = Annotated[str, Field(pattern=r"^[0-9]{1,18}$", json_schema_extra={"format": "ref"})]
 Cursor = Annotated[int, Field(ge=0, le=MAX_SEQ, description="The `cursor` of a row.")]

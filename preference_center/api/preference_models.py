@@ -10,14 +10,14 @@ from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from preference_center.api.consent_evidence import EvidenceBody
-from preference_center.api.parsing import RequestBody, constraints
-from preference_center.api.requests import FrequencyKey, RawAddress, TopicKey
-from preference_center.api.responses import ResponseBody
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.core.links import OptInMethod
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.preferences import PreferenceState
+from preference_center.web.api.parsing import RequestBody, constraints
+from preference_center.web.api.requests import FrequencyKey, RawAddress, TopicKey
+from preference_center.web.api.responses import ResponseBody
 
 MAX_TOPIC_CHOICES = 1_000
 _UNTIL_ONLY_IF_PAUSED = constraints(

@@ -6,16 +6,13 @@ import json
 
 from flask import Response
 
-from preference_center.api.authentication import require_scope
 from preference_center.api.consent_evidence import PreferencesQuery, parse_consent_evidence
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.preference_models import (
     PreferencesResponse,
     PreferencesUpdate,
     PreferencesUpdateResponse,
 )
 from preference_center.api.preferences_json import load_preferences_json
-from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import parse_address
@@ -36,7 +33,10 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
 from preference_center.ledger.rules import RequestOrigin, clamp_to_now
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.authentication import require_scope
+from preference_center.web.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
 
 
 # Not GET: an address must not be part of a URL (I12).

@@ -18,16 +18,12 @@ from preference_center.api.contact_rows import (
     parse_received,
     write_contacts,
 )
-from preference_center.api.endpoint import ApiCall, endpoint
-from preference_center.api.parsing import RequestRows
-from preference_center.api.problems import (
-    INVALID_ADDRESS,
-    UNKNOWN_CONTACT,
-    FieldErrors,
-)
 from preference_center.domain.restriction import EndNotice, UnrestrictionProof
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api.api_endpoint import ApiCall, endpoint
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.parsing import RequestRows
+from preference_center.web.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT, FieldErrors
 
 
 @endpoint(

@@ -12,17 +12,7 @@ from uuid import UUID
 
 from flask import Response
 
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.minors import post_contacts_minor
-from preference_center.api.pagination import cursor_position, page_response
-from preference_center.api.problems import (
-    INVALID_ADDRESS,
-    INVALID_CURSOR,
-    NOT_FOUND,
-    REQUEST_CONFLICT,
-    ApiError,
-    FieldErrors,
-)
 from preference_center.api.rights_models import (
     CompleteRequest,
     ExtendRequest,
@@ -57,8 +47,18 @@ from preference_center.rights.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.rights.requests import list_requests
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.pagination import cursor_position, page_response
+from preference_center.web.api.problems import (
+    INVALID_ADDRESS,
+    INVALID_CURSOR,
+    NOT_FOUND,
+    REQUEST_CONFLICT,
+    ApiError,
+    FieldErrors,
+)
 
 _PROBLEMS = (NOT_FOUND, REQUEST_CONFLICT)
 

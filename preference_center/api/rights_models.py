@@ -22,15 +22,6 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
 from preference_center.api.contact_models import ContactAddressBody, ExternalId
-from preference_center.api.pagination import PageQuery
-from preference_center.api.parsing import (
-    PRINTABLE,
-    RequestBody,
-    constraints,
-    validate_printable,
-)
-from preference_center.api.requests import LanguageTag, RawAddress, ShortName
-from preference_center.api.responses import ResponseBody
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Channel
 from preference_center.domain.rights.identity import Proof
@@ -48,6 +39,15 @@ from preference_center.domain.rights.new_request import MAX_NAME, MAX_SUBJECTS, 
 from preference_center.domain.rights.proof_files import MAX_PROOF_BYTES, ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.rights.requests import RightsStep, SealedPart
+from preference_center.web.api.pagination import PageQuery
+from preference_center.web.api.parsing import (
+    PRINTABLE,
+    RequestBody,
+    constraints,
+    validate_printable,
+)
+from preference_center.web.api.requests import LanguageTag, RawAddress, ShortName
+from preference_center.web.api.responses import ResponseBody
 
 RequestText = Annotated[
     str, Field(max_length=MAX_TEXT), AfterValidator(validate_printable), PRINTABLE

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from preference_center.api.decisions import decision_json
-from preference_center.api.gunzip import MAX_LINE
 from preference_center.core.errors import UnreadableBody
 from preference_center.core.tabular import (
     detect_delimiter,
@@ -32,6 +31,7 @@ from preference_center.domain.decisions import (
     Decision,
 )
 from preference_center.ledger.watermarks import Watermark
+from preference_center.web.api.api_gunzip import MAX_LINE
 
 BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory", "frequency")

@@ -11,11 +11,6 @@ from urllib.parse import urlencode
 from flask import Response
 from pydantic import Field
 
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.parsing import RequestBody, RequestRows
-from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
-from preference_center.api.requests import LanguageTag, MessageId, RawAddress, ScopeName
-from preference_center.api.responses import ResponseBody
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
@@ -24,10 +19,15 @@ from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.infra import audit
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.ledger.rules import RequestOrigin, validate_marketing_scope
-from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.access.short_links import insert_short_links
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.parsing import RequestBody, RequestRows
+from preference_center.web.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
+from preference_center.web.api.requests import LanguageTag, MessageId, RawAddress, ScopeName
+from preference_center.web.api.responses import ResponseBody
+from preference_center.web.languages import LANGUAGE_PARAMETER, match_language
+from preference_center.web.pages.short_links import insert_short_links
 
 
 class MessageLinkRequest(RequestBody):

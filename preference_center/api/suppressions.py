@@ -12,16 +12,6 @@ from uuid import UUID
 from flask import Response
 
 from preference_center.api.consent_evidence import parse_consent_evidence
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.pagination import cursor_position, page_response
-from preference_center.api.parsing import RequestRows
-from preference_center.api.problems import (
-    INVALID_ADDRESS,
-    INVALID_CURSOR,
-    UNKNOWN_TOPIC,
-    WRONG_CHANNEL,
-    FieldErrors,
-)
 from preference_center.api.suppression_models import (
     AddressHistory,
     AddressQuery,
@@ -56,8 +46,18 @@ from preference_center.ledger.store.suppressions import (
     SuppressionFilter,
     SuppressionKey,
 )
-from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.sync.delivery_status import find_address_id
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.pagination import cursor_position, page_response
+from preference_center.web.api.parsing import RequestRows
+from preference_center.web.api.problems import (
+    INVALID_ADDRESS,
+    INVALID_CURSOR,
+    UNKNOWN_TOPIC,
+    WRONG_CHANNEL,
+    FieldErrors,
+)
 
 
 @endpoint(

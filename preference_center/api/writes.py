@@ -9,13 +9,7 @@ from uuid import UUID
 from flask import Response
 from pydantic import AwareDatetime, Field
 
-from preference_center.api.authentication import require_scope
 from preference_center.api.consent_evidence import EvidenceBody, parse_consent_evidence
-from preference_center.api.endpoint import ApiCall, endpoint
-from preference_center.api.parsing import RequestBody, RequestRows
-from preference_center.api.problems import SCOPE_PROBLEMS, FieldErrors
-from preference_center.api.requests import RawAddress, ScopeName, TopicKey
-from preference_center.api.responses import ResponseBody
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
@@ -31,7 +25,13 @@ from preference_center.ledger.rules import (
     topic_for_address,
     validate_opt_out_scope,
 )
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api.api_endpoint import ApiCall, endpoint
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.authentication import require_scope
+from preference_center.web.api.parsing import RequestBody, RequestRows
+from preference_center.web.api.problems import SCOPE_PROBLEMS, FieldErrors
+from preference_center.web.api.requests import RawAddress, ScopeName, TopicKey
+from preference_center.web.api.responses import ResponseBody
 
 
 class OptOutRequest(RequestBody):

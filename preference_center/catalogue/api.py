@@ -13,8 +13,6 @@ from typing import Literal
 from flask import Response, request, url_for
 from pydantic import Field
 
-from preference_center.api.endpoint import ApiCall, endpoint, json_response
-from preference_center.api.responses import ResponseBody
 from preference_center.catalogue.rules.model import (
     Brand,
     Catalogue,
@@ -28,7 +26,9 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.infra.context import services
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.responses import ResponseBody
 
 Texts = dict[str, str]
 

@@ -28,16 +28,16 @@ from preference_center.catalogue.rules.parser import catalogue_digest
 from preference_center.catalogue.rules.reader import LocalizedText
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.catalogue.words import in_words
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.console.routing import Route
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueConflict, CatalogueError
 from preference_center.core.events import SHARING
 from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.languages import known_texts, page_language
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.routing import Route
+from preference_center.web.languages import known_texts, page_language
 
 
 def catalogue_page(template: str, **values: Any) -> ResponseReturnValue:

@@ -13,9 +13,6 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.console.routing import Route
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
@@ -32,13 +29,16 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
-from preference_center.languages import page_language
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import load_readable
-from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.sync import undecided_events
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.person_access import insert_person_access
+from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.routing import Route
+from preference_center.web.languages import page_language
 
 LISTED = 50
 """How many of each list are shown: what has waited longest is decided first."""

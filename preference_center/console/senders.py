@@ -14,9 +14,6 @@ from flask_babel.speaklater import LazyString
 
 from preference_center import sender_keys
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
-from preference_center.console.routing import Route
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import SenderKey
@@ -24,9 +21,12 @@ from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.infra.keys import link_keys
-from preference_center.storage.access import api_keys, key_usage
-from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
-from preference_center.storage.access.key_usage import USAGE_RETENTION, KeyUsage
+from preference_center.web.api import api_keys, key_usage
+from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
+from preference_center.web.api.key_usage import USAGE_RETENTION, KeyUsage
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.routing import Route
 
 DAYS_SHOWN = timedelta(days=7)
 """What the list counts: today, and the days before it."""

@@ -358,7 +358,7 @@ _COMMANDS = {
         "Split LIST into rows that may be sent a message and rows that may not.",
     ),
     "staff": (
-        "preference_center.cli.staff:group",
+        "preference_center.web.console.cli:group",
         "Accounts of the console, and who is signed in to it.",
     ),
     "snapshot": (

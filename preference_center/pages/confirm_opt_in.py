@@ -26,8 +26,6 @@ from preference_center.domain.preference_result import SaveProblem, SaveResult, 
 from preference_center.domain.preferences import Preferences
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
-from preference_center.languages import join_names, page_language
-from preference_center.mailer.unproven_emails import emails_stopped, may_email
 from preference_center.pages.gpc import record_signal, render_gpc_page
 from preference_center.pages.ledger_changes import (
     CONFIRMED_BY_MAIL,
@@ -44,13 +42,15 @@ from preference_center.pages.preference_result import (
     save_result_url,
 )
 from preference_center.pages.preference_section import load_preferences
-from preference_center.pages.rendering import (
+from preference_center.rights.returning import record_opt_ins
+from preference_center.web.languages import join_names, page_language
+from preference_center.web.pages.rendering import (
     CatalogueText,
     catalogue_or_empty,
     render_link_page,
     use_link_language,
 )
-from preference_center.rights.returning import record_opt_ins
+from preference_center.web.unproven_emails import emails_stopped, may_email
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
 """How long a confirmation email is valid."""

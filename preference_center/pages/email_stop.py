@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from preference_center.core.addresses import mask_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
-from preference_center.mailer.unproven_emails import read_stop_token
-from preference_center.pages.rendering import catalogue_or_empty, render_page
-from preference_center.storage.mail import email_stops
+from preference_center.web import email_stops
+from preference_center.web.pages.rendering import catalogue_or_empty, render_page
+from preference_center.web.unproven_emails import read_stop_token
 
 
 def stop_unproven_emails(token: str = "") -> ResponseReturnValue:

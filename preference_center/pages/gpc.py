@@ -21,8 +21,8 @@ from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.pages.ledger_changes import opt_out
-from preference_center.pages.rendering import render_link_page
 from preference_center.storage.sync.delivery_status import find_address_id
+from preference_center.web.pages.rendering import render_link_page
 
 
 def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:

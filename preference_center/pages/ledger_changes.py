@@ -12,9 +12,9 @@ from preference_center.core.links import is_opt_out_only as may_only_opt_out
 from preference_center.core.links.tokens import Link
 from preference_center.domain.frequencies import frequency_choice
 from preference_center.infra.context import services
-from preference_center.languages import page_language
 from preference_center.ledger.rules import redact_evidence
-from preference_center.pages.rendering import catalogue_or_empty, link_wording, text_version
+from preference_center.web.languages import page_language
+from preference_center.web.pages.rendering import catalogue_or_empty, link_wording, text_version
 
 ACTOR = "recipient"
 

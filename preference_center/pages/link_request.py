@@ -12,15 +12,15 @@ from flask.typing import ResponseReturnValue
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind
-from preference_center.pages.mailed_links import (
+from preference_center.web.pages.mailed_links import (
     GivenAddress,
     address_of_link,
     is_cross_site,
     read_typed_address,
     send_one_time_link,
 )
-from preference_center.pages.networks import limit_network
-from preference_center.pages.rendering import can_mail, catalogue_or_empty, render_page
+from preference_center.web.pages.networks import limit_network
+from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, render_page
 
 
 def redirect_to_form() -> ResponseReturnValue:

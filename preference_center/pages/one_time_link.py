@@ -17,9 +17,9 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.pages.gpc import record_signal
 from preference_center.pages.press_result import PressKind, read_press_result
 from preference_center.pages.proven_addresses import additional_tokens, page_url
-from preference_center.pages.rendering import expired_link_page, use_link_language
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
-from preference_center.storage.access import one_time_tokens
+from preference_center.web.pages import one_time_tokens
+from preference_center.web.pages.rendering import expired_link_page, use_link_language
 
 
 def open_mailed_link(token: str = "") -> ResponseReturnValue:

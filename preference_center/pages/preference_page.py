@@ -33,12 +33,12 @@ from preference_center.pages.preference_section import (
     load_section,
 )
 from preference_center.pages.proven_addresses import additional_tokens, page_url, proven_links
-from preference_center.pages.rendering import (
+from preference_center.pages.text_number import text_number
+from preference_center.web.pages.rendering import (
     catalogue_or_empty,
     expired_link_page,
     use_link_language,
 )
-from preference_center.pages.text_number import text_number
 
 
 def preferences(token: str = "") -> ResponseReturnValue:

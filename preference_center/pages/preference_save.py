@@ -21,7 +21,6 @@ from preference_center.domain.preference_form import SubmittedPreferences
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.domain.preferences import Preferences
 from preference_center.infra.context import services
-from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.pages.confirm_opt_in import send_confirmation
 from preference_center.pages.forms import (
@@ -32,12 +31,13 @@ from preference_center.pages.forms import (
 )
 from preference_center.pages.gpc import gpc_opt_out
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, retract
-from preference_center.pages.link_forms import open_for_link
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
 from preference_center.pages.preference_result import read_save_result
 from preference_center.pages.preference_section import find_opt_in_method, load_preferences
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.rights.returning import record_opt_ins
+from preference_center.web.languages import page_language
+from preference_center.web.pages.link_forms import open_for_link
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 
 @dataclass(frozen=True, slots=True)

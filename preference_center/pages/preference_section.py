@@ -16,9 +16,9 @@ from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.pages.link_forms import seal_for_link
-from preference_center.pages.rendering import can_mail
 from preference_center.pages.text_number import text_number
+from preference_center.web.pages.link_forms import seal_for_link
+from preference_center.web.pages.rendering import can_mail
 
 
 @dataclass(frozen=True, slots=True)

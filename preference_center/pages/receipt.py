@@ -22,9 +22,9 @@ from preference_center.domain.delivery_status import (
     DeliveryState,
     DeliverySummary,
 )
-from preference_center.languages import current_wording, page_language
 from preference_center.pages.opt_out_status import OptOutStatus, RecordedOptOut, SystemStatus
-from preference_center.pages.rendering import CatalogueText, text_version
+from preference_center.web.languages import current_wording, page_language
+from preference_center.web.pages.rendering import CatalogueText, text_version
 
 FORMAT_VERSION: Final = 2
 """Fields may be added; it increases when a field changes its meaning or goes."""

@@ -8,10 +8,10 @@ from preference_center.pages.link_request import redirect_to_form, request_link
 from preference_center.pages.one_time_link import open_mailed_link, open_portal_link
 from preference_center.pages.opt_out_status_page import consent_json, opt_out_status, receipt_json
 from preference_center.pages.preference_page import preferences
-from preference_center.pages.routing import FORM, Route, with_token
 from preference_center.pages.short_link import open_short_link
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
+from preference_center.web.pages.routing import FORM, Route, with_token
 
 ROUTES: tuple[Route, ...] = (
     Route("/", redirect_to_form, endpoint="root", merge_slashes=True),

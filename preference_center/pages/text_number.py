@@ -9,7 +9,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.destinations.text_numbers import find_text_number
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 
 def text_number(link: Link) -> str | None:

@@ -26,7 +26,6 @@ from preference_center.ledger import record
 from preference_center.ledger.spool import record_or_spool
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, opt_out, retract
-from preference_center.pages.link_forms import open_for_link, seal_for_link
 from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.press_result import (
     RESULT_PARAMETER,
@@ -36,11 +35,9 @@ from preference_center.pages.press_result import (
     read_press_result,
     redirect_to_result,
 )
-from preference_center.pages.rendering import (
-    render_link_page,
-    use_link_language,
-)
 from preference_center.pages.text_number import text_number
+from preference_center.web.pages.link_forms import open_for_link, seal_for_link
+from preference_center.web.pages.rendering import render_link_page, use_link_language
 
 _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 

@@ -32,7 +32,6 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import require_transition
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.rights import erase, minors, request_emails, request_steps, restricting
@@ -40,6 +39,7 @@ from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.rights import erasures
+from preference_center.web.languages import SOURCE_LANGUAGE
 
 SERVICE = "service"
 """The actor of what this service does by itself."""

@@ -15,13 +15,13 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
-from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.rights import acts, request_steps
 from preference_center.rights.acts import SERVICE
 from preference_center.rights.agents import remind_principals
 from preference_center.rights.request_emails import EMAIL_LIFETIME
 from preference_center.storage.rights import request_queue, requests
 from preference_center.storage.rights.requests import RightsStep
+from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
 _LIMIT = 500
 """How many requests of each sort one call handles."""

@@ -11,8 +11,8 @@ from preference_center.core.links.tokens import restore_address
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
-from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject
+from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
 NOTICE_LIFETIME = timedelta(days=3)
 """How long the notice, which holds the address, waits sealed for the mail server."""

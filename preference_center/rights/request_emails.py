@@ -26,11 +26,11 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
-from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
 from preference_center.links.rights_status import rights_status_url
-from preference_center.mailer.unproven_emails import may_email
 from preference_center.storage.rights.requests import SealedPart, open_part
+from preference_center.web.languages import SOURCE_LANGUAGE, match_language
+from preference_center.web.unproven_emails import may_email
 
 RESULTS_TO_AGENT = "results"
 """In the sealed agent, once staff found that the authority covers receiving results."""

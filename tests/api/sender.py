@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 from schemathesis.pytest.lazy import get_all_tests
 
-from preference_center.api.idempotency import IDEMPOTENCY_KEY_HEADER
-from preference_center.api.problems import PROBLEMS
+from preference_center.web.api.idempotency import IDEMPOTENCY_KEY_HEADER
+from preference_center.web.api.problems import PROBLEMS
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.environment import Emptying

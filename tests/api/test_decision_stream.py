@@ -16,7 +16,7 @@ from preference_center.api.decision_stream import AFTER_BODY_HEADER
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark
-from preference_center.storage.access import api_keys
+from preference_center.web.api import api_keys
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force

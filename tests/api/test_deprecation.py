@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from flask import Flask, Response
 
-from preference_center.api import endpoint as endpoints
-from preference_center.api.deprecation import NOTICE, Deprecation
+from preference_center.web.api import api_endpoint as endpoints
+from preference_center.web.api.deprecation import NOTICE, Deprecation
 
 SINCE = datetime(2027, 3, 1, tzinfo=UTC)
 SUNSET = datetime(2027, 12, 1, 10, 30, tzinfo=UTC)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from markupsafe import Markup
 
-from preference_center.api.docs_page import prose
-from preference_center.api.problems import PROBLEMS
+from preference_center.web.api.docs_page import prose
+from preference_center.web.api.problems import PROBLEMS
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.api import request_buffer
-from preference_center.api.gunzip import MAX_LINE, gunzip, split_lines
-from preference_center.api.request_buffer import RequestBuffer
 from preference_center.core.errors import UnreadableBody
+from preference_center.web.api import request_buffer
+from preference_center.web.api.api_gunzip import MAX_LINE, gunzip, split_lines
+from preference_center.web.api.request_buffer import RequestBuffer
 
 if TYPE_CHECKING:
     from typing import Any

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 from tests.api.sender import Sender
 from tests.clock import START
 from workers import jobs

@@ -11,14 +11,14 @@ import pytest
 from pydantic import BaseModel
 from werkzeug.http import parse_options_header
 
-from preference_center.api.pagination import (
+from preference_center.web.api.pagination import (
     PageBody,
     PageQuery,
     Position,
     cursor_position,
     page_response,
 )
-from preference_center.api.problems import ApiError
+from preference_center.web.api.problems import ApiError
 
 if TYPE_CHECKING:
     from flask import Flask

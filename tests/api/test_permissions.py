@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
+from preference_center.web.api import api_keys
 from tests.api.sender import Sender, consent, make_sender, opt_out
 from tests.clock import START
 

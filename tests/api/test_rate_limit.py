@@ -10,8 +10,8 @@ import pytest
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.redis import RedisRateLimiter
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 

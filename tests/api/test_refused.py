@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.api import authentication
 from preference_center.infra.context import EXTENSION_NAME
+from preference_center.web.api import authentication
 from tests.api.sender import Sender, make_sender
 from tests.api.test_rate_limit import limited
 

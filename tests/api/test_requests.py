@@ -231,7 +231,7 @@ def test_before_there_is_a_catalogue_the_answer_is_503(app: Flask) -> None:
 
 
 def test_the_type_of_a_problem_can_be_followed(sender: Sender) -> None:
-    from preference_center.api.problems import PROBLEMS
+    from preference_center.web.api.problems import PROBLEMS
 
     for slug, problem in PROBLEMS.items():
         answer = sender.client.get(f"/problems/{slug}")
@@ -243,9 +243,9 @@ def test_the_type_of_a_problem_can_be_followed(sender: Sender) -> None:
 def test_every_problem_and_rule_is_documented() -> None:
     from pathlib import Path
 
-    from preference_center.api.problems import PROBLEMS
     from preference_center.domain.decision_rules import DecisionRule
     from preference_center.ledger.rules import ReceivedVia
+    from preference_center.web.api.problems import PROBLEMS
 
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     for slug, problem in PROBLEMS.items():

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.api.gunzip import MAX_LINE, split_lines
 from preference_center.api.row_formats import CsvFormat, InputRow, NdjsonFormat, RowFormat, open_csv
 from preference_center.core.errors import UnreadableBody
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
+from preference_center.web.api.api_gunzip import MAX_LINE, split_lines
 
 
 def shown(rows: Sequence[InputRow]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.in_force import put_in_force
 from tests.rights.access_file.people import ADA, ask, file_of, store_everything

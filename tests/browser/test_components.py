@@ -51,8 +51,8 @@ def show(browser: Browser, site: str, app: Flask, clock: Clock) -> Iterator[Open
 
 def components(app: Flask, key: str) -> str:
     """The page as a brand shows it; with no key as pages of several brands look."""
-    from preference_center.languages import LANGUAGES
-    from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
+    from preference_center.web.languages import LANGUAGES
+    from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
 
     loaders = [app.jinja_env.loader, FileSystemLoader(Path(__file__).parent)]
     environment = app.jinja_env.overlay(loader=ChoiceLoader([each for each in loaders if each]))

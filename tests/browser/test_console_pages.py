@@ -17,9 +17,9 @@ from dev.demo.files import Files
 from dev.demo.history import ADA
 from dev.demo.seeding import fill
 from preference_center.app import CONSOLE_PAGES
-from preference_center.console.routing import Access
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME
+from preference_center.web.console.routing import Access
 from tests.browser.axe import violations
 from tests.clock import START
 from tests.console.staff import cookie_of, staff

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.context import services
-from preference_center.staff import accounts
+from preference_center.web.console import accounts
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.console.people.ledger import ADA, say

@@ -17,7 +17,7 @@ from dev.demo.states import Demo
 from dev.maintenance.pictures import PHONE, Picture
 from dev.maintenance.screenshots import NOW, PICTURES
 from dev.maintenance.screenshots_of_rights import RIGHTS_PICTURES
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.layout import overflow, small_targets
 

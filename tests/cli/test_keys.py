@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
+from preference_center.web.api import api_keys
 from tests.clock import START
 from tests.in_force import put_in_force
 

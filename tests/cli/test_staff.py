@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.staff import accounts, sessions
-from preference_center.storage.access.staff_sessions import StaffSession
+from preference_center.web.console import accounts, sessions
+from preference_center.web.console.store.staff_sessions import StaffSession
 from tests.staff.sign_ins import audit
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from flask import g, has_app_context
 from itsdangerous import URLSafeTimedSerializer
 
 from preference_center.core.staff import Role
-from preference_center.staff import sessions
-from preference_center.storage.access.staff_sessions import StaffSession
+from preference_center.web.console import sessions
+from preference_center.web.console.store.staff_sessions import StaffSession
 
 if TYPE_CHECKING:
     from flask import Flask

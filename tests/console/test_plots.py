@@ -7,7 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.console.plots import PERIODS, Period, find_period, make_plot, nice_ceiling
+from preference_center.web.console.plots import (
+    PERIODS,
+    Period,
+    find_period,
+    make_plot,
+    nice_ceiling,
+)
 from tests.clock import START
 
 HOUR = timedelta(hours=1)

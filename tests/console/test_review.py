@@ -13,9 +13,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import TextMessage
-from preference_center.storage.access.person_access import list_person_accesses
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
+from preference_center.web.console.person_access import list_person_accesses
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
 from tests.domain.mail.reports import reply

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import KeyScope
+from preference_center.web.api import api_keys
+from preference_center.web.api.api_keys import KeyScope
 from tests.clock import START
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force
@@ -111,7 +111,7 @@ def test_use_is_counted_per_key_and_day(app: Flask) -> None:
 
 
 def test_counts_of_past_weeks_are_deleted(app: Flask) -> None:
-    from preference_center.storage.access import key_usage
+    from preference_center.web.api import key_usage
 
     with app.app_context():
         add_key(app, "shop", KeyScope.WRITE)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import g
 
-from preference_center.console.sign_in import own_target
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.redis import RedisRateLimiter
-from preference_center.staff import accounts, sessions
+from preference_center.web.console import accounts, sessions
+from preference_center.web.console.console_sign_in import own_target
 from tests.console.staff import BASE, HOST, staff, words
 from tests.staff.accounts import PASSWORD, Member, enrolled, quick_hashes
 from tests.staff.test_accounts import HALF_MINUTE

@@ -10,9 +10,9 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.staff import accounts, sessions
-from preference_center.storage.access import staff_accounts
-from preference_center.storage.access.staff_accounts import StaffAccount
+from preference_center.web.console import accounts, sessions
+from preference_center.web.console.store import staff_accounts
+from preference_center.web.console.store.staff_accounts import StaffAccount
 from tests.console.staff import Staff, staff, words
 from tests.staff.sign_ins import audit
 
@@ -138,7 +138,7 @@ def test_nobody_but_an_administrator_sees_who_is_signed_in(app: Flask) -> None:
 
 
 def test_what_a_provider_calls_somebody_is_shown_as_text(app: Flask, grace: Staff) -> None:
-    from preference_center.storage.access.staff_sessions import StaffSession
+    from preference_center.web.console.store.staff_sessions import StaffSession
 
     hostile = StaffSession(
         UUID(int=7),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from preference_center.catalogue import parse_catalogue
 from preference_center.destinations.titles import SystemTitles
-from preference_center.languages import in_language
+from preference_center.web.languages import in_language
 from tests.domain.catalogues import SMALL
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from preference_center.core.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 ROOT = Path(__file__).parents[2]
-CSS = (ROOT / "preference_center/static/pages.css").read_text(encoding="utf-8")
+CSS = (ROOT / "preference_center/web/static/pages.css").read_text(encoding="utf-8")
 HEX = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 LIGHT = 'colours.light = { accent = "#1f5c99", on_accent = "#FFFFFF" }'
 DARK = 'colours.dark = { accent = "#8fc1ff", on_accent = "#10202f" }'

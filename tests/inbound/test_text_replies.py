@@ -8,14 +8,14 @@ import pytest
 
 from preference_center.catalogue.rules.deliverability import LONGEST_FIELDS, TEXT_MESSAGES
 from preference_center.core.sms_parts import SEPTETS, count_septets
-from preference_center.languages import LANGUAGES, load_translations
+from preference_center.web.languages import LANGUAGES, load_translations
 
 SOURCE = Path("preference_center/inbound/text_replies.py")
 
 
 def texts() -> list[str]:
     """The texts of our messages, by what the translations say of their place."""
-    po = Path("preference_center/translations/it/LC_MESSAGES/messages.po").read_text()
+    po = Path("preference_center/web/translations/it/LC_MESSAGES/messages.po").read_text()
     blocks = [block for block in po.split("\n\n") if f"#: {SOURCE}" in block]
     return [
         line.removeprefix('msgid "').removesuffix('"')

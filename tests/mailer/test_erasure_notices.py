@@ -6,7 +6,7 @@ import pytest
 
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.outbox import EmailKind
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.mailer.test_messages import rendered, text_and_html
 
 pytestmark = pytest.mark.usefixtures("in_context")

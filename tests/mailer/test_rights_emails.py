@@ -14,8 +14,8 @@ from preference_center.domain.rights.model import (
     RequestOutcome,
 )
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
-from preference_center.languages import LANGUAGES
 from preference_center.mailer.rights_emails import RIGHTS_TEXTS
+from preference_center.web.languages import LANGUAGES
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 from tests.mailer.test_messages import rendered, text_and_html

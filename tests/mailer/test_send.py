@@ -21,9 +21,9 @@ from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import OutgoingEmail, SendResult, enqueue_emails
-from preference_center.mailer import send
-from preference_center.mailer.send import EMAIL_LEASE_DURATION
-from preference_center.storage.mail.email_stops import EMAIL_STOP_DURATION, stop_emails
+from preference_center.web import send
+from preference_center.web.email_stops import EMAIL_STOP_DURATION, stop_emails
+from preference_center.web.send import EMAIL_LEASE_DURATION
 from tests.clock import START, Clock
 from tests.mailer.sending import at, state, work
 from tests.mailer.smtp_stub import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.catalogue.cli import read_catalogue
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.pages.demo import DEMO, put_in_force
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.core.addresses import Channel
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.pages.networks import network_of
+from preference_center.web.pages.networks import network_of
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press, requests_in
 

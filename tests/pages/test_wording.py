@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.languages import known_texts
+from preference_center.web.languages import known_texts
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE
 
@@ -109,7 +109,7 @@ def test_a_brand_states_the_language_for_browsers_in_none_of_ours(
 def test_texts_are_compiled_once_and_not_per_request(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
-    from preference_center.languages import load_translations
+    from preference_center.web.languages import load_translations
 
     worded(app, f'address = "informal"\ntexts.de."{KEY}" = "Frag uns"')
     assert "Frag uns" in client.get(f"/u/{token}?lang=de").text

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from preference_center.core.staff import Role
 from preference_center.infra.context import services
-from preference_center.staff import accounts
+from preference_center.web.console import accounts
 
 PASSWORD = "correct horse battery"
 

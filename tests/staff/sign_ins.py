@@ -13,8 +13,8 @@ import pytest
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.http import HttpTimeouts
-from preference_center.staff import provider
-from preference_center.staff.provider import EXTENSION_KEY
+from preference_center.web.console import provider
+from preference_center.web.console.provider import EXTENSION_KEY
 from tests.console.staff import BASE
 from tests.staff.providers import CLIENT_ID, GROUPS, SECRET, FakeProvider
 

@@ -13,16 +13,16 @@ import pytest
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
-from preference_center.staff import accounts
-from preference_center.staff.accounts import (
+from preference_center.web.console import accounts
+from preference_center.web.console.accounts import (
     ENROLMENT_LIFETIME,
     FREE_FAILURES,
     SignInRefused,
     authenticate,
     lock_time,
 )
-from preference_center.storage.access import staff_accounts
-from preference_center.storage.access.staff_accounts import StaffAccount
+from preference_center.web.console.store import staff_accounts
+from preference_center.web.console.store.staff_accounts import StaffAccount
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.staff.accounts import PASSWORD, Member, enrolled

@@ -10,7 +10,7 @@ import pytest
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.staff import accounts, sessions
+from preference_center.web.console import accounts, sessions
 from tests.console.staff import BASE, words
 from tests.staff.providers import FakeProvider
 from tests.staff.sign_ins import audit, browser, trusting

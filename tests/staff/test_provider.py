@@ -10,7 +10,7 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.integrations.base.http import HttpTimeouts
-from preference_center.staff import provider as provider_module
+from preference_center.web.console import provider as provider_module
 from tests.console.staff import words
 from tests.staff.providers import FakeProvider
 from tests.staff.sign_ins import browser, trusting

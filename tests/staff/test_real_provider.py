@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.staff import sessions
-from preference_center.staff.rechecks import CHECK_INTERVAL
+from preference_center.web.console import sessions
+from preference_center.web.console.rechecks import CHECK_INTERVAL
 from tests.console.staff import words
 from tests.staff.sign_ins import Browser, browser, trusting
 

@@ -9,8 +9,8 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.staff import sessions
-from preference_center.staff.rechecks import CHECK_INTERVAL
+from preference_center.web.console import sessions
+from preference_center.web.console.rechecks import CHECK_INTERVAL
 from tests.staff.providers import NEW_KEY, OTHER_KEY, FakeProvider, sign
 from tests.staff.sign_ins import Browser, browser, trusting
 

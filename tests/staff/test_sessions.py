@@ -9,10 +9,10 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.staff import accounts, sessions
-from preference_center.staff.sessions import IDLE_LIFETIME, RETENTION, SESSION_LIFETIME
-from preference_center.storage.access import staff_accounts
-from preference_center.storage.access.staff_sessions import StaffSession
+from preference_center.web.console import accounts, sessions
+from preference_center.web.console.sessions import IDLE_LIFETIME, RETENTION, SESSION_LIFETIME
+from preference_center.web.console.store import staff_accounts
+from preference_center.web.console.store.staff_sessions import StaffSession
 from tests.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("in_context")

@@ -19,7 +19,7 @@ from preference_center.catalogue.rules.model import Catalogue
 from preference_center.catalogue.rules.wording import PAGE_LANGUAGES
 from preference_center.core.errors import CatalogueError, quote_toml
 from preference_center.infra.commands import CommandGroup, LazyCommand
-from preference_center.languages import SOURCE_LANGUAGE, known_texts, load_translations
+from preference_center.web.languages import SOURCE_LANGUAGE, known_texts, load_translations
 
 file_argument = click.argument("file", type=click.File("rb"))
 

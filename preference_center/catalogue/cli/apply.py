@@ -18,7 +18,7 @@ from preference_center.catalogue.cli import (
 )
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.db.transactions import transaction
-from preference_center.languages import known_texts
+from preference_center.web.languages import known_texts
 
 
 @click.command()

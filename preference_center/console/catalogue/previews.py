@@ -20,8 +20,6 @@ from flask_babel import gettext as _
 from preference_center.catalogue.rules.model import Brand, Catalogue
 from preference_center.catalogue.rules.wording import PAGE_LANGUAGES
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.rendering import SECURITY_HEADERS, render_page
-from preference_center.console.routing import Route
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import ConfigError
 from preference_center.core.events import ALL_MARKETING
@@ -41,8 +39,10 @@ from preference_center.infra.outbox import (
     EmailKind,
     OutgoingEmail,
 )
-from preference_center.languages import LANGUAGES, page_language
-from preference_center.mailer.messages import render_email
+from preference_center.web.console.rendering import SECURITY_HEADERS, render_page
+from preference_center.web.console.routing import Route
+from preference_center.web.languages import LANGUAGES, page_language
+from preference_center.web.messages import render_email
 
 EXAMPLE_ADDRESS = "preview@example.com"
 """Whose pages are shown: RFC 2606 keeps that domain free, so no person has it."""

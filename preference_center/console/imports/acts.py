@@ -14,7 +14,6 @@ from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.catalogue.words import in_words
-from preference_center.console.access import current_actor
 from preference_center.console.imports.forms import (
     MAX_NAME,
     form_of,
@@ -22,7 +21,6 @@ from preference_center.console.imports.forms import (
     read_upload,
 )
 from preference_center.console.imports.pages import import_page, load_import
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
@@ -38,6 +36,8 @@ from preference_center.infra.db.transactions import Connection, run_autocommit, 
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
 from preference_center.storage.imports import import_jobs
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 
 def new_import() -> ResponseReturnValue:

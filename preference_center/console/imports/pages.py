@@ -18,7 +18,6 @@ from preference_center.console.imports.words import (
     warnings_of,
     without_addresses,
 )
-from preference_center.console.rendering import render_page
 from preference_center.core.errors import InvalidInput, UnknownImport
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.domain.imports.scopes import LEAVE_OUT
@@ -29,6 +28,7 @@ from preference_center.imports.uploads import REPLACEABLE_STATES
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import UNFINISHED_STATES, Import, ImportState
+from preference_center.web.console.rendering import render_page
 
 IMPORTS_PER_PAGE = 50
 REFUSALS_SHOWN = 100

@@ -8,8 +8,8 @@ from flask_babel import gettext as _
 
 from preference_center.core.staff import AccessReason
 from preference_center.domain.statements import StatementKind
-from preference_center.languages import once_per_language
 from preference_center.ledger.rules import ReceivedVia
+from preference_center.web.languages import once_per_language
 
 
 @once_per_language

@@ -12,12 +12,9 @@ from flask_babel import gettext as _
 
 from preference_center.catalogue import Brand
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import current_actor
 from preference_center.console.people.find import find_contact
-from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import find_stored
 from preference_center.console.people.record import language_of
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.domain.contacts import ContactRef
@@ -25,9 +22,12 @@ from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import EmailKind
-from preference_center.languages import LANGUAGES
-from preference_center.mailer.one_time_links import queue_one_time_link
-from preference_center.mailer.unproven_emails import emails_stopped
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.looks import open_look
+from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.languages import LANGUAGES
+from preference_center.web.pages.one_time_links import queue_one_time_link
+from preference_center.web.unproven_emails import emails_stopped
 
 
 def send_link(access_id: UUID) -> ResponseReturnValue:

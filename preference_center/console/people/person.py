@@ -17,10 +17,8 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.console.people import words
 from preference_center.console.people.entries import Person, Timeline, TimelineFilter
 from preference_center.console.people.find import find_contact
-from preference_center.console.people.looks import open_look
 from preference_center.console.people.timeline import load_timeline
 from preference_center.console.people.tools import tool_titles
-from preference_center.console.rendering import render_page
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import SHARING
@@ -30,11 +28,13 @@ from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.timeline import TimelineKey, parse_timeline_key
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.languages import page_language
 from preference_center.ledger.store.events import load_events_by_id
 from preference_center.ledger.store.lookup import ScopeFacts, load_facts
 from preference_center.storage.contacts import SubjectAddress, list_addresses
 from preference_center.storage.sync.deliveries import list_tools_of
+from preference_center.web.console.looks import open_look
+from preference_center.web.console.rendering import render_page
+from preference_center.web.languages import page_language
 
 _SERVICE = MessageType("service", MessageClass.SERVICE)
 

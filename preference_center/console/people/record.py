@@ -14,12 +14,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import current_actor
 from preference_center.console.people import choices, words
 from preference_center.console.people.effects import Effects, load_effects
-from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import period_of
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, Change
@@ -32,7 +29,6 @@ from preference_center.domain.statements import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
 from preference_center.ledger.rules import (
     ReceivedVia,
@@ -42,6 +38,10 @@ from preference_center.ledger.rules import (
 )
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.storage.contacts import find_locale
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.looks import open_look
+from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.languages import LANGUAGES, match_language, page_language
 
 _FIELDS = (
     "id",

@@ -9,11 +9,8 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import current_actor
 from preference_center.console.people import words
-from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import find_stored
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.core.addresses import Address
 from preference_center.core.events import Event, Retraction
 from preference_center.domain.statements import SOURCE, is_retractable
@@ -21,6 +18,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import find_retracted, load_events_by_id
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.looks import open_look
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 
 def retract_entry(access_id: UUID, event_id: UUID) -> ResponseReturnValue:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
 from preference_center.console.people import choices, words
 from preference_center.console.people.entries import (
     Entry,
@@ -33,13 +32,14 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.ledger.bounces import list_bounces
 from preference_center.ledger.store.events import list_newest_events
-from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.sync.deliveries import (
     AddressTool,
     StoredDelivery,
     find_first_answers,
     list_newest_deliveries,
 )
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.person_access import list_newest_accesses_of
 
 PAGE_SIZE = 50
 _SAID_IN_WORDS = frozenset({"via", "method"})

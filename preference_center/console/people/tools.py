@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from preference_center.catalogue import Catalogue
-from preference_center.languages import page_language
+from preference_center.web.languages import page_language
 
 
 def tool_titles(catalogue: Catalogue) -> Callable[[str], str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from preference_center.console.reports.pages import report_csv, reports
-from preference_center.console.routing import Route
 from preference_center.core.staff import Permission
+from preference_center.web.console.routing import Route
 
 ROUTES: tuple[Route, ...] = (
     Route("/reports", reports, Permission.VIEW_REPORTS),

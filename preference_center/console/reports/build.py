@@ -11,7 +11,6 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from preference_center.catalogue import Catalogue
-from preference_center.console.bars import BarChart, bar_chart
 from preference_center.console.people.words import scope_title, source_title
 from preference_center.console.reports import words
 from preference_center.console.reports.facts import ReportFacts
@@ -27,7 +26,8 @@ from preference_center.domain.reports.opt_out_counts import (
 )
 from preference_center.domain.reports.periods import Unit, start_of, units_of
 from preference_center.domain.reports.reflection_times import DAY
-from preference_center.languages import page_language
+from preference_center.web.console.bars import BarChart, bar_chart
+from preference_center.web.languages import page_language
 
 
 @dataclass(frozen=True, slots=True)

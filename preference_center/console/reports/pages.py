@@ -8,8 +8,6 @@ from flask import Response, abort, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import may
-from preference_center.console.rendering import render_page
 from preference_center.console.reports import words
 from preference_center.console.reports.build import ReportTables
 from preference_center.console.reports.choices import (
@@ -25,6 +23,8 @@ from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.reports.daily_counts import load_progress
+from preference_center.web.console.access import may
+from preference_center.web.console.rendering import render_page
 
 
 def reports() -> ResponseReturnValue:

@@ -15,11 +15,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import to_utc
 
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests.problems import problem_words
 from preference_center.core.errors import InvalidInput, UnknownRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights.request_steps import load_request
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 E = TypeVar("E", bound=StrEnum)
 

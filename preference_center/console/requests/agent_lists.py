@@ -10,15 +10,15 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import render_page
 from preference_center.console.requests import words
 from preference_center.console.requests.problems import problem_words
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.new_request import Agent
 from preference_center.infra.context import services
-from preference_center.languages import LANGUAGES
 from preference_center.rights.agent_list import COLUMNS, AgentRow, read_agent_list, record_row
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import render_page
+from preference_center.web.languages import LANGUAGES
 
 MAX_ROWS = 500
 """Rows that one upload records: it is one HTTP request. A longer list is uploaded in parts."""

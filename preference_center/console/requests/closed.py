@@ -9,7 +9,6 @@ from uuid import UUID
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.console.rendering import render_page
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import options
 from preference_center.console.requests.queue import PAGE, chosen, masked_subject
@@ -17,6 +16,7 @@ from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.rights.request_queue import ClosedKey, list_closed
+from preference_center.web.console.rendering import render_page
 
 _CLOSED_KINDS = tuple(RequestKind)
 _STATES = tuple(state for state in RequestState if state.closed)

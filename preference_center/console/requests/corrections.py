@@ -9,7 +9,6 @@ from flask import abort, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import (
     ActPage,
@@ -28,6 +27,7 @@ from preference_center.rights.corrections import correct_address, retract_consen
 from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import SOURCE
 from preference_center.storage.rights import moves
+from preference_center.web.console.access import current_actor
 
 
 def move_address(request_id: UUID) -> ResponseReturnValue:

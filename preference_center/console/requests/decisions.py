@@ -9,8 +9,6 @@ from flask import abort, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor, may
-from preference_center.console.rendering import redirect_after_post
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import (
     ActPage,
@@ -30,6 +28,8 @@ from preference_center.rights import decisions
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.proposals import find_proposal
 from preference_center.rights.request_steps import list_steps
+from preference_center.web.console.access import current_actor, may
+from preference_center.web.console.rendering import redirect_after_post
 
 
 def fulfil_request(request_id: UUID) -> ResponseReturnValue:

@@ -9,8 +9,6 @@ from uuid import UUID
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import current_actor, may
-from preference_center.console.rendering import render_page
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import load_or_404
 from preference_center.console.requests.actions import Action, next_actions
@@ -33,6 +31,8 @@ from preference_center.storage.rights.holds import held_addresses
 from preference_center.storage.rights.moves import Move
 from preference_center.storage.rights.proofs import StoredProof
 from preference_center.storage.rights.requests import RightsStep, fetch_steps
+from preference_center.web.console.access import current_actor, may
+from preference_center.web.console.rendering import render_page
 
 
 @dataclass(frozen=True, slots=True)

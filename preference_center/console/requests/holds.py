@@ -10,8 +10,6 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import (
     ActPage,
@@ -28,6 +26,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.storage.rights.holds import Hold, list_holds
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 _MAX_HOLDS = 500
 

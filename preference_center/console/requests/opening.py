@@ -15,10 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.console.access import current_actor
 from preference_center.console.people.choices import access_reasons
-from preference_center.console.people.looks import open_look, record_look
-from preference_center.console.rendering import redirect_after_post
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import (
     ActPage,
@@ -39,9 +36,12 @@ from preference_center.domain.rights.model import Extent, RequestKind, RequestVi
 from preference_center.domain.rights.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.languages import LANGUAGES
 from preference_center.rights import agents, requests
 from preference_center.rights.request_steps import open_sealed, part_addresses
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.looks import open_look, record_look
+from preference_center.web.console.rendering import redirect_after_post
+from preference_center.web.languages import LANGUAGES
 
 _VIA = (
     RequestVia.PHONE,

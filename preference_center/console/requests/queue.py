@@ -14,7 +14,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import options
 from preference_center.core.addresses import mask_address
@@ -33,6 +32,7 @@ from preference_center.rights.request_steps import (
     part_addresses,
 )
 from preference_center.storage.rights import request_queue
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 PAGE = 50
 """Requests on one page."""

@@ -10,7 +10,6 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import (
     ActPage,
@@ -31,6 +30,7 @@ from preference_center.rights.request_steps import (
     fail_identity,
     withdraw_data_request,
 )
+from preference_center.web.console.access import current_actor
 
 
 class IdentityResult(StrEnum):

@@ -10,8 +10,6 @@ from uuid import UUID
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.console.access import current_actor, current_staff
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import options, read_choice
 from preference_center.console.requests.problems import problem_words
@@ -24,6 +22,8 @@ from preference_center.storage.rights.erasure_list import (
     HandTask,
     list_erasures,
 )
+from preference_center.web.console.access import current_actor, current_staff
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 _MAX_ERASURES = 100
 _MAX_TASKS = 200

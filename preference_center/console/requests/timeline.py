@@ -13,8 +13,8 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.timeline import RequestEntry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
-from preference_center.languages import format_short_time
 from preference_center.storage.rights.requests import list_of_subject
+from preference_center.web.languages import format_short_time
 
 
 def request_entries(connection: Connection, address: Address) -> list[RequestEntry]:

@@ -1,6 +1,5 @@
 """The window: destinations themselves; `board` has how far every one is."""
 
-from preference_center.console.routing import Route
 from preference_center.console.window.actions import check_destination, confirm_action, preview
 from preference_center.console.window.adding import (
     add_destination,
@@ -11,6 +10,7 @@ from preference_center.console.window.adding import (
 from preference_center.console.window.change_settings import change_destination
 from preference_center.console.window.destination import destination
 from preference_center.core.staff import Permission
+from preference_center.web.console.routing import Route
 
 __all__ = ["ROUTES"]
 

@@ -9,8 +9,6 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.window.deadline import stop_after
 from preference_center.console.window.destination import destination_page, find_destination
 from preference_center.core.errors import DestinationError
@@ -22,6 +20,8 @@ from preference_center.ingest.preview import preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError
 from preference_center.storage.sync import backlog
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 MAX_COUNTED = 10_000
 """Up to here rows are counted for a person who waits."""

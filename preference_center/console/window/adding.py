@@ -12,8 +12,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.window.actions import BACKFILL_SECONDS
 from preference_center.console.window.deadline import stop_after
 from preference_center.console.window.draft import Draft, open_draft, seal_draft
@@ -36,8 +34,10 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
-from preference_center.languages import page_language
 from preference_center.storage.sync import backfills, destinations
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.languages import page_language
 
 NAME = "name"
 """How a problem with the name begins."""

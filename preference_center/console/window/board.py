@@ -10,9 +10,6 @@ from flask import url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import may
-from preference_center.console.rendering import render_page
-from preference_center.console.routing import Route
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
 from preference_center.core.deadlines import RequestStage
@@ -26,6 +23,9 @@ from preference_center.monitoring.measure import measure_database
 from preference_center.storage.sync import board
 from preference_center.storage.sync.board import DestinationState, RecentDeliveries
 from preference_center.storage.sync.undecided_events import BacklogKind
+from preference_center.web.console.access import may
+from preference_center.web.console.rendering import render_page
+from preference_center.web.console.routing import Route
 
 RECENT = timedelta(minutes=10)
 """What counts as just pushed."""

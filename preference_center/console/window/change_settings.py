@@ -7,8 +7,6 @@ from http import HTTPStatus
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.console.access import current_actor
-from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.window.destination import find_destination
 from preference_center.console.window.settings_form import (
     missing_settings,
@@ -20,6 +18,8 @@ from preference_center.console.window.settings_form import (
 )
 from preference_center.core.errors import DestinationError
 from preference_center.destinations import manage
+from preference_center.web.console.access import current_actor
+from preference_center.web.console.rendering import redirect_after_post, render_page
 
 
 def change_destination(name: str) -> ResponseReturnValue:

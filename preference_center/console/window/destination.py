@@ -14,8 +14,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.access import may
-from preference_center.console.rendering import render_page
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
 from preference_center.core.deadlines import WINDOW
@@ -29,7 +27,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import Capabilities
 from preference_center.integrations.registry import get_integration
-from preference_center.languages import page_language
 from preference_center.storage import measurements
 from preference_center.storage.sync import (
     backfills,
@@ -40,6 +37,9 @@ from preference_center.storage.sync import (
 )
 from preference_center.storage.sync.board import DeliveryCount
 from preference_center.storage.sync.listings import ListingKind
+from preference_center.web.console.access import may
+from preference_center.web.console.rendering import render_page
+from preference_center.web.languages import page_language
 
 RECENT = timedelta(hours=1)
 """How far back deliveries are counted by the minute, if there are not too many."""

@@ -10,12 +10,12 @@ from flask import request
 from flask_babel import format_date, format_time
 from flask_babel import gettext as _
 
-from preference_center.console.plots import PERIODS, Period, Plot, find_period, make_plot
 from preference_center.console.window import words
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.infra.db.transactions import Connection
 from preference_center.storage.sync import samples
 from preference_center.storage.sync.samples import Sample
+from preference_center.web.console.plots import PERIODS, Period, Plot, find_period, make_plot
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)

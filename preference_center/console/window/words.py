@@ -11,8 +11,8 @@ from flask_babel import gettext as _
 from preference_center.core.deadlines import DeadlineStage
 from preference_center.domain.promise import Promise
 from preference_center.domain.sync.condition import Condition
-from preference_center.languages import format_short_time, join_names
 from preference_center.storage.sync.board import DestinationState
+from preference_center.web.languages import format_short_time, join_names
 
 _MINUTE = timedelta(minutes=1)
 _HOURS_FROM = timedelta(hours=2)

@@ -27,11 +27,11 @@ from preference_center.domain.cookie_consent import (
 )
 from preference_center.infra.context import read_body, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.languages import match_language, page_language
 from preference_center.pages.cookies.sites import is_foreign, within_rates
 from preference_center.pages.gpc import has_signal
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.storage.browser_consents import insert_consent
+from preference_center.web.languages import match_language, page_language
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 MAX_BODY_BYTES = 4096
 _JSON_METHODS = tuple(method for method in ConsentMethod if method is not ConsentMethod.PAGE)

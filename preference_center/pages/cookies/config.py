@@ -11,10 +11,10 @@ from flask_babel import gettext as _
 
 from preference_center.catalogue import DEFAULT_COLOURS, DEFAULT_RADIUS, Brand
 from preference_center.domain.cookie_consent import CONSENT_MONTHS
-from preference_center.languages import page_language, text_direction
 from preference_center.pages.cookies.sites import find_site
 from preference_center.pages.cookies.texts import describe_category, gpc_text, notice_url
-from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
+from preference_center.web.languages import page_language, text_direction
+from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
 
 CONFIG_MAX_AGE_SECONDS = 300
 """How long pages may show an earlier version of it. Their choice is then refused as stale."""

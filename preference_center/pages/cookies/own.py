@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import current_app
 from flask.typing import ResponseReturnValue
 
-from preference_center.pages.rendering import catalogue_or_empty, render_page
+from preference_center.web.pages.rendering import catalogue_or_empty, render_page
 
 
 def own_cookies() -> ResponseReturnValue:

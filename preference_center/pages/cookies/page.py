@@ -21,7 +21,6 @@ from preference_center.domain.cookie_consent import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.languages import chosen_language
 from preference_center.pages.cookies.choice import (
     MAX_BODY_BYTES,
     StaleVersion,
@@ -33,13 +32,14 @@ from preference_center.pages.cookies.choice import (
 from preference_center.pages.cookies.sites import find_site, is_foreign, within_rates
 from preference_center.pages.cookies.texts import describe_category, gpc_text
 from preference_center.pages.gpc import has_signal
-from preference_center.pages.rendering import (
+from preference_center.storage.browser_consents import find_consent
+from preference_center.web.languages import chosen_language
+from preference_center.web.pages.rendering import (
     OWN_ORIGIN,
     CatalogueText,
     catalogue_or_empty,
     render_page,
 )
-from preference_center.storage.browser_consents import find_consent
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from preference_center.pages.cookies.own import own_cookies
 from preference_center.pages.cookies.page import site_choice
 from preference_center.pages.cookies.script import consent_script
 from preference_center.pages.gpc import gpc_support_document
-from preference_center.pages.routing import FORM, Route
+from preference_center.web.pages.routing import FORM, Route
 
 ROUTES: tuple[Route, ...] = (
     Route("/.well-known/gpc.json", gpc_support_document, endpoint="gpc", merge_slashes=True),

@@ -6,9 +6,9 @@ from flask import abort, request
 
 from preference_center.catalogue import Brand, Site
 from preference_center.infra.context import services
-from preference_center.languages import set_contact_language, set_wording
-from preference_center.pages.networks import network_of
-from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.web.languages import set_contact_language, set_wording
+from preference_center.web.pages.networks import network_of
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 SITE_RATE = "30000 per minute"
 SENDER_RATE = "3000 per minute"

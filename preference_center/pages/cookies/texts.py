@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 
 from preference_center.catalogue import Brand, CookieCategory, CookiePurpose, Site
 from preference_center.infra.context import services
-from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
+from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
 
 _TITLES: Mapping[CookieCategory, Any] = {
     CookieCategory.ESSENTIAL: lazy_gettext("Essential"),

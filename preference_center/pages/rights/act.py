@@ -12,7 +12,6 @@ from preference_center.domain.rights.identity import may_act
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
 from preference_center.mailer.right_titles import AGENT_ACT
 from preference_center.pages.gpc import record_signal
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.agent import act_for_somebody
 from preference_center.pages.rights.coming_back import reopen
 from preference_center.pages.rights.correct import correct
@@ -31,6 +30,7 @@ from preference_center.pages.rights.own_words import (
     object_to_marketing,
 )
 from preference_center.pages.rights.visitor import RightsVisitor, read_visitor
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 _VIEWS: Mapping[str, Callable[[RightsVisitor], ResponseReturnValue]] = {
     RequestKind.ACCESS.value: access,

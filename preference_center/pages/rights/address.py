@@ -27,16 +27,9 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_emails, insert_emails
-from preference_center.languages import page_language
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.right_titles import right_title
-from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.ledger_changes import ACTOR
-from preference_center.pages.mailed_links import (
-    read_typed_address,
-)
-from preference_center.pages.networks import limit_network
-from preference_center.pages.rendering import can_mail, catalogue_or_empty, lead_brand
 from preference_center.pages.rights.visitor import (
     RightsVisitor,
     proven_address,
@@ -46,8 +39,13 @@ from preference_center.rights.corrections import correct_address
 from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import PERSON
 from preference_center.rights.requests import open_request
-from preference_center.storage.access import one_time_tokens
 from preference_center.storage.rights.moves import Move
+from preference_center.web.languages import page_language
+from preference_center.web.pages import one_time_tokens
+from preference_center.web.pages.mailed_links import read_typed_address
+from preference_center.web.pages.networks import limit_network
+from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, lead_brand
+from preference_center.web.unproven_emails import may_email
 
 SOURCE = "rights_page"
 """The source of what is corrected here."""

@@ -27,11 +27,8 @@ from preference_center.domain.rights.proof_files import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.languages import set_contact_language
 from preference_center.links.rights_answers import read_answer_token
 from preference_center.mailer.right_titles import AGENT_ACT, act_title, right_title
-from preference_center.pages.mailed_links import REQUEST_RATE, read_typed_address
-from preference_center.pages.networks import limit_network
 from preference_center.pages.rights.forms import (
     find_form_error,
     form_of,
@@ -51,6 +48,9 @@ from preference_center.rights.agents import (
 )
 from preference_center.rights.request_emails import waits_for_principal
 from preference_center.rights.request_steps import load_request, open_sealed, part_addresses
+from preference_center.web.languages import set_contact_language
+from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address
+from preference_center.web.pages.networks import limit_network
 
 CHOICES: Mapping[str, tuple[RequestKind, Extent | None]] = {
     "access": (RequestKind.ACCESS, None),

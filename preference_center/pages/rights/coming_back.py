@@ -9,7 +9,6 @@ from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.languages import page_language
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR
@@ -27,6 +26,7 @@ from preference_center.pages.rights.visitor import (
 )
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.rights.requests import find_subject
+from preference_center.web.languages import page_language
 
 
 def reopen(visitor: RightsVisitor) -> ResponseReturnValue:

@@ -15,11 +15,9 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.new_request import MAX_TEXT
 from preference_center.infra.context import services
-from preference_center.languages import LANGUAGES, set_contact_language
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR
-from preference_center.pages.rendering import can_mail
 from preference_center.pages.rights.address import SOURCE, ask_new_address
 from preference_center.pages.rights.forms import (
     ask,
@@ -34,6 +32,8 @@ from preference_center.pages.rights.visitor import (
     proven_address,
     render_rights_page,
 )
+from preference_center.web.languages import LANGUAGES, set_contact_language
+from preference_center.web.pages.rendering import can_mail
 
 
 class Correction(StrEnum):

@@ -19,14 +19,14 @@ from preference_center.domain.rights.model import Extent, IdentityLevel, Request
 from preference_center.domain.rights.new_request import MAX_TEXT, NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
-from preference_center.languages import page_language
 from preference_center.links.rights_status import create_rights_status_token
-from preference_center.pages.link_forms import open_for_link, seal_for_link
-from preference_center.pages.mailed_links import is_cross_site
-from preference_center.pages.networks import limit_network
-from preference_center.pages.rendering import catalogue_or_empty, lead_brand
 from preference_center.pages.rights.visitor import RightsVisitor
 from preference_center.rights.requests import open_request
+from preference_center.web.languages import page_language
+from preference_center.web.pages.link_forms import open_for_link, seal_for_link
+from preference_center.web.pages.mailed_links import is_cross_site
+from preference_center.web.pages.networks import limit_network
+from preference_center.web.pages.rendering import catalogue_or_empty, lead_brand
 
 
 class RightsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types

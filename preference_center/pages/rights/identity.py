@@ -19,18 +19,18 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind
 from preference_center.mailer.right_titles import act_title
-from preference_center.pages.mailed_links import (
+from preference_center.pages.rights.list import contact_page
+from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
+from preference_center.web.pages import one_time_tokens
+from preference_center.web.pages.mailed_links import (
     GivenAddress,
     address_of_link,
     is_cross_site,
     read_typed_address,
     send_one_time_link,
 )
-from preference_center.pages.networks import limit_network
-from preference_center.pages.rendering import can_mail, catalogue_or_empty, use_contact_language
-from preference_center.pages.rights.list import contact_page
-from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
-from preference_center.storage.access import one_time_tokens
+from preference_center.web.pages.networks import limit_network
+from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, use_contact_language
 
 
 def identify(visitor: RightsVisitor, act: str) -> ResponseReturnValue:

@@ -13,9 +13,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.links.rights_status import create_rights_status_token
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.visitor import RightsVisitor, read_visitor, render_rights_page
 from preference_center.storage.rights import requests
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 LISTED_RIGHTS = (
     RequestKind.ACCESS,

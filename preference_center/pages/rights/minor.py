@@ -18,17 +18,17 @@ from preference_center.core.links import FormPurpose
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_REPORT, NewRequest
 from preference_center.infra.context import services
-from preference_center.languages import set_contact_language
 from preference_center.links.rights_answers import ANSWER_TIMES, read_answer_token
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.mailed_links import REQUEST_RATE, read_typed_address
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.forms import find_form_error, form_of, read_form_id, read_text
 from preference_center.pages.rights.list import contact_page
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
 from preference_center.rights.minors import contradict
 from preference_center.rights.request_steps import load_request, open_sealed, part_addresses
 from preference_center.rights.requests import open_request
+from preference_center.web.languages import set_contact_language
+from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 _MAX_CONTACT = 320
 """Characters; RFC 5321 4.5.3.1 allows fewer still."""

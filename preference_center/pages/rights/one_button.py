@@ -13,7 +13,6 @@ from preference_center.domain.restriction import is_restricted
 from preference_center.domain.rights.model import RequestKind
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.forms import (
     ask,
     find_form_error,
@@ -26,6 +25,7 @@ from preference_center.pages.rights.visitor import (
     proven_address,
     render_rights_page,
 )
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 
 def access(visitor: RightsVisitor) -> ResponseReturnValue:

@@ -8,8 +8,6 @@ from flask.typing import ResponseReturnValue
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.new_request import MAX_TEXT
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.mailed_links import GivenAddress, read_typed_address
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.forms import (
     ask,
     find_form_error,
@@ -19,6 +17,8 @@ from preference_center.pages.rights.forms import (
     redirect_to_status,
 )
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
+from preference_center.web.pages.mailed_links import GivenAddress, read_typed_address
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 
 def object_to_marketing(visitor: RightsVisitor) -> ResponseReturnValue:

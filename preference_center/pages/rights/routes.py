@@ -9,7 +9,7 @@ from preference_center.pages.rights.identity import open_rights_link
 from preference_center.pages.rights.list import list_rights
 from preference_center.pages.rights.minor import report_minor, reported
 from preference_center.pages.rights.status import download_access_file, rights_status
-from preference_center.pages.routing import FORM, Route, with_token
+from preference_center.web.pages.routing import FORM, Route, with_token
 
 ROUTES: tuple[Route, ...] = (
     *with_token("/rights", list_rights),

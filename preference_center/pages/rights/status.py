@@ -22,10 +22,8 @@ from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.languages import set_contact_language
 from preference_center.links.rights_status import RightsStatusLink, read_rights_status_token
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.identity import mail_rights_link
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
 from preference_center.rights.access_file.build import (
@@ -42,6 +40,8 @@ from preference_center.rights.request_steps import (
 )
 from preference_center.storage.rights.erasure_list import ErasureTask, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses
+from preference_center.web.languages import set_contact_language
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.infra.context import services
 from preference_center.pages.gpc import signal_status
-from preference_center.pages.rendering import (
+from preference_center.web.pages.rendering import (
     catalogue_or_empty,
     render_page,
     use_contact_language,

@@ -23,7 +23,6 @@ from preference_center.infra.db.transactions import (
     transaction,
 )
 from preference_center.infra.job_queue import JOB_TIMEOUT_SECONDS
-from preference_center.languages import in_language
 from preference_center.rights.access_file.archive import write_archive
 from preference_center.rights.access_file.subject import load_subject
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
@@ -34,6 +33,7 @@ from preference_center.rights.request_steps import (
     load_request,
 )
 from preference_center.storage.rights import files
+from preference_center.web.languages import in_language
 
 log = structlog.get_logger()
 

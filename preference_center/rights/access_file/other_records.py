@@ -35,12 +35,12 @@ from preference_center.rights.access_file.records import (
 )
 from preference_center.rights.access_file.subject import AccessSubject
 from preference_center.storage import policy_notices
-from preference_center.storage.access import person_access
 from preference_center.storage.rights import requests
 from preference_center.storage.rights import subject as stored
 from preference_center.storage.rights.requests import RightsStep
 from preference_center.storage.rights.subject import SubjectRows
 from preference_center.storage.sync import webhook_inbox
+from preference_center.web.console import person_access
 
 
 @Hook

@@ -21,8 +21,8 @@ from preference_center.core.events import (
 from preference_center.core.staff import AccessReason
 from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights.model import RequestState, StepAction
-from preference_center.languages import once_per_language
 from preference_center.rights.corrections import CONSENT_RETRACTED
+from preference_center.web.languages import once_per_language
 
 FILE_DOWNLOADED = "file_downloaded"
 """The step of a request whose file somebody downloaded."""

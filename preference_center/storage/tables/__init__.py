@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from preference_center.ledger import models as ledger_models
 from preference_center.storage.tables import (
-    access,
     alerts,
     browser_consents,
     contacts,
@@ -19,7 +18,7 @@ from preference_center.storage.tables import (
     policies,
     reports,
     rights,
-    staff,
     sync,
     webhooks,
 )
+from preference_center.web.models import access, staff

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE
 from tests.pages.cookies.conftest import config

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.errors import Unavailable
-from preference_center.languages import LANGUAGES
 from preference_center.pages.cookies import choice, sites
 from preference_center.pages.cookies import page as page_module
+from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.pages.cookies.shop import ORIGIN
 from tests.pages.cookies.test_choice import rows

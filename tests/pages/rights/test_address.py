@@ -15,8 +15,8 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind
-from preference_center.languages import LANGUAGES
 from preference_center.ledger.rules import RequestOrigin
+from preference_center.web.languages import LANGUAGES
 from tests.clock import START
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import press, requests_in

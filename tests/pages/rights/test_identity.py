@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.infra.outbox import EmailKind
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.demo import put_in_force
 from tests.pages.ledger import Ledger

@@ -26,11 +26,11 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.languages import LANGUAGES
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.request_steps import extend_deadline, list_steps, refuse_data_request
+from preference_center.web.languages import LANGUAGES
 from tests.ledger.changes import add_destination
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import press, reference_in, requests_in

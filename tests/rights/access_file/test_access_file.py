@@ -28,7 +28,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
 from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
@@ -36,6 +35,7 @@ from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.request_steps import load_request
 from preference_center.rights.requests import open_request
 from preference_center.storage.personal_data import TABLES
+from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.in_force import CATALOGUE, put_in_force

@@ -9,8 +9,8 @@ import pytest
 
 from preference_center.core.errors import Unavailable
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.access import key_usage
-from preference_center.storage.access.key_usage import FLUSH_SECONDS, KeyUsageCounter, KeyUse
+from preference_center.web.api import key_usage
+from preference_center.web.api.key_usage import FLUSH_SECONDS, KeyUsageCounter, KeyUse
 from tests.clock import START
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ from preference_center.infra.db.transactions import (
 )
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.access import api_keys
+from preference_center.web.api import api_keys
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for
 from tests.ledger.changes import JANE, change

@@ -1,1 +1,0 @@
-"""Staff of the console: accounts of our own, and sessions."""

@@ -1,0 +1,1 @@
+"""The base of pages, emails, `/v1` and the console: the surfaces of every subject use it."""

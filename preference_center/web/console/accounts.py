@@ -1,0 +1,272 @@
+"""Accounts of our own: a password, and codes of an authenticator (TOTP, RFC 6238).
+
+An account is made by command. Its person sets the password with a link that works once, and
+scans the secret there. Passwords are hashed by argon2id with the library's parameters, which
+are those of RFC 9106 for small memory.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from hashlib import sha256
+
+import pyotp
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from pyotp.exceptions import OTPVerificationError
+
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role, validate_staff_name
+from preference_center.infra.audit import insert_audit_entry
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.keys.sealed_columns import staff_account_context
+from preference_center.web.console.sessions import end_sessions_of, token_digest
+from preference_center.web.console.store import staff_accounts
+from preference_center.web.console.store.staff_accounts import StaffAccount
+
+ENROLMENT_LIFETIME = timedelta(days=2)
+MIN_PASSWORD_LENGTH = 12
+"""NIST SP 800-63B 3.1.1.2 wants 8 next to a second factor."""
+MAX_PASSWORD_LENGTH = 256
+RECOVERY_CODES = 10
+FREE_FAILURES = 4
+"""Wrong passwords or codes in a row before the account waits."""
+FIRST_LOCK, LONGEST_LOCK = timedelta(minutes=1), timedelta(hours=1)
+
+
+class SignInRefused(InvalidInput):
+    """The name, the password or the code is wrong, or the account waits; not said which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What the person of a new account needs: the secret for the authenticator."""
+
+    name: str
+    totp_uri: str
+    """`otpauth://`, as authenticators scan it."""
+    totp_secret: str
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    return PasswordHasher()
+
+
+@cache
+def _hash_of_nothing() -> str:
+    """Verified where there is no account, so that both take as long."""
+    return _hasher().hash(secrets.token_urlsafe(24))
+
+
+def create_account(name: str, roles: Collection[Role], actor: str) -> str:
+    """Create an account, and return the token of the link that sets its password.
+
+    Raises InvalidInput for a name that is taken or not allowed.
+    """
+    validate_staff_name(name)
+    if name != name.lower():
+        raise InvalidInput("the name of an account has small letters only: Ada and ada are one")
+    token, secret = secrets.token_urlsafe(32), _new_secret(name)
+    now = services().now()
+
+    def create(connection: Connection) -> None:
+        enrolment = (token_digest(token), now + ENROLMENT_LIFETIME)
+        staff_accounts.insert_account(connection, name, roles, secret, enrolment, now)
+        detail = {"name": name, "roles": sorted(roles)}
+        insert_audit_entry(connection, now, actor, "staff.account_created", detail)
+
+    run_in_transaction(create)
+    return token
+
+
+def reset_account(name: str, actor: str) -> str:
+    """Forget password, authenticator and sessions; return the token of the link for new ones.
+
+    Raises InvalidInput if there is no such account, or if it is disabled or the actor's own.
+    """
+    _refuse_own_account(name, actor)
+    token, secret = secrets.token_urlsafe(32), _new_secret(name)
+    now = services().now()
+
+    def reset(connection: Connection) -> None:
+        enrolment = (token_digest(token), now + ENROLMENT_LIFETIME)
+        if not staff_accounts.begin_enrolment(connection, name, secret, enrolment):
+            if staff_accounts.find_account(connection, name):
+                raise InvalidInput(f"the account {name} is disabled: enable it, then reset it")
+            raise _no_account(name)
+        end_sessions_of(connection, name, actor)
+        insert_audit_entry(connection, now, actor, "staff.account_reset", {"name": name})
+
+    run_in_transaction(reset)
+    return token
+
+
+def change_account(
+    name: str,
+    actor: str,
+    *,
+    roles: Collection[Role] | None = None,
+    disabled: bool | None = None,
+) -> None:
+    """Give an account other roles, enable it, or disable it, which ends its sessions.
+
+    What is None stays. Raises InvalidInput if there is no such account, or if it is the actor's
+    own: so there is always somebody left who can.
+    """
+    _refuse_own_account(name, actor)
+    now = services().now()
+
+    def change(connection: Connection) -> None:
+        if not staff_accounts.change_account(connection, name, now, roles=roles, disabled=disabled):
+            raise _no_account(name)
+        if disabled:
+            end_sessions_of(connection, name, actor)
+        detail = {"name": name} | ({"roles": sorted(roles)} if roles else {})
+        done = "changed" if roles else "disabled" if disabled else "enabled"
+        insert_audit_entry(connection, now, actor, f"staff.account_{done}", detail)
+
+    run_in_transaction(change)
+
+
+def _refuse_own_account(name: str, actor: str) -> None:
+    if actor == f"console:{name}":
+        raise InvalidInput("Nobody changes their own account: ask another administrator.")
+
+
+def find_enrolment(token: str) -> Enrolment | None:
+    """What the holder of an enrolment link needs; None if it was used or has expired."""
+    now = services().now()
+    account = run_in_transaction(
+        lambda connection: staff_accounts.find_enrolling_account(
+            connection, token_digest(token), now
+        )
+    )
+    if account is None:
+        return None
+    totp = _totp(account)
+    return Enrolment(account.name, totp.provisioning_uri(name=account.name), totp.secret)
+
+
+def enrol(token: str, password: str, code: str) -> Sequence[str]:
+    """Set the password of an account by its link, and return its recovery codes.
+
+    `code` shows that the authenticator has the secret. Raises InvalidInput that says what to
+    change; the link works until it has succeeded.
+    """
+    now = services().now()
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        raise InvalidInput(f"A password has {MIN_PASSWORD_LENGTH} characters or more.")
+    password_hash = _hasher().hash(password)
+    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+
+    def finish(connection: Connection) -> None:
+        account = staff_accounts.find_enrolling_account(connection, token_digest(token), now)
+        if account is None:
+            raise InvalidInput("This link was used or has expired: ask for a new one.")
+        step = _find_step(account, code, now)
+        if step is None:
+            raise InvalidInput("The code is wrong: write the one that the authenticator shows now.")
+        digests = [_code_digest(code) for code in codes]
+        if not staff_accounts.finish_enrolment(
+            connection, account.id, password_hash, step, digests
+        ):
+            raise InvalidInput("This link was used or has expired: ask for a new one.")
+        insert_audit_entry(
+            connection, now, f"console:{account.name}", "staff.enrolled", {"name": account.name}
+        )
+
+    run_in_transaction(finish)
+    return codes
+
+
+def authenticate(name: str, password: str, code: str) -> StaffAccount:
+    """The account that these three belong to. `code` may be a recovery code, which is used up.
+
+    Raises SignInRefused, and records the failure: after FREE_FAILURES in a row the account waits,
+    twice as long each time.
+    """
+    now = services().now()
+    account = run_in_transaction(lambda connection: staff_accounts.find_account(connection, name))
+    stored = account.password_hash if account and account.password_hash else _hash_of_nothing()
+    is_right = _verify_password(stored, password)
+    if account is None or account.password_hash is None or account.disabled_at is not None:
+        raise SignInRefused
+    if account.locked_until is not None and account.locked_until > now:
+        raise SignInRefused
+    known = account
+    used = is_right and run_in_transaction(
+        lambda connection: _use_code(connection, known, code, now)
+    )
+    if not used:
+        run_in_transaction(lambda connection: _record_failure(connection, known, now))
+        raise SignInRefused
+    return account
+
+
+def _verify_password(stored: str, password: str) -> bool:
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return False
+    try:
+        return _hasher().verify(stored, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+
+
+def _use_code(connection: Connection, account: StaffAccount, code: str, now: datetime) -> bool:
+    step = _find_step(account, code, now)
+    if step is not None:
+        return staff_accounts.use_totp_step(connection, account.id, step)
+    return staff_accounts.use_recovery_code(connection, account.id, _code_digest(code))
+
+
+def _find_step(account: StaffAccount, code: str, now: datetime) -> int | None:
+    """The time step that a code is of: now's, or the one before or after (RFC 6238 5.2)."""
+    try:
+        return _totp(account).verify_and_get_timecode(
+            code.replace(" ", ""), for_time=now, valid_window=1
+        )
+    except OTPVerificationError:
+        return None
+
+
+def _record_failure(connection: Connection, account: StaffAccount, now: datetime) -> None:
+    failures = staff_accounts.count_failure(connection, account.id)
+    if failures > FREE_FAILURES:
+        staff_accounts.lock_account(connection, account.id, now + lock_time(failures))
+    detail = {"name": account.name, "failures": str(failures)}
+    insert_audit_entry(connection, now, f"console:{account.name}", "staff.sign_in_refused", detail)
+
+
+def lock_time(failures: int) -> timedelta:
+    """How long an account waits after so many failures in a row."""
+    doublings = min(failures - FREE_FAILURES - 1, 10)
+    return min(FIRST_LOCK * (1 << doublings), LONGEST_LOCK)
+
+
+def _totp(account: StaffAccount) -> pyotp.TOTP:
+    secret = services().keys.open(account.totp_secret, context=staff_account_context(account.name))
+    return pyotp.TOTP(secret, issuer="Preference center")
+
+
+def _new_secret(name: str) -> bytes:
+    return services().keys.seal(pyotp.random_base32(), context=staff_account_context(name))
+
+
+def _new_recovery_code() -> str:
+    """Ninety-five bits, in groups that can be copied by hand."""
+    text = pyotp.random_base32()[:20].lower()
+    return "-".join(text[start : start + 5] for start in range(0, 20, 5))
+
+
+def _code_digest(code: str) -> bytes:
+    return sha256(code.replace(" ", "").lower().encode()).digest()
+
+
+def _no_account(name: str) -> InvalidInput:
+    return InvalidInput(f"there is no account {name}: `flask staff list` shows all")

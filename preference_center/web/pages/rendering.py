@@ -1,0 +1,287 @@
+"""Rendering shared by all pages: language, texts, brand, and the page for a bad link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flask import current_app, g, has_request_context, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from preference_center.catalogue import (
+    Brand,
+    Catalogue,
+    LocalizedText,
+    PolicyVersion,
+    Topic,
+    Wording,
+    shared_wording,
+)
+from preference_center.catalogue.rules.model import rights_offered
+from preference_center.catalogue.store import (
+    EMPTY_CATALOGUE,
+    cached_catalogue,
+    current_catalogue_or_empty,
+)
+from preference_center.core.addresses import Address, mask_address
+from preference_center.core.errors import Unavailable
+from preference_center.core.links.tokens import Link
+from preference_center.infra.context import services
+from preference_center.ledger import spool
+from preference_center.web.languages import (
+    LANGUAGES,
+    TRANSLATIONS_DIRECTORY,
+    join_names,
+    locale_of,
+    page_language,
+    set_contact_language,
+    set_wording,
+)
+from preference_center.web.pages.footer import FooterDetails, footer_details
+from preference_center.web.pages.networks import is_network_hidden
+
+OWN_ORIGIN = "own_origin"
+"""The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
+
+_EXTENSION_KEY = "preference_center.pages.text_version"
+_TEXT_FOLDERS = ("cookies", "recipients", "web/pages")
+"""Of templates: those of pages on which people decide; the preview for staff is there, too."""
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_OPT_OUT_ENDPOINTS = {
+    "pages.open_mailed_link": "pages.open_mailed_link",
+    "pages.preferences": "pages.unsubscribe",
+}
+"""By the page whose link has expired, the page that still opts out with it (I7)."""
+
+
+def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
+    """A page, `templates/<template>.html`, with the language switch.
+
+    `brands` are those that the page is about. `self_path` is the path that shows the same in
+    another language by GET; by default it is the page's own.
+    """
+    brands = values.get("brands", ())
+    if brands:
+        set_wording(wording_of_brands(brands))
+    language = page_language()
+    values.setdefault("text", CatalogueText(catalogue_or_empty()))
+    values.setdefault("lead_brand", lead_brand(brands))
+    html = render_template(
+        f"{template}.html",
+        language=language,
+        languages=LANGUAGES,
+        can_mail=can_mail(),
+        **values,
+    )
+    return html, status, {"Content-Language": language}
+
+
+def own_url(path: str) -> str:
+    """A path of ours as the page writes it: with our origin where it is shown at another."""
+    return f"{g.get(OWN_ORIGIN, '')}{path}" if path else ""
+
+
+def render_link_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
+    """A page about one link: its address, masked (RULES C6), its topic and brands."""
+    catalogue = catalogue_or_empty()
+    topic = catalogue.topics.get(link.scope)
+    if request.method not in _SAFE_METHODS:  # the response to a POST can't be requested again
+        values.setdefault("self_path", url_for("pages.preferences", token=token, lang=None))
+    values.setdefault("rights_token", token)
+    return render_page(
+        template,
+        token=token,
+        address=mask_address(link.address),
+        revoked=link.revoked,
+        scope=link.scope,
+        topic=topic,
+        brands=_brands_of(catalogue, topic),
+        all_brands=tuple(catalogue.brands.values()),
+        text=CatalogueText(catalogue),
+        **values,
+    )
+
+
+def use_contact_language(address: Address) -> None:
+    """Use the contact's language for the rest of this request, unless the person switched.
+
+    Opting out must not fail for it: without the database the language stays unknown.
+    """
+    try:
+        set_contact_language(locale_of(address))
+    except Unavailable:
+        set_contact_language(None)
+
+
+def use_link_language(link: Link) -> None:
+    """As `use_contact_language`, and use the wording of the brand that the link is about."""
+    use_contact_language(link.address)
+    with suppress(Unavailable):
+        set_wording(link_wording(link))
+
+
+def handle_invalid_link(_error: Exception) -> ResponseReturnValue:
+    """The page for a token that is broken, forged, empty or an unreplaced merge tag.
+
+    404 for every method: a refused POST must not look like success, and some clients try
+    a GET next and take its 200 for success. It reveals nothing of any address (RULES A7).
+    """
+    return render_page(
+        "web/pages/invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
+    )
+
+
+def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseReturnValue:
+    """The page for an expired one-time link: it can still opt out, and shows nothing else.
+
+    `opt_out_saved`: whether this request has recorded opt-outs. The status is 410 (RFC 9110
+    15.5.11) if not: it was a link of ours, and won't work again.
+    """
+    brands = tuple(catalogue_or_empty().brands.values())
+    return render_page(
+        "web/pages/expired_link",
+        status=200 if opt_out_saved else 410,
+        token=token,
+        brands=brands,
+        opt_out_saved=opt_out_saved,
+        opt_out_endpoint=_OPT_OUT_ENDPOINTS.get(str(request.endpoint)),
+        self_path=url_for(str(request.endpoint), token=token, lang=None),
+    )
+
+
+def can_mail() -> bool:
+    """Whether people can be sent an email: by a configured server, and within their limits."""
+    return services().settings.mail_server is not None and not is_network_hidden()
+
+
+def catalogue_or_empty() -> Catalogue:
+    """The catalogue; an empty one if there is none yet, since an opt-out needs no catalogue.
+
+    While the database is unavailable, the one last known, as long as an opt-out can be
+    spooled: a page that loads suggests that its buttons work. Raises Unavailable otherwise.
+    """
+    try:
+        return current_catalogue_or_empty()
+    except Unavailable:
+        running = spool.current_spool()
+        if running is None or not running.folder.is_writable:
+            raise
+        return cached_catalogue() or EMPTY_CATALOGUE
+
+
+def error_page_values() -> dict[str, Any]:
+    """The brands, texts and wording of an error page; it must not fail without a catalogue."""
+    catalogue = cached_catalogue()
+    if catalogue is None:
+        with suppress(Unavailable):
+            catalogue = catalogue_or_empty()
+    catalogue = catalogue or EMPTY_CATALOGUE
+    brands = tuple(catalogue.brands.values())
+    return {
+        "brands": brands,
+        "wording": wording_of_brands(brands),
+        "text": CatalogueText(catalogue),
+    }
+
+
+def lead_brand(brands: tuple[Brand, ...]) -> Brand | None:
+    """The brand whose colours a page has: the only one, or the one of the request's host."""
+    if len(brands) == 1:
+        return brands[0]
+    host = request.host.partition(":")[0]
+    return next((brand for brand in brands if brand.host == host), None)
+
+
+def wording_of_brands(brands: tuple[Brand, ...]) -> Wording:
+    """The wording of a page of these brands: that of its lead brand, or what they share."""
+    lead = lead_brand(brands)
+    return lead.wording if lead else shared_wording([brand.wording for brand in brands])
+
+
+def link_wording(link: Link) -> Wording:
+    """The wording of the pages about a link."""
+    catalogue = catalogue_or_empty()
+    return wording_of_brands(_brands_of(catalogue, catalogue.topics.get(link.scope)))
+
+
+def default_wording() -> Wording:
+    """The wording of a request or job that sets none: of the host's brand, or what all share.
+
+    It never fails: without the database, that of the catalogue last known.
+    """
+    try:
+        catalogue = current_catalogue_or_empty()
+    except Unavailable:
+        catalogue = cached_catalogue() or EMPTY_CATALOGUE
+    brands = tuple(catalogue.brands.values())
+    if has_request_context():
+        return wording_of_brands(brands)
+    return shared_wording([brand.wording for brand in brands])
+
+
+class CatalogueText:
+    """The catalogue's texts in the page's language, or in the one they are written in."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def __call__(self, texts: LocalizedText) -> str:
+        """The text itself."""
+        return self._catalogue.localize(texts, page_language())
+
+    def language(self, texts: LocalizedText) -> str:
+        """The language of what `__call__` returns, for the `lang` attribute."""
+        language = page_language()
+        return language if texts.get(language) else self._catalogue.default_language
+
+    def names(self, brands: tuple[Brand, ...]) -> str:
+        """The names of these brands, as a list in the page's language."""
+        return join_names(self(brand.name) for brand in brands)
+
+    def footer(self, brands: Sequence[Brand]) -> FooterDetails:
+        """The footer of a page about these brands."""
+        return footer_details(self._catalogue, brands, page_language())
+
+    @property
+    def policy_notice(self) -> PolicyVersion | None:
+        """The version of the privacy policy that pages announce now."""
+        return self._catalogue.policy_notice(services().now())
+
+    def is_in_force(self, version: PolicyVersion) -> bool:
+        """Whether this version of the privacy policy has come into force."""
+        return version.is_in_force(services().now())
+
+    @property
+    def rights_offered(self) -> bool:
+        """Whether people can use their rights on our own pages."""
+        return rights_offered(self._catalogue)
+
+
+def link_fingerprint(token: str) -> str:
+    """A hash that ties a form to its link without repeating the token in the page."""
+    return sha256(token.encode()).hexdigest()[:16]
+
+
+def text_version(wording: Wording) -> str:
+    """The version of the texts of pages of this wording, for evidence.
+
+    A hash of templates and translations, and of what the brand words in its own way.
+    """
+    version: str | None = current_app.extensions.get(_EXTENSION_KEY)
+    if version is None:
+        root = Path(current_app.root_path, current_app.template_folder or "")
+        pages = [file for each in _TEXT_FOLDERS for file in sorted((root / each).glob("*.html"))]
+        files = [*pages, *sorted(TRANSLATIONS_DIRECTORY.rglob("*.po"))]
+        version = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        current_app.extensions[_EXTENSION_KEY] = version
+    own = wording.describe()
+    return sha256(f"{version} {sorted(own.items())}".encode()).hexdigest()[:12] if own else version
+
+
+def _brands_of(catalogue: Catalogue, topic: Topic | None) -> tuple[Brand, ...]:
+    """The brand of the topic, or all of them."""
+    brand = catalogue.brands.get(topic.brand) if topic else None
+    return (brand,) if brand else tuple(catalogue.brands.values())
