@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python" / "src")
 
 from bench import ground
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 from preference_center_client import NO_RETRIES, Client, OptOut
 
 THREADS = 4
@@ -46,7 +46,7 @@ def make_key(here: ground.Ground) -> str:
         now = datetime.now(UTC)
         scopes = [KeyScope.CHECK, KeyScope.WRITE]
         return run_in_transaction(
-            lambda c: api_keys.create_key(c, f"calls-{uuid4().hex[:8]}", scopes, ["*"], now)
+            lambda c: keys.create_key(c, f"calls-{uuid4().hex[:8]}", scopes, ["*"], now)
         )
 
 

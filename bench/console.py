@@ -19,7 +19,7 @@ from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.staff import Role
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.web.console.routing import Access, Route
+from preference_center.web.console.frame import Access, Route
 from tests.console.requests.asking import ask
 from tests.console.staff import HOST, Staff, staff
 

@@ -13,8 +13,8 @@ from bench.load import Request
 from preference_center.core.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 
 STORED = 2_000_000
 ASKED = 20_000
@@ -63,7 +63,7 @@ def make_key(ground: Ground) -> str:
     with ground.app.app_context():
         now = datetime.now(UTC)
         return run_in_transaction(
-            lambda c: api_keys.create_key(c, "bench", [KeyScope.CHECK], [MESSAGE_TYPE], now)
+            lambda c: keys.create_key(c, "bench", [KeyScope.CHECK], [MESSAGE_TYPE], now)
         )
 
 

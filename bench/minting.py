@@ -21,8 +21,8 @@ from preference_center.core.links import Links
 from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 
 ADDRESS = "ada.lovelace.{}@example.com"
 TOPIC = "acme.newsletter"
@@ -53,9 +53,7 @@ def asking(here: ground.Ground, count: int) -> list[Request]:
     """One request for links of that many messages."""
     with here.app.app_context():
         now = datetime.now(UTC)
-        key = run_in_transaction(
-            lambda c: api_keys.create_key(c, "minting", [KeyScope.LINKS], [], now)
-        )
+        key = run_in_transaction(lambda c: keys.create_key(c, "minting", [KeyScope.LINKS], [], now))
     rows = [
         {"address": ADDRESS.format(number), "scope": ground.TOPIC, "message_id": MESSAGE}
         for number in range(count)

@@ -14,8 +14,8 @@ from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.sync.push import sync
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 
 
 def traces(engines: Engines) -> Mapping[str, str]:
@@ -25,7 +25,7 @@ def traces(engines: Engines) -> Mapping[str, str]:
         destination = ground.add_destination("tool", "webhook")
         client, now = here.app.test_client(), datetime.now(UTC)
         key = run_in_transaction(
-            lambda c: api_keys.create_key(c, "trace", [KeyScope.CHECK], [ground.MESSAGE_TYPE], now)
+            lambda c: keys.create_key(c, "trace", [KeyScope.CHECK], [ground.MESSAGE_TYPE], now)
         )
         connect = connect_to_sink(here)
 

@@ -12,8 +12,8 @@ from chaos.people import Act, Client, Crowd, Person
 from chaos.timing import Sample
 from chaos.webs import Webs, expected
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 from tests.faults.service import Service
 
 MESSAGE_TYPE = "offers.weekly"
@@ -27,9 +27,7 @@ def sender_key(service: Service, name: str) -> str:
     """An API key of a sender that may ask for decisions."""
     scopes, now = [KeyScope.CHECK], datetime.now(UTC)
     with service.app.app_context():
-        return run_in_transaction(
-            lambda c: api_keys.create_key(c, name, scopes, [MESSAGE_TYPE], now)
-        )
+        return run_in_transaction(lambda c: keys.create_key(c, name, scopes, [MESSAGE_TYPE], now))
 
 
 @dataclass(slots=True)

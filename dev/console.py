@@ -17,10 +17,14 @@ from preference_center.core.staff import Role
 from preference_center.infra.context import CONSOLE_PATH, csrf, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.web.console.accounts import create_account, enrol, find_enrolment
-from preference_center.web.console.console_sign_in import start_session
-from preference_center.web.console.rendering import redirect_after_post
-from preference_center.web.console.store import staff_accounts
-from preference_center.web.console.store.staff_sessions import StaffSession
+from preference_center.web.console.frame import redirect_after_post
+from preference_center.web.console.sign_in import start_session
+from preference_center.web.console.store import (
+    StaffAccount,
+    StaffSession,
+    find_account,
+    list_accounts,
+)
 
 ACTOR = "demo"
 
@@ -64,7 +68,7 @@ def sign_in_as() -> ResponseReturnValue:
     name = request.form.get("name")
     if name not in {member.name for member in STAFF}:
         abort(404)
-    account = run_in_transaction(lambda connection: staff_accounts.find_account(connection, name))
+    account = run_in_transaction(lambda connection: find_account(connection, name))
     if account is None:
         abort(404)
     start_session(StaffSession(services().new_id(), account.name, account.roles, account.id))
@@ -87,5 +91,5 @@ def _enrol(token: str) -> None:
     enrol(token, secrets.token_urlsafe(24), code)
 
 
-def _accounts(connection: Connection) -> list[staff_accounts.StaffAccount]:
-    return staff_accounts.list_accounts(connection)
+def _accounts(connection: Connection) -> list[StaffAccount]:
+    return list_accounts(connection)

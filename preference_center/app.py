@@ -108,13 +108,12 @@ from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.storage.sync.destinations import list_sent_topics
 from preference_center.web import api as preference_center_api
 from preference_center.web import console, languages, pages
-from preference_center.web.api.api_endpoint import Endpoint, require_complete_database
-from preference_center.web.api.openapi import install_openapi
-from preference_center.web.console import audit, console_sign_in, oidc, staff
-from preference_center.web.email_texts import TextsOfEmail
+from preference_center.web.api.bodies import install_openapi
+from preference_center.web.api.endpoint import Endpoint, require_complete_database
+from preference_center.web.console import audit, sign_in, staff
+from preference_center.web.emails import TextsOfEmail, email_texts
 from preference_center.web.errors import register_error_pages
 from preference_center.web.languages import locale_of
-from preference_center.web.messages import email_texts
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
@@ -144,8 +143,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 """Every endpoint of /v1."""
 CONSOLE_PAGES: tuple[console.Route, ...] = (
-    *console_sign_in.ROUTES,
-    *oidc.OIDC_ROUTES,
+    *sign_in.ROUTES,
+    *sign_in.OIDC_ROUTES,
     *staff.ROUTES,
     *audit.ROUTES,
     *catalogue.ROUTES,

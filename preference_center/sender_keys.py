@@ -15,8 +15,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys import link_keys
 from preference_center.infra.redis import parse_rate
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 
 
 def create_api_key(
@@ -43,7 +43,7 @@ def create_api_key(
             catalogue.message_type(message_type)
     parsed_rate = parse_rate(rate) if rate is not None else None
     now = services().now()
-    text = api_keys.create_key(connection, name, scopes, message_types, now, parsed_rate)
+    text = keys.create_key(connection, name, scopes, message_types, now, parsed_rate)
     detail: dict[str, str | list[str]] = {
         "name": name,
         "scopes": sorted(scopes),
@@ -58,7 +58,7 @@ def create_api_key(
 def revoke_api_key(connection: Connection, name: str, actor: str) -> bool:
     """Revoke an API key; False if it was revoked before. Raises InvalidInput if there is none."""
     now = services().now()
-    ended = api_keys.revoke_key(connection, name, now)
+    ended = keys.revoke_key(connection, name, now)
     if ended:
         audit.insert_audit_entry(connection, now, actor, "api_key.revoked", {"name": name})
     return ended

@@ -203,7 +203,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.ledger.spool import recorder
     from preference_center.monitoring.collectors import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
-    from preference_center.web.api.key_usage import EXTENSION_KEY as USAGE_KEY
+    from preference_center.web.api.keys import EXTENSION_KEY as USAGE_KEY
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
     # A command of another test may have left a spool.

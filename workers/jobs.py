@@ -25,7 +25,7 @@ from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify as verify_listing
 from preference_center.sync.push import sync as sync_destination
-from preference_center.web.send import send_due_emails
+from preference_center.web.emails import send_due_emails
 from workers.process import stop_requested
 
 FRESH_TICK = timedelta(seconds=1)

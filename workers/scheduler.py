@@ -56,11 +56,11 @@ from preference_center.storage.sync import (
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.states import DueCounts
 from preference_center.sync.listings import schedule_new_listings
-from preference_center.web import email_stops
-from preference_center.web.api import access_idempotency
-from preference_center.web.api.key_usage import delete_old_usage
-from preference_center.web.console import person_access
-from preference_center.web.console.sessions import delete_old_sessions
+from preference_center.web.api import idempotency
+from preference_center.web.api.keys import delete_old_usage
+from preference_center.web.console import looks
+from preference_center.web.console.accounts import delete_old_sessions
+from preference_center.web.emails import purge_stops
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -125,9 +125,9 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: active_pushes.purge_pushes(connection, now))
     run_autocommit(lambda connection: outbox.expire_emails(connection, now))
     run_autocommit(lambda connection: outbox.purge_emails(connection, now))
-    run_autocommit(lambda connection: email_stops.purge_stops(connection, now))
+    run_autocommit(lambda connection: purge_stops(connection, now))
     run_autocommit(
-        lambda connection: access_idempotency.purge_responses(
+        lambda connection: idempotency.purge_responses(
             connection, now, limit=MAX_RESPONSES_PER_CLEANUP
         )
     )
@@ -136,7 +136,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_autocommit(lambda connection: delete_old_usage(connection, now))
-    run_autocommit(lambda connection: person_access.forget_addresses(connection, now))
+    run_autocommit(lambda connection: looks.forget_addresses(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
     run_autocommit(lambda connection: proofs.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))

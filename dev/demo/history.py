@@ -31,8 +31,8 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger.rules import ReceivedVia
 from preference_center.monitoring.history import record_samples
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
-from preference_center.web.api import api_keys
-from preference_center.web.api.key_usage import EXTENSION_KEY, FLUSH_SECONDS, KeyUsageCounter
+from preference_center.web.api import keys
+from preference_center.web.api.keys import EXTENSION_KEY, FLUSH_SECONDS, KeyUsageCounter
 
 DAYS = 27
 """How far back it goes: a request of the first day is due soon by now."""
@@ -249,7 +249,7 @@ def _burst(now: datetime) -> Iterator[Act]:
 
 def _revoke(name: str) -> None:
     def revoke(connection: Connection) -> None:
-        api_keys.revoke_key(connection, name, services().now())
+        keys.revoke_key(connection, name, services().now())
         insert_audit_entry(
             connection, services().now(), OPERATOR, "api_key.revoked", {"name": name}
         )

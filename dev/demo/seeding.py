@@ -35,8 +35,8 @@ from preference_center.ledger.rules import (
     build_opt_out_change,
 )
 from preference_center.storage.sync import backfills, destinations
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 
 HERE = Path(__file__).parent
 ACTOR = "demo"
@@ -164,7 +164,7 @@ def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
 
 def _api_key(files: Files) -> str:
     kept = files.api_key()
-    if kept is not None and api_keys.find_key(kept) is not None:
+    if kept is not None and keys.find_key(kept) is not None:
         return kept
     # the database may have a key of this name whose text is lost
     name = (
@@ -178,11 +178,11 @@ def _api_key(files: Files) -> str:
 
 
 def _has_no_keys(connection: Connection) -> bool:
-    return not api_keys.list_keys(connection)
+    return not keys.list_keys(connection)
 
 
 def _make_key(connection: Connection, name: str) -> str:
     now = services().now()
-    text = api_keys.create_key(connection, name, list(KeyScope), [ALL_MESSAGE_TYPES], now)
+    text = keys.create_key(connection, name, list(KeyScope), [ALL_MESSAGE_TYPES], now)
     audit.insert_audit_entry(connection, now, ACTOR, "api_key.created", {"name": name})
     return text

@@ -11,8 +11,8 @@ from preference_center.destinations.validation import DestinationRequest
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 
 DESTINATION = "shop"
 OPERATOR = "console:olga"
@@ -47,6 +47,6 @@ def create_shop(files: Files) -> Mapping[str, str]:
 def _create_keys(connection: Connection) -> Mapping[str, str]:
     now, texts = services().now(), {}
     for name, (scopes, message_types) in _KEYS.items():
-        texts[name] = api_keys.create_key(connection, name, scopes, message_types, now)
+        texts[name] = keys.create_key(connection, name, scopes, message_types, now)
         insert_audit_entry(connection, now, OPERATOR, "api_key.created", {"name": name})
     return texts

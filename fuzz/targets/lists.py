@@ -16,7 +16,7 @@ from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.registry import load_presets
 from preference_center.ledger.watermarks import Watermark
-from preference_center.web.api.api_gunzip import gunzip, split_lines
+from preference_center.web.api.streams import gunzip, split_lines
 
 _ALLOWED = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
 _AS_OF = Watermark("00000000", 1, 1)

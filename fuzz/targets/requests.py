@@ -36,7 +36,8 @@ from preference_center.domain.preferences import Preferences, PreferenceState, S
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
-from preference_center.web.api import error_handlers, pagination
+from preference_center.web.api import endpoint
+from preference_center.web.api.errors import handle_api_error, handle_invalid_input
 from preference_center.web.api.parsing import (
     QueryParameters,
     RequestBody,
@@ -56,7 +57,7 @@ _MODULES = (
     change_feed,
     contact_models,
     import_models,
-    pagination,
+    endpoint,
     decision_stream,
 )
 _NOWHERE = "127.0.0.1:1"
@@ -113,8 +114,8 @@ def query(data: bytes) -> None:
     text = rest.decode("latin-1")
     with _app().test_request_context("/", query_string=text), _answered():
         asked = read_query(model)
-        if isinstance(asked, pagination.PageQuery):
-            pagination.cursor_position(asked)
+        if isinstance(asked, endpoint.PageQuery):
+            endpoint.cursor_position(asked)
 
 
 def form(data: bytes) -> None:
@@ -164,9 +165,9 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        error_handlers.handle_api_error(error)
+        handle_api_error(error)
     except InvalidRequest as error:
-        error_handlers.handle_invalid_input(error)
+        handle_invalid_input(error)
 
 
 def _texts(value: object) -> Iterator[str]:

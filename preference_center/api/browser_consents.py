@@ -11,10 +11,10 @@ from preference_center.domain.cookie_consent import ConsentMethod, CookieChoiceS
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.browser_consents import StoredConsent, find_consent
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.bodies import ResponseBody
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import NOT_FOUND, ApiError
-from preference_center.web.api.responses import ResponseBody
 
 
 class BrowserConsentResponse(ResponseBody):

@@ -9,15 +9,15 @@ from pydantic import AwareDatetime
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel
 from preference_center.ledger.rules import ConsentEvidence, check_policy_shown, clamp_to_now
-from preference_center.web.api.parsing import RequestBody
-from preference_center.web.api.problems import FieldErrors
-from preference_center.web.api.requests import (
+from preference_center.web.api.bodies import (
     LanguageTag,
     PolicyReference,
     RawAddress,
     ShortText,
     WordingText,
 )
+from preference_center.web.api.parsing import RequestBody
+from preference_center.web.api.problems import FieldErrors
 
 
 class EvidenceBody(RequestBody):

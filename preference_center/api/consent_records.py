@@ -12,8 +12,8 @@ from preference_center.core.addresses import parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import INVALID_ADDRESS
 from preference_center.web.languages import match_language
 

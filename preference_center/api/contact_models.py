@@ -20,14 +20,13 @@ from pydantic.config import JsonDict
 from preference_center.api.consent_evidence import EvidenceBody
 from preference_center.core.addresses import Channel
 from preference_center.domain.contacts import MAX_ADDRESSES, AccountState
+from preference_center.web.api.bodies import LanguageTag, RawAddress, ResponseBody
 from preference_center.web.api.parsing import (
     PRINTABLE,
     RequestBody,
     constraints,
     validate_printable,
 )
-from preference_center.web.api.requests import LanguageTag, RawAddress
-from preference_center.web.api.responses import ResponseBody
 
 ExternalId = Annotated[
     str,

@@ -18,7 +18,7 @@ from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.web.api.api_endpoint import ApiCall, json_response
+from preference_center.web.api.endpoint import ApiCall, json_response
 from preference_center.web.api.parsing import RequestRows
 from preference_center.web.api.problems import FieldErrors
 

@@ -30,8 +30,8 @@ from preference_center.api.contact_rows import (
 from preference_center.api.restrictions import post_contacts_restrict, post_contacts_unrestrict
 from preference_center.core.addresses import Address, parse_address
 from preference_center.domain.contacts import ContactUpdate
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import RequestRows
 from preference_center.web.api.problems import (
     ADDRESS_CONFLICT,

@@ -11,9 +11,13 @@ from pydantic.config import JsonDict
 
 from preference_center.core.addresses import Channel
 from preference_center.domain.decision_rules import DecisionRule
+from preference_center.web.api.bodies import (
+    MessageTypeKey,
+    ProblemDocument,
+    RawAddress,
+    ResponseBody,
+)
 from preference_center.web.api.parsing import MAX_ROWS, RequestBody, constraints
-from preference_center.web.api.requests import MessageTypeKey, RawAddress
-from preference_center.web.api.responses import ProblemDocument, ResponseBody
 
 _ADDRESSES: JsonDict = {"type": "array", "items": {"type": "string"}}
 _ONE_OR_MANY = constraints(

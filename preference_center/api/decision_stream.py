@@ -34,11 +34,10 @@ from preference_center.domain.decisions import Decision
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_endpoint import ApiCall, endpoint
-from preference_center.web.api.api_gunzip import gunzip, split_lines
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.authentication import require_message_type
+from preference_center.web.api import keys
+from preference_center.web.api.bodies import MessageTypeKey
+from preference_center.web.api.endpoint import ApiCall, endpoint, require_message_type
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import (
     INTERNAL_ERROR,
@@ -49,9 +48,12 @@ from preference_center.web.api.problems import (
     ApiError,
     Problem,
 )
-from preference_center.web.api.request_buffer import RequestBuffer
-from preference_center.web.api.requests import MessageTypeKey
-from preference_center.web.api.stream_limit import acquire_stream_slot
+from preference_center.web.api.streams import (
+    RequestBuffer,
+    acquire_stream_slot,
+    gunzip,
+    split_lines,
+)
 
 log = structlog.get_logger()
 
@@ -213,7 +215,7 @@ def _read_rows(row_format: RowFormat, blocks: Iterator[list[bytes]]) -> Iterator
 
 def _decide(rows: Sequence[InputRow], stream_request: StreamRequest) -> list[Decision]:
     """The decisions as of now: key, catalogue and facts are loaded for every block."""
-    key = api_keys.find_key(stream_request.key_text)
+    key = keys.find_key(stream_request.key_text)
     if key is None:
         raise ApiError(UNAUTHENTICATED, "This key was revoked.")
     recipients = [row for row in rows if isinstance(row, str)]

@@ -30,10 +30,13 @@ from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.authentication import require_message_type
-from preference_center.web.api.key_usage import count_key_use
+from preference_center.web.api.endpoint import (
+    ApiCall,
+    endpoint,
+    json_response,
+    require_message_type,
+)
+from preference_center.web.api.keys import KeyScope, count_key_use
 
 
 @dataclass(frozen=True, slots=True)

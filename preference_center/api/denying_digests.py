@@ -23,16 +23,12 @@ from preference_center.storage.feed.denying_digests import (
     iter_all_digests,
     load_digests_since,
 )
-from preference_center.web.api.api_endpoint import ApiCall, endpoint
-from preference_center.web.api.api_keys import ApiKey, KeyScope
+from preference_center.web.api.bodies import ResponseBody
+from preference_center.web.api.endpoint import ApiCall, endpoint
+from preference_center.web.api.keys import ApiKey, KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK
-from preference_center.web.api.responses import ResponseBody
-from preference_center.web.api.stream_limit import (
-    WATERMARK_SCHEMA,
-    acquire_stream_slot,
-    parse_after,
-)
+from preference_center.web.api.streams import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
 
 
 class DigestsQuery(QueryParameters):

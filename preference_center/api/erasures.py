@@ -15,15 +15,15 @@ from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.rights.erase import erase_contacts
 from preference_center.storage.rights.erasure_list import Erasure, find_erasures
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.bodies import ResponseBody
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import (
     INVALID_ADDRESS,
     NOT_FOUND,
     UNDER_HOLD,
     UNKNOWN_CONTACT,
 )
-from preference_center.web.api.responses import ResponseBody
 
 
 class EraseContactRequest(ContactSelector):

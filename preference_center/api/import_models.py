@@ -21,9 +21,8 @@ from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.base.presets import MeaningFilter, RowMeaning
 from preference_center.integrations.registry import load_presets
 from preference_center.storage.imports.import_jobs import Import, ImportState
+from preference_center.web.api.bodies import ResponseBody, ScopeName, ShortName
 from preference_center.web.api.parsing import PRINTABLE, RequestBody, validate_printable
-from preference_center.web.api.requests import ScopeName, ShortName
-from preference_center.web.api.responses import ResponseBody
 
 GroupName = Annotated[
     str, Field(min_length=1, max_length=300), AfterValidator(validate_printable), PRINTABLE

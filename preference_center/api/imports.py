@@ -30,8 +30,8 @@ from preference_center.integrations.registry import get_preset
 from preference_center.ledger.rules import clamp_to_now
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import (
     IMPORT_CONFLICT,
     NOT_FOUND,

@@ -17,8 +17,8 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.db.transactions import Connection
 from preference_center.rights import requests
 from preference_center.rights.acts import fulfil_data_request
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT
 
 

@@ -22,13 +22,17 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.policy_notices.rows import NoticeRow, next_rows
 from preference_center.policy_notices.select import announced_version
 from preference_center.storage.policy_notices import MAX_SEQ, mark_noticed
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.authentication import require_message_type
+from preference_center.web.api.bodies import ResponseBody
+from preference_center.web.api.endpoint import (
+    ApiCall,
+    endpoint,
+    json_response,
+    require_message_type,
+)
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import MAX_ROWS, QueryParameters, RequestBody
 from preference_center.web.api.problems import NOT_FOUND, ApiError
-from preference_center.web.api.responses import ResponseBody
-from preference_center.web.api.stream_limit import acquire_stream_slot
+from preference_center.web.api.streams import acquire_stream_slot
 
 Ref = Annotated[str, Field(pattern=r"^[0-9]{1,18}$", json_schema_extra={"format": "ref"})]
 Cursor = Annotated[int, Field(ge=0, le=MAX_SEQ, description="The `cursor` of a row.")]

@@ -15,9 +15,8 @@ from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.core.links import OptInMethod
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.preferences import PreferenceState
+from preference_center.web.api.bodies import FrequencyKey, RawAddress, ResponseBody, TopicKey
 from preference_center.web.api.parsing import RequestBody, constraints
-from preference_center.web.api.requests import FrequencyKey, RawAddress, TopicKey
-from preference_center.web.api.responses import ResponseBody
 
 MAX_TOPIC_CHOICES = 1_000
 _UNTIL_ONLY_IF_PAUSED = constraints(

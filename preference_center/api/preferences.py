@@ -33,9 +33,8 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
 from preference_center.ledger.rules import RequestOrigin, clamp_to_now
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.authentication import require_scope
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response, require_scope
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
 
 

@@ -19,7 +19,7 @@ from preference_center.domain.preferences import (
 )
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.web.api.api_keys import ApiKey, KeyScope
+from preference_center.web.api.keys import ApiKey, KeyScope
 from preference_center.web.languages import in_language, match_language
 
 _TO_TURN_ON = frozenset({KeyScope.PORTAL, KeyScope.WRITE, KeyScope.LIFT})

@@ -20,8 +20,8 @@ from preference_center.api.contact_rows import (
 )
 from preference_center.domain.restriction import EndNotice, UnrestrictionProof
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.web.api.api_endpoint import ApiCall, endpoint
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.endpoint import ApiCall, endpoint
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import RequestRows
 from preference_center.web.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT, FieldErrors
 

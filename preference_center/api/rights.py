@@ -48,9 +48,14 @@ from preference_center.rights.request_steps import (
     withdraw_data_request,
 )
 from preference_center.storage.rights.requests import list_requests
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.pagination import cursor_position, page_response
+from preference_center.web.api.endpoint import (
+    ApiCall,
+    cursor_position,
+    endpoint,
+    json_response,
+    page_response,
+)
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import (
     INVALID_ADDRESS,
     INVALID_CURSOR,

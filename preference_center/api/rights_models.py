@@ -39,15 +39,14 @@ from preference_center.domain.rights.new_request import MAX_NAME, MAX_SUBJECTS, 
 from preference_center.domain.rights.proof_files import MAX_PROOF_BYTES, ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.rights.requests import RightsStep, SealedPart
-from preference_center.web.api.pagination import PageQuery
+from preference_center.web.api.bodies import LanguageTag, RawAddress, ResponseBody, ShortName
+from preference_center.web.api.endpoint import PageQuery
 from preference_center.web.api.parsing import (
     PRINTABLE,
     RequestBody,
     constraints,
     validate_printable,
 )
-from preference_center.web.api.requests import LanguageTag, RawAddress, ShortName
-from preference_center.web.api.responses import ResponseBody
 
 RequestText = Annotated[
     str, Field(max_length=MAX_TEXT), AfterValidator(validate_printable), PRINTABLE

@@ -31,7 +31,7 @@ from preference_center.domain.decisions import (
     Decision,
 )
 from preference_center.ledger.watermarks import Watermark
-from preference_center.web.api.api_gunzip import MAX_LINE
+from preference_center.web.api.streams import MAX_LINE
 
 BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory", "frequency")

@@ -20,14 +20,19 @@ from preference_center.infra import audit
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin, validate_marketing_scope
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.bodies import (
+    LanguageTag,
+    MessageId,
+    RawAddress,
+    ResponseBody,
+    ScopeName,
+)
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import RequestBody, RequestRows
 from preference_center.web.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
-from preference_center.web.api.requests import LanguageTag, MessageId, RawAddress, ScopeName
-from preference_center.web.api.responses import ResponseBody
 from preference_center.web.languages import LANGUAGE_PARAMETER, match_language
-from preference_center.web.pages.short_links import insert_short_links
+from preference_center.web.pages.mailed_links import insert_short_links
 
 
 class MessageLinkRequest(RequestBody):

@@ -47,9 +47,14 @@ from preference_center.ledger.store.suppressions import (
     SuppressionKey,
 )
 from preference_center.storage.sync.delivery_status import find_address_id
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.pagination import cursor_position, page_response
+from preference_center.web.api.endpoint import (
+    ApiCall,
+    cursor_position,
+    endpoint,
+    json_response,
+    page_response,
+)
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import RequestRows
 from preference_center.web.api.problems import (
     INVALID_ADDRESS,

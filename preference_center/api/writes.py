@@ -25,13 +25,11 @@ from preference_center.ledger.rules import (
     topic_for_address,
     validate_opt_out_scope,
 )
-from preference_center.web.api.api_endpoint import ApiCall, endpoint
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.authentication import require_scope
+from preference_center.web.api.bodies import RawAddress, ResponseBody, ScopeName, TopicKey
+from preference_center.web.api.endpoint import ApiCall, endpoint, require_scope
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import RequestBody, RequestRows
 from preference_center.web.api.problems import SCOPE_PROBLEMS, FieldErrors
-from preference_center.web.api.requests import RawAddress, ScopeName, TopicKey
-from preference_center.web.api.responses import ResponseBody
 
 
 class OptOutRequest(RequestBody):

@@ -26,9 +26,9 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.infra.context import services
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
-from preference_center.web.api.responses import ResponseBody
+from preference_center.web.api.bodies import ResponseBody
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 
 Texts = dict[str, str]
 

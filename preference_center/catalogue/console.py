@@ -34,9 +34,12 @@ from preference_center.core.events import SHARING
 from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import (
+    Route,
+    current_actor,
+    redirect_after_post,
+    render_page,
+)
 from preference_center.web.languages import known_texts, page_language
 
 

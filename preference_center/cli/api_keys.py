@@ -7,8 +7,8 @@ import click
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.sender_keys import create_api_key, revoke_api_key
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import ApiKey, KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import ApiKey, KeyScope
 
 
 @click.command("add")
@@ -64,7 +64,7 @@ def add(
 def list_() -> None:
     """Show all keys, without their secrets."""
     with click_errors():
-        found = run_in_transaction(api_keys.list_keys)
+        found = run_in_transaction(keys.list_keys)
     for key in found:
         click.echo(_format_key(key))
     if not found:

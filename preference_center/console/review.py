@@ -34,10 +34,13 @@ from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.sync import undecided_events
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.person_access import insert_person_access
-from preference_center.web.console.rendering import redirect_after_post, render_page
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import (
+    Route,
+    current_actor,
+    redirect_after_post,
+    render_page,
+)
+from preference_center.web.console.looks import insert_person_access
 from preference_center.web.languages import page_language
 
 LISTED = 50

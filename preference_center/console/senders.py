@@ -21,12 +21,21 @@ from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.infra.keys import link_keys
-from preference_center.web.api import api_keys, key_usage
-from preference_center.web.api.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
-from preference_center.web.api.key_usage import USAGE_RETENTION, KeyUsage
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
-from preference_center.web.console.routing import Route
+from preference_center.web.api import keys as api_keys
+from preference_center.web.api import keys as key_usage
+from preference_center.web.api.keys import (
+    ALL_MESSAGE_TYPES,
+    USAGE_RETENTION,
+    ApiKey,
+    KeyScope,
+    KeyUsage,
+)
+from preference_center.web.console.frame import (
+    Route,
+    current_actor,
+    redirect_after_post,
+    render_page,
+)
 
 DAYS_SHOWN = timedelta(days=7)
 """What the list counts: today, and the days before it."""

@@ -23,7 +23,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import HELP_TEXT_SETTING
 from preference_center.web.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
-from preference_center.web.pages.short_links import insert_short_links
+from preference_center.web.pages.mailed_links import insert_short_links
 
 REPLY_RATE_LIMIT = "3 per hour; 10 per day"
 """Replies to HELP and START, so that two machines can't reply to each other without end."""

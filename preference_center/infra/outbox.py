@@ -131,7 +131,7 @@ class OutgoingEmail:
 
     `brand` is a key of the catalogue; None stands for all brands. `expires_at` is when its
     link expires: after that it is not sent. `unproven` is whether anybody could have caused it,
-    without proof that the mailbox is theirs (`web.unproven_emails`). Raises ValueError unless
+    without proof that the mailbox is theirs (`web.emails`). Raises ValueError unless
     `recipient` is an email address and `values` are those of REQUIRED_VALUES.
     """
 

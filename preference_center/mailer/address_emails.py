@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
-from preference_center.web.email_texts import EmailTexts, TextsOfEmail
-from preference_center.web.send import ignore_if_not_you, valid_until, works_once
+from preference_center.web.emails import (
+    EmailTexts,
+    TextsOfEmail,
+    ignore_if_not_you,
+    valid_until,
+    works_once,
+)
 
 
 def _new_address(email: OutgoingEmail, name: str) -> EmailTexts:

@@ -13,7 +13,7 @@ from preference_center.mailer.email_parts import (
     reference_of,
     right_of,
 )
-from preference_center.web.email_texts import EmailTexts, TextsOfEmail
+from preference_center.web.emails import EmailTexts, TextsOfEmail
 
 
 def _agent_asked(email: OutgoingEmail, name: str) -> EmailTexts:

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
-from preference_center.web.email_texts import EmailTexts, TextsOfEmail
+from preference_center.web.emails import EmailTexts, TextsOfEmail
 
 
 def _erased(email: OutgoingEmail, sender_name: str) -> EmailTexts:

@@ -8,8 +8,13 @@ from flask_babel import gettext as _
 
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.mailer.right_titles import act_title
-from preference_center.web.email_texts import EmailTexts, TextsOfEmail
-from preference_center.web.send import ignore_if_not_you, valid_until, works_once
+from preference_center.web.emails import (
+    EmailTexts,
+    TextsOfEmail,
+    ignore_if_not_you,
+    valid_until,
+    works_once,
+)
 
 
 def _one_time_link(email: OutgoingEmail, name: str) -> EmailTexts:

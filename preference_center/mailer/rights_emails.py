@@ -23,7 +23,7 @@ from preference_center.mailer.email_parts import (
     right_of,
 )
 from preference_center.mailer.emails_about_others import OTHERS_TEXTS
-from preference_center.web.email_texts import EmailTexts, TextsOfEmail
+from preference_center.web.emails import EmailTexts, TextsOfEmail
 
 
 def _received(email: OutgoingEmail, name: str) -> EmailTexts:

@@ -43,6 +43,7 @@ from preference_center.pages.preference_result import (
 )
 from preference_center.pages.preference_section import load_preferences
 from preference_center.rights.returning import record_opt_ins
+from preference_center.web.emails import emails_stopped, may_email
 from preference_center.web.languages import join_names, page_language
 from preference_center.web.pages.rendering import (
     CatalogueText,
@@ -50,7 +51,6 @@ from preference_center.web.pages.rendering import (
     render_link_page,
     use_link_language,
 )
-from preference_center.web.unproven_emails import emails_stopped, may_email
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
 """How long a confirmation email is valid."""

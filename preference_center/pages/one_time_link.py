@@ -18,7 +18,7 @@ from preference_center.pages.gpc import record_signal
 from preference_center.pages.press_result import PressKind, read_press_result
 from preference_center.pages.proven_addresses import additional_tokens, page_url
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
-from preference_center.web.pages import one_time_tokens
+from preference_center.web.pages import mailed_links
 from preference_center.web.pages.rendering import expired_link_page, use_link_language
 
 
@@ -60,7 +60,7 @@ def _consume(link: Link) -> None:
     now, token_id = services().now(), UUID(link.message_id)
     expires_at = link.issued_at + LIFETIMES[TokenPurpose.EMAILED_LINK]
     if not run_in_transaction(
-        lambda connection: one_time_tokens.consume_token(
+        lambda connection: mailed_links.consume_token(
             connection, token_id, now=now, expires_at=expires_at
         )
     ):

@@ -22,7 +22,7 @@ from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.infra.context import services
 from preference_center.pages.press_result import RESULT_PARAMETER
-from preference_center.web.pages.link_forms import open_for_link, seal_for_link
+from preference_center.web.pages.rendering import open_for_link, seal_for_link
 
 MAX_LENGTH = 2000
 """Characters of a sealed result; a URL should stay below 8,000 (RFC 9110 4.1)."""

@@ -17,8 +17,7 @@ from preference_center.domain.preferences import Preferences, compute_preference
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.pages.text_number import text_number
-from preference_center.web.pages.link_forms import seal_for_link
-from preference_center.web.pages.rendering import can_mail
+from preference_center.web.pages.rendering import can_mail, seal_for_link
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
-from preference_center.web.pages.link_forms import open_for_link, seal_for_link
+from preference_center.web.pages.rendering import open_for_link, seal_for_link
 
 RESULT_PARAMETER = "result"
 _ANCHOR = "result"  # the id of the element that takes the focus

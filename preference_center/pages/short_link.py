@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.core.links.tokens import find_code
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
-from preference_center.web.pages.short_links import find_path
+from preference_center.web.pages.mailed_links import find_path
 
 SHORT_LINK_ENDPOINT = "pages.open_short_link"
 

@@ -36,8 +36,12 @@ from preference_center.pages.press_result import (
     redirect_to_result,
 )
 from preference_center.pages.text_number import text_number
-from preference_center.web.pages.link_forms import open_for_link, seal_for_link
-from preference_center.web.pages.rendering import render_link_page, use_link_language
+from preference_center.web.pages.rendering import (
+    open_for_link,
+    render_link_page,
+    seal_for_link,
+    use_link_language,
+)
 
 _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 

@@ -14,8 +14,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.rights import requests
+from preference_center.web.emails import may_email
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
-from preference_center.web.unproven_emails import may_email
 
 SENDER = "sender"
 """The actor of what a mail asks for."""

@@ -29,8 +29,8 @@ from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingE
 from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
 from preference_center.links.rights_status import rights_status_url
 from preference_center.storage.rights.requests import SealedPart, open_part
+from preference_center.web.emails import may_email
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
-from preference_center.web.unproven_emails import may_email
 
 RESULTS_TO_AGENT = "results"
 """In the sealed agent, once staff found that the authority covers receiving results."""

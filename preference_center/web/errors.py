@@ -12,8 +12,8 @@ from werkzeug.exceptions import BadHost, HTTPException, InternalServerError
 
 from preference_center.core.errors import Unavailable
 from preference_center.web import pages
-from preference_center.web.api.api_endpoint import PREFIX
-from preference_center.web.api.error_handlers import handle_http_exception
+from preference_center.web.api.endpoint import PREFIX
+from preference_center.web.api.errors import handle_http_exception
 from preference_center.web.languages import SOURCE_LANGUAGE, in_language, requested_language
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 from tests.clock import START
 
 if TYPE_CHECKING:
@@ -97,7 +97,5 @@ def make_sender(
 ) -> Sender:
     wanted = [KeyScope(scope) for scope in scopes]
     with app.app_context():
-        key = run_in_transaction(
-            lambda c: api_keys.create_key(c, name, wanted, message_types, START)
-        )
+        key = run_in_transaction(lambda c: keys.create_key(c, name, wanted, message_types, START))
     return Sender(app, app.test_client(), key)

@@ -14,7 +14,7 @@ from preference_center.core.errors import Unavailable
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import watermarks
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.environment import with_database

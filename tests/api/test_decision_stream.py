@@ -16,7 +16,7 @@ from preference_center.api.decision_stream import AFTER_BODY_HEADER
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark
-from preference_center.web.api import api_keys
+from preference_center.web.api import keys
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
@@ -196,7 +196,7 @@ def test_a_revoked_key_is_answered_no_further(
 ) -> None:
     client, blocks = going_on
     with sender.app.app_context():
-        run_in_transaction(lambda connection: api_keys.revoke_key(connection, "shop", START))
+        run_in_transaction(lambda connection: keys.revoke_key(connection, "shop", START))
     client.send(ndjson("ada@example.com"))
     last = json.loads(next(blocks))
     assert not last["end"]

@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from flask import Flask, Response
 
-from preference_center.web.api import api_endpoint as endpoints
-from preference_center.web.api.deprecation import NOTICE, Deprecation
+from preference_center.web.api import endpoint
+from preference_center.web.api.endpoint import NOTICE, Deprecation
 
 SINCE = datetime(2027, 3, 1, tzinfo=UTC)
 SUNSET = datetime(2027, 12, 1, 10, 30, tzinfo=UTC)
@@ -20,7 +20,7 @@ def deprecated(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """`GET /v1/catalogue` as if it were deprecated."""
     name = "api.get_catalogue"
     assert name in app.view_functions
-    monkeypatch.setitem(endpoints.DEPRECATIONS, name, Deprecation(SINCE, SUNSET))
+    monkeypatch.setitem(endpoint.DEPRECATIONS, name, Deprecation(SINCE, SUNSET))
 
 
 @pytest.mark.usefixtures("deprecated")

@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.catalogue.store import clear_catalogue_cache
 from preference_center.ledger import watermarks
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, evidence, make_sender
 from tests.api.test_change_feed import all_changes, snapshot
 from tests.clock import START, Clock

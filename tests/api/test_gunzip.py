@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.errors import UnreadableBody
-from preference_center.web.api import request_buffer
-from preference_center.web.api.api_gunzip import MAX_LINE, gunzip, split_lines
-from preference_center.web.api.request_buffer import RequestBuffer
+from preference_center.web.api import streams
+from preference_center.web.api.streams import MAX_LINE, RequestBuffer, gunzip, split_lines
 
 if TYPE_CHECKING:
     from typing import Any
@@ -110,14 +109,14 @@ def test_a_client_that_sends_everything_first_is_served_too(size: int) -> None:
 
 
 def test_only_so_much_is_taken_in_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_buffer, "MAX_BUFFERED", 10_000)
-    monkeypatch.setattr(request_buffer, "MAX_READ_SIZE", request_buffer.MIN_READ_SIZE)
+    monkeypatch.setattr(streams, "MAX_BUFFERED", 10_000)
+    monkeypatch.setattr(streams, "MAX_READ_SIZE", streams.MIN_READ_SIZE)
     source = io.BytesIO(bytes(1_000_000))
     with closing(RequestBuffer(source)) as incoming:
         answered = 0
         for block in incoming:
             answered += len(block)
-            assert source.tell() <= answered + 10_000 + 2 * request_buffer.MIN_READ_SIZE
+            assert source.tell() <= answered + 10_000 + 2 * streams.MIN_READ_SIZE
         assert answered == 1_000_000
 
 

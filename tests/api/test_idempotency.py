@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
-from preference_center.web.api import access_idempotency
+from preference_center.web.api import idempotency
 from preference_center.web.api.idempotency import IdempotentRequest
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
@@ -144,14 +144,14 @@ def test_a_key_without_the_scope_is_refused_before_anything_is_replayed(
 def test_nothing_is_kept_when_the_write_fails(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = access_idempotency.insert_response
+    real = idempotency.insert_response
 
     def fail_after(*given: Any) -> bool:
         assert real(*given)
         raise errors.DiskFull("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(access_idempotency, "insert_response", fail_after)
+        patch.setattr(idempotency, "insert_response", fail_after)
         assert post(sender, opt_out()).status_code == 503
     assert sender.rows(EVENTS) == []
     assert sender.rows(KEPT) == []
@@ -175,7 +175,7 @@ def test_a_day_later_a_key_is_free_again_and_what_was_kept_goes(
 ) -> None:
     post(sender, opt_out(), "first")
     post(sender, opt_out(), "second")
-    clock.advance(access_idempotency.RETENTION)
+    clock.advance(idempotency.RETENTION)
 
     answer = post(sender, opt_out(address="grace@example.com"), "second")
 
@@ -250,13 +250,10 @@ def test_one_that_is_overtaken_writes_nothing_and_replays(
 def test_old_answers_go_in_small_steps(sender: Sender, clock: Clock) -> None:
     for number in range(12):
         post(sender, opt_out(), f"k{number}")
-    clock.advance(access_idempotency.RETENTION + timedelta(seconds=1))
+    clock.advance(idempotency.RETENTION + timedelta(seconds=1))
 
     with sender.app.app_context():
-        assert (
-            run_in_transaction(lambda c: access_idempotency.purge_responses(c, clock(), limit=5))
-            == 5
-        )
+        assert run_in_transaction(lambda c: idempotency.purge_responses(c, clock(), limit=5)) == 5
     post(sender, opt_out(), "new")
     post(sender, opt_out(), "newer")
     assert len(sender.rows(KEPT)) == 2

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender
 from tests.clock import START
 from workers import jobs
@@ -139,7 +139,7 @@ def test_imports_of_another_key_are_not_there(sender: Sender) -> None:
     import_id = begun(sender)
     with sender.app.app_context():
         text = run_in_transaction(
-            lambda c: api_keys.create_key(c, "other", [KeyScope.WRITE], ["*"], START)
+            lambda c: keys.create_key(c, "other", [KeyScope.WRITE], ["*"], START)
         )
     other = Sender(sender.app, sender.client, text)
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from werkzeug.http import parse_options_header
 
-from preference_center.web.api.pagination import (
+from preference_center.web.api.endpoint import (
     PageBody,
     PageQuery,
     Position,

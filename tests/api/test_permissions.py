@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
+from preference_center.web.api import keys
 from tests.api.sender import Sender, consent, make_sender, opt_out
 from tests.clock import START
 
@@ -102,7 +102,7 @@ def test_a_revoked_key_is_refused_at_once_in_the_process_that_revoked_it(sender:
     assert sender.post("/v1/decisions", ASK).status_code == 200
 
     with sender.app.app_context():
-        run_in_transaction(lambda connection: api_keys.revoke_key(connection, "shop", START))
+        run_in_transaction(lambda connection: keys.revoke_key(connection, "shop", START))
 
     assert sender.post("/v1/decisions", ASK).status_code == 401
 

@@ -10,8 +10,8 @@ import pytest
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.redis import RedisRateLimiter
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 
@@ -25,7 +25,7 @@ ASK = {"message_type": "offers.weekly", "recipient": "ada@example.com"}
 def limited(app: Flask, rate: str, name: str = "slow") -> Sender:
     with app.app_context():
         key = run_in_transaction(
-            lambda c: api_keys.create_key(c, name, [KeyScope.CHECK], ["*"], START, rate)
+            lambda c: keys.create_key(c, name, [KeyScope.CHECK], ["*"], START, rate)
         )
     return Sender(app, app.test_client(), key)
 

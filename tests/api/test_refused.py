@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.web.api import authentication
+from preference_center.web.api import endpoint
 from tests.api.sender import Sender, make_sender
 from tests.api.test_rate_limit import limited
 
@@ -22,7 +22,7 @@ AUDIT = "SELECT detail ->> 'needed', detail ->> 'count_in_hour' FROM audit ORDER
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "INVALID_KEY_RATE", "3 per hour")
+    monkeypatch.setattr(endpoint, "INVALID_KEY_RATE", "3 per hour")
 
 
 def call(app: Flask, key: str, remote: str = "192.0.2.1") -> TestResponse:

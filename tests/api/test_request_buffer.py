@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from preference_center.web.api.request_buffer import BLOCK_SIZE, MAX_IN_MEMORY, RequestBuffer
+from preference_center.web.api.streams import BLOCK_SIZE, MAX_IN_MEMORY, RequestBuffer
 
 LINE = b"ada@example.com\n"
 

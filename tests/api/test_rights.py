@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 

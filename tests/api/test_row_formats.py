@@ -15,7 +15,7 @@ from preference_center.api.row_formats import CsvFormat, InputRow, NdjsonFormat,
 from preference_center.core.errors import UnreadableBody
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
-from preference_center.web.api.api_gunzip import MAX_LINE, split_lines
+from preference_center.web.api.streams import MAX_LINE, split_lines
 
 
 def shown(rows: Sequence[InputRow]) -> list[str]:

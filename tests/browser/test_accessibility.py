@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from preference_center.web.emails import render_email
 from preference_center.web.languages import LANGUAGES
-from preference_center.web.messages import render_email
 from tests.browser.axe import violations
 from tests.browser.layout import overflow, small_targets
 from tests.browser.pressing import press

@@ -19,7 +19,7 @@ from dev.demo.seeding import fill
 from preference_center.app import CONSOLE_PAGES
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.web.console.routing import Access
+from preference_center.web.console.frame import Access
 from tests.browser.axe import violations
 from tests.clock import START
 from tests.console.staff import cookie_of, staff

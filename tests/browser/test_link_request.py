@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from preference_center.web.emails import stop_url
 from preference_center.web.languages import LANGUAGES
-from preference_center.web.unproven_emails import stop_url
 from tests.browser.axe import violations
 from tests.browser.pressing import press, press_twice
 from tests.clock import Clock

@@ -107,7 +107,7 @@ def mailed(
     """Every link of every mail: a sender's, header and body, and those that we send."""
     from dev.demo import mails
     from dev.demo.files import Files
-    from preference_center.web.messages import render_email
+    from preference_center.web.emails import render_email
 
     put_in_force(app, clock)
     give_mail_server(app, monkeypatch)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
+from preference_center.web.api import keys
 from tests.clock import START
 from tests.in_force import put_in_force
 
@@ -36,7 +36,7 @@ def test_add_prints_a_key_once_that_works(in_force: Flask) -> None:
     text = result.stdout.strip()
     assert "can't be shown again" in result.stderr
     with in_force.app_context():
-        key = api_keys.find_key(text)
+        key = keys.find_key(text)
     assert key is not None
     assert key.name == "shop"
     assert sorted(key.scopes) == ["check"]
@@ -93,7 +93,7 @@ def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
     assert again.exit_code == 0
     assert "was revoked before" in again.output
     with in_force.app_context():
-        assert api_keys.find_key(text) is None
+        assert keys.find_key(text) is None
 
 
 @pytest.mark.parametrize(

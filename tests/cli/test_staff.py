@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.web.console import accounts, sessions
-from preference_center.web.console.store.staff_sessions import StaffSession
+from preference_center.web.console import accounts
+from preference_center.web.console.store import StaffSession
 from tests.staff.sign_ins import audit
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def add(app: Flask) -> str:
 
 def sign_in(app: Flask, name: str = "ada") -> str:
     with app.app_context():
-        return sessions.begin_session(
+        return accounts.begin_session(
             StaffSession(uuid4(), name, frozenset({Role.SUPPORT}), issuer="test", subject=name)
         )
 
 
 def is_signed_in(app: Flask, token: str) -> bool:
     with app.app_context():
-        return sessions.find_session(token) is not None
+        return accounts.find_session(token) is not None
 
 
 def test_add_prints_a_link_that_sets_a_password(app: Flask) -> None:

@@ -12,8 +12,8 @@ from flask import g, has_app_context
 from itsdangerous import URLSafeTimedSerializer
 
 from preference_center.core.staff import Role
-from preference_center.web.console import sessions
-from preference_center.web.console.store.staff_sessions import StaffSession
+from preference_center.web.console import accounts
+from preference_center.web.console.store import StaffSession
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -57,7 +57,7 @@ def staff(app: Flask, *roles: Role, name: str = "grace") -> Staff:
     """Somebody who has signed in and has these roles."""
     with app.app_context():
         session = StaffSession(uuid4(), name, frozenset(roles), issuer="test", subject=name)
-        return Staff(app, session.id, sessions.begin_session(session))
+        return Staff(app, session.id, accounts.begin_session(session))
 
 
 def nobody(app: Flask) -> Staff:

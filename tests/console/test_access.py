@@ -10,7 +10,7 @@ from werkzeug.routing import IntegerConverter, UUIDConverter
 
 from preference_center.app import CONSOLE_PAGES
 from preference_center.core.staff import ROLE_PERMISSIONS, Permission, Role, permissions_of
-from preference_center.web.console.routing import Access, Route
+from preference_center.web.console.frame import Access, Route
 from tests.console.staff import BASE, Staff, csrf_token, nobody, staff, words
 from tests.in_force import put_in_force
 

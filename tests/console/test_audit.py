@@ -14,7 +14,7 @@ from preference_center.core.staff import AccessAction, AccessReason, Role, Staff
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console.person_access import insert_person_access
+from preference_center.web.console.looks import insert_person_access
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from preference_center.web.console.bars import BAR_HEIGHT, BAR_WIDTH, bar_chart
+from preference_center.web.console.charts import BAR_HEIGHT, BAR_WIDTH, bar_chart
 
 
 def test_bars_are_as_high_as_their_numbers_and_do_not_overlap() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.web.console.plots import (
+from preference_center.web.console.charts import (
     PERIODS,
     Period,
     find_period,

@@ -15,7 +15,7 @@ from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
-from preference_center.web.console.person_access import list_person_accesses
+from preference_center.web.console.looks import list_person_accesses
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
 from tests.domain.mail.reports import reply

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import api_keys
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api import keys
+from preference_center.web.api.keys import KeyScope
 from tests.clock import START
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force
@@ -28,7 +28,7 @@ def audit(app: Flask) -> list[Any]:
 
 def add_key(app: Flask, name: str, *scopes: KeyScope, types: tuple[str, ...] = ("*",)) -> str:
     with app.app_context():
-        return run_in_transaction(lambda c: api_keys.create_key(c, name, scopes, types, START))
+        return run_in_transaction(lambda c: keys.create_key(c, name, scopes, types, START))
 
 
 def test_a_key_is_created_shown_once_and_works(app: Flask) -> None:
@@ -44,7 +44,7 @@ def test_a_key_is_created_shown_once_and_works(app: Flask) -> None:
     text = re.search(r"pc_shop_[\w-]{43}", answer.get_data(as_text=True))
     assert text
     with app.app_context():
-        key = api_keys.find_key(text[0])
+        key = keys.find_key(text[0])
     assert key
     assert key.scopes == {"check", "write"}
     assert key.rate == "100 per minute"
@@ -80,10 +80,10 @@ def test_a_key_is_revoked_after_a_question(app: Flask) -> None:
     question = who.get("/console/senders/keys/shop/revoke")
     assert "This can’t be undone" in words(question)
     with app.app_context():
-        assert api_keys.find_key(text)  # I7: the question ended nothing
+        assert keys.find_key(text)  # I7: the question ended nothing
     assert who.post("/console/senders/keys/shop/revoke").status_code == 303
     with app.app_context():
-        assert api_keys.find_key(text) is None
+        assert keys.find_key(text) is None
     assert audit(app) == [("console:ada", "api_key.revoked", {"name": "shop"})]
     assert "revoked already" in words(who.get("/console/senders/keys/shop/revoke"))
 
@@ -111,15 +111,15 @@ def test_use_is_counted_per_key_and_day(app: Flask) -> None:
 
 
 def test_counts_of_past_weeks_are_deleted(app: Flask) -> None:
-    from preference_center.web.api import key_usage
+    from preference_center.web.api import keys
 
     with app.app_context():
         add_key(app, "shop", KeyScope.WRITE)
-        key_usage.count_key_use("shop", START, requests=1)
-        run_in_transaction(lambda c: key_usage.delete_old_usage(c, START + timedelta(days=35)))
-        assert len(run_in_transaction(lambda c: key_usage.list_usage(c, START.date()))) == 1
-        run_in_transaction(lambda c: key_usage.delete_old_usage(c, START + timedelta(days=36)))
-        assert run_in_transaction(lambda c: key_usage.list_usage(c, START.date())) == []
+        keys.count_key_use("shop", START, requests=1)
+        run_in_transaction(lambda c: keys.delete_old_usage(c, START + timedelta(days=35)))
+        assert len(run_in_transaction(lambda c: keys.list_usage(c, START.date()))) == 1
+        run_in_transaction(lambda c: keys.delete_old_usage(c, START + timedelta(days=36)))
+        assert run_in_transaction(lambda c: keys.list_usage(c, START.date())) == []
 
 
 def test_a_link_key_is_created_for_topics_and_revoked(app: Flask) -> None:

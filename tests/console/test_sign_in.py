@@ -12,8 +12,8 @@ from flask import g
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.redis import RedisRateLimiter
-from preference_center.web.console import accounts, sessions
-from preference_center.web.console.console_sign_in import own_target
+from preference_center.web.console import accounts
+from preference_center.web.console.sign_in import own_target
 from tests.console.staff import BASE, HOST, staff, words
 from tests.staff.accounts import PASSWORD, Member, enrolled, quick_hashes
 from tests.staff.test_accounts import HALF_MINUTE
@@ -257,7 +257,7 @@ def test_a_page_that_polls_does_not_keep_a_session_alive(app: Flask, clock: Cloc
     clock.advance(HALF_MINUTE * 30)
     assert grace.get("/console/sessions", headers=poll).status_code == 302
     with app.app_context():
-        assert not sessions.list_sessions()
+        assert not accounts.list_sessions()
 
 
 def test_somebody_ends_their_own_sessions_and_nobody_elses(app: Flask) -> None:

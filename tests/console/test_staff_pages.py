@@ -10,9 +10,8 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console import accounts, sessions
-from preference_center.web.console.store import staff_accounts
-from preference_center.web.console.store.staff_accounts import StaffAccount
+from preference_center.web.console import accounts
+from preference_center.web.console.store import StaffAccount, find_account
 from tests.console.staff import Staff, staff, words
 from tests.staff.sign_ins import audit
 
@@ -34,7 +33,7 @@ def ada() -> StaffAccount:
 
 
 def load(name: str) -> StaffAccount:
-    found = run_in_transaction(lambda connection: staff_accounts.find_account(connection, name))
+    found = run_in_transaction(lambda connection: find_account(connection, name))
     assert found is not None
     return found
 
@@ -138,7 +137,7 @@ def test_nobody_but_an_administrator_sees_who_is_signed_in(app: Flask) -> None:
 
 
 def test_what_a_provider_calls_somebody_is_shown_as_text(app: Flask, grace: Staff) -> None:
-    from preference_center.web.console.store.staff_sessions import StaffSession
+    from preference_center.web.console.store import StaffSession
 
     hostile = StaffSession(
         UUID(int=7),
@@ -147,7 +146,7 @@ def test_what_a_provider_calls_somebody_is_shown_as_text(app: Flask, grace: Staf
         issuer="https://<script>alert(2)</script>",
         subject="<script>alert(3)</script>",
     )
-    sessions.begin_session(hostile)
+    accounts.begin_session(hostile)
     for page in ("/console/staff", "/console/audit"):
         text = staff(app, Role.ADMIN, name="eve").get(page).get_data(as_text=True)
         assert "<script>alert" not in text

@@ -13,7 +13,7 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.ledger import watermarks
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import pytest
 
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force

@@ -28,13 +28,13 @@ from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from preference_center.ledger.store.suppressions import FIRST_POSITION, PendingMailOptOut
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.personal_data import TABLES, Holds
-from preference_center.web.console.person_access import (
+from preference_center.web.console.looks import (
     PersonAccess,
     insert_person_access,
     list_person_accesses,
     load_person_access,
 )
-from preference_center.web.email_stops import EMAIL_STOP_DURATION, find_stop, stop_emails
+from preference_center.web.emails import EMAIL_STOP_DURATION, find_stop, stop_emails
 from tests.clock import START
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 from tests.storage.test_schema import QUERIES, described

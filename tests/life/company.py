@@ -33,7 +33,7 @@ from preference_center.rights.request_steps import find_request_by_reference
 from preference_center.storage.sync import destinations
 from preference_center.sync.erase import erase_due
 from preference_center.sync.push import sync
-from preference_center.web.send import send_due_emails
+from preference_center.web.emails import send_due_emails
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock
 from tests.console.staff import staff

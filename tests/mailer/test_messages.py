@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from preference_center.app import EMAIL_TEXTS
 from preference_center.infra.config_sections import MailServer
 from preference_center.infra.outbox import EmailKind, SendResult, enqueue_emails
-from preference_center.web.messages import render_email
+from preference_center.web.emails import render_email
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 from tests.mailer.sending import at, state, work

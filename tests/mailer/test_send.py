@@ -21,9 +21,8 @@ from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import OutgoingEmail, SendResult, enqueue_emails
-from preference_center.web import send
-from preference_center.web.email_stops import EMAIL_STOP_DURATION, stop_emails
-from preference_center.web.send import EMAIL_LEASE_DURATION
+from preference_center.web import emails as web_emails
+from preference_center.web.emails import EMAIL_LEASE_DURATION, EMAIL_STOP_DURATION, stop_emails
 from tests.clock import START, Clock
 from tests.mailer.sending import at, state, work
 from tests.mailer.smtp_stub import (
@@ -205,7 +204,7 @@ def test_no_address_and_no_link_gets_into_logs(
     log = structlog.wrap_logger(
         structlog.PrintLogger(written), [structlog.processors.JSONRenderer()]
     )
-    monkeypatch.setattr(send, "log", log)
+    monkeypatch.setattr(web_emails, "log", log)
     stub.rcpt = ["550 5.1.1 <jane.doe@example.com> unknown", "450 <jane.doe@example.com> later"]
     enqueue_emails([outgoing_email() for _ in range(4)])
     assert work(server) == 2

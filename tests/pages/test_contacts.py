@@ -15,7 +15,7 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.storage import contacts as stored_contacts
-from preference_center.web.messages import render_email
+from preference_center.web.emails import render_email
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

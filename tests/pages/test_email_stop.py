@@ -12,8 +12,8 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.context import services
+from preference_center.web.emails import emails_stopped, stop_url
 from preference_center.web.languages import LANGUAGES
-from preference_center.web.unproven_emails import emails_stopped, stop_url
 from tests.clock import START, Clock
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, headers_of, queued_emails

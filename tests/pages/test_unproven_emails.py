@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.rights.mailed_requests import open_mailed_request
-from preference_center.web.email_stops import stop_emails
+from preference_center.web.emails import stop_emails
 from tests.clock import START
 from tests.pages.conftest import MakeToken
 from tests.pages.mailing import give_mail_server, queued_emails

@@ -22,7 +22,7 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights.holds import place_hold
 from preference_center.rights.retention import plan_retention, run_retention
-from preference_center.web.console.person_access import insert_person_access
+from preference_center.web.console.looks import insert_person_access
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE, change, id_of

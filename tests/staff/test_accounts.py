@@ -21,8 +21,7 @@ from preference_center.web.console.accounts import (
     authenticate,
     lock_time,
 )
-from preference_center.web.console.store import staff_accounts
-from preference_center.web.console.store.staff_accounts import StaffAccount
+from preference_center.web.console.store import StaffAccount, find_account
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.staff.accounts import PASSWORD, Member, enrolled
@@ -43,7 +42,7 @@ def ada(clock: Clock) -> Member:
 
 
 def stored(name: str = "ada") -> StaffAccount:
-    found = run_in_transaction(lambda connection: staff_accounts.find_account(connection, name))
+    found = run_in_transaction(lambda connection: find_account(connection, name))
     assert found is not None
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console import accounts, sessions
+from preference_center.web.console import accounts
 from tests.console.staff import BASE, words
 from tests.staff.providers import FakeProvider
 from tests.staff.sign_ins import audit, browser, trusting
@@ -28,7 +28,7 @@ def test_somebody_with_a_group_that_has_a_role_is_signed_in(
     answer = ada.sign_in(provider, "/console/sessions?lang=it")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/console/sessions?lang=it")
     with app.app_context():
-        (session,) = sessions.list_sessions()
+        (session,) = accounts.list_sessions()
     assert session.name == "ada"
     assert session.roles == frozenset({Role.SUPPORT})
     assert (session.issuer, session.subject) == (provider.issuer, "u-1")
@@ -152,7 +152,7 @@ def test_groups_may_be_in_the_id_token_and_add_up(app: Flask, provider: FakeProv
     provider.claims = {"groups": ["helpdesk", "strangers", "privacy"]}
     assert browser(app).sign_in(provider).status_code == 303
     with app.app_context():
-        (session,) = sessions.list_sessions()
+        (session,) = accounts.list_sessions()
     assert session.roles == {Role.SUPPORT, Role.COMPLIANCE}
 
 
@@ -184,7 +184,7 @@ def test_two_spellings_of_a_name_are_one_person(app: Flask, provider: FakeProvid
     provider.claims = {"preferred_username": "Ada@example.com", "groups": ["helpdesk"]}
     assert browser(app).sign_in(provider).status_code == 303
     with app.app_context():
-        assert [each.name for each in sessions.list_sessions()] == ["ada"]
+        assert [each.name for each in accounts.list_sessions()] == ["ada"]
         with pytest.raises(InvalidInput, match="small letters"):
             accounts.create_account("Ada", [Role.SUPPORT], "cli:test")
 
@@ -217,7 +217,7 @@ def test_signing_in_makes_a_new_session_and_ends_the_one_before(
     assert after is not None
     assert before.value != after.value
     with app.app_context():
-        assert len(sessions.list_sessions()) == 1
+        assert len(accounts.list_sessions()) == 1
     ada.client.set_cookie(
         "console", before.value, path="/console", domain="preferences.example.com"
     )

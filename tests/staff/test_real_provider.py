@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.web.console import sessions
-from preference_center.web.console.rechecks import CHECK_INTERVAL
+from preference_center.web.console import accounts
+from preference_center.web.console.frame import CHECK_INTERVAL
 from tests.console.staff import words
 from tests.staff.sign_ins import Browser, browser, trusting
 
@@ -68,7 +68,7 @@ def test_somebody_signs_in_changes_groups_and_is_signed_out_by_the_provider(
     clock.advance(CHECK_INTERVAL)
     assert ada.is_signed_in()
     with app.app_context():
-        (session,) = sessions.list_sessions()
+        (session,) = accounts.list_sessions()
     assert session.roles == {Role.COMPLIANCE, Role.ADMIN}
 
     httpx.post(f"{issuer}/users/u-1/revoke-tokens", timeout=60).raise_for_status()

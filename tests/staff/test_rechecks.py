@@ -9,8 +9,8 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console import sessions
-from preference_center.web.console.rechecks import CHECK_INTERVAL
+from preference_center.web.console import accounts
+from preference_center.web.console.frame import CHECK_INTERVAL
 from tests.staff.providers import NEW_KEY, OTHER_KEY, FakeProvider, sign
 from tests.staff.sign_ins import Browser, browser, trusting
 
@@ -33,7 +33,7 @@ def ada(app: Flask, provider: FakeProvider) -> Browser:
 
 def roles(app: Flask) -> set[Role]:
     with app.app_context():
-        (session,) = sessions.list_sessions()
+        (session,) = accounts.list_sessions()
     return set(session.roles)
 
 

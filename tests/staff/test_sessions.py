@@ -9,10 +9,9 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console import accounts, sessions
-from preference_center.web.console.sessions import IDLE_LIFETIME, RETENTION, SESSION_LIFETIME
-from preference_center.web.console.store import staff_accounts
-from preference_center.web.console.store.staff_sessions import StaffSession
+from preference_center.web.console import accounts
+from preference_center.web.console.accounts import IDLE_LIFETIME, RETENTION, SESSION_LIFETIME
+from preference_center.web.console.store import StaffSession, find_account
 from tests.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -22,66 +21,66 @@ pytestmark = pytest.mark.usefixtures("in_context")
 def ada() -> str:
     """The token of somebody who has signed in to an account."""
     accounts.create_account("ada", [Role.SUPPORT], "cli:test")
-    account = run_in_transaction(lambda c: staff_accounts.find_account(c, "ada"))
+    account = run_in_transaction(lambda c: find_account(c, "ada"))
     assert account is not None
-    return sessions.begin_session(StaffSession(uuid4(), "ada", account.roles, account.id))
+    return accounts.begin_session(StaffSession(uuid4(), "ada", account.roles, account.id))
 
 
 def test_it_ends_after_half_an_hour_without_a_request(ada: str, clock: Clock) -> None:
     clock.advance(IDLE_LIFETIME - timedelta(seconds=1))
-    assert sessions.find_session(ada)
+    assert accounts.find_session(ada)
     clock.advance(IDLE_LIFETIME - timedelta(seconds=1))
-    assert sessions.find_session(ada)
+    assert accounts.find_session(ada)
     clock.advance(IDLE_LIFETIME)
-    assert sessions.find_session(ada) is None
-    assert not sessions.list_sessions()
+    assert accounts.find_session(ada) is None
+    assert not accounts.list_sessions()
 
 
 def test_a_page_that_asks_by_itself_keeps_it_alive_for_nobody(ada: str, clock: Clock) -> None:
     for _ in range(5):
         clock.advance(timedelta(minutes=5))
-        assert sessions.find_session(ada, is_poll=True)
+        assert accounts.find_session(ada, is_poll=True)
     clock.advance(timedelta(minutes=5))
-    assert sessions.find_session(ada, is_poll=True) is None
+    assert accounts.find_session(ada, is_poll=True) is None
 
 
 def test_it_ends_after_a_working_day_however_busy(ada: str, clock: Clock) -> None:
     for _ in range(int(SESSION_LIFETIME / timedelta(minutes=20)) - 1):
         clock.advance(timedelta(minutes=20))
-        assert sessions.find_session(ada)
+        assert accounts.find_session(ada)
     clock.advance(timedelta(minutes=20))
-    assert sessions.find_session(ada) is None
+    assert accounts.find_session(ada) is None
 
 
 def test_other_roles_count_at_once(ada: str) -> None:
     accounts.change_account("ada", "cli:test", roles=[Role.OPERATOR])
-    found = sessions.find_session(ada)
+    found = accounts.find_session(ada)
     assert found is not None
     assert found.roles == frozenset({Role.OPERATOR})
 
 
 def test_an_account_that_is_disabled_has_no_session_not_even_when_it_is_enabled(ada: str) -> None:
     accounts.change_account("ada", "cli:test", disabled=True)
-    assert sessions.find_session(ada) is None
+    assert accounts.find_session(ada) is None
     accounts.change_account("ada", "cli:test", disabled=False)
-    assert sessions.find_session(ada) is None
+    assert accounts.find_session(ada) is None
 
 
 def test_a_reset_ends_it(ada: str) -> None:
     accounts.reset_account("ada", "cli:test")
-    assert sessions.find_session(ada) is None
+    assert accounts.find_session(ada) is None
 
 
 def test_it_is_ended_once_and_by_somebody(ada: str) -> None:
-    (found,) = sessions.list_sessions()
-    assert sessions.end_session(found.id, "cli:grace")
-    assert not sessions.end_session(found.id, "cli:grace")
-    assert sessions.find_session(ada) is None
+    (found,) = accounts.list_sessions()
+    assert accounts.end_session(found.id, "cli:grace")
+    assert not accounts.end_session(found.id, "cli:grace")
+    assert accounts.find_session(ada) is None
 
 
 @pytest.mark.parametrize("token", ["", "guessed", "a" * 43, "ada\x00"])
 def test_no_other_token_is_one(ada: str, token: str) -> None:
-    assert sessions.find_session(token) is None
+    assert accounts.find_session(token) is None
 
 
 def test_the_token_itself_is_stored_nowhere(ada: str) -> None:
@@ -92,5 +91,5 @@ def test_the_token_itself_is_stored_nowhere(ada: str) -> None:
 
 
 def test_old_ones_are_deleted_a_day_after_they_expired(ada: str, clock: Clock) -> None:
-    assert sessions.delete_old_sessions(clock.advance(SESSION_LIFETIME + RETENTION)) == 0
-    assert sessions.delete_old_sessions(clock.advance(timedelta(seconds=1))) == 1
+    assert accounts.delete_old_sessions(clock.advance(SESSION_LIFETIME + RETENTION)) == 0
+    assert accounts.delete_old_sessions(clock.advance(timedelta(seconds=1))) == 1

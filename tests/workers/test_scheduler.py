@@ -18,8 +18,8 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.rights.agents import ask_for_principal
 from preference_center.storage.sync import webhook_inbox
-from preference_center.web.api import access_idempotency
-from preference_center.web.console.sessions import RETENTION, SESSION_LIFETIME
+from preference_center.web.api import idempotency
+from preference_center.web.console.accounts import RETENTION, SESSION_LIFETIME
 from tests.console.staff import staff
 from tests.rights.asking import new, rows
 from tests.sync.two_way_tool import add_destination
@@ -44,17 +44,12 @@ def _insert_webhook(number: int, clock: Clock) -> None:
 
 def test_answers_kept_for_repeats_go_after_a_day(app: Flask, clock: Clock) -> None:
     with app.app_context():
-        run_in_transaction(
-            lambda c: access_idempotency.insert_response(c, b"old", b"sealed", clock())
-        )
+        run_in_transaction(lambda c: idempotency.insert_response(c, b"old", b"sealed", clock()))
         clock.advance(timedelta(hours=23))
-        run_in_transaction(
-            lambda c: access_idempotency.insert_response(c, b"new", b"sealed", clock())
-        )
+        run_in_transaction(lambda c: idempotency.insert_response(c, b"new", b"sealed", clock()))
         scheduler.purge_expired(clock())
         assert (
-            run_in_transaction(lambda c: access_idempotency.find_response(c, b"old", clock()))
-            == b"sealed"
+            run_in_transaction(lambda c: idempotency.find_response(c, b"old", clock())) == b"sealed"
         )
         clock.advance(timedelta(hours=1))
         scheduler.purge_expired(clock())
@@ -91,9 +86,7 @@ def test_the_process_tidies_counts_and_looks_for_bursts_besides(
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(stop_requested, "wait", lambda _: next(turns))
     with app.app_context():
-        run_in_transaction(
-            lambda c: access_idempotency.insert_response(c, b"old", b"sealed", clock())
-        )
+        run_in_transaction(lambda c: idempotency.insert_response(c, b"old", b"sealed", clock()))
         clock.advance(timedelta(hours=24))
         scheduler.main()
         left = run_in_transaction(

@@ -39,10 +39,9 @@ from preference_center.infra.outbox import (
     EmailKind,
     OutgoingEmail,
 )
-from preference_center.web.console.rendering import SECURITY_HEADERS, render_page
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import SECURITY_HEADERS, Route, render_page
+from preference_center.web.emails import render_email
 from preference_center.web.languages import LANGUAGES, page_language
-from preference_center.web.messages import render_email
 
 EXAMPLE_ADDRESS = "preview@example.com"
 """Whose pages are shown: RFC 2606 keeps that domain free, so no person has it."""

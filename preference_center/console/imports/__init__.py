@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.console.imports import acts, pages
 from preference_center.core.staff import Permission
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route
 
 _IMPORT = Permission.IMPORT
 

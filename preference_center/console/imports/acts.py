@@ -36,8 +36,7 @@ from preference_center.infra.db.transactions import Connection, run_autocommit, 
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
 from preference_center.storage.imports import import_jobs
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
 
 def new_import() -> ResponseReturnValue:

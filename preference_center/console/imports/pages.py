@@ -28,7 +28,7 @@ from preference_center.imports.uploads import REPLACEABLE_STATES
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import UNFINISHED_STATES, Import, ImportState
-from preference_center.web.console.rendering import render_page
+from preference_center.web.console.frame import render_page
 
 IMPORTS_PER_PAGE = 50
 REFUSALS_SHOWN = 100

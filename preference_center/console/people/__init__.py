@@ -8,7 +8,7 @@ from preference_center.console.people.person import person
 from preference_center.console.people.record import record_statement
 from preference_center.console.people.retract import retract_entry
 from preference_center.core.staff import Permission
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route
 
 _PERSON = "/people/<uuid:access_id>"
 

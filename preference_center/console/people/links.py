@@ -22,12 +22,11 @@ from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import EmailKind
-from preference_center.web.console.access import current_actor
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 from preference_center.web.console.looks import open_look
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.emails import emails_stopped
 from preference_center.web.languages import LANGUAGES
-from preference_center.web.pages.one_time_links import queue_one_time_link
-from preference_center.web.unproven_emails import emails_stopped
+from preference_center.web.pages.mailed_links import queue_one_time_link
 
 
 def send_link(access_id: UUID) -> ResponseReturnValue:

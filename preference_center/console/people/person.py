@@ -32,8 +32,8 @@ from preference_center.ledger.store.events import load_events_by_id
 from preference_center.ledger.store.lookup import ScopeFacts, load_facts
 from preference_center.storage.contacts import SubjectAddress, list_addresses
 from preference_center.storage.sync.deliveries import list_tools_of
+from preference_center.web.console.frame import render_page
 from preference_center.web.console.looks import open_look
-from preference_center.web.console.rendering import render_page
 from preference_center.web.languages import page_language
 
 _SERVICE = MessageType("service", MessageClass.SERVICE)

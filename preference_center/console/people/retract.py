@@ -18,9 +18,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import find_retracted, load_events_by_id
-from preference_center.web.console.access import current_actor
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 from preference_center.web.console.looks import open_look
-from preference_center.web.console.rendering import redirect_after_post, render_page
 
 
 def retract_entry(access_id: UUID, event_id: UUID) -> ResponseReturnValue:

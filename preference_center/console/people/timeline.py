@@ -38,8 +38,8 @@ from preference_center.storage.sync.deliveries import (
     find_first_answers,
     list_newest_deliveries,
 )
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.person_access import list_newest_accesses_of
+from preference_center.web.console.frame import current_actor
+from preference_center.web.console.looks import list_newest_accesses_of
 
 PAGE_SIZE = 50
 _SAID_IN_WORDS = frozenset({"via", "method"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preference_center.console.reports.pages import report_csv, reports
 from preference_center.core.staff import Permission
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route
 
 ROUTES: tuple[Route, ...] = (
     Route("/reports", reports, Permission.VIEW_REPORTS),

@@ -26,7 +26,7 @@ from preference_center.domain.reports.opt_out_counts import (
 )
 from preference_center.domain.reports.periods import Unit, start_of, units_of
 from preference_center.domain.reports.reflection_times import DAY
-from preference_center.web.console.bars import BarChart, bar_chart
+from preference_center.web.console.charts import BarChart, bar_chart
 from preference_center.web.languages import page_language
 
 

@@ -23,8 +23,7 @@ from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.storage.reports.daily_counts import load_progress
-from preference_center.web.console.access import may
-from preference_center.web.console.rendering import render_page
+from preference_center.web.console.frame import may, render_page
 
 
 def reports() -> ResponseReturnValue:

@@ -44,7 +44,7 @@ from preference_center.console.requests.tasks import (
     show_task_addresses,
 )
 from preference_center.core.staff import Permission
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route
 
 _VIEW, _HANDLE = Permission.VIEW_REQUESTS, Permission.HANDLE_REQUESTS
 _DECIDE = Permission.DECIDE_REQUESTS

@@ -19,7 +19,7 @@ from preference_center.console.requests.problems import problem_words
 from preference_center.core.errors import InvalidInput, UnknownRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights.request_steps import load_request
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import redirect_after_post, render_page
 
 E = TypeVar("E", bound=StrEnum)
 

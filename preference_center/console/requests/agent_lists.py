@@ -16,8 +16,7 @@ from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.new_request import Agent
 from preference_center.infra.context import services
 from preference_center.rights.agent_list import COLUMNS, AgentRow, read_agent_list, record_row
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import render_page
+from preference_center.web.console.frame import current_actor, render_page
 from preference_center.web.languages import LANGUAGES
 
 MAX_ROWS = 500

@@ -16,7 +16,7 @@ from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.storage.rights.request_queue import ClosedKey, list_closed
-from preference_center.web.console.rendering import render_page
+from preference_center.web.console.frame import render_page
 
 _CLOSED_KINDS = tuple(RequestKind)
 _STATES = tuple(state for state in RequestState if state.closed)

@@ -27,7 +27,7 @@ from preference_center.rights.corrections import correct_address, retract_consen
 from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import SOURCE
 from preference_center.storage.rights import moves
-from preference_center.web.console.access import current_actor
+from preference_center.web.console.frame import current_actor
 
 
 def move_address(request_id: UUID) -> ResponseReturnValue:

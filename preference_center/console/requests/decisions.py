@@ -28,8 +28,7 @@ from preference_center.rights import decisions
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.proposals import find_proposal
 from preference_center.rights.request_steps import list_steps
-from preference_center.web.console.access import current_actor, may
-from preference_center.web.console.rendering import redirect_after_post
+from preference_center.web.console.frame import current_actor, may, redirect_after_post
 
 
 def fulfil_request(request_id: UUID) -> ResponseReturnValue:

@@ -31,8 +31,7 @@ from preference_center.storage.rights.holds import held_addresses
 from preference_center.storage.rights.moves import Move
 from preference_center.storage.rights.proofs import StoredProof
 from preference_center.storage.rights.requests import RightsStep, fetch_steps
-from preference_center.web.console.access import current_actor, may
-from preference_center.web.console.rendering import render_page
+from preference_center.web.console.frame import current_actor, may, render_page
 
 
 @dataclass(frozen=True, slots=True)

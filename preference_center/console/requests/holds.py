@@ -26,8 +26,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.storage.rights.holds import Hold, list_holds
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
 _MAX_HOLDS = 500
 

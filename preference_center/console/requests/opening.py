@@ -38,9 +38,8 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.rights import agents, requests
 from preference_center.rights.request_steps import open_sealed, part_addresses
-from preference_center.web.console.access import current_actor
+from preference_center.web.console.frame import current_actor, redirect_after_post
 from preference_center.web.console.looks import open_look, record_look
-from preference_center.web.console.rendering import redirect_after_post
 from preference_center.web.languages import LANGUAGES
 
 _VIA = (

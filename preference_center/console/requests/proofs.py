@@ -36,8 +36,7 @@ from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights import agents
 from preference_center.rights.access_file.build import NoAccessFile, read_access_file
 from preference_center.storage.rights.proofs import list_proofs
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post
+from preference_center.web.console.frame import current_actor, redirect_after_post
 
 _ENDINGS = {ProofType.PDF: "pdf", ProofType.PNG: "png", ProofType.JPEG: "jpg"}
 

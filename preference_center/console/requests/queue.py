@@ -32,7 +32,7 @@ from preference_center.rights.request_steps import (
     part_addresses,
 )
 from preference_center.storage.rights import request_queue
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import redirect_after_post, render_page
 
 PAGE = 50
 """Requests on one page."""

@@ -30,7 +30,7 @@ from preference_center.rights.request_steps import (
     fail_identity,
     withdraw_data_request,
 )
-from preference_center.web.console.access import current_actor
+from preference_center.web.console.frame import current_actor
 
 
 class IdentityResult(StrEnum):

@@ -22,8 +22,12 @@ from preference_center.storage.rights.erasure_list import (
     HandTask,
     list_erasures,
 )
-from preference_center.web.console.access import current_actor, current_staff
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import (
+    current_actor,
+    current_staff,
+    redirect_after_post,
+    render_page,
+)
 
 _MAX_ERASURES = 100
 _MAX_TASKS = 200

@@ -10,7 +10,7 @@ from preference_center.console.window.adding import (
 from preference_center.console.window.change_settings import change_destination
 from preference_center.console.window.destination import destination
 from preference_center.core.staff import Permission
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route
 
 __all__ = ["ROUTES"]
 

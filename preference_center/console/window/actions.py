@@ -20,8 +20,7 @@ from preference_center.ingest.preview import preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError
 from preference_center.storage.sync import backlog
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
 MAX_COUNTED = 10_000
 """Up to here rows are counted for a person who waits."""

@@ -35,8 +35,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
 from preference_center.storage.sync import backfills, destinations
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 from preference_center.web.languages import page_language
 
 NAME = "name"

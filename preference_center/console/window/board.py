@@ -23,9 +23,7 @@ from preference_center.monitoring.measure import measure_database
 from preference_center.storage.sync import board
 from preference_center.storage.sync.board import DestinationState, RecentDeliveries
 from preference_center.storage.sync.undecided_events import BacklogKind
-from preference_center.web.console.access import may
-from preference_center.web.console.rendering import render_page
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route, may, render_page
 
 RECENT = timedelta(minutes=10)
 """What counts as just pushed."""

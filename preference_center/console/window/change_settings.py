@@ -18,8 +18,7 @@ from preference_center.console.window.settings_form import (
 )
 from preference_center.core.errors import DestinationError
 from preference_center.destinations import manage
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import redirect_after_post, render_page
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
 
 def change_destination(name: str) -> ResponseReturnValue:

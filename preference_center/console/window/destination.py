@@ -37,8 +37,7 @@ from preference_center.storage.sync import (
 )
 from preference_center.storage.sync.board import DeliveryCount
 from preference_center.storage.sync.listings import ListingKind
-from preference_center.web.console.access import may
-from preference_center.web.console.rendering import render_page
+from preference_center.web.console.frame import may, render_page
 from preference_center.web.languages import page_language
 
 RECENT = timedelta(hours=1)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from preference_center.core.errors import DecryptionError, KeyMismatch
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.infra.context import services
-from preference_center.web.console.access import current_staff
+from preference_center.web.console.frame import current_staff
 
 
 @dataclass(frozen=True, slots=True)

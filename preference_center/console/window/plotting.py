@@ -15,7 +15,7 @@ from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.infra.db.transactions import Connection
 from preference_center.storage.sync import samples
 from preference_center.storage.sync.samples import Sample
-from preference_center.web.console.plots import PERIODS, Period, Plot, find_period, make_plot
+from preference_center.web.console.charts import PERIODS, Period, Plot, find_period, make_plot
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)

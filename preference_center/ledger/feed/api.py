@@ -26,16 +26,12 @@ from preference_center.ledger.feed.changes import (
     scope_status_json,
 )
 from preference_center.ledger.feed.cursors import FeedLag, LedgerSnapshot
-from preference_center.web.api.api_endpoint import ApiCall, endpoint, json_response
-from preference_center.web.api.api_keys import KeyScope
+from preference_center.web.api.bodies import ResponseBody
+from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK
-from preference_center.web.api.responses import ResponseBody
-from preference_center.web.api.stream_limit import (
-    WATERMARK_SCHEMA,
-    acquire_stream_slot,
-    parse_after,
-)
+from preference_center.web.api.streams import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
 
 MAX_CHANGES = 10_000
 _BLOCK_SIZE = 1 << 16

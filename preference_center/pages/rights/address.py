@@ -40,12 +40,12 @@ from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import PERSON
 from preference_center.rights.requests import open_request
 from preference_center.storage.rights.moves import Move
+from preference_center.web.emails import may_email
 from preference_center.web.languages import page_language
-from preference_center.web.pages import one_time_tokens
+from preference_center.web.pages import mailed_links
 from preference_center.web.pages.mailed_links import read_typed_address
 from preference_center.web.pages.networks import limit_network
 from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, lead_brand
-from preference_center.web.unproven_emails import may_email
 
 SOURCE = "rights_page"
 """The source of what is corrected here."""
@@ -146,7 +146,7 @@ def _consume(token_id: UUID, lasts: timedelta) -> None:
     """Use the link up. Raises ExpiredLink if it was used before."""
     now = services().now()
     if not run_in_transaction(
-        lambda connection: one_time_tokens.consume_token(
+        lambda connection: mailed_links.consume_token(
             connection, token_id, now=now, expires_at=now + lasts
         )
     ):

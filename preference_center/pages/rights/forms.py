@@ -23,10 +23,14 @@ from preference_center.links.rights_status import create_rights_status_token
 from preference_center.pages.rights.visitor import RightsVisitor
 from preference_center.rights.requests import open_request
 from preference_center.web.languages import page_language
-from preference_center.web.pages.link_forms import open_for_link, seal_for_link
 from preference_center.web.pages.mailed_links import is_cross_site
 from preference_center.web.pages.networks import limit_network
-from preference_center.web.pages.rendering import catalogue_or_empty, lead_brand
+from preference_center.web.pages.rendering import (
+    catalogue_or_empty,
+    lead_brand,
+    open_for_link,
+    seal_for_link,
+)
 
 
 class RightsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types

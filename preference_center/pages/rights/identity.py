@@ -21,7 +21,7 @@ from preference_center.infra.outbox import EmailKind
 from preference_center.mailer.right_titles import act_title
 from preference_center.pages.rights.list import contact_page
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
-from preference_center.web.pages import one_time_tokens
+from preference_center.web.pages import mailed_links
 from preference_center.web.pages.mailed_links import (
     GivenAddress,
     address_of_link,
@@ -80,7 +80,7 @@ def _use_link(link: Link, act: str) -> ResponseReturnValue:
     now, token_id = context.now(), UUID(link.message_id)
     expires_at = link.issued_at + LIFETIMES[TokenPurpose.RIGHTS]
     if not run_in_transaction(
-        lambda connection: one_time_tokens.consume_token(
+        lambda connection: mailed_links.consume_token(
             connection, token_id, now=now, expires_at=expires_at
         )
     ):

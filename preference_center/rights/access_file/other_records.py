@@ -40,7 +40,7 @@ from preference_center.storage.rights import subject as stored
 from preference_center.storage.rights.requests import RightsStep
 from preference_center.storage.rights.subject import SubjectRows
 from preference_center.storage.sync import webhook_inbox
-from preference_center.web.console import person_access
+from preference_center.web.console import looks as person_access
 
 
 @Hook

@@ -21,4 +21,4 @@ from preference_center.storage.tables import (
     sync,
     webhooks,
 )
-from preference_center.web.models import access, staff
+from preference_center.web import models as web_models

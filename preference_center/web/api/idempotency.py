@@ -1,4 +1,6 @@
-"""Idempotent writes: a repeated Idempotency-Key returns the response of the first request.
+"""Responses to writes with an Idempotency-Key, stored for a day for its repeats.
+
+Idempotent writes: a repeated Idempotency-Key returns the response of the first request.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -9,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Response, request
@@ -16,17 +19,74 @@ from flask import Response, request
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.infra.context import read_body, services
 from preference_center.infra.db.transactions import Connection, run_autocommit
-from preference_center.web.api import access_idempotency
-from preference_center.web.api.api_keys import ApiKey
+from preference_center.web.api.keys import ApiKey
 from preference_center.web.api.problems import (
     IDEMPOTENCY_KEY_REUSED,
     INVALID_IDEMPOTENCY_KEY,
     ApiError,
 )
 
+RETENTION = timedelta(hours=24)
+
+
+_PURGE_LIMIT = 10
+"""Per stored response: more than one, so that expired ones can't accumulate."""
+
+
+_SELECT = """
+SELECT ciphertext FROM idempotent_response
+WHERE digest = %(digest)s AND stored_at > %(expired_at)s
+"""
+
+
+_INSERT = """
+INSERT INTO idempotent_response AS k (digest, ciphertext, stored_at)
+VALUES (%(digest)s, %(ciphertext)s, %(now)s)
+ON CONFLICT (digest) DO UPDATE SET ciphertext = EXCLUDED.ciphertext, stored_at = EXCLUDED.stored_at
+WHERE k.stored_at <= %(expired_at)s
+RETURNING 1
+"""
+
+
+_PURGE = """
+DELETE FROM idempotent_response WHERE digest = ANY(ARRAY(
+    SELECT digest FROM idempotent_response WHERE stored_at <= %(expired_at)s
+    ORDER BY stored_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+))
+"""
+"""An array, since a subquery of IN may be evaluated again for each row, and find more rows."""
+
+
+def find_response(connection: Connection, digest: bytes, now: datetime) -> bytes | None:
+    """The sealed response stored under `digest`, unless it is older than RETENTION."""
+    row = connection.execute(_SELECT, {"digest": digest, "expired_at": now - RETENTION}).fetchone()
+    return row[0] if row else None
+
+
+def insert_response(
+    connection: Connection, digest: bytes, ciphertext: bytes, now: datetime
+) -> bool:
+    """Store a response; False if there is one already. Deletes a few older than RETENTION.
+
+    Waits for a concurrent transaction that inserts one under the same digest.
+    """
+    given = {"digest": digest, "ciphertext": ciphertext, "now": now, "expired_at": now - RETENTION}
+    inserted = connection.execute(_INSERT, given).fetchone() is not None
+    purge_responses(connection, now, limit=_PURGE_LIMIT)
+    return inserted
+
+
+def purge_responses(connection: Connection, now: datetime, *, limit: int) -> int:
+    """Delete at most `limit` responses older than RETENTION; returns how many."""
+    return connection.execute(_PURGE, {"expired_at": now - RETENTION, "limit": limit}).rowcount
+
+
 IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+
+
 REPLAYED_HEADER = "Idempotent-Replayed"
 """Response header of a replayed response; Stripe uses the same name."""
+
 
 IDEMPOTENCY_KEY_PARAMETER = {
     "name": IDEMPOTENCY_KEY_HEADER,
@@ -37,7 +97,10 @@ IDEMPOTENCY_KEY_PARAMETER = {
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
 
+
 _KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}")
+
+
 _STORED_HEADERS = ("Content-Type", "Location")
 
 
@@ -76,9 +139,7 @@ class IdempotentRequest:
     def stored_response(self) -> Response | None:
         """The stored response, if any. Raises ApiError if it belongs to another request."""
         context = services()
-        sealed = run_autocommit(
-            lambda c: access_idempotency.find_response(c, self.key_digest, context.now())
-        )
+        sealed = run_autocommit(lambda c: find_response(c, self.key_digest, context.now()))
         if sealed is None:
             return None
         stored: dict[str, Any] = json.loads(context.keys.open(sealed, context=self.key_digest))
@@ -102,7 +163,5 @@ class IdempotentRequest:
             "body": response.get_data(as_text=True),
         }
         ciphertext = context.keys.seal(json.dumps(content), context=self.key_digest)
-        if not access_idempotency.insert_response(
-            connection, self.key_digest, ciphertext, context.now()
-        ):
+        if not insert_response(connection, self.key_digest, ciphertext, context.now()):
             raise ConcurrentRequest("a concurrent request with this Idempotency-Key has committed")

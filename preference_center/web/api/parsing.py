@@ -2,6 +2,8 @@
 
 Pydantic parses a body directly from its bytes, so a list of ten thousand plain strings does not
 become ten thousand objects of ours.
+
+How APIFlask describes our models. It does not parse requests.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast
 
+from apiflask.schema_adapters import registry
+from apiflask.schema_adapters.pydantic import PydanticAdapter
 from flask import request
 from pydantic import (
     BaseModel,
@@ -25,9 +29,11 @@ from pydantic import (
     create_model,
 )
 from pydantic.config import JsonDict
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from preference_center.infra.context import read_body
-from preference_center.web.api.error_handlers import field_errors_from, parameter_errors_from
+from preference_center.web.api.errors import field_errors_from, parameter_errors_from
 from preference_center.web.api.problems import (
     MALFORMED_JSON,
     WRONG_CONTENT_TYPE,
@@ -40,11 +46,18 @@ from preference_center.web.api.problems import (
 
 MAX_ROWS = 10_000
 
+
 _JSON = "application/json"
 
+
 B = TypeVar("B", bound="RequestBody")
+
+
 Q = TypeVar("Q", bound="QueryParameters")
+
+
 T = TypeVar("T")
+
 
 # C0, C1 and lone surrogates are not printable, and PostgreSQL can't store NUL.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -187,3 +200,37 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> None:
 
 _STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_reject_duplicate_keys)
 """Created once: `json.loads` with a hook creates a decoder for every body."""
+
+
+class _RequestJsonSchema(GenerateJsonSchema):
+    """For request bodies: a default of null says no more than that the field may be left out."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+class _NonNullJsonSchema(_RequestJsonSchema):
+    """For responses and parameters: what may be None in Python is absent in JSON."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
+class ModelAdapter(PydanticAdapter):
+    """The interface through which APIFlask sees a pydantic model."""
+
+    def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
+        """Its JSON Schema; APIFlask prefixes the names in `$defs` with the model's."""
+        model = self.model_class
+        row = model.row if issubclass(model, OneOrMany) else model
+        return model.model_json_schema(
+            ref_template=f"#/components/schemas/{self.get_schema_name()}.{{model}}",
+            schema_generator=_RequestJsonSchema
+            if issubclass(row, RequestBody)
+            else _NonNullJsonSchema,
+        )
+
+
+registry.register("pydantic", ModelAdapter)

@@ -13,13 +13,16 @@ from werkzeug.exceptions import HTTPException
 
 from preference_center.core.staff import Permission
 from preference_center.infra.context import CONSOLE_PATH
-from preference_center.web.console.access import hide_from_other_hosts, may, refuse_nul
-from preference_center.web.console.rendering import (
+from preference_center.web.console.frame import (
+    Route,
     add_security_headers,
     choose_language,
     handle_http_error,
+    hide_from_other_hosts,
+    may,
+    refuse_nul,
+    register,
 )
-from preference_center.web.console.routing import Route, register
 
 __all__ = ["Route", "create_blueprint"]
 

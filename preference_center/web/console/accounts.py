@@ -1,4 +1,6 @@
-"""Accounts of our own: a password, and codes of an authenticator (TOTP, RFC 6238).
+"""Sessions of the console: short, and ended at once where somebody says so.
+
+Accounts of our own: a password, and codes of an authenticator (TOTP, RFC 6238).
 
 An account is made by command. Its person sets the password with a link that works once, and
 scans the secret there. Passwords are hashed by argon2id with the library's parameters, which
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from uuid import UUID
 
 import pyotp
 from argon2 import PasswordHasher
@@ -23,19 +26,125 @@ from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role, validate_staff_name
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.keys.sealed_columns import staff_account_context
-from preference_center.web.console.sessions import end_sessions_of, token_digest
-from preference_center.web.console.store import staff_accounts
-from preference_center.web.console.store.staff_accounts import StaffAccount
+from preference_center.web.console import store
+from preference_center.web.console.store import StaffAccount, StaffSession
+
+SESSION_LIFETIME = timedelta(hours=8)
+"""A working day: then one signs in again."""
+
+
+IDLE_LIFETIME = timedelta(minutes=30)
+
+
+RETENTION = timedelta(days=1)
+"""How long a session is kept after it expired: the audit keeps who signed in."""
+
+
+_TOUCH_INTERVAL = timedelta(minutes=1)
+
+
+def begin_session(session: StaffSession) -> str:
+    """Begin a session of somebody who has signed in, and return its token for the cookie."""
+    now, token = services().now(), secrets.token_urlsafe(32)
+
+    def begin(connection: Connection) -> None:
+        expires_at = now + SESSION_LIFETIME
+        store.insert_session(connection, session, token_digest(token), now, expires_at)
+        detail = {
+            "roles": sorted(session.roles),
+            "issuer": session.issuer or "",
+            "subject": session.subject or "",
+        }
+        insert_audit_entry(connection, now, actor_of(session), "staff.signed_in", detail)
+
+    run_in_transaction(begin)
+    return token
+
+
+def find_session(token: str, *, is_poll: bool = False) -> StaffSession | None:
+    """The session of a cookie's token, if it is in use; it counts as seen now.
+
+    Not so if `is_poll`: a page that asks by itself whether something is new keeps no session
+    alive of somebody who has left.
+    """
+    now = services().now()
+    session = run_autocommit(
+        lambda connection: store.find_session(
+            connection, token_digest(token), now, now - IDLE_LIFETIME
+        )
+    )
+    seen = session.last_seen_at if session else None
+    if session and seen and seen <= now - _TOUCH_INTERVAL and not is_poll:
+        touched = session.id
+        run_autocommit(lambda connection: store.touch_session(connection, touched, now))
+    return session
+
+
+def list_sessions() -> Sequence[StaffSession]:
+    """Every session in use, the one seen last first."""
+    now = services().now()
+    return run_in_transaction(
+        lambda connection: store.list_sessions(connection, now, now - IDLE_LIFETIME)
+    )
+
+
+def end_session(session_id: UUID, actor: str) -> bool:
+    """End a session; false if it had ended."""
+    now = services().now()
+
+    def end(connection: Connection) -> bool:
+        name = store.end_session(connection, session_id, now)
+        if name is not None:
+            insert_audit_entry(connection, now, actor, "staff.session_ended", {"name": name})
+        return name is not None
+
+    return run_in_transaction(end)
+
+
+def end_sessions_of(connection: Connection, name: str, actor: str) -> int:
+    """End every session of one name, in a transaction of the caller."""
+    now = services().now()
+    ended = store.end_sessions_of(connection, name, now)
+    if ended:
+        detail = {"name": name, "sessions": str(ended)}
+        insert_audit_entry(connection, now, actor, "staff.sessions_ended", detail)
+    return ended
+
+
+def delete_old_sessions(now: datetime) -> int:
+    """Delete what expired long ago, with a provider's tokens, and return how many there were."""
+    return run_autocommit(lambda connection: store.delete_old_sessions(connection, now - RETENTION))
+
+
+def actor_of(session: StaffSession) -> str:
+    """Who it is in events and in the audit."""
+    return f"console:{session.name}"
+
+
+def token_digest(token: str) -> bytes:
+    """How a random token is stored: 256 bits need no salt and no slow hash."""
+    return sha256(token.encode()).digest()
+
 
 ENROLMENT_LIFETIME = timedelta(days=2)
+
+
 MIN_PASSWORD_LENGTH = 12
 """NIST SP 800-63B 3.1.1.2 wants 8 next to a second factor."""
+
+
 MAX_PASSWORD_LENGTH = 256
+
+
 RECOVERY_CODES = 10
+
+
 FREE_FAILURES = 4
 """Wrong passwords or codes in a row before the account waits."""
+
+
 FIRST_LOCK, LONGEST_LOCK = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -77,7 +186,7 @@ def create_account(name: str, roles: Collection[Role], actor: str) -> str:
 
     def create(connection: Connection) -> None:
         enrolment = (token_digest(token), now + ENROLMENT_LIFETIME)
-        staff_accounts.insert_account(connection, name, roles, secret, enrolment, now)
+        store.insert_account(connection, name, roles, secret, enrolment, now)
         detail = {"name": name, "roles": sorted(roles)}
         insert_audit_entry(connection, now, actor, "staff.account_created", detail)
 
@@ -96,8 +205,8 @@ def reset_account(name: str, actor: str) -> str:
 
     def reset(connection: Connection) -> None:
         enrolment = (token_digest(token), now + ENROLMENT_LIFETIME)
-        if not staff_accounts.begin_enrolment(connection, name, secret, enrolment):
-            if staff_accounts.find_account(connection, name):
+        if not store.begin_enrolment(connection, name, secret, enrolment):
+            if store.find_account(connection, name):
                 raise InvalidInput(f"the account {name} is disabled: enable it, then reset it")
             raise _no_account(name)
         end_sessions_of(connection, name, actor)
@@ -123,7 +232,7 @@ def change_account(
     now = services().now()
 
     def change(connection: Connection) -> None:
-        if not staff_accounts.change_account(connection, name, now, roles=roles, disabled=disabled):
+        if not store.change_account(connection, name, now, roles=roles, disabled=disabled):
             raise _no_account(name)
         if disabled:
             end_sessions_of(connection, name, actor)
@@ -143,9 +252,7 @@ def find_enrolment(token: str) -> Enrolment | None:
     """What the holder of an enrolment link needs; None if it was used or has expired."""
     now = services().now()
     account = run_in_transaction(
-        lambda connection: staff_accounts.find_enrolling_account(
-            connection, token_digest(token), now
-        )
+        lambda connection: store.find_enrolling_account(connection, token_digest(token), now)
     )
     if account is None:
         return None
@@ -166,16 +273,14 @@ def enrol(token: str, password: str, code: str) -> Sequence[str]:
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
 
     def finish(connection: Connection) -> None:
-        account = staff_accounts.find_enrolling_account(connection, token_digest(token), now)
+        account = store.find_enrolling_account(connection, token_digest(token), now)
         if account is None:
             raise InvalidInput("This link was used or has expired: ask for a new one.")
         step = _find_step(account, code, now)
         if step is None:
             raise InvalidInput("The code is wrong: write the one that the authenticator shows now.")
         digests = [_code_digest(code) for code in codes]
-        if not staff_accounts.finish_enrolment(
-            connection, account.id, password_hash, step, digests
-        ):
+        if not store.finish_enrolment(connection, account.id, password_hash, step, digests):
             raise InvalidInput("This link was used or has expired: ask for a new one.")
         insert_audit_entry(
             connection, now, f"console:{account.name}", "staff.enrolled", {"name": account.name}
@@ -192,7 +297,7 @@ def authenticate(name: str, password: str, code: str) -> StaffAccount:
     twice as long each time.
     """
     now = services().now()
-    account = run_in_transaction(lambda connection: staff_accounts.find_account(connection, name))
+    account = run_in_transaction(lambda connection: store.find_account(connection, name))
     stored = account.password_hash if account and account.password_hash else _hash_of_nothing()
     is_right = _verify_password(stored, password)
     if account is None or account.password_hash is None or account.disabled_at is not None:
@@ -221,8 +326,8 @@ def _verify_password(stored: str, password: str) -> bool:
 def _use_code(connection: Connection, account: StaffAccount, code: str, now: datetime) -> bool:
     step = _find_step(account, code, now)
     if step is not None:
-        return staff_accounts.use_totp_step(connection, account.id, step)
-    return staff_accounts.use_recovery_code(connection, account.id, _code_digest(code))
+        return store.use_totp_step(connection, account.id, step)
+    return store.use_recovery_code(connection, account.id, _code_digest(code))
 
 
 def _find_step(account: StaffAccount, code: str, now: datetime) -> int | None:
@@ -236,9 +341,9 @@ def _find_step(account: StaffAccount, code: str, now: datetime) -> int | None:
 
 
 def _record_failure(connection: Connection, account: StaffAccount, now: datetime) -> None:
-    failures = staff_accounts.count_failure(connection, account.id)
+    failures = store.count_failure(connection, account.id)
     if failures > FREE_FAILURES:
-        staff_accounts.lock_account(connection, account.id, now + lock_time(failures))
+        store.lock_account(connection, account.id, now + lock_time(failures))
     detail = {"name": account.name, "failures": str(failures)}
     insert_audit_entry(connection, now, f"console:{account.name}", "staff.sign_in_refused", detail)
 

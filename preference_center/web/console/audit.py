@@ -27,9 +27,7 @@ from preference_center.infra.audit import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.web.console.access import current_actor
-from preference_center.web.console.rendering import render_page
-from preference_center.web.console.routing import Route
+from preference_center.web.console.frame import Route, current_actor, render_page
 
 PAGE_SIZE = 50
 CSV_PAGE_SIZE = 1_000

@@ -8,9 +8,8 @@ from preference_center.core.staff import Role, parse_roles
 from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import CONSOLE_PATH, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console import accounts, sessions
-from preference_center.web.console.store import staff_accounts
-from preference_center.web.console.store.staff_accounts import StaffAccount
+from preference_center.web.console import accounts, store
+from preference_center.web.console.store import StaffAccount
 
 group = CommandGroup("staff", help="Accounts of the console, and who is signed in to it.")
 
@@ -73,7 +72,7 @@ def disable(name: str) -> None:
 def list_() -> None:
     """Show every account, with its roles."""
     with click_errors():
-        found = run_in_transaction(staff_accounts.list_accounts)
+        found = run_in_transaction(store.list_accounts)
     for account in found:
         click.echo(f"{account.name}\t{','.join(sorted(account.roles))}\t{_describe(account)}")
     if not found:
@@ -84,7 +83,7 @@ def list_() -> None:
 def list_sessions() -> None:
     """Show who is signed in to the console, the one seen last first."""
     with click_errors():
-        found = sessions.list_sessions()
+        found = accounts.list_sessions()
     for each in found:
         provider = each.issuer or "account"
         times = f"{each.started_at:%Y-%m-%d %H:%M}\t{each.last_seen_at:%Y-%m-%d %H:%M}"
@@ -99,7 +98,7 @@ def sign_out(name: str) -> None:
     """End every session of NAME now, also of somebody who signed in at a provider."""
     with click_errors():
         ended = run_in_transaction(
-            lambda connection: sessions.end_sessions_of(connection, name, actor())
+            lambda connection: accounts.end_sessions_of(connection, name, actor())
         )
     click.echo(f"{ended} sessions ended.")
 

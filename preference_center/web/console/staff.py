@@ -16,12 +16,15 @@ from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Permission, Role, parse_roles
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console import accounts, sessions
-from preference_center.web.console.access import current_actor, current_staff
-from preference_center.web.console.rendering import redirect_after_post, render_page
-from preference_center.web.console.routing import Route
-from preference_center.web.console.store import staff_accounts, staff_sessions
-from preference_center.web.console.store.staff_accounts import StaffAccount
+from preference_center.web.console import accounts, store
+from preference_center.web.console.frame import (
+    Route,
+    current_actor,
+    current_staff,
+    redirect_after_post,
+    render_page,
+)
+from preference_center.web.console.store import StaffAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +48,22 @@ class Question:
 
 def staff() -> ResponseReturnValue:
     """Everybody's sessions, and the accounts."""
-    found = run_in_transaction(staff_accounts.list_accounts)
+    found = run_in_transaction(store.list_accounts)
     return render_page(
         "web/console/staff",
         accounts=[(each, _state(each)) for each in found],
         sessions=[
             (each, urlsplit(each.issuer).hostname if each.issuer else "")
-            for each in sessions.list_sessions()
+            for each in accounts.list_sessions()
         ],
         current=current_staff().id,
-        limits=(staff_accounts.MAX_ACCOUNTS, staff_sessions.MAX_SESSIONS),
+        limits=(store.MAX_ACCOUNTS, store.MAX_SESSIONS),
     )
 
 
 def end_session_of_anybody(session_id: UUID) -> ResponseReturnValue:
     """End a session of anybody."""
-    sessions.end_session(session_id, current_actor())
+    accounts.end_session(session_id, current_actor())
     return redirect_after_post(url_for("console.staff"))
 
 
@@ -168,7 +171,7 @@ def _account_page(account: StaffAccount, problem: str = "") -> ResponseReturnVal
         state=_state(account),
         roles=list(Role),
         recovery_codes=run_in_transaction(
-            lambda connection: staff_accounts.count_recovery_codes(connection, account.id)
+            lambda connection: store.count_recovery_codes(connection, account.id)
         ),
         is_own=account.name == current_staff().name,
         problem=problem,
@@ -176,9 +179,7 @@ def _account_page(account: StaffAccount, problem: str = "") -> ResponseReturnVal
 
 
 def _load(account_id: int) -> StaffAccount:
-    found = run_in_transaction(
-        lambda connection: staff_accounts.load_account(connection, account_id)
-    )
+    found = run_in_transaction(lambda connection: store.load_account(connection, account_id))
     return found or abort(HTTPStatus.NOT_FOUND)
 
 

@@ -17,9 +17,10 @@ from werkzeug.routing import BaseConverter
 from preference_center.core.errors import ExpiredLink, InvalidLink
 from preference_center.infra.context import csrf, services
 from preference_center.web.languages import keep_language_parameter
-from preference_center.web.pages.branding import brand_asset, brand_url
-from preference_center.web.pages.framing import allow_frames
 from preference_center.web.pages.rendering import (
+    allow_frames,
+    brand_asset,
+    brand_url,
     can_mail,
     default_wording,
     error_page_values,

@@ -1,31 +1,104 @@
-"""Mailing a one-time link to an address that somebody typed, or to that of a link.
+"""Emails with a one-time link, to an address that nobody has proven is theirs.
+
+Mailing a one-time link to an address that somebody typed, or to that of a link.
 
 The work done, one row in the outbox, is the same whether the address is known, unknown or
 erased, so nobody can find out who is in the database.
+
+One-time tokens that were used: a mailed link opens the page once.
+
+What short links stand for: a row can be opened with its code alone (`core.links.tokens`).
+
+Rows are never deleted: a link in a message opts out for ever (I7). They name nobody, before and
+after an erasure (I6): neither an address nor a digest of one can be computed from them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from flask import request
 
+from preference_center.catalogue import Brand
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
-from preference_center.core.errors import InvalidAddress
-from preference_center.core.links.tokens import TokenPurpose
+from preference_center.core.errors import InvalidAddress, InvalidLink
+from preference_center.core.links.tokens import (
+    INVALID_LINK_MESSAGE,
+    LIFETIMES,
+    TokenPurpose,
+    lookup_value,
+    new_code,
+    open_content,
+    seal_content,
+)
 from preference_center.infra.context import services
-from preference_center.infra.outbox import EmailKind
+from preference_center.infra.db.transactions import Connection
+from preference_center.infra.outbox import (
+    LANGUAGE_SWITCHED,
+    EmailKind,
+    OutgoingEmail,
+    enqueue_emails,
+)
+from preference_center.web.emails import may_email
 from preference_center.web.languages import chosen_language, page_language
-from preference_center.web.pages import one_time_links
 from preference_center.web.pages.rendering import catalogue_or_empty, lead_brand
+
+
+def queue_one_time_link(
+    address: Address,
+    kind: EmailKind,
+    purpose: TokenPurpose,
+    path: str,
+    *,
+    brand: Brand | None,
+    language: str,
+    is_chosen: bool,
+    values: Mapping[str, str] | None = None,
+) -> bool:
+    """Queue such an email; false if UNPROVEN_EMAIL_RATE of this mailbox is reached.
+
+    `path` is the first part of the link's path: the token follows it. `language` (BCP 47) is that
+    of the email unless the contact has another; if somebody has chosen it, in any case. `values`
+    are those of the email besides the link.
+    """
+    if not may_email(address):
+        return False
+    context = services()
+    now, email_id = context.now(), context.new_id()
+    token = context.links.create_one_time_token(purpose, address, email_id, now)
+    base_url = context.links.base_url(brand.host if brand else None)
+    values = {"link": f"{base_url}/{path}/{token}", **(values or {})}
+    if is_chosen:
+        values[LANGUAGE_SWITCHED] = language
+    enqueue_emails(
+        [
+            OutgoingEmail(
+                id=email_id,
+                kind=kind,
+                recipient=address,
+                language=language,
+                brand=brand.key if brand else None,
+                values=values,
+                expires_at=now + LIFETIMES[purpose],
+                unproven=True,
+            )
+        ]
+    )
+    return True
+
 
 REQUEST_RATE = "3 per hour; 10 per day"
 """Requests about one mailbox that anybody can make, of one kind: beyond it none is recorded."""
 
+
 _SEPARATORS = re.compile(r"[\s,;]+")
+
+
 _MAX_ADDRESS_LENGTH = 320  # characters; RFC 5321 4.5.3.1 allows fewer still
 
 
@@ -65,9 +138,9 @@ def send_one_time_link(
 ) -> None:
     """Queue an email with a one-time link, up to UNPROVEN_EMAIL_RATE per mailbox.
 
-    Nobody learns whether it was queued. See `web.pages.one_time_links`.
+    Nobody learns whether it was queued. See `web.pages.mailed_links`.
     """
-    one_time_links.queue_one_time_link(
+    queue_one_time_link(
         address,
         kind,
         purpose,
@@ -107,3 +180,60 @@ def _is_phone(typed: str) -> bool:
     except InvalidAddress:
         return False
     return True
+
+
+REUSE_GRACE = timedelta(minutes=2)
+"""A button pressed twice, or a page reloaded immediately, is one use."""
+
+
+_CONSUME = """
+INSERT INTO consumed_one_time_token AS s (id, consumed_at, expires_at)
+VALUES (%(id)s, %(now)s, %(expires_at)s)
+ON CONFLICT (id) DO UPDATE SET consumed_at = s.consumed_at
+RETURNING consumed_at
+"""
+
+
+def consume_token(
+    connection: Connection, token_id: UUID, *, now: datetime, expires_at: datetime
+) -> bool:
+    """Consume a token. True if this use is valid: the first one, or within REUSE_GRACE of it.
+
+    Concurrent uses are serialized. A token is stored until `expires_at`; expired ones are
+    deleted on the way.
+    """
+    connection.execute("DELETE FROM consumed_one_time_token WHERE expires_at < %s", (now,))
+    given = {"id": token_id, "now": now, "expires_at": expires_at}
+    row = connection.execute(_CONSUME, given).fetchone()
+    assert row
+    first: datetime = row[0]
+    return now - first <= REUSE_GRACE
+
+
+_INSERT = """
+INSERT INTO short_link (lookup, content, created_at)
+SELECT lookup, content, %(now)s
+FROM unnest(%(lookups)s::bytea[], %(contents)s::bytea[]) AS given (lookup, content)
+"""
+
+
+def insert_short_links(connection: Connection, paths: Sequence[str], now: datetime) -> list[str]:
+    """Store the paths of these pages, such as `u/TOKEN`; returns a new code for each."""
+    codes = [new_code() for _ in paths]
+    given = {
+        "lookups": [*map(lookup_value, codes)],
+        "contents": [seal_content(code, path) for code, path in zip(codes, paths, strict=True)],
+        "now": now,
+    }
+    connection.execute(_INSERT, given)
+    return codes
+
+
+def find_path(connection: Connection, code: str) -> str:
+    """The path that a code stands for. Raises InvalidLink for an unknown code."""
+    row = connection.execute(
+        "SELECT content FROM short_link WHERE lookup = %s", (lookup_value(code),)
+    ).fetchone()
+    if row is None:
+        raise InvalidLink(INVALID_LINK_MESSAGE)
+    return open_content(code, row[0])

@@ -1,23 +1,51 @@
-"""Rendering shared by all pages: language, texts, brand, and the page for a bad link."""
+"""What the footer of a page says: how to reach each brand, and its pages about privacy.
+
+Rendering shared by all pages: language, texts, brand, and the page for a bad link.
+
+What a page seals to have it sent back, tied to the link of the page.
+
+Showing pages in a frame of another site, which the catalogue has to name.
+
+The looks of a brand, as pages load them: style sheet, font and pictures.
+
+They are served from here, not from the company's servers, so that no third party learns
+who reads a page, and so that the Content-Security-Policy of all pages can stay strict.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parseaddr
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flask import current_app, g, has_request_context, render_template, request, url_for
+from flask import (
+    Response,
+    abort,
+    current_app,
+    g,
+    has_request_context,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue import (
     Brand,
     Catalogue,
+    CompanyContact,
+    ContactDetails,
     LocalizedText,
     PolicyVersion,
     Topic,
     Wording,
+    page_colours,
     shared_wording,
 )
 from preference_center.catalogue.rules.model import rights_offered
@@ -27,9 +55,10 @@ from preference_center.catalogue.store import (
     current_catalogue_or_empty,
 )
 from preference_center.core.addresses import Address, mask_address
-from preference_center.core.errors import Unavailable
-from preference_center.core.links.tokens import Link
-from preference_center.infra.context import services
+from preference_center.core.errors import InvalidLink, Unavailable
+from preference_center.core.links import FormPurpose
+from preference_center.core.links.tokens import INVALID_LINK_MESSAGE, Link
+from preference_center.infra.context import CROSS_SITE_COOKIE, services
 from preference_center.ledger import spool
 from preference_center.web.languages import (
     LANGUAGES,
@@ -40,16 +69,117 @@ from preference_center.web.languages import (
     set_contact_language,
     set_wording,
 )
-from preference_center.web.pages.footer import FooterDetails, footer_details
 from preference_center.web.pages.networks import is_network_hidden
+
+
+@dataclass(frozen=True, slots=True)
+class BrandContact:
+    """How to reach brands that share a contact."""
+
+    brands: tuple[Brand, ...]
+    contact: CompanyContact | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegalLine:
+    """What brands of one company state at the foot of their messages, and how to reach them."""
+
+    text: LocalizedText
+    """Empty where they state nothing."""
+    contacts: tuple[BrandContact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FooterLink:
+    """An address or URL. `brands` are those that it is of; empty if all share it."""
+
+    target: str
+    brands: tuple[Brand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FooterDetails:
+    """What a footer has, without repeating what brands share."""
+
+    legal_lines: tuple[LegalLine, ...]
+    privacy_notices: tuple[FooterLink, ...]
+    privacy_contacts: tuple[FooterLink, ...]
+    closing_pages: tuple[FooterLink, ...]
+    """`target` is empty where our own page closes the account."""
+
+
+def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str) -> FooterDetails:
+    """The footer of a page about `brands`; about none, that of the company."""
+    details = [(brand, catalogue.contact_details(brand)) for brand in brands]
+    of_company = [] if brands else [(None, catalogue.contact_details(None))]
+
+    def links(target_of: Callable[[ContactDetails], str]) -> tuple[FooterLink, ...]:
+        return _shared_links([(each, target_of(found)) for each, found in details + of_company])
+
+    return FooterDetails(
+        legal_lines=_legal_lines(
+            [(brand, found.contact or _sender_contact(brand)) for brand, found in details]
+        ),
+        privacy_notices=_drop_empty(
+            links(lambda found: catalogue.localize(found.privacy_notice, language))
+        ),
+        privacy_contacts=_drop_empty(links(lambda found: found.privacy_contact or "")),
+        closing_pages=links(lambda found: catalogue.localize(found.closing_url, language)),
+    )
+
+
+def _legal_lines(
+    contacts: Sequence[tuple[Brand, CompanyContact | None]],
+) -> tuple[LegalLine, ...]:
+    """In the order of the brands, each line and each contact of it once."""
+    lines: list[tuple[LocalizedText, list[BrandContact]]] = []
+    for brand, contact in contacts:
+        shared = next((found for line, found in lines if line == brand.footer), None)
+        if shared is None:
+            lines.append((brand.footer, shared := []))
+        for number, each in enumerate(shared):
+            if each.contact == contact:
+                shared[number] = BrandContact((*each.brands, brand), contact)
+                break
+        else:
+            shared.append(BrandContact((brand,), contact))
+    return tuple(LegalLine(line, tuple(found)) for line, found in lines)
+
+
+def _shared_links(targets: Sequence[tuple[Brand | None, str]]) -> tuple[FooterLink, ...]:
+    found: dict[str, list[Brand]] = {}
+    for brand, target in targets:
+        found.setdefault(target, []).extend([brand] if brand else [])
+    return tuple(
+        FooterLink(target, tuple(brands) if len(found) > 1 else ())
+        for target, brands in found.items()
+    )
+
+
+def _drop_empty(links: tuple[FooterLink, ...]) -> tuple[FooterLink, ...]:
+    return tuple(link for link in links if link.target)
+
+
+def _sender_contact(brand: Brand) -> CompanyContact | None:
+    """Where the brand sends from: the last resort, since answers to it are read, too."""
+    address = parseaddr(brand.sender or "")[1]
+    return CompanyContact(address) if address else None
+
 
 OWN_ORIGIN = "own_origin"
 """The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
 
+
 _EXTENSION_KEY = "preference_center.pages.text_version"
+
+
 _TEXT_FOLDERS = ("cookies", "recipients", "web/pages")
 """Of templates: those of pages on which people decide; the preview for staff is there, too."""
+
+
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
 _OPT_OUT_ENDPOINTS = {
     "pages.open_mailed_link": "pages.open_mailed_link",
     "pages.preferences": "pages.unsubscribe",
@@ -285,3 +415,139 @@ def _brands_of(catalogue: Catalogue, topic: Topic | None) -> tuple[Brand, ...]:
     """The brand of the topic, or all of them."""
     brand = catalogue.brands.get(topic.brand) if topic else None
     return (brand,) if brand else tuple(catalogue.brands.values())
+
+
+def seal_for_link(purpose: FormPurpose, token: str, data: Mapping[str, Any], now: datetime) -> str:
+    """As `Links.seal_form`, for the page of `token` only."""
+    return services().links.seal_form(purpose, {"link": link_fingerprint(token), **data}, now)
+
+
+def open_for_link(
+    purpose: FormPurpose, token: str, sealed: str, max_age: timedelta | None, now: datetime
+) -> tuple[datetime, dict[str, Any]]:
+    """As `Links.open_form`. Raises InvalidLink also for what another link's page has sealed."""
+    signed_at, data = services().links.open_form(purpose, sealed, max_age, now)
+    if data.get("link") != link_fingerprint(token):
+        raise InvalidLink(INVALID_LINK_MESSAGE)
+    return signed_at, data
+
+
+FRAMEABLE = frozenset(
+    {
+        "pages.preferences",
+        "pages.open_portal_link",
+        "pages.unsubscribe",
+        "pages.opt_out_status",
+        "pages.submit_survey",
+        "pages.request_link",
+    }
+)
+"""Endpoints of pages that may be framed: to choose, to opt out, and to see what came of it.
+
+Never those about rights, nor one that an emailed link opens: they belong in a window of their
+own, where the address bar says whose they are.
+"""
+
+
+_NOWHERE = "frame-ancestors 'none'"
+
+
+def allow_frames(response: Response) -> None:
+    """Let the sites that the catalogue names for this host frame this page, and use its cookie.
+
+    In a frame of another site browsers send a cookie only as `SameSite=None`; `Partitioned`
+    keeps it to that one site, so that it can't follow anyone to another.
+    """
+    catalogue = cached_catalogue()  # that of the view; a response waits for no further query
+    if catalogue is None or request.endpoint not in FRAMEABLE:
+        return
+    origins = _origins_of_host(catalogue, request.host.partition(":")[0])
+    if not origins:
+        return
+    policy = response.headers["Content-Security-Policy"]
+    allowed = policy.replace(_NOWHERE, f"frame-ancestors {' '.join(origins)}")
+    response.headers["Content-Security-Policy"] = allowed
+    if request.headers.get("Sec-Fetch-Dest") == "iframe":
+        setattr(g, CROSS_SITE_COOKIE, True)
+
+
+def _origins_of_host(catalogue: Catalogue, host: str) -> tuple[str, ...]:
+    """Those of the brand of this host; else of all brands without a host of their own."""
+    brands = catalogue.brands.values()
+    of_host = [brand for brand in brands if brand.host == host] or [
+        brand for brand in brands if brand.host is None
+    ]
+    return tuple(dict.fromkeys(origin for brand in of_host for origin in brand.frame_origins))
+
+
+STYLE_SHEET = "style.css"
+
+
+SHORT_CACHE_SECONDS = 300
+
+
+LONG_CACHE_SECONDS = 365 * 24 * 60 * 60
+"""What a URL with the version of its content may be cached for: another content has another."""
+
+
+PICTURE_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+)
+"""An SVG is a document: opened by itself, it must neither run nor load anything."""
+
+
+def brand_asset(key: str, name: str) -> Response:
+    """A file of a brand, or its style sheet. Responds 404 if it has none."""
+    brand = catalogue_or_empty().brands.get(key) or abort(404)
+    if name == STYLE_SHEET:
+        css = _style_sheet(brand) or abort(404)
+        return _cacheable(Response(css, mimetype="text/css"), _version(css.encode()))
+    file = brand.files.get(name) or abort(404)
+    response = _cacheable(Response(file.content, mimetype=file.media_type), file.version)
+    if file.media_type.startswith("image/"):
+        response.headers["Content-Security-Policy"] = PICTURE_CONTENT_SECURITY_POLICY
+    else:  # browsers load a font of another origin only with this: the company's own page has one
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+def brand_url(brand: Brand | None, name: str) -> str:
+    """The path of a brand's `name`, with the version of its content; empty if it has none."""
+    version = _asset_version(brand, name) if brand else ""
+    if not brand or not version:
+        return ""
+    return url_for("pages.brand_asset", key=brand.key, name=name, v=version, lang=None)
+
+
+def _asset_version(brand: Brand, name: str) -> str:
+    """Empty if it has none."""
+    if name == STYLE_SHEET:
+        css = _style_sheet(brand)
+        return _version(css.encode()) if css else ""
+    file = brand.files.get(name)
+    return file.version if file else ""
+
+
+def _style_sheet(brand: Brand) -> str:
+    """What overrides the tokens of `static/pages.css`; empty where nothing does."""
+    if not brand.colours and brand.font is None and brand.radius is None:
+        return ""
+    return render_template(
+        "web/pages/brand.css",
+        brand=brand,
+        schemes={name: page_colours(each, name) for name, each in brand.colours.items()},
+        font_url=brand_url(brand, "font.woff2"),
+    )
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _cacheable(response: Response, version: str) -> Response:
+    """For long if the URL names this very content, else until a new catalogue is to be seen."""
+    is_versioned = request.args.get("v") == version
+    response.cache_control.public = True
+    response.cache_control.max_age = LONG_CACHE_SECONDS if is_versioned else SHORT_CACHE_SECONDS
+    response.cache_control.immutable = is_versioned
+    return response

@@ -16,7 +16,7 @@ from preference_center.domain.contacts import ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.web.console.person_access import list_person_accesses
+from preference_center.web.console.looks import list_person_accesses
 from tests.console.people.ledger import ADA, HOSTILE, find, open_person, say
 from tests.console.staff import Staff, staff, words
 from tests.in_force import put_in_force

@@ -25,7 +25,7 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address
 from preference_center.rights.requests import open_request
-from preference_center.web.console.person_access import insert_person_access
+from preference_center.web.console.looks import insert_person_access
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of

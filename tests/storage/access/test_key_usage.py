@@ -9,8 +9,8 @@ import pytest
 
 from preference_center.core.errors import Unavailable
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.api import key_usage
-from preference_center.web.api.key_usage import FLUSH_SECONDS, KeyUsageCounter, KeyUse
+from preference_center.web.api import keys
+from preference_center.web.api.keys import FLUSH_SECONDS, KeyUsageCounter, KeyUse
 from tests.clock import START
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Stopwatch:
 def stored(app: Flask) -> dict[str, int]:
     """The requests that are stored, by key and day."""
     with app.app_context():
-        found = run_in_transaction(lambda c: key_usage.list_daily_usage(c, "shop", START.date()))
+        found = run_in_transaction(lambda c: keys.list_daily_usage(c, "shop", START.date()))
     return {f"{each.day:%d}": each.requests for each in found}
 
 
@@ -55,7 +55,7 @@ def test_counts_outlast_an_outage_of_the_database(
 
     with app.app_context():
         with monkeypatch.context() as patch:
-            patch.setattr(key_usage, "run_autocommit", unavailable)
+            patch.setattr(keys, "run_autocommit", unavailable)
             counter.add("shop", START, {KeyUse.REQUESTS: 3})  # raises nothing
         watch.seconds += FLUSH_SECONDS
         counter.add("shop", START, {KeyUse.REQUESTS: 1})

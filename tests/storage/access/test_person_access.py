@@ -14,7 +14,7 @@ from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReas
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.console.person_access import (
+from preference_center.web.console.looks import (
     PersonAccess,
     forget_addresses,
     insert_person_access,

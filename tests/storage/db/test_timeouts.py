@@ -39,7 +39,7 @@ from preference_center.infra.db.transactions import (
 )
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.web.api import api_keys
+from preference_center.web.api import keys
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for
 from tests.ledger.changes import JANE, change
@@ -278,7 +278,7 @@ def test_a_frozen_connection_is_closed_and_the_next_one_works(
     ways = {
         "record": lambda: record([change(2)]),
         "decide": lambda: load_facts([JANE]),
-        "find key": lambda: api_keys.find_key(KEY),
+        "find key": lambda: keys.find_key(KEY),
         "catalogue": catalogue,
         "transaction": by_hand,
     }

@@ -1,6 +1,8 @@
 """Plots as the geometry of an SVG: columns over time, for a template to draw. Pure.
 
 Their texts are not in the SVG, which is as wide as the page: it scales in one direction only.
+
+Bars of one or two series as numbers for the SVG of `templates/web/console/charts.html`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from datetime import datetime, timedelta
 
 HEIGHT = 100
 """Of the SVG's own coordinates; each step of time is one wide."""
+
+
 _NICE = (1, 2, 5, 10)
 
 
@@ -108,3 +112,60 @@ def _column(x: int, bottom: float, height: float) -> str:
     if height <= 0:
         return ""
     return f"M{x} {HEIGHT - bottom:.1f}v{-height:.1f}h1v{height:.1f}z"
+
+
+BAR_WIDTH, BAR_HEIGHT = 720, 120
+"""Of the area for bars, in the units of the SVG."""
+
+
+_GAP = 0.2
+"""The share of a step that stays empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One rectangle; `series` is 0 or 1."""
+
+    series: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """What an SVG shows, and what it says to those who don't see it.
+
+    The table next to it has every number. `top` is the number that the axis ends with.
+    """
+
+    title: str
+    names: Sequence[str]
+    bars: Sequence[Bar]
+    top: int
+    first: str
+    last: str
+
+
+def bar_chart(
+    title: str, names: Sequence[str], labels: Sequence[str], values: Sequence[Sequence[int]]
+) -> BarChart:
+    """Bars for each label: `values` has one number per name for it."""
+    top = int(nice_ceiling(max((number for row in values for number in row), default=0)))
+    step = BAR_WIDTH / max(len(labels), 1)
+    width = step * (1 - _GAP) / max(len(names), 1)
+    bars = [
+        Bar(
+            series,
+            round(step * place + step * _GAP / 2 + width * series, 2),
+            round(BAR_HEIGHT - (height := BAR_HEIGHT * number / top), 2),
+            round(width, 2),
+            round(height, 2),
+        )
+        for place, row in enumerate(values)
+        for series, number in enumerate(row)
+        if number
+    ]
+    ends = (labels[0], labels[-1]) if labels else ("", "")
+    return BarChart(title, names, bars, top, *ends)

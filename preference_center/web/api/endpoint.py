@@ -1,40 +1,58 @@
-"""`endpoint`: one decorator that makes a view an operation of the API, and documents it.
+"""Authentication by API key, and authorization by its scopes and message types.
+
+What an operation of the API says when it will go: `Deprecation`, `Sunset` and a link.
+
+docs/upgrading.md has the policy. No operation is deprecated at present.
+
+`endpoint`: one decorator that makes a view an operation of the API, and documents it.
 
 A request passes, in this order: authentication, rate limit, scopes, the stored response of an
 earlier request with the same Idempotency-Key, parsing of the body or query, the view.
 docs/api.md describes what senders see of it.
+
+Pagination with authenticated cursors.
+
+A cursor identifies the last row that was returned, so rows that are added or removed between
+two pages do not shift the others.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import wraps
+from ipaddress import ip_address, ip_network
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import urlencode
 
 from apiflask.scaffold import APIScaffold
 from flask import Blueprint, Response, request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from preference_center.catalogue import Catalogue
 from preference_center.core.events import Change, Retraction
+from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.web.api import openapi, problems, rate_limit
-from preference_center.web.api.api_keys import ApiKey, KeyScope
-from preference_center.web.api.authentication import authenticate, require_scope
-from preference_center.web.api.deprecation import Deprecation
+from preference_center.web.api import bodies, errors, keys, problems
 from preference_center.web.api.idempotency import (
     IDEMPOTENCY_KEY_PARAMETER,
     ConcurrentRequest,
     IdempotentRequest,
 )
-from preference_center.web.api.key_usage import count_key_use
+from preference_center.web.api.keys import ApiKey, KeyScope, count_key_use
 from preference_center.web.api.parsing import (
     QueryParameters,
     RequestBody,
@@ -43,16 +61,138 @@ from preference_center.web.api.parsing import (
     read_query,
     read_rows,
 )
-from preference_center.web.api.problems import Problem
+from preference_center.web.api.problems import (
+    INVALID_CURSOR,
+    NOT_PERMITTED,
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    ApiError,
+    Problem,
+)
+
+_IPV4 = 4
+
+
+_TOO_MANY_ATTEMPTS = (
+    "Too many requests without a valid key came from this network: try again in a minute."
+)
+
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}  # RFC 6750 3
+
+
+INVALID_KEY_RATE = "300 per minute"
+"""Requests without a valid key that a client's network may send."""
+
+
+def authenticate() -> ApiKey:
+    """The key of this request. Raises ApiError if there is no valid one.
+
+    A network that sent too many invalid keys is rejected without a database query. A key that
+    this process has found before is still looked up, so that nobody can lock out valid senders
+    of the same network.
+    """
+    limiter = services().limiter
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    text = token.strip() if scheme.lower() == "bearer" else ""
+    cached = keys.is_cached(text)  # first: the network's digest costs as much as the query
+    if not cached and limiter.is_exhausted(INVALID_KEY_RATE, "unknown-key", _network_digest()):
+        raise ApiError(RATE_LIMITED, _TOO_MANY_ATTEMPTS, {"Retry-After": "60"})
+    key = keys.find_key(text) if text else None
+    if key is None:
+        limiter.acquire(INVALID_KEY_RATE, "unknown-key", _network_digest())
+        detail = "This key is unknown or was revoked." if text else UNAUTHENTICATED.remedy
+        raise ApiError(UNAUTHENTICATED, detail, _CHALLENGE)
+    return key
+
+
+def require_scope(key: ApiKey, scope: KeyScope) -> None:
+    """Raises ApiError, and records the refusal, if the key lacks the scope."""
+    if scope not in key.scopes:
+        _record_refusal(key, f"scope:{scope}")
+        raise ApiError(NOT_PERMITTED, f"This key lacks the scope {scope}.")
+
+
+def require_message_type(key: ApiKey, message_type: str, catalogue: Catalogue) -> None:
+    """Raises ApiError, and records the refusal, if the key may not check this type (I4)."""
+    if key.may_check(message_type):
+        return
+    # An unknown type is not recorded: it could be any text, even an address (I12).
+    known = message_type if message_type in catalogue.message_types else "(unknown)"
+    _record_refusal(key, f"message_type:{known}")
+    raise ApiError(NOT_PERMITTED, f"This key may not check the message type {message_type}.")
+
+
+def _network_digest() -> str:
+    """A keyed digest of the client's network (/24, or /64 in IPv6); no IP is stored (I12)."""
+    try:
+        address = ip_address(request.remote_addr or "")
+        network = str(ip_network((address, 24 if address.version == _IPV4 else 64), strict=False))
+    except ValueError:
+        network = "unknown"
+    return services().keys.evidence_hmac(network)
+
+
+def _record_refusal(key: ApiKey, needed: str) -> None:
+    """Record the first refusal of its kind in an hour, the tenth, the hundredth, and so on."""
+    now, endpoint = services().now(), request.endpoint or ""
+    count_key_use(key.name, now, refused=1)
+    count = str(services().limiter.increment("hour", "refused", key.name, needed, endpoint))
+    if count.strip("0") != "1":
+        return
+    detail = {"needed": needed, "endpoint": endpoint, "count_in_hour": count}
+    run_in_transaction(
+        lambda connection: audit.insert_audit_entry(
+            connection, now, key.actor, "api.refused", detail
+        )
+    )
+
+
+NOTICE = timedelta(days=180)
+"""How long a deprecated operation works on, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecation:
+    """An operation that nobody should begin to use, from `since` on; it ends at `sunset` (UTC)."""
+
+    since: datetime
+    sunset: datetime
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a date without its zone, and for too short a notice."""
+        if self.since.tzinfo is None or self.sunset.tzinfo is None:
+            raise ValueError("since and sunset need a time zone")
+        if self.sunset - self.since < NOTICE:
+            raise ValueError(f"the sunset is at least {NOTICE.days} days after the deprecation")
+
+    def add_headers(self, response: Response, documentation: str) -> Response:
+        """Add the headers; `documentation` is the URL of what to use instead.
+
+        `Deprecation` is a Date of structured fields (RFC 9745 2.1), `Sunset` an HTTP date
+        (RFC 8594 3), and the link's relation is that of RFC 9745 3.
+        """
+        response.headers["Deprecation"] = f"@{int(self.since.timestamp())}"
+        response.headers["Sunset"] = format_datetime(self.sunset.astimezone(UTC), usegmt=True)
+        response.headers.add("Link", f'<{documentation}>; rel="deprecation"; type="text/html"')
+        return response
+
 
 PREFIX = "/v1"
+
+
 BLUEPRINT_NAME = "api"
+
 
 DEPRECATIONS: dict[str, Deprecation] = {}
 """The deprecated operations, by Flask's name of the endpoint."""
 
+
 JsonBody = bytes | str | BaseModel
+
+
 View = Callable[..., Response]
+
 
 _COMMON_PROBLEMS = (
     problems.UNAUTHENTICATED,
@@ -62,6 +202,8 @@ _COMMON_PROBLEMS = (
     problems.UNAVAILABLE,
     problems.ERASURES_NOT_REPLAYED,
 )
+
+
 _BODY_PROBLEMS = (
     problems.TOO_LARGE,
     problems.WRONG_CONTENT_TYPE,
@@ -69,7 +211,10 @@ _BODY_PROBLEMS = (
     problems.INVALID_BODY,
     problems.RULE_VIOLATION,
 )
+
+
 _WRITE_PROBLEMS = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_REUSED)
+
 
 _ANNOTATIONS = APIScaffold()
 
@@ -202,8 +347,8 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
         annotated = _ANNOTATIONS.doc(
             description=_description(view, scopes),
             operation_id=view.__name__,
-            security=[{openapi.SECURITY_SCHEME_NAME: [scope.value for scope in scopes]}],
-            responses=openapi.problem_responses([*common, *errors]) | responses,
+            security=[{bodies.SECURITY_SCHEME_NAME: [scope.value for scope in scopes]}],
+            responses=bodies.problem_responses([*common, *errors]) | responses,
             deprecated=deprecation is not None,
             extensions=described,
         )(annotated)
@@ -225,15 +370,15 @@ def _authorize(view: View, scopes: Sequence[KeyScope]) -> View:
     def wrapper(**arguments: Any) -> Response:
         require_complete_database()
         key, context = authenticate(), services()
-        allowance = rate_limit.consume_allowance(key, context)
+        allowance = errors.consume_allowance(key, context)
         count_key_use(key.name, context.now(), requests=1)
         try:
             for scope in scopes:
                 require_scope(key, scope)
             call = ApiCall(key, RequestOrigin("senders", key.actor, context.now()))
-            return rate_limit.add_rate_limit_headers(view(call, **arguments), allowance)
+            return errors.add_rate_limit_headers(view(call, **arguments), allowance)
         except Exception:
-            rate_limit.set_problem_allowance(allowance)
+            errors.set_problem_allowance(allowance)
             raise
 
     return wrapper
@@ -279,3 +424,80 @@ def _description(view: View, scopes: Sequence[KeyScope]) -> str:
     needed = " and ".join(f"`{scope}`" for scope in scopes)
     word = "scope" if len(scopes) == 1 else "scopes"
     return f"{more}\n\nThe key needs the {word} {needed}.".strip()
+
+
+T = TypeVar("T")
+
+
+Position = list[str | int]
+"""The sort key of one row. It is part of URLs: no personal data (I12)."""
+
+
+_MAC_BYTES = 16
+
+
+Limit = Annotated[int, Field(ge=1, le=1000, description="Maximum number of rows per page")]
+
+
+Cursor = Annotated[str, Field(max_length=1000, description="`next` of the previous page")]
+
+
+class PageQuery(QueryParameters):
+    """A page of a list, for a GET; further fields filter the list."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class PageBody(RequestBody):
+    """The same for a POST, where the filter may not be part of a URL (I12)."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+def cursor_position(query: PageQuery | PageBody) -> Position | None:
+    """The `Position` after which the page begins; None for the first. Raises ApiError."""
+    if query.cursor is None:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(query.cursor.encode() + b"==")
+    except (binascii.Error, ValueError):
+        raw = b""
+    mac, text = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(query, text)):
+        raise ApiError(INVALID_CURSOR, INVALID_CURSOR.remedy)
+    return cast("Position", json.loads(text))
+
+
+def page_response(
+    query: PageQuery | PageBody,
+    rows: Sequence[T],
+    position_of: Callable[[T], Position],
+    make_body: Callable[[Sequence[T], str | None], BaseModel],
+    resume_at: Position | None = None,
+) -> Response:
+    """One page: `make_body(rows, next)`, with a Link to the next page of a GET (RFC 8288).
+
+    `rows` are those after `cursor_position(query)`, one more than `query.limit` if there are.
+    `resume_at` is where to continue if the search stopped before it found that many.
+    """
+    shown = rows[: query.limit]
+    following = None
+    end = position_of(shown[-1]) if len(rows) > query.limit else resume_at
+    if end:
+        text = json.dumps(end).encode()
+        following = base64.urlsafe_b64encode(_mac(query, text) + text).decode().rstrip("=")
+    response = json_response(make_body(shown, following))
+    if following and request.method == "GET":
+        parameters = urlencode(request.args.to_dict() | {"cursor": following})
+        root = services().settings.public_url.rstrip("/")
+        response.headers["Link"] = f'<{root}{request.path}?{parameters}>; rel="next"'
+    return response
+
+
+def _mac(query: PageQuery | PageBody, text: bytes) -> bytes:
+    """Binds a position to its list: the path and all filters."""
+    filters = query.model_dump_json(exclude={"limit", "cursor"}).encode()
+    message = b"\n".join((b"cursor", request.path.encode(), filters, text))
+    return hmac.digest(services().settings.secret_key.encode(), message, "sha256")[:_MAC_BYTES]

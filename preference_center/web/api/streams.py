@@ -1,35 +1,85 @@
-"""A buffer for a request body that is processed while it is received, in bounded memory.
+"""A limit for streamed responses: each occupies a thread for as long as its reader takes.
+
+A buffer for a request body that is processed while it is received, in bounded memory.
 
 Most HTTP clients send the whole body before they read any of the response. If we read only as
 much as we have processed, both sides would block once the buffers between them are full. So a
 thread reads the body, and data that is not processed yet waits in an unnamed temporary file,
 which disappears however the process ends. Its content is encrypted with a key that only this
 object has, since the file's blocks remain on the disk after the file is gone.
+
+From the bytes of a body to its lines, for any input, in bounded memory.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from threading import Condition, Thread
+import zlib
+from collections.abc import Iterable, Iterator
+from threading import BoundedSemaphore, Condition, Thread
 from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+from flask import current_app
+from pydantic import Field
 
-from preference_center.core.errors import UnreadableBody
+from preference_center.core.errors import InvalidWatermark, UnreadableBody
+from preference_center.infra.context import services
+from preference_center.ledger.watermarks import Watermark, parse_watermark
+from preference_center.web.api.errors import RETRY_AFTER_SECONDS
+from preference_center.web.api.problems import UNAVAILABLE, ApiError, InvalidQuery, ParameterError
+
+WATERMARK_SCHEMA = Field(
+    json_schema_extra={
+        "format": "watermark",
+        "pattern": r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
+    },
+)
+
+
+_EXTENSION_KEY = "preference_center.stream_slots"
+
+
+def acquire_stream_slot() -> BoundedSemaphore:
+    """A slot for one more stream, which the caller releases. Raises ApiError if none is free.
+
+    The limit keeps threads free for opt-outs.
+    """
+    slots: BoundedSemaphore = current_app.extensions.setdefault(
+        _EXTENSION_KEY, BoundedSemaphore(services().settings.max_streams)
+    )
+    if not slots.acquire(blocking=False):
+        raise ApiError(
+            UNAVAILABLE,
+            "Too many streams are open: try again later.",
+            {"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+    return slots
+
+
+def parse_after(text: str | None) -> Watermark | None:
+    """The watermark of the parameter `after`. Raises InvalidQuery."""
+    try:
+        return None if text is None else parse_watermark(text)
+    except InvalidWatermark as error:
+        raise InvalidQuery([ParameterError("after", "invalid-value", str(error))]) from None
+
 
 MAX_IN_MEMORY = 1 << 20
 """Bytes kept in memory before the file is created, in TMPDIR."""
 
+
 MAX_BUFFERED = 1 << 30
 """Maximum bytes that wait; beyond that the client must read the response to send more."""
+
 
 MIN_READ_SIZE, MAX_READ_SIZE = 1 << 12, 1 << 18
 """Bytes per read, growing. A read returns only when it is complete, so small reads keep the
 response timely; but each read also waits for the interpreter lock, so large ones are faster."""
+
 
 BLOCK_SIZE = 1 << 16
 """Maximum bytes per block."""
@@ -128,3 +178,62 @@ class RequestBuffer:
                 self._file.write(self._seal.update(data))
                 self._write_offset += len(data)
                 self._changed.notify_all()
+
+
+MAX_LINE = 1 << 16
+"""Bytes of the longest line, and of the longest CSV record of several lines."""
+
+
+MAX_RATIO = 200
+"""Maximum compression ratio of a gzip body. Lists of addresses reach 20, decompression bombs
+1,000."""
+
+
+_BLOCK_SIZE = 1 << 16
+
+
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
+
+
+def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a gzip file (RFC 1952), of any number of members.
+
+    Raises UnreadableBody if it is not gzip, is damaged or truncated, or decompresses to more
+    than `MAX_RATIO` times its size.
+    """
+    member, in_member = zlib.decompressobj(_GZIP_WBITS), False
+    compressed = decompressed = 0
+    for block in blocks:
+        rest, compressed = block, compressed + len(block)
+        # Some programs pad with zeros between members and after the last.
+        while rest := rest if in_member else rest.lstrip(b"\0"):
+            in_member = True
+            try:
+                data = member.decompress(rest, _BLOCK_SIZE)
+            except zlib.error:
+                raise UnreadableBody("The body is not a gzip file, or is damaged.") from None
+            decompressed += len(data)
+            if decompressed > MAX_RATIO * compressed + _BLOCK_SIZE:
+                raise UnreadableBody(f"The body decompresses to over {MAX_RATIO} times its size.")
+            if data:
+                yield data
+            rest = member.unconsumed_tail
+            if member.eof:
+                rest = member.unused_data
+                member, in_member = zlib.decompressobj(_GZIP_WBITS), False
+    if in_member:
+        raise UnreadableBody("The gzip file is truncated: send it again.")
+
+
+def split_lines(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of each block that end in it, without the line feed; the last may lack one.
+
+    A line longer than `MAX_LINE` is truncated, to a length that still exceeds it.
+    """
+    rest = b""
+    for block in blocks:
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()[: MAX_LINE + 1]
+        yield lines
+    if rest:
+        yield [rest]

@@ -1,4 +1,7 @@
-"""Signing in at the company's OpenID Connect provider: code flow with PKCE, state and nonce."""
+"""Verifying ID tokens (OpenID Connect Core 1.0, 3.1.3.7).
+
+Signing in at the company's OpenID Connect provider: code flow with PKCE, state and nonce.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ from uuid import UUID
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.jws import JWSRegistry
 
 from preference_center.core.errors import InvalidInput, PreferenceCenterError
 from preference_center.core.staff import Role, validate_staff_name
@@ -21,14 +28,67 @@ from preference_center.infra.config_sections import parse_role_groups
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import staff_session_context
-from preference_center.web.console.id_tokens import InvalidIdToken, verify_id_token
+from preference_center.web.console import store
+from preference_center.web.console.accounts import IDLE_LIFETIME
 from preference_center.web.console.provider import GrantRefused, Provider, ProviderTokens
-from preference_center.web.console.sessions import IDLE_LIFETIME
-from preference_center.web.console.store import staff_accounts, staff_sessions
-from preference_center.web.console.store.staff_sessions import StaffSession
+from preference_center.web.console.store import StaffSession
+
+ALGORITHMS = frozenset(
+    {
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
+    }
+)
+"""Never `none`, and none with a shared secret: a public key would do for one."""
+
+
+LEEWAY_SECONDS = 60
+"""How far clocks may differ."""
+
+
+class InvalidIdToken(PreferenceCenterError):
+    """The token is not from the provider, not for us, or not for this sign-in."""
+
+
+def verify_id_token(
+    text: str, provider: Provider, now: datetime, *, access_token: str, nonce: str | None
+) -> Mapping[str, Any]:
+    """The claims of an ID token. `nonce` is that of the sign-in; None for a refreshed token.
+
+    Raises InvalidIdToken, or ProviderUnavailable if its keys can't be read.
+    """
+    metadata = provider.metadata(now)
+    algorithms = ALGORITHMS.intersection(metadata.id_token_signing_alg_values_supported)
+    registry = JWSRegistry(algorithms=sorted(algorithms), strict_check_header=False)
+    try:
+        try:
+            token = jwt.decode(text, provider.keys(now), registry=registry)
+        except InvalidKeyIdError:  # the provider has a new key
+            token = jwt.decode(text, provider.keys(now, renew=True), registry=registry)
+        claims = CodeIDToken(
+            token.claims,
+            token.header,
+            {
+                "iss": {"essential": True, "value": provider.issuer},
+                "aud": {"essential": True, "value": provider.client_id},
+                "sub": {"essential": True},
+            },
+            {"nonce": nonce, "client_id": provider.client_id, "access_token": access_token},
+        )
+        claims.validate(now=int(now.timestamp()), leeway=LEEWAY_SECONDS)
+    # joserfc and Authlib raise the last two for odd types in a token that is signed.
+    except (JoseError, ValueError, TypeError, AttributeError) as error:
+        claim = getattr(error, "claim", "")
+        raise InvalidIdToken(f"{type(error).__name__} {claim}".strip()) from error
+    if not isinstance(claims["sub"], str):
+        raise InvalidIdToken("InvalidClaimError sub")
+    return dict(claims)
+
 
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 """How long somebody may take at the provider."""
+
+
 MAX_GROUPS = 5_000
 
 
@@ -211,10 +271,10 @@ def roles_of(claims: Claims) -> frozenset[Role]:
 
 
 def _is_taken(connection: Connection, session: StaffSession, now: datetime) -> bool:
-    account = staff_accounts.find_account(connection, session.name)
+    account = store.find_account(connection, session.name)
     if account is not None and account.disabled_at is None:
         return True
-    return staff_sessions.is_name_used(connection, session, now, now - IDLE_LIFETIME)
+    return store.is_name_used(connection, session, now, now - IDLE_LIFETIME)
 
 
 def _refuse(

@@ -1,4 +1,9 @@
-"""Errors of the API as problem documents (RFC 9457)."""
+"""The rate limit of a key, and the headers that report it.
+
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+
+Errors of the API as problem documents (RFC 9457).
+"""
 
 from __future__ import annotations
 
@@ -10,18 +15,21 @@ from http import HTTPStatus
 from typing import get_args
 
 import structlog
-from flask import Response, request
+from flask import Response, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from preference_center.core.errors import InvalidInput, ReplayPending, Unavailable
-from preference_center.web.api import rate_limit
+from preference_center.infra.context import Services
+from preference_center.infra.redis import UNLIMITED, RateLimitStatus
+from preference_center.web.api.keys import ApiKey, count_key_use
 from preference_center.web.api.problems import (
     ERASURES_NOT_REPLAYED,
     INTERNAL_ERROR,
     NOT_FOUND,
     PROBLEM_BY_ERROR,
     PROBLEMS,
+    RATE_LIMITED,
     RULE_VIOLATION,
     TOO_LARGE,
     UNAVAILABLE,
@@ -34,16 +42,56 @@ from preference_center.web.api.problems import (
     Problem,
 )
 
+
+def consume_allowance(key: ApiKey, context: Services) -> RateLimitStatus | None:
+    """Count this request; None if the key has no limit. Raises ApiError above the limit."""
+    rate = key.rate or context.settings.api_rate
+    if rate == UNLIMITED:
+        return None
+    allowance = context.limiter.acquire(rate, "api", key.name)
+    if not allowance.allowed:
+        count_key_use(key.name, context.now(), limited=1)
+        set_problem_allowance(allowance)
+        raise ApiError(
+            RATE_LIMITED, RATE_LIMITED.remedy, {"Retry-After": str(allowance.reset_seconds)}
+        )
+    return allowance
+
+
+def add_rate_limit_headers(response: Response, allowance: RateLimitStatus | None) -> Response:
+    """Add what remains of the rate to the response."""
+    if allowance:
+        rate, left = allowance.rate, f'"key";r={allowance.remaining};t={allowance.reset_seconds}'
+        response.headers.add("RateLimit-Policy", f'"key";q={rate.limit};w={rate.window_seconds}')
+        response.headers.add("RateLimit", left)
+    return response
+
+
+def set_problem_allowance(allowance: RateLimitStatus | None) -> None:
+    """Keep the status for the headers of this request's problem document, if it ends in one."""
+    g.allowance = allowance
+
+
+def problem_allowance() -> RateLimitStatus | None:
+    """The status that `set_problem_allowance` kept."""
+    allowance: RateLimitStatus | None = g.get("allowance")
+    return allowance
+
+
 log = structlog.get_logger()
+
 
 MAX_ERRORS = 10_000
 """Enough for a whole batch; limits the response to a body made to produce a long one."""
 
+
 MAX_REPEATED_CHARACTERS = 60
 """What is longer, say the topics of the catalogue, is said once and not for each of 10,000 rows."""
 
+
 RETRY_AFTER_SECONDS = 5
 """A restarting database is usually available again by then."""
+
 
 _PROBLEM_BY_STATUS = {
     problem.status: problem
@@ -76,7 +124,7 @@ def problem_response(
         {**(headers or {}), "Cache-Control": "no-store"},
         mimetype="application/problem+json",
     )
-    return rate_limit.add_rate_limit_headers(response, rate_limit.problem_allowance())
+    return add_rate_limit_headers(response, problem_allowance())
 
 
 def _entries(errors: Iterable[FieldError | ParameterError]) -> Iterator[dict[str, str]]:

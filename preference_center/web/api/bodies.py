@@ -1,4 +1,9 @@
-"""The OpenAPI document: what APIFlask can't derive from the routes."""
+"""Types of the fields of request bodies.
+
+What responses share. A field that does not apply is omitted, never null.
+
+The OpenAPI document: what APIFlask can't derive from the routes.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +11,120 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from apiflask import APIFlask
 from apiflask.types import SpecCallbackType
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from preference_center.web.api.openapi_schemas import ModelAdapter
+from preference_center.core.links.tokens import MAX_MESSAGE_ID
+from preference_center.web.api.parsing import PRINTABLE, ModelAdapter, validate_printable
 from preference_center.web.api.problems import RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE, Problem
-from preference_center.web.api.responses import ProblemDocument
+
+# `format` states in the OpenAPI document what a text identifies.
+RawAddress = Annotated[str, Field(json_schema_extra={"format": "address"})]
+
+
+ShortName = Annotated[
+    str, Field(min_length=1, max_length=100), AfterValidator(validate_printable), PRINTABLE
+]
+
+
+MessageTypeKey = Annotated[ShortName, Field(json_schema_extra={"format": "message-type"})]
+
+
+TopicKey = Annotated[ShortName, Field(json_schema_extra={"format": "topic"})]
+
+
+FrequencyKey = Annotated[ShortName, Field(json_schema_extra={"format": "frequency"})]
+
+
+ScopeName = Annotated[ShortName, Field(json_schema_extra={"format": "scope"})]
+
+
+ShortText = Annotated[
+    str, Field(min_length=1, max_length=300), AfterValidator(validate_printable), PRINTABLE
+]
+
+
+WordingText = Annotated[
+    str, Field(min_length=1, max_length=4000), AfterValidator(validate_printable), PRINTABLE
+]
+
+
+PolicyReference = Annotated[
+    str,
+    Field(
+        max_length=40,
+        pattern=r"^privacy/[a-z0-9][a-z0-9_.-]{0,31}$",
+        json_schema_extra={"format": "policy"},
+        description="The version of the privacy policy that was shown.",
+    ),
+]
+
+
+LanguageTag = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+
+
+MessageId = Annotated[
+    str,
+    Field(max_length=MAX_MESSAGE_ID, json_schema_extra={"format": "message-id"}),
+    AfterValidator(validate_printable),
+    PRINTABLE,
+]
+
+
+class ResponseBody(BaseModel):
+    """A JSON object with exactly these fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorDetail(ResponseBody):
+    """One error in the request."""
+
+    code: str
+    detail: str = Field(
+        description="A long text that an earlier error has is given as `as at`, and where that is"
+    )
+    pointer: str | None = Field(default=None, description="JSON pointer (RFC 6901) into the body")
+    parameter: str | None = Field(default=None, description="The parameter of the URL")
+
+
+class ProblemDocument(ResponseBody):
+    """Problem details (RFC 9457)."""
+
+    type: str = Field(json_schema_extra={"format": "uri"})
+    title: str
+    status: int
+    detail: str
+    errors: list[ErrorDetail] | None = None
+    errors_left_out: int | None = None
+
 
 SECURITY_SCHEME_NAME = "key"
 """Name of the security scheme."""
+
 
 _SECURITY_SCHEME = {
     "type": "http",
     "scheme": "bearer",
     "description": "A key from `flask keys add`. Each operation lists the scopes it needs.",
 }
+
+
 _PROBLEM_SCHEMA_NAME = ProblemDocument.__name__
+
+
 _NESTED_REFERENCE = re.compile(r"#/components/schemas/[^\"]+\.")
+
+
 _TEXT_HEADER = {"schema": {"type": "string"}, "required": True}
+
+
 _SECONDS_HEADER = {"schema": {"type": "integer", "minimum": 0}, "required": True}
+
+
 _HEADERS_BY_PROBLEM = {
     UNAUTHENTICATED.slug: {"WWW-Authenticate": _TEXT_HEADER},
     RATE_LIMITED.slug: {"Retry-After": _SECONDS_HEADER},
