@@ -19,9 +19,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from preference_center.api import (
     browser_consents,
     contacts,
-    decision_stream,
-    decisions,
-    denying_digests,
     erasures,
     policies,
     preferences,
@@ -42,6 +39,7 @@ from preference_center.console.window import board
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
+from preference_center.decisions.api import decisions, local_filter, stream
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
@@ -128,10 +126,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *api_catalogue.ROUTES,
     *change_feed.ROUTES,
     *decisions.ROUTES,
-    *decision_stream.ROUTES,
+    *stream.ROUTES,
     *api_imports.ROUTES,
     *contacts.ROUTES,
-    *denying_digests.ROUTES,
+    *local_filter.ROUTES,
     *policies.ROUTES,
     *browser_consents.ROUTES,
     *erasures.ROUTES,

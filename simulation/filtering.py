@@ -12,18 +12,14 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python" / "src"))  # not installed
 
-from preference_center.api.decisions import decide_all
 from preference_center.catalogue import TopicDefault
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core import errors
 from preference_center.core.addresses import Channel
+from preference_center.decisions.api.decisions import decide_all
+from preference_center.decisions.store import DigestsInfo, iter_all_digests, load_digests_since
 from preference_center.infra.context import services
 from preference_center.ledger.watermarks import parse_watermark
-from preference_center.storage.feed.denying_digests import (
-    DigestsInfo,
-    iter_all_digests,
-    load_digests_since,
-)
 from preference_center_client import Client, StaleWatermark
 from preference_center_client.local_filter import LocalFilter
 from preference_center_client.models import DigestsPage

@@ -45,11 +45,12 @@ class Target:
 
 TARGETS = {
     "decisions": Target(
-        "preference_center/domain/decisions.py",
+        "preference_center/decisions/rules/decisions.py",
         ("tests/domain/test_marks.py", "tests/domain/test_decisions.py"),
     ),
     "topics": Target(
-        "preference_center/domain/topic_status.py", ("tests/domain/test_decisions.py",)
+        "preference_center/decisions/rules/domain_topic_status.py",
+        ("tests/domain/test_decisions.py",),
     ),
     "deadlines": Target(
         "preference_center/core/deadlines.py", ("tests/domain/test_deadlines.py",)

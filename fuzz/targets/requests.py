@@ -19,8 +19,6 @@ from fuzz.targets.tokens import NOW
 from preference_center.api import (
     consent_evidence,
     contact_models,
-    decision_models,
-    decision_stream,
     import_models,
     preference_models,
     sender_links,
@@ -31,6 +29,7 @@ from preference_center.app import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
+from preference_center.decisions.api import decision_models, stream
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.infra.context import services
@@ -58,7 +57,7 @@ _MODULES = (
     contact_models,
     import_models,
     endpoint,
-    decision_stream,
+    stream,
 )
 _NOWHERE = "127.0.0.1:1"
 _LINK = Link(parse_address("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)

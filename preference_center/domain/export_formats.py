@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import Decision
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.decisions import Decision
 
 
 class ExportFormat(StrEnum):

@@ -20,8 +20,8 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import (
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.decisions import (
     POLICY_CHANGED,
     Decision,
     active_pause_end,
@@ -29,8 +29,8 @@ from preference_center.domain.decisions import (
     find_sharing_denial,
     missing_consent,
 )
-from preference_center.domain.frequencies import effective_frequency
-from preference_center.domain.topic_status import topic_status
+from preference_center.decisions.rules.domain_topic_status import topic_status
+from preference_center.decisions.rules.frequencies import effective_frequency
 from preference_center.ledger.rules import (
     ConsentEvidence,
     RequestOrigin,

@@ -169,7 +169,7 @@ class RowResult(Protocol):
 
 
 class Decision(Protocol):
-    """What `domain.decisions` decided about one recipient."""
+    """What `decisions.rules.decisions` decided about one recipient."""
 
     @property
     def rule(self) -> StrEnum:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.api.decision_stream import AFTER_BODY_HEADER
+from preference_center.decisions.api.stream import AFTER_BODY_HEADER
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark

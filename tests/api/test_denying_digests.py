@@ -11,10 +11,10 @@ import pytest
 
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import Unavailable
+from preference_center.decisions import store as denying_digests
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.ledger.watermarks import ensure_epoch
-from preference_center.storage.feed import denying_digests
 from tests.api.sender import Sender, make_sender
 from tests.ledger.changes import change
 
@@ -135,7 +135,7 @@ def test_without_the_last_line_it_is_not_complete(
         yield next(whole(*given))
         raise Unavailable("the database went away")
 
-    monkeypatch.setattr("preference_center.api.denying_digests.iter_all_digests", breaks_off)
+    monkeypatch.setattr("preference_center.decisions.api.local_filter.iter_all_digests", breaks_off)
     answer = reader.client.get("/v1/changes/digests", headers=reader.headers)
     with pytest.raises(Unavailable):
         assert answer.data

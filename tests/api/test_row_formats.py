@@ -11,10 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.api.row_formats import CsvFormat, InputRow, NdjsonFormat, RowFormat, open_csv
 from preference_center.core.errors import UnreadableBody
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import Decision
+from preference_center.decisions.api.row_formats import (
+    CsvFormat,
+    InputRow,
+    NdjsonFormat,
+    RowFormat,
+    open_csv,
+)
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.decisions import Decision
 from preference_center.web.api.streams import MAX_LINE, split_lines
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from dev.engines import for_test
 from dev.server import free_port
-from preference_center.api.decision_stream import AFTER_BODY_HEADER
+from preference_center.decisions.api.stream import AFTER_BODY_HEADER
 from tests.api.sender import make_sender
 from tests.faults.service import Service
 from tests.faults.streams import Stream

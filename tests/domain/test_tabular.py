@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.api.row_formats import CsvFormat
 from preference_center.core.addresses import Channel
 from preference_center.core.tabular import (
     ADDRESS_COLUMN_NAMES,
@@ -13,6 +12,7 @@ from preference_center.core.tabular import (
     find_likely_columns,
     normalize_column_name,
 )
+from preference_center.decisions.api.row_formats import CsvFormat
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import cell_text
 from preference_center.domain.imports.scopes import ScopeMap

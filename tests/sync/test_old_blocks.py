@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.events import EventKind
+from preference_center.decisions.rules.decisions import find_denial
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import add_destination, resume_destination
 from preference_center.destinations.validation import DestinationRequest
-from preference_center.domain.decisions import find_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts

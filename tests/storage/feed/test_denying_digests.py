@@ -29,19 +29,19 @@ from preference_center.core.events import (
     EventKind,
     Retraction,
 )
-from preference_center.domain.decisions import find_denial
+from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.store import (
+    DIGEST_HEAD_BYTES,
+    DigestsInfo,
+    iter_all_digests,
+    load_digests_since,
+)
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 from preference_center.ledger.watermarks import Watermark
-from preference_center.storage.feed.denying_digests import (
-    DIGEST_HEAD_BYTES,
-    DigestsInfo,
-    iter_all_digests,
-    load_digests_since,
-)
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change

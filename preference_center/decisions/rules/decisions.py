@@ -27,8 +27,8 @@ from preference_center.core.events import (
     ScopeFact,
     Timestamped,
 )
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.frequencies import effective_frequency
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.frequencies import effective_frequency
 
 
 @dataclass(frozen=True, slots=True)

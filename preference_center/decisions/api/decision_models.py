@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, RootModel, model_validator
 from pydantic.config import JsonDict
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.decision_rules import DecisionRule
+from preference_center.decisions.rules.decision_rules import DecisionRule
 from preference_center.web.api.bodies import (
     MessageTypeKey,
     ProblemDocument,

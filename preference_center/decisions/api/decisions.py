@@ -12,13 +12,13 @@ from datetime import datetime
 
 from flask import Response
 
-from preference_center.api.decision_models import DecisionRequest, DecisionResponse
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import (
+from preference_center.decisions.api.decision_models import DecisionRequest, DecisionResponse
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.decisions import (
     ALLOW_BY_DEFAULT,
     ALLOW_SERVICE,
     NO_CONSENT,

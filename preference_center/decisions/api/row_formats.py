@@ -15,15 +15,15 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from preference_center.api.decisions import decision_json
 from preference_center.core.errors import UnreadableBody
 from preference_center.core.tabular import (
     detect_delimiter,
     find_likely_columns,
     normalize_column_name,
 )
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import (
+from preference_center.decisions.api.decisions import decision_json
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.decisions import (
     ALLOW_BY_DEFAULT,
     ALLOW_SERVICE,
     NO_CONSENT,

@@ -8,8 +8,13 @@ from datetime import datetime
 
 from preference_center.catalogue import Topic
 from preference_center.core.events import ScopeFact
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import Decision, active_pause_end, find_denial, has_consent
+from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules.decisions import (
+    Decision,
+    active_pause_end,
+    find_denial,
+    has_consent,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,10 @@ from pydantic import Base64Bytes, RootModel
 from preference_center.catalogue import Catalogue, TopicDefault
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
+from preference_center.decisions.store import DigestsInfo, iter_all_digests, load_digests_since
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.feed.denying_digests import (
-    DigestsInfo,
-    iter_all_digests,
-    load_digests_since,
-)
 from preference_center.web.api.bodies import ResponseBody
 from preference_center.web.api.endpoint import ApiCall, endpoint
 from preference_center.web.api.keys import ApiKey, KeyScope
