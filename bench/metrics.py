@@ -51,7 +51,7 @@ def count() -> tuple[float, float]:
 
     A worker imports this module before it is known to be one, and metrics must be made after that.
     """
-    from preference_center.decisions.rules.decisions import ALLOW_BY_DEFAULT  # noqa: PLC0415
+    from preference_center.decisions.rules import ALLOW_BY_DEFAULT  # noqa: PLC0415
     from preference_center.infra import metrics  # noqa: PLC0415
 
     assert metrics.SHARED_FOLDER

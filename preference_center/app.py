@@ -39,7 +39,8 @@ from preference_center.console.window import board
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
-from preference_center.decisions.api import decisions, local_filter, stream
+from preference_center.decisions import api as decisions_api
+from preference_center.decisions.api import local_filter, stream
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
@@ -125,7 +126,7 @@ PAGES: tuple[pages.Route, ...] = (
 ENDPOINTS: tuple[Endpoint, ...] = (
     *api_catalogue.ROUTES,
     *change_feed.ROUTES,
-    *decisions.ROUTES,
+    *decisions_api.ROUTES,
     *stream.ROUTES,
     *api_imports.ROUTES,
     *contacts.ROUTES,

@@ -11,9 +11,8 @@ import psycopg
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.decisions.api.decisions import decide_all
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import decide, denial_end, find_sharing_denial
+from preference_center.decisions.api import decide_all
+from preference_center.decisions.rules import DecisionRule, decide, denial_end, find_sharing_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.ledger.store.lookup import load_facts_as_of

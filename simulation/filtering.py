@@ -16,7 +16,7 @@ from preference_center.catalogue import TopicDefault
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core import errors
 from preference_center.core.addresses import Channel
-from preference_center.decisions.api.decisions import decide_all
+from preference_center.decisions.api import decide_all
 from preference_center.decisions.store import DigestsInfo, iter_all_digests, load_digests_since
 from preference_center.infra.context import services
 from preference_center.ledger.watermarks import parse_watermark

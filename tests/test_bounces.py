@@ -12,8 +12,7 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.bounces import Bounce, BounceActionKind, BounceReport
 from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, EventKind
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record

@@ -20,11 +20,9 @@ from jinja2 import Environment, nodes
 from preference_center.core.addresses import Channel, PhoneChannel
 from preference_center.core.events import RESERVED_SCOPES, EventKind, is_valid_scope
 from preference_center.core.links import offline, tokens
-from preference_center.decisions.api.decision_models import DecisionItem, StreamedDecision
-from preference_center.decisions.api.decisions import decision_json
+from preference_center.decisions.api import DecisionItem, StreamedDecision, decision_json
 from preference_center.decisions.api.row_formats import COLUMNS, CsvFormat
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision
+from preference_center.decisions.rules import Decision, DecisionRule
 from preference_center.domain.delivery_status import Blocker
 from preference_center.integrations.base.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook

@@ -45,11 +45,11 @@ class Target:
 
 TARGETS = {
     "decisions": Target(
-        "preference_center/decisions/rules/decisions.py",
+        "preference_center/decisions/rules.py",
         ("tests/domain/test_marks.py", "tests/domain/test_decisions.py"),
     ),
     "topics": Target(
-        "preference_center/decisions/rules/domain_topic_status.py",
+        "preference_center/decisions/rules.py",
         ("tests/domain/test_decisions.py",),
     ),
     "deadlines": Target(

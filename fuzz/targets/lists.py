@@ -9,8 +9,7 @@ from io import BytesIO
 from fuzz.targets.picking import pick
 from preference_center.core.errors import InvalidInput, UnreadableBody
 from preference_center.decisions.api.row_formats import InputRow, NdjsonFormat, RowFormat, open_csv
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision
+from preference_center.decisions.rules import Decision, DecisionRule
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.read_rows import ResumePoint, read_rows

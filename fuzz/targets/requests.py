@@ -29,7 +29,8 @@ from preference_center.app import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
-from preference_center.decisions.api import decision_models, stream
+from preference_center.decisions import api as decisions_api
+from preference_center.decisions.api import stream
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.infra.context import services
@@ -49,7 +50,7 @@ from tests.environment import settings_for
 
 _MODULES = (
     consent_evidence,
-    decision_models,
+    decisions_api,
     preference_models,
     sender_links,
     writes,

@@ -15,7 +15,7 @@ from pydantic import Field, RootModel
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownPolicyVersion
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.infra import audit
 from preference_center.infra.db.transactions import run_in_transaction

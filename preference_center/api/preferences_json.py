@@ -8,7 +8,7 @@ from typing import Any
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.links import OptInMethod
-from preference_center.decisions.rules.decisions import POLICY_CHANGED
+from preference_center.decisions.rules import POLICY_CHANGED
 from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.preferences import (
     Preferences,

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from preference_center.api.consent_evidence import EvidenceBody
 from preference_center.core.addresses import Channel
 from preference_center.core.events import EventKind
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.web.api.bodies import RawAddress, ResponseBody, ScopeName
 from preference_center.web.api.endpoint import PageQuery
 from preference_center.web.api.parsing import RequestBody

@@ -28,7 +28,7 @@ from preference_center.api.writes import record_results
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, parse_address
 from preference_center.core.events import Change, Event, EventKind
-from preference_center.decisions.rules.decisions import find_scope_denial
+from preference_center.decisions.rules import find_scope_denial
 from preference_center.domain.delivery_status import (
     active_suppressions,
     is_suppressed_by_other_form,

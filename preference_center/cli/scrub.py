@@ -19,7 +19,7 @@ from preference_center.core.errors import (
     UnknownMessageType,
     WrongChannel,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.infra.commands import click_errors, with_service
 from preference_center.scrub import require_duckdb
 from preference_center.scrub.decision_query import RULE_REASONS, ScrubProgress

@@ -10,7 +10,7 @@ from enum import StrEnum
 from preference_center.catalogue import Catalogue, Topic
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ScopeFact, Timestamped
-from preference_center.decisions.rules.decisions import outdated_since, withdrawal_of
+from preference_center.decisions.rules import outdated_since, withdrawal_of
 
 
 class ConsentStatus(StrEnum):

@@ -22,7 +22,7 @@ from preference_center.core.events import (
     ScopeState,
     Timestamped,
 )
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.domain.sync.state import NOT_PUSHED
 
 

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preference_center.core.events import ALL_MARKETING
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision
+from preference_center.decisions.rules import Decision, DecisionRule
 
 
 class ExportFormat(StrEnum):

@@ -10,11 +10,7 @@ from uuid import UUID
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change, EventKind, ScopeFact
-from preference_center.decisions.rules.frequencies import (
-    effective_frequency,
-    frequency_choice,
-    is_less_often,
-)
+from preference_center.decisions.rules import effective_frequency, frequency_choice, is_less_often
 from preference_center.ledger.rules import RequestOrigin, topic_for_address
 
 

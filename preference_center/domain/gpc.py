@@ -8,7 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.core.events import SHARING, Event, ScopeFact
-from preference_center.decisions.rules.decisions import newest_opt_in
+from preference_center.decisions.rules import newest_opt_in
 
 SOURCE = "global_privacy_control"
 """The source, and the method, of the opt-outs that the signal records."""

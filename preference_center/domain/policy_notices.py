@@ -15,8 +15,7 @@ from uuid import UUID
 from preference_center.catalogue import MessageType
 from preference_center.core.addresses import Channel
 from preference_center.core.events import UNDELIVERABLE, ScopeFact
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 
 
 class Reach(StrEnum):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from preference_center.catalogue import Catalogue
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.events import ALL_MARKETING, REPEAT_INTERVAL
-from preference_center.decisions.rules.frequencies import is_less_often
+from preference_center.decisions.rules import is_less_often
 from preference_center.domain.preferences import Preferences
 
 RESUME_CHOICE = "resume"

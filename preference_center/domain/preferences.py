@@ -20,17 +20,17 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.rules import (
     POLICY_CHANGED,
     Decision,
+    DecisionRule,
     active_pause_end,
+    effective_frequency,
     find_denial,
     find_sharing_denial,
     missing_consent,
+    topic_status,
 )
-from preference_center.decisions.rules.domain_topic_status import topic_status
-from preference_center.decisions.rules.frequencies import effective_frequency
 from preference_center.ledger.rules import (
     ConsentEvidence,
     RequestOrigin,

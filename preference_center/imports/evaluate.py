@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change, counts_at
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.stats import ImportStats

@@ -17,7 +17,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
-from preference_center.decisions.rules.decisions import is_opted_out, is_opted_out_of_all_marketing
+from preference_center.decisions.rules import is_opted_out, is_opted_out_of_all_marketing
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.domain.sync.destination import Destination

@@ -169,7 +169,7 @@ class RowResult(Protocol):
 
 
 class Decision(Protocol):
-    """What `decisions.rules.decisions` decided about one recipient."""
+    """What `decisions.rules` decided about one recipient."""
 
     @property
     def rule(self) -> StrEnum:

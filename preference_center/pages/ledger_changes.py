@@ -10,7 +10,7 @@ from preference_center.catalogue import Topic
 from preference_center.core.events import Change, EventKind, FrequencyChoice, Retraction
 from preference_center.core.links import is_opt_out_only as may_only_opt_out
 from preference_center.core.links.tokens import Link
-from preference_center.decisions.rules.frequencies import frequency_choice
+from preference_center.decisions.rules import frequency_choice
 from preference_center.infra.context import services
 from preference_center.ledger.rules import redact_evidence
 from preference_center.web.languages import page_language

@@ -12,8 +12,7 @@ from preference_center.catalogue import MessageType, Topic
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.keys import Keys
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 
 REMOVED_COLUMNS = ("removed_rule", "removed_reason", "removed_scope", "removed_since")
 """The columns that are added to a removed row."""

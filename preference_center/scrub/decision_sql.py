@@ -1,6 +1,6 @@
 """The SQL that scrubs, second part: the decision on each cell about which there is a fact.
 
-One text for every engine. It computes what `decisions.rules.decisions.decide` computes; tests
+One text for every engine. It computes what `decisions.rules.decide` computes; tests
 compare them
 row by row. Names that it uses: `fact` (a snapshot's rows) and `probe` (`digest_sql.probes`).
 """
@@ -19,7 +19,7 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.scrub.digest_sql import DIGEST_HEX_LENGTH, sql_list, sql_literal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

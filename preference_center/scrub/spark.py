@@ -22,7 +22,7 @@ from preference_center.core.tabular import (
     find_address_column,
     find_address_column_by_content,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.scrub import decision_sql, digest_sql
 from preference_center.scrub.decision_query import (
     REMOVED_COLUMNS,

@@ -243,7 +243,7 @@ def test_the_type_of_a_problem_can_be_followed(sender: Sender) -> None:
 def test_every_problem_and_rule_is_documented() -> None:
     from pathlib import Path
 
-    from preference_center.decisions.rules.decision_rules import DecisionRule
+    from preference_center.decisions.rules import DecisionRule
     from preference_center.ledger.rules import ReceivedVia
     from preference_center.web.api.problems import PROBLEMS
 

@@ -19,8 +19,7 @@ from preference_center.decisions.api.row_formats import (
     RowFormat,
     open_csv,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision
+from preference_center.decisions.rules import Decision, DecisionRule
 from preference_center.web.api.streams import MAX_LINE, split_lines
 
 

@@ -18,7 +18,7 @@ from preference_center.core.events import (
     EventKind,
     FrequencyChoice,
 )
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from preference_center.core.links.offline import LinkMinter
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.web.api.problems import PROBLEMS
 from tests.clients.contract import CONTRACT
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dev.maintenance.client_tools import NODE_MODULES
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.ledger.rules import ReceivedVia
 from tests.clients.contract import CLIENTS, examples
 

@@ -17,8 +17,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import AddressConflict, InvalidRows
 from preference_center.core.events import Change, EventKind
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

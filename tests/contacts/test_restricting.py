@@ -15,8 +15,7 @@ from preference_center.contacts import WrittenContact
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.restriction import NOTICE_PERIOD, EndNotice
 from preference_center.infra.context import services

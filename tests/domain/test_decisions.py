@@ -19,15 +19,15 @@ from preference_center.core.events import (
     ScopeFact,
     fold,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule as Rule
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.rules import (
     UNPARSEABLE_ADDRESS,
     Decision,
     active_pause_end,
     decide,
     is_marketing_suppressed,
+    topic_status,
 )
-from preference_center.decisions.rules.domain_topic_status import topic_status
+from preference_center.decisions.rules import DecisionRule as Rule
 from tests.domain.facts import (
     BOUNCED,
     BOUNCED_ONCE,

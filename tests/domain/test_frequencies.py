@@ -23,8 +23,8 @@ from preference_center.core.events import (
     ScopeState,
     fold,
 )
-from preference_center.decisions.rules.decisions import decide
-from preference_center.decisions.rules.frequencies import (
+from preference_center.decisions.rules import (
+    decide,
     effective_frequency,
     frequency_choice,
     wanted_frequency,

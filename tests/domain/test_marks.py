@@ -14,8 +14,8 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.rules import (
+    DecisionRule,
     decide,
     denial_end,
     find_denial,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.events import ALL_MARKETING
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.preference_form import (
     RESUME_CHOICE,
     SubmittedPreferences,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.preference_result import SaveResult, show_result
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 

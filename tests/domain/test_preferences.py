@@ -23,7 +23,7 @@ from preference_center.core.events import (
     ScopeState,
     Timestamped,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.preferences import (
     MAX_PAUSE,
     PreferenceChoice,

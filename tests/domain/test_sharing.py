@@ -21,15 +21,15 @@ from preference_center.core.events import (
     fold,
     is_valid_scope,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.rules import (
+    DecisionRule,
     decide,
     find_sharing_denial,
     is_marketing_suppressed,
     is_redundant_opt_out,
     newest_opt_in,
+    topic_status,
 )
-from preference_center.decisions.rules.domain_topic_status import topic_status
 from preference_center.domain.delivery_status import active_suppressions
 from tests.domain.facts import (
     BOUNCED,

@@ -12,7 +12,7 @@ from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import ALL_MARKETING, SHARING, Event, EventKind
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.domain.statements import (
     RETRACTION_PERIOD,
     SOURCE,

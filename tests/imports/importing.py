@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.decisions.rules.decisions import decide
+from preference_center.decisions.rules import decide
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.domain.imports.stats import ImportStats

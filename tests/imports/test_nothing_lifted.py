@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, SHARING, EventKind, Retraction
-from preference_center.decisions.rules.decisions import find_sharing_denial
+from preference_center.decisions.rules import find_sharing_denial
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin

@@ -68,7 +68,7 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 def allowed(app: Flask) -> Callable[..., bool]:
     """`allowed(address, message_type)`: the decision of a check now."""
     from preference_center.catalogue.store import current_catalogue
-    from preference_center.decisions.rules.decisions import decide
+    from preference_center.decisions.rules import decide
     from preference_center.infra.context import services
     from preference_center.ledger.store.lookup import load_facts
 

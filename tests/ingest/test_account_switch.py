@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.decisions.rules.decisions import find_denial, is_marketing_suppressed
+from preference_center.decisions.rules import find_denial, is_marketing_suppressed
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.infra.context import services
 from preference_center.ingest.record import ingest

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from preference_center.core.bounces import Bounce
-from preference_center.decisions.rules.decisions import denial_end, find_denial
+from preference_center.decisions.rules import denial_end, find_denial
 from preference_center.domain.sync.plan import active_suppressions
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

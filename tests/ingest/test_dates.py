@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.events import EventKind, Retraction
-from preference_center.decisions.rules.decisions import Decision, find_denial
+from preference_center.decisions.rules import Decision, find_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest.record import ingest

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

@@ -25,8 +25,7 @@ from preference_center.core.events import (
     can_be_hashed,
     fold,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import decide
+from preference_center.decisions.rules import DecisionRule, decide
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of

@@ -10,7 +10,7 @@ from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, SHARING, EventKind
-from preference_center.decisions.rules.decisions import find_denial, find_sharing_denial
+from preference_center.decisions.rules import find_denial, find_sharing_denial
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts

@@ -130,7 +130,7 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 def subscribed(app: Flask, clock: Clock) -> Callable[..., Any]:
     """`subscribed(address=..., topic=..., channel=...)`: what `topic_status` returns now."""
     from preference_center.catalogue.store import current_catalogue
-    from preference_center.decisions.rules.domain_topic_status import topic_status
+    from preference_center.decisions.rules import topic_status
     from preference_center.ledger.store.lookup import load_exact_facts
 
     def ask(address: str = "jane.doe@example.com", topic: str = "digest") -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.core.addresses import Address, Channel
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, decide
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import load_facts
 from tests.domain.histories import NEWS

@@ -12,7 +12,7 @@ from flask import Flask
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import UnderHold, UnknownContact
 from preference_center.core.events import EventKind, FrequencyChoice
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import (
     Extent,

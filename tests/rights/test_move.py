@@ -15,8 +15,7 @@ from preference_center.catalogue import MessageClass, MessageType, Topic, TopicD
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import AddressConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services

@@ -21,7 +21,7 @@ from preference_center.core.events import (
     Change,
     EventKind,
 )
-from preference_center.decisions.rules.decisions import decide
+from preference_center.decisions.rules import decide
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts

@@ -14,7 +14,7 @@ from preference_center import contacts
 from preference_center.contacts import WrittenContact, saving
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, ContactRef, ContactUpdate
 from preference_center.domain.imports.instructions import LegalBasis

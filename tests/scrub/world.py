@@ -22,8 +22,7 @@ from preference_center.core.events import (
     can_be_hashed,
     is_valid_scope,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, DecisionRule, decide
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import add_destination, resume_destination
 from preference_center.destinations.validation import DestinationRequest

@@ -13,7 +13,7 @@ from preference_center.console.people.tools import tool_titles
 from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import SHARING, Change, EventKind, ScopeFact
-from preference_center.decisions.rules.decisions import Decision, decide
+from preference_center.decisions.rules import Decision, decide
 from preference_center.domain.delivery_status import BLOCKERS, Blocker, DestinationSummary
 from preference_center.domain.event_delivery import concerns, is_pushed
 from preference_center.domain.statements import facts_after

@@ -21,8 +21,7 @@ from preference_center.core.events import (
     Event,
     EventKind,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import POLICY_CHANGED, Decision
+from preference_center.decisions.rules import POLICY_CHANGED, Decision, DecisionRule
 from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
 from preference_center.ledger.rules import ReceivedVia
 from preference_center.web.languages import format_short_time, once_per_language, page_language

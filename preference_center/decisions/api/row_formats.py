@@ -21,14 +21,14 @@ from preference_center.core.tabular import (
     find_likely_columns,
     normalize_column_name,
 )
-from preference_center.decisions.api.decisions import decision_json
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.api import decision_json
+from preference_center.decisions.rules import (
     ALLOW_BY_DEFAULT,
     ALLOW_SERVICE,
     NO_CONSENT,
     UNPARSEABLE_ADDRESS,
     Decision,
+    DecisionRule,
 )
 from preference_center.ledger.watermarks import Watermark
 from preference_center.web.api.streams import MAX_LINE

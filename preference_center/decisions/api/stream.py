@@ -20,8 +20,7 @@ from werkzeug.wsgi import get_input_stream
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import CatalogueError, Unavailable, UnreadableBody
-from preference_center.decisions.api.decision_models import DecisionStreamLine
-from preference_center.decisions.api.decisions import count_denials, decide_all
+from preference_center.decisions.api import DecisionStreamLine, count_denials, decide_all
 from preference_center.decisions.api.row_formats import (
     COLUMNS,
     CsvFormat,
@@ -30,7 +29,7 @@ from preference_center.decisions.api.row_formats import (
     RowFormat,
     open_csv,
 )
-from preference_center.decisions.rules.decisions import Decision
+from preference_center.decisions.rules import Decision
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark

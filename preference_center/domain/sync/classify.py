@@ -16,7 +16,7 @@ from preference_center.core.events import (
     EventKind,
     ScopeFact,
 )
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.rules import (
     is_marketing_suppressed,
     is_opted_out,
     is_redundant_opt_out,

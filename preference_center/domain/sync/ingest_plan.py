@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, DeliverabilityPolicy
 from preference_center.core.events import DESTINATION_SOURCE, Change
-from preference_center.decisions.rules.decisions import newest_opt_in
+from preference_center.decisions.rules import newest_opt_in
 from preference_center.domain.sync.classify import (
     AddressContext,
     Evaluation,

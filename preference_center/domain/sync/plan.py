@@ -9,13 +9,13 @@ from datetime import datetime
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, ScopeFact
-from preference_center.decisions.rules.decisions import (
+from preference_center.decisions.rules import (
     denial_end,
     find_scope_denial,
     has_consent,
     is_marketing_suppressed,
+    wanted_frequency,
 )
-from preference_center.decisions.rules.frequencies import wanted_frequency
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim
 from preference_center.integrations.base.contract import PushItem, TopicOffReason

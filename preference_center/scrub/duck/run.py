@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from preference_center.core.errors import InvalidList
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.infra.duckdb import (
     Connection,
     ScrubError,

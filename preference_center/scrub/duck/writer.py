@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preference_center.decisions.rules.decisions import Decision
+from preference_center.decisions.rules import Decision
 from preference_center.infra.duckdb import Connection, fetch_row, path_literal
 from preference_center.scrub.decision_query import (
     REMOVED_COLUMNS,

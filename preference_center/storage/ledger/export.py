@@ -16,7 +16,7 @@ from typing import Any
 from preference_center.core.addresses import Channel
 from preference_center.core.events import RESERVED_SCOPES, EventKind
 from preference_center.core.keys import Keys
-from preference_center.decisions.rules.decisions import Decision, find_denial
+from preference_center.decisions.rules import Decision, find_denial
 from preference_center.ledger.feed.cursors import LedgerSnapshot, open_ledger_snapshot
 from preference_center.ledger.store.lookup import load_facts_by_id
 

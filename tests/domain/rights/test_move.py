@@ -29,7 +29,7 @@ from preference_center.core.events import (
     counts_at,
     fold,
 )
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.domain.rights.move import build_move_changes, check_move
 from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START

@@ -9,7 +9,7 @@ import pytest
 from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind, ScopeFact
-from preference_center.decisions.rules.decision_rules import DecisionRule
+from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.sync.plan import PushPlan, plan_push
 from preference_center.domain.sync.state import LanePosition, SyncClaim
 from tests.domain.catalogues import SECOND_TOPIC, SMALL

@@ -29,7 +29,7 @@ from preference_center.core.events import (
     EventKind,
     Retraction,
 )
-from preference_center.decisions.rules.decisions import find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.decisions.store import (
     DIGEST_HEAD_BYTES,
     DigestsInfo,

@@ -1,20 +1,32 @@
-"""May this message go to that address? Rules over the facts that were loaded.
+"""The rules that decide whether a message may go to an address; `decisions` applies them.
+
+How often a topic is sent to an address, where the catalogue offers a choice.
+
+Of exactly the address the person's own choice counts. Where there is none, the newest one of
+another form of the mailbox does if it means less often than the topic's default: match wide to
+reduce, never to increase (I9).
+
+May this message go to that address? Rules over the facts that were loaded.
 
 Facts come from every stored form of the candidate's mailbox (I9): an opt-out counts from
 any of them, the person's own newer opt-in and every consent only from the exact form. Only the
 closing of an account reaches other forms as an opt-out of all marketing and no further: they
 may be another contact's, who still gets service mail (I4).
+
+The state of a topic for an address, as pages show it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -23,12 +35,90 @@ from preference_center.core.events import (
     RESTRICTION,
     SHARING,
     UNDELIVERABLE,
+    DatedFrequency,
     EventKind,
+    FrequencyChoice,
     ScopeFact,
     Timestamped,
 )
-from preference_center.decisions.rules.decision_rules import DecisionRule
-from preference_center.decisions.rules.frequencies import effective_frequency
+
+
+class DecisionRule(StrEnum):
+    """The rule that decided."""
+
+    CLOSED = "closed"
+    """The account is deactivated or erased (I4)."""
+    AFTER_CLOSING = "after_closing"
+    """Service mail that may go out even after the account was closed (I4)."""
+    SERVICE = "service"
+    """Service mail, which no marketing opt-out stops (I4)."""
+    RESTRICTED = "restricted"
+    """The person limits the use of their data: no marketing until they end that."""
+    OPTED_OUT_OF_TOPIC = "opted_out_of_topic"
+    OPTED_OUT_OF_ALL_MARKETING = "opted_out_of_all_marketing"
+    OPTED_OUT_OF_SHARING = "opted_out_of_sharing"
+    """Of sale and sharing: no rule about messages, but about what is done with the data."""
+    COMPLAINED = "complained"
+    BOUNCED = "bounced"
+    PAUSED = "paused"
+    NO_CONSENT = "no_consent"
+    """The topic is opt-in, and there is no evidence that the person asked for it (I11)."""
+    RETIRED_TOPIC = "retired_topic"
+    CONSENTED = "consented"
+    NOT_OPTED_OUT = "not_opted_out"
+    UNPARSEABLE_ADDRESS = "unparseable_address"
+    UNREADABLE_LINE = "unreadable_line"
+    """In a streamed list, a line that holds no recipient to decide about (I11)."""
+    UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
+    WRONG_CHANNEL = "wrong_channel"
+    """The topic belongs to another channel than the address."""
+
+
+def effective_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:
+    """How often to send the topic: one of its frequencies; None if it offers none."""
+    if not topic.frequencies:
+        return None
+    return wanted_frequency(topic, facts) or topic.default_frequency
+
+
+def wanted_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:
+    """The same where a choice decides it; None where nobody chose.
+
+    A choice that the catalogue has no more is the default.
+    """
+    own = _newest_choice(topic, (fact for fact in facts if fact.exact))
+    if own:
+        return own.key if own.key in topic.frequencies else topic.default_frequency or None
+    other = _newest_choice(topic, (fact for fact in facts if not fact.exact))
+    if other and is_less_often(topic, other.key, topic.default_frequency):
+        return other.key
+    return None
+
+
+def is_less_often(topic: Topic, key: str, other: str) -> bool:
+    """Whether `key` is less often than `other`; false for keys that the topic does not have."""
+    order = list(topic.frequencies)
+    return key in order and other in order and order.index(key) > order.index(other)
+
+
+def frequency_choice(topic: Topic, key: str) -> FrequencyChoice:
+    """The choice of this key. Raises InvalidInput for a topic that does not offer it."""
+    order = list(topic.frequencies)
+    if key not in order:
+        offered = f"choose one of {', '.join(order)}" if order else "it offers no choice"
+        raise InvalidInput(f"the topic {topic.key} has no such frequency: {offered}")
+    return FrequencyChoice(key, order.index(key))
+
+
+def _newest_choice(topic: Topic, facts: Iterable[ScopeFact]) -> DatedFrequency | None:
+    return max(
+        (
+            fact.state.frequency
+            for fact in facts
+            if fact.scope == topic.key and fact.state.frequency
+        ),
+        default=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +137,22 @@ class Decision:
 
 
 ALLOW_BY_DEFAULT = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
+
+
 NO_CONSENT = Decision(allow=False, rule=DecisionRule.NO_CONSENT)
+
+
 POLICY_CHANGED = "policy_changed"
 """The advisory on a missing consent where the person gave one that counts no more."""
+
+
 CONSENT_OUTDATED = Decision(allow=False, rule=DecisionRule.NO_CONSENT, advisory=POLICY_CHANGED)
 """There is a consent, but from before a version of the privacy policy that asks again."""
+
+
 ALLOW_SERVICE = Decision(allow=True, rule=DecisionRule.SERVICE)
+
+
 UNPARSEABLE_ADDRESS = Decision(allow=False, rule=DecisionRule.UNPARSEABLE_ADDRESS)
 
 
@@ -398,3 +498,29 @@ def withdrawal_of(
         if out and _is_active(out.state.opt_out, consent):
             return out.state.opt_out
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStatus:
+    """The state of one topic for one address."""
+
+    subscribed: bool
+    suppressed: bool
+    has_consent: bool
+    """Whether the consent that the topic needs is there, if it needs one."""
+    paused_until: datetime | None
+    denial: Decision | None
+
+
+def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> TopicStatus:
+    """The state of `topic`: subscribed unless it is denied or lacks a needed consent."""
+    denial = find_denial(topic.key, facts, now)
+    paused = denial is not None and denial.rule is DecisionRule.PAUSED
+    consented = has_consent(topic, facts, now)
+    return TopicStatus(
+        subscribed=denial is None and consented,
+        suppressed=denial is not None and not paused,
+        has_consent=consented,
+        paused_until=active_pause_end(topic.key, facts, now) if paused else None,
+        denial=denial,
+    )
