@@ -22,11 +22,11 @@ from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import destinations
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.sync import destinations
 from tests.environment import drop_databases, migrate, settings_for, with_database
 
 TOPIC = "bottega.similar_products"

@@ -20,16 +20,16 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import opt_out
 from preference_center.destinations.leases import Lease
+from preference_center.destinations.listings import verify
+from preference_center.destinations.push import sync
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.job_queue import TICK_SECONDS
 from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.hubspot.connector import HubSpot
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import verify
-from preference_center.sync.push import sync
 from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn
 from workers.scheduler import TICK_INTERVAL
 

@@ -11,9 +11,9 @@ from dev.engines import Engines
 from dev.maintenance.house import Trace
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
+from preference_center.destinations.push import sync
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.sync.push import sync
 from preference_center.web.api import keys
 from preference_center.web.api.keys import KeyScope
 

@@ -22,16 +22,16 @@ from bench.opted_out import address_of, opt_out
 from bench.pacing import Clock, simulated
 from preference_center.core.deadlines import WINDOW
 from preference_center.destinations.leases import Lease
+from preference_center.destinations.listings import schedule_new_listings, verify
+from preference_center.destinations.push import sync
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store import listings, states
+from preference_center.destinations.store.backfilling import backfill
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import get_spec, make_connector
-from preference_center.ledger.backfilling import backfill
-from preference_center.storage.sync import listings, states
-from preference_center.sync.listings import schedule_new_listings, verify
-from preference_center.sync.push import sync
 from tests.integrations.tools import braze, hubspot, sendgrid, ses
 from tests.integrations.tools.ses_imports import BUCKET, Imports
 from tests.integrations.tools.stand_in import StandIn

@@ -31,7 +31,7 @@ from preference_center.api import imports as api_imports
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import imports, people, reports, requests, review, senders, window
+from preference_center.console import imports, people, reports, requests, review, senders
 from preference_center.console.catalogue import previews
 from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
@@ -41,11 +41,15 @@ from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import local_filter, stream
+from preference_center.destinations import console as window
+from preference_center.destinations.ingest_webhooks import receive_mail
+from preference_center.destinations.record import erased_seen_again
+from preference_center.destinations.store.destinations import list_sent_topics
+from preference_center.destinations.webhooks import answer_text
+from preference_center.destinations.webhooks import blueprint as webhooks
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
-from preference_center.inbound.webhooks import answer_text
-from preference_center.inbound.webhooks import blueprint as webhooks
 from preference_center.infra import commands, metrics
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.context import (
@@ -76,8 +80,6 @@ from preference_center.infra.outbox import EmailKind
 from preference_center.infra.redis import RedisRateLimiter
 from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
 from preference_center.infra.telemetry import ROUTE, configure_logs, request_id
-from preference_center.ingest.record import erased_seen_again
-from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import api as change_feed
@@ -104,7 +106,6 @@ from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
-from preference_center.storage.sync.destinations import list_sent_topics
 from preference_center.web import api as preference_center_api
 from preference_center.web import console, languages, pages
 from preference_center.web.api.bodies import install_openapi

@@ -14,7 +14,12 @@ from uuid import UUID
 
 from flask import Flask
 
-from preference_center.destinations.connect import ConnectorFactory
+from preference_center.destinations.destinations_connect import ConnectorFactory
+from preference_center.destinations.erase import erase_due
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.listings import verify
+from preference_center.destinations.push import sync
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.uploads import continue_import
 from preference_center.infra.job_queue import (
@@ -26,11 +31,6 @@ from preference_center.infra.job_queue import (
     VERIFY,
     JobQueue,
 )
-from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.erase import erase_due
-from preference_center.sync.listings import verify
-from preference_center.sync.push import sync
 from simulation.ground import Clock
 from simulation.people import START
 

@@ -24,13 +24,13 @@ from preference_center.app import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
 from preference_center.core.events import uuid7
+from preference_center.destinations import erase
+from preference_center.destinations.store import erasure_tasks, states, verification
 from preference_center.infra.context import EXTENSION_NAME, Services, db
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
 from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
-from preference_center.storage.sync import erasure_tasks, states, verification
-from preference_center.sync import erase
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.listings import supported_listings
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import destinations, listings
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import PushItem
-from preference_center.storage.sync import destinations, listings
-from preference_center.sync.listings import supported_listings
 from simulation.acts import Options
 from simulation.ground import Clock
 from simulation.people import SHARING, START, TOPICS, first_forms_of

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import cast
 
 from preference_center.destinations.leases import Lease
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.rules.destination import Destination
 from preference_center.integrations.base.contract import Connector, PushItem
 from preference_center.integrations.base.presets import MeaningFilter
 from simulation import faults

@@ -197,7 +197,7 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
     from preference_center.catalogue.store import clear_catalogue_cache
-    from preference_center.inbound.webhooks import KNOWN_DESTINATIONS_KEY
+    from preference_center.destinations.webhooks import KNOWN_DESTINATIONS_KEY
     from preference_center.infra.context import EXTENSION_NAME
     from preference_center.infra.db import connections
     from preference_center.ledger.spool import recorder

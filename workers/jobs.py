@@ -11,20 +11,20 @@ from uuid import UUID
 import structlog
 
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.erase import erase_due
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.listings import verify as verify_listing
+from preference_center.destinations.push import sync as sync_destination
+from preference_center.destinations.store.backfilling import continue_backfill
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget
 from preference_center.infra.context import services
 from preference_center.infra.job_queue import TICK_SECONDS
-from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.ledger.backfilling import continue_backfill
 from preference_center.policy_notices import webhooks as policy_webhooks
 from preference_center.rights import company_webhooks
 from preference_center.rights.access_file import build as access_files
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.erase import erase_due
-from preference_center.sync.listings import verify as verify_listing
-from preference_center.sync.push import sync as sync_destination
 from preference_center.web.emails import send_due_emails
 from workers.process import stop_requested
 

@@ -19,7 +19,18 @@ from preference_center.app import create_app
 from preference_center.burst_scan import flag_bursts
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.daily_counts import count_a_few_events
-from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
+from preference_center.destinations.listings import schedule_new_listings
+from preference_center.destinations.rules.push_concurrency import MAX_CONCURRENT_PUSHES
+from preference_center.destinations.store import (
+    active_pushes,
+    backfills,
+    erasure_tasks,
+    states,
+    undecided_events,
+    webhook_inbox,
+)
+from preference_center.destinations.store import listings as verifying
+from preference_center.destinations.store.states import DueCounts
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.infra import outbox
 from preference_center.infra.context import services
@@ -45,17 +56,6 @@ from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import files, proofs
 from preference_center.storage.rights import webhooks as rights_webhooks
-from preference_center.storage.sync import (
-    active_pushes,
-    backfills,
-    erasure_tasks,
-    states,
-    undecided_events,
-    webhook_inbox,
-)
-from preference_center.storage.sync import listings as verifying
-from preference_center.storage.sync.states import DueCounts
-from preference_center.sync.listings import schedule_new_listings
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks

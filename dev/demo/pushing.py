@@ -13,9 +13,11 @@ from typing import Any, ClassVar, cast
 from dev.demo.clock import Clock
 from dev.demo.files import TOOLS, Files
 from dev.tools import State
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
 from preference_center.destinations.leases import Lease
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -26,8 +28,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.push_results import reflected
 from preference_center.integrations.webhook.connector import WebhookConnector
-from preference_center.storage.sync import destinations
-from preference_center.sync.push import sync
 
 _LIMIT = timedelta(minutes=5)
 

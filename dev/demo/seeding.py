@@ -21,7 +21,8 @@ from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import backfills, destinations
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -34,7 +35,6 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
-from preference_center.storage.sync import backfills, destinations
 from preference_center.web.api import keys
 from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 

@@ -15,8 +15,9 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link, TokenPurpose
-from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.domain.sync.outcomes import build_settlement
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.outcomes import build_settlement
+from preference_center.destinations.store import destinations, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, EmailKind
@@ -30,7 +31,6 @@ from preference_center.ledger.rules import (
 )
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage.rights import files
-from preference_center.storage.sync import destinations, states
 
 TOPICS = {"cascina": "cascina.newsletter", "bottega": "bottega.similar_products"}
 """Per brand, the topic of the message whose links are opened."""

@@ -56,31 +56,31 @@ TARGETS = {
         "preference_center/core/deadlines.py", ("tests/domain/test_deadlines.py",)
     ),
     "dates": Target(
-        "preference_center/domain/vendor_event_time.py",
+        "preference_center/destinations/rules/vendor_event_time.py",
         ("tests/domain/test_vendor_event_time.py",),
     ),
     "events": Target("preference_center/core/events.py", ("tests/domain/test_events.py",)),
     "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),
     "syncs": Target(
-        "preference_center/storage/sync/states.py",
+        "preference_center/destinations/store/states.py",
         ("tests/sync/test_push.py", "tests/sync/test_claim.py",
          "tests/sync/test_lanes.py", "tests/sync/test_window.py"),
         engines=True,
     ),
     "sync": Target(
-        "preference_center/sync/push.py",
+        "preference_center/destinations/push.py",
         ("tests/sync/test_push.py", "tests/sync/test_claim.py",
          "tests/sync/test_lanes.py", "tests/sync/test_window.py"),
         engines=True,
     ),
     "claim": Target(
-        "preference_center/sync/claim.py",
+        "preference_center/destinations/claim.py",
         ("tests/sync/test_push.py", "tests/sync/test_claim.py",
          "tests/sync/test_lanes.py", "tests/sync/test_window.py"),
         engines=True,
     ),
     "settle": Target(
-        "preference_center/sync/settle.py",
+        "preference_center/destinations/settle.py",
         ("tests/sync/test_push.py", "tests/sync/test_batches.py",
          "tests/sync/test_window.py"),
         engines=True,

@@ -18,6 +18,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, EventKind
 from preference_center.core.tabular import is_spreadsheet_formula
+from preference_center.destinations.store import destinations
 from preference_center.domain.export_formats import ExportFile, ExportFormat, export_files
 from preference_center.infra import audit
 from preference_center.infra.commands import actor, click_bad_parameter, click_errors, with_service
@@ -27,7 +28,6 @@ from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.store import suppressions
 from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
-from preference_center.storage.sync import destinations
 
 CSV_COLUMNS = (
     "address", "channel", "status", "scope", "occurred_at", "received_at", "until", "reason",

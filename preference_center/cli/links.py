@@ -26,7 +26,8 @@ from preference_center.cli.link_columns import (
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store.destinations import get_by_name
 from preference_center.infra import audit
 from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
@@ -34,7 +35,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.files import atomic_write
 from preference_center.infra.keys import link_keys
 from preference_center.ledger.store.addresses import load_newest_id
-from preference_center.storage.sync.destinations import get_by_name
 
 _COMMON_FIELD_LIMIT = 255
 """Maximum characters of a text field in some tools."""

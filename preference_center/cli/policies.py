@@ -12,6 +12,7 @@ import click
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.destinations.store.delivery_status import find_address_id
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.infra import audit
 from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
@@ -27,7 +28,6 @@ from preference_center.policy_notices.select import (
 )
 from preference_center.policy_notices.webhooks import queue_batches
 from preference_center.storage import policy_notices
-from preference_center.storage.sync.delivery_status import find_address_id
 
 CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")
 

@@ -20,11 +20,11 @@ from preference_center.consent_records.models import (
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.core.events import Event, ScopeFact, format_receipt_code
+from preference_center.destinations.store import destinations
 from preference_center.domain.consent_status import ConsentStatus, StatedConsent, state_consents
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.events import load_events_by_id
-from preference_center.storage.sync import destinations
 
 SCHEMA_VERSION = f"ISO/IEC TS 27560:2023, consent-records-{VERSION}"
 _CONTROLLER = "controller"

@@ -18,12 +18,13 @@ from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, format_receipt_code
 from preference_center.core.staff import AccessAction, AccessReason, Permission, StaffAccess
-from preference_center.domain.mail import ReviewReason
-from preference_center.domain.statements import SOURCE
-from preference_center.domain.sync.open_questions import (
+from preference_center.destinations.rules.sync_open_questions import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
 )
+from preference_center.destinations.store import undecided_events
+from preference_center.domain.mail import ReviewReason
+from preference_center.domain.statements import SOURCE
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -33,7 +34,6 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.storage.mail import bursts, review_queue
-from preference_center.storage.sync import undecided_events
 from preference_center.web.console.frame import (
     Route,
     current_actor,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.rules.destination import Destination
 from preference_center.integrations.base.contract import (
     FREQUENCY_FIELDS,
     Capabilities,

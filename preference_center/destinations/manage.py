@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.store import backfills, destinations, listings, undecided_events
+from preference_center.destinations.store.backfilling import continue_backfill
+from preference_center.destinations.store.backfills import Backfill
 from preference_center.destinations.titles import title_hints
 from preference_center.destinations.validation import (
     DestinationRequest,
@@ -20,16 +24,12 @@ from preference_center.destinations.validation import (
     setting_hints,
     validate_request,
 )
-from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import DestinationConfigError, get_spec
-from preference_center.ledger.backfilling import continue_backfill
-from preference_center.storage.sync import backfills, destinations, listings, undecided_events
-from preference_center.storage.sync.backfills import Backfill
 
 Stop = Callable[[], bool]
 

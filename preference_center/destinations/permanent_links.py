@@ -8,7 +8,7 @@ from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.rules.destination import Destination
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import link_keys as stored

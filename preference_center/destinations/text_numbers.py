@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from preference_center.core.keys import Keys
+from preference_center.destinations.store.destinations import list_destinations
 from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.integration import NUMBER_SETTING
-from preference_center.storage.sync.destinations import list_destinations
 
 
 def find_text_number(connection: Connection, keys: Keys, topics: Collection[str]) -> str | None:

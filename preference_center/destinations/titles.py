@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from preference_center.catalogue import Catalogue
+from preference_center.destinations.store.destinations import list_names, list_names_without_lifts
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.sync.destinations import list_names, list_names_without_lifts
 from preference_center.web.languages import page_language
 
 

@@ -12,11 +12,11 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError, UnknownTopic
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.core.sms_parts import excess_parts
-from preference_center.destinations.connect import build_connector
+from preference_center.destinations.destinations_connect import build_connector
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.sync.destination import Destination
-from preference_center.domain.sync.plan import channels_by_topic
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.plan import channels_by_topic
 from preference_center.infra.context import services
 from preference_center.integrations.base.contract import (
     Capabilities,

@@ -18,9 +18,10 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
 from preference_center.decisions.rules import is_opted_out, is_opted_out_of_all_marketing
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store.delivery_status import find_address_id
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
-from preference_center.domain.sync.destination import Destination
 from preference_center.inbound import text_replies
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -32,7 +33,6 @@ from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
-from preference_center.storage.sync.delivery_status import find_address_id
 
 log = structlog.get_logger()
 

@@ -303,7 +303,7 @@ _COMMANDS = {
     ),
     "db": ("preference_center.infra.cli.database:migrations", "Perform database migrations."),
     "destinations": (
-        "preference_center.cli.destinations:destinations",
+        "preference_center.destinations.cli:destinations",
         "Manage the connected tools, to which every opt-out is pushed.",
     ),
     "erasures": (

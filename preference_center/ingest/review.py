@@ -20,7 +20,8 @@ from preference_center.core.mime import (
     parse_mail,
     usable_addresses,
 )
-from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
+from preference_center.destinations.rules.sync_open_questions import UNREADABLE_QUESTION
+from preference_center.destinations.store import destinations, undecided_events, webhook_inbox
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -34,7 +35,6 @@ from preference_center.ledger.rules import (
 from preference_center.ledger.store import suppressions
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
-from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
 
 SHOWN_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
 TEXT_FIELDS = ("X-From", "X-To")

@@ -18,6 +18,7 @@ from flask import Flask
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
+from preference_center.destinations.rules.measurements import Measurements
 from preference_center.domain.alerts import (
     Alert,
     AlertKind,
@@ -25,7 +26,6 @@ from preference_center.domain.alerts import (
     Observation,
     find_alerts,
 )
-from preference_center.domain.measurements import Measurements
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction

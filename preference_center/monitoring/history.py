@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from preference_center.destinations.store import samples
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.sync import samples
 
 
 def record_samples(now: datetime) -> bool:

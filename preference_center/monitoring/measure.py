@@ -11,24 +11,23 @@ from pathlib import Path
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
-from preference_center.domain.measurements import (
+from preference_center.destinations.rules.measurements import (
     DestinationMeasurement,
     Disk,
     Folder,
     HostMeasurements,
     Measurements,
 )
+from preference_center.destinations.store import late_rows, measurements, undecided_events
 from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
-from preference_center.storage import measurements
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.journal import count_unwritten
-from preference_center.storage.sync import late_rows, undecided_events
 
 
 def measure_database(now: datetime) -> Measurements:

@@ -14,6 +14,7 @@ from preference_center.core.errors import Unavailable
 from preference_center.core.events import SHARING, Change
 from preference_center.core.links.tokens import Link
 from preference_center.decisions.rules import newest_opt_in
+from preference_center.destinations.store.delivery_status import find_address_id
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -21,7 +22,6 @@ from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.pages.ledger_changes import opt_out
-from preference_center.storage.sync.delivery_status import find_address_id
 from preference_center.web.pages.rendering import render_link_page
 
 

@@ -12,8 +12,7 @@ from datetime import datetime
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import DESTINATION_SOURCE, SHARING, Event, format_receipt_code
-from preference_center.destinations.titles import load_system_titles
-from preference_center.domain.delivery_status import (
+from preference_center.destinations.rules.delivery_status import (
     ActiveSuppression,
     DeliveryState,
     DeliveryStatus,
@@ -22,11 +21,15 @@ from preference_center.domain.delivery_status import (
     compute_delivery_status,
     summarize_delivery,
 )
+from preference_center.destinations.store.delivery_status import (
+    find_address_id,
+    list_address_progress,
+)
+from preference_center.destinations.titles import load_system_titles
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.events import load_events_by_id
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.storage.sync.delivery_status import find_address_id, list_address_progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from flask import Flask, Response, abort, current_app, jsonify, request
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
 from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.destinations.store import late_rows, undecided_events
+from preference_center.destinations.store.late_rows import LateRows
+from preference_center.destinations.store.undecided_events import OverdueBacklog
 from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.schema import require_fitting_schema
@@ -35,9 +38,6 @@ from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.erasures import OpenErasures
 from preference_center.storage.rights.journal import count_unwritten
-from preference_center.storage.sync import late_rows, undecided_events
-from preference_center.storage.sync.late_rows import LateRows
-from preference_center.storage.sync.undecided_events import OverdueBacklog
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
 blueprint = APIBlueprint("probes", __name__, enable_openapi=False)

@@ -9,8 +9,8 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
+from preference_center.destinations.store import samples
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.sync import samples
 from tests.browser.axe import violations
 from tests.cli.destination_commands import say
 from tests.clock import START
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def operator(app: Flask, page: Page, site: str, monkeypatch: pytest.MonkeyPatch) -> Page:
     """The page of somebody who is signed in."""
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
-    monkeypatch.setattr("preference_center.console.window.adding.BACKFILL_SECONDS", 60.0)
+    monkeypatch.setattr("preference_center.destinations.console.adding.BACKFILL_SECONDS", 60.0)
     monkeypatch.setenv("STAFF_NAME", "grace")
     put_in_force(app)
     content = {"csrf_token": CSRF, "staff": staff(app, Role.OPERATOR).token}

@@ -10,12 +10,11 @@ from redis import Redis
 
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
+from preference_center.destinations.store import backfilling, backfills
+from preference_center.destinations.store.backfills import Backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import BACKFILL, JOB_QUEUES, rq_queue
-from preference_center.ledger import backfilling
-from preference_center.storage.sync import backfills
-from preference_center.storage.sync.backfills import Backfill
 from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say
 from tests.integrations.tools.receiver import Receiver
 from workers import jobs, scheduler
@@ -72,7 +71,7 @@ def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  
 
 
 def test_a_long_one_reports_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    from preference_center.cli.backfill_progress import progress_printer
+    from preference_center.destinations.cli.backfill_progress import progress_printer
 
     show = progress_printer()
     for reached in range(0, 101, 2):

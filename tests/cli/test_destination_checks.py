@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.registry import list_kinds
-from preference_center.storage.sync import destinations
 from tests.cli.destination_commands import (
     add_hook,
     add_sendgrid,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.events import EventKind
+from preference_center.destinations.store import destinations
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.registry import get_spec
 from preference_center.integrations.webhook import connector as webhook
-from preference_center.storage.sync import destinations
 from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say, stored, work
 from tests.clock import START, Clock
 from tests.integrations.tools.receiver import SECRET, Receiver

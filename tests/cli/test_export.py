@@ -19,12 +19,12 @@ from preference_center.core.events import (
     FrequencyChoice,
 )
 from preference_center.decisions.rules import find_denial
+from preference_center.destinations.store import destinations
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.environment import empty
 from tests.in_force import put_in_force

@@ -27,9 +27,9 @@ SHEET = 'Name;E-Mail;Note\r\nAda;Ada@Example.com;x\r\n"L; G";grace@example.com\r
 @pytest.fixture
 def tool(app: Flask) -> Flask:
     """The service with the destination `tool`, and three addresses."""
+    from preference_center.destinations.store.destinations import insert_destination
     from preference_center.infra.context import services
     from preference_center.ledger import record
-    from preference_center.storage.sync.destinations import insert_destination
 
     put_in_force(app, HOSTED)
     addresses = [

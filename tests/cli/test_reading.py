@@ -11,15 +11,15 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.destinations.connect import connect
-from preference_center.domain.sync.state import READ_BACK_DELAY
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.listings import schedule_new_listings, verify
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.state import READ_BACK_DELAY
+from preference_center.destinations.store import destinations, webhook_inbox
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations, webhook_inbox
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import schedule_new_listings, verify
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn

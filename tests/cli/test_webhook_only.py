@@ -11,14 +11,14 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.listings import schedule_new_listings
+from preference_center.destinations.store import destinations, listings
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations, listings
-from preference_center.sync.listings import schedule_new_listings
 from tests.in_force import put_in_force
 from tests.integrations.tools.resend import KEY, ResendStandIn
 

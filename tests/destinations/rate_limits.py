@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from flask import Flask
 
-from preference_center.destinations.connect import BUCKETS_EXTENSION
+from preference_center.destinations.destinations_connect import BUCKETS_EXTENSION
 from preference_center.destinations.rate_limit import TokenBuckets
 
 

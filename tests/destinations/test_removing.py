@@ -8,12 +8,12 @@ import pytest
 
 from preference_center.core.errors import DestinationError
 from preference_center.destinations.manage import remove_destination
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import destinations, states, webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.measure import measure_database
-from preference_center.storage.sync import destinations, states, webhook_inbox
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
 

@@ -10,6 +10,13 @@ from typing import Any
 import pytest
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
+from preference_center.destinations.rules.measurements import (
+    DestinationMeasurement,
+    Disk,
+    Folder,
+    HostMeasurements,
+    Measurements,
+)
 from preference_center.domain.alerts import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
@@ -24,13 +31,6 @@ from preference_center.domain.alerts import (
     Notice,
     Observation,
     find_alerts,
-)
-from preference_center.domain.measurements import (
-    DestinationMeasurement,
-    Disk,
-    Folder,
-    HostMeasurements,
-    Measurements,
 )
 from tests.clock import START
 

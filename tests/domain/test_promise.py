@@ -7,8 +7,12 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.deadlines import DeadlineStage
-from preference_center.domain.measurements import DestinationMeasurement, Measurements
-from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
+from preference_center.destinations.rules.measurements import DestinationMeasurement, Measurements
+from preference_center.destinations.rules.promise import (
+    evaluate_promise,
+    sort_worst_first,
+    window_share,
+)
 from tests.clock import START
 
 

@@ -25,14 +25,14 @@ from preference_center.app import create_app
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, uuid7
 from preference_center.core.links.tokens import Link
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store.destinations import insert_destination, set_status
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db, services
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.processes import read_procfile
-from preference_center.storage.sync.destinations import insert_destination, set_status
 from tests.environment import migrate, settings_for
 from tests.faults.forks import Fork, fork
 from tests.in_force import put_in_force

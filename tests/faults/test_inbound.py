@@ -10,9 +10,9 @@ import httpx
 
 from dev.processes import wait_until
 from preference_center.destinations.leases import LEASE_DURATION
+from preference_center.destinations.store.destinations import insert_destination
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.sync.destinations import insert_destination
 from tests.faults.service import PATIENCE, Service
 
 SECRET = "long-and-random-secret"

@@ -10,15 +10,15 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import Unavailable
-from preference_center.inbound.certificates import (
+from preference_center.destinations.certificates import (
     CERTIFICATE_LIFETIME,
     CERTIFICATES_KEY,
     FAILURE_BACKOFF,
     CertificateCache,
 )
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.sync import destinations
 from tests.clock import START, Clock
 from tests.integrations.base.posts import NOW
 from tests.integrations.base.sns import CERTIFICATE_URL, TOPIC, certificate, message

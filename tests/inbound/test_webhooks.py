@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Channel
-from preference_center.inbound import webhooks
+from preference_center.destinations import webhooks
+from preference_center.destinations.store import destinations, webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.sync import destinations, webhook_inbox
 from tests.clock import Clock
 
 if TYPE_CHECKING:

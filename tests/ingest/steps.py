@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.store import webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.storage.sync import webhook_inbox
 from tests.sync.steps import ANNA, TOPIC
 from tests.sync.tool import Tool
 

@@ -12,9 +12,10 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.decisions.rules import find_denial, is_marketing_suppressed
-from preference_center.domain.sync.classify import PROPAGATION_DELAY
+from preference_center.destinations.record import ingest
+from preference_center.destinations.rules.classify import PROPAGATION_DELAY
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
-from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Capabilities,
     ContactPage,
@@ -24,7 +25,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.sync.steps import ANNA, OTHER, TOPIC, events, person, read, say, work
 from tests.sync.two_way_tool import TwoWayTool, add_destination, look

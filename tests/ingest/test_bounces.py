@@ -10,13 +10,13 @@ from flask import Flask
 
 from preference_center.core.bounces import Bounce
 from preference_center.decisions.rules import denial_end, find_denial
-from preference_center.domain.sync.plan import active_suppressions
+from preference_center.destinations.push import sync
+from preference_center.destinations.record import ingest, preview_ingest
+from preference_center.destinations.rules.plan import active_suppressions
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.record import ingest, preview_ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ingest.steps import ingest_stored, post, unsubscribe

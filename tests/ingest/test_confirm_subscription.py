@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.sync.destination import Destination
+from preference_center.destinations.ingest_confirm_subscription import confirm_subscription
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store import webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.confirm_subscription import confirm_subscription
-from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.vendor_events import SubscriptionConfirmation
-from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.integrations.base.sns import TOPIC, subscription
 from tests.sync.two_way_tool import TwoWayTool, add_destination, look

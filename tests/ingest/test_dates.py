@@ -10,9 +10,9 @@ import pytest
 
 from preference_center.core.events import EventKind, Retraction
 from preference_center.decisions.rules import Decision, find_denial
+from preference_center.destinations.record import ingest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.record import ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts

@@ -10,17 +10,17 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
-from preference_center.domain.sync.classify import PROPAGATION_DELAY
-from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.domain.sync.state import READ_BACK_DELAY
+from preference_center.destinations.record import ingest
+from preference_center.destinations.rules.classify import PROPAGATION_DELAY
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.state import READ_BACK_DELAY
+from preference_center.destinations.store import destinations
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import PushItem, PushOutcome
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations
-from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.sync.steps import ANNA, OTHER, TOPIC, events, read, say, work
 from tests.sync.two_way_tool import TwoWayTool, add_destination, look

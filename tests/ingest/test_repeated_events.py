@@ -14,13 +14,13 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.decisions.rules import find_denial
-from preference_center.domain.sync.classify import PROPAGATION_DELAY
+from preference_center.destinations.record import ingest
+from preference_center.destinations.rules.classify import PROPAGATION_DELAY
+from preference_center.destinations.store import webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.record import ingest
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored
 from tests.sync.steps import ANNA, OTHER, TOPIC, events, person, say, work

@@ -16,22 +16,22 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.listings import verify
 from preference_center.destinations.manage import (
     add_destination,
     change_settings,
     resume_destination,
 )
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.store import destinations, listings
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.destinations.validation import DestinationRequest
-from preference_center.domain.sync.destination import Destination
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import PushItem, SupportsPull, SupportsRead
-from preference_center.storage.sync import destinations, listings
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import verify
-from preference_center.sync.push import sync
 from tests.clock import START
 from tests.destinations.rate_limits import wait_for_no_rate_limit
 from tests.in_force import CATALOGUE, put_in_force

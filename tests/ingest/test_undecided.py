@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.destinations.store import undecided_events, webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest import review
@@ -20,7 +21,6 @@ from preference_center.integrations.base.contract import DeliveryError
 from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
-from preference_center.storage.sync import undecided_events, webhook_inbox
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored, post, unsubscribe
 from tests.sync.steps import TOPIC, events
@@ -246,7 +246,9 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
     def refuse(*_: object, **__: object) -> None:
         raise DeliveryError("not now")
 
-    monkeypatch.setattr("preference_center.ingest.webhooks._ingest_in_transaction", refuse)
+    monkeypatch.setattr(
+        "preference_center.destinations.ingest_webhooks._ingest_in_transaction", refuse
+    )
     for _ in range(4):
         ingest_stored(number, tool)
         clock.advance(MONTHS)

@@ -13,13 +13,13 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import listings, unknown_event_types, webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError, PushItem, PushOutcome
 from preference_center.ledger import record
-from preference_center.storage.sync import listings, unknown_event_types, webhook_inbox
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored, post, unsubscribe
 from tests.sync.steps import ANNA, BO, TOPIC

@@ -13,6 +13,7 @@ from flask import current_app
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, Retraction
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import (
@@ -20,7 +21,6 @@ from preference_center.infra.db.transactions import (
     override_limits,
     run_in_transaction,
 )
-from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.domain.histories import NEWS
 

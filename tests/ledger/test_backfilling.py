@@ -11,15 +11,15 @@ from flask import Flask
 from dev.processes import wait_until
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, Retraction
+from preference_center.destinations.store import backfilling as module
+from preference_center.destinations.store import backfills, destinations
+from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.backfills import Backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
-from preference_center.ledger import backfilling as module
 from preference_center.ledger import record
-from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.storage.sync import backfills, destinations
-from preference_center.storage.sync.backfills import Backfill
 from tests.clock import START, Clock
 from tests.ledger.changes import patient
 

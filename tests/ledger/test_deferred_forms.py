@@ -12,12 +12,12 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, WINDOW
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
+from preference_center.destinations.store import undecided_events
+from preference_center.destinations.store.undecided_events import BacklogKind
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import forms, record
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.ledger.sql import MAX_IMMEDIATE_FORMS
-from preference_center.storage.sync import undecided_events
-from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import add_destination, change, retraction, together, waiting

@@ -22,13 +22,13 @@ from preference_center.core.addresses import (
 )
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, Change, EventKind
+from preference_center.destinations.store import backfills
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import APPEND_LOCK
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import address_rows, record
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.ledger.store.lookup import load_exact_facts, load_facts
-from preference_center.storage.sync import backfills
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import (

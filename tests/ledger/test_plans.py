@@ -18,6 +18,11 @@ from preference_center.catalogue import RetainedData
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL
+from preference_center.destinations.store.reported_opt_outs import load_reported_opt_outs
+from preference_center.destinations.store.verification import (
+    AlreadyOptedOut,
+    settle_already_opted_out,
+)
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
@@ -40,8 +45,6 @@ from preference_center.storage.rights.erasures import (
     load_accounts,
 )
 from preference_center.storage.rights.retention import find_expired
-from preference_center.storage.sync.reported_opt_outs import load_reported_opt_outs
-from preference_center.storage.sync.verification import AlreadyOptedOut, settle_already_opted_out
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change

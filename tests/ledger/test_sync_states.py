@@ -13,10 +13,10 @@ from flask import Flask
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
-from preference_center.domain.sync.state import Settlement
+from preference_center.destinations.rules.state import Settlement
+from preference_center.destinations.store import states
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.sync import states
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting

@@ -16,11 +16,14 @@ from redis import Redis
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
-from preference_center.destinations.connect import ConnectorFactory
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.destinations_connect import ConnectorFactory
+from preference_center.destinations.erase import erase_due
+from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import (
     Capabilities,
     EraseMode,
@@ -30,9 +33,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.ledger.spool.replay import SpoolReplayer
 from preference_center.rights.request_steps import find_request_by_reference
-from preference_center.storage.sync import destinations
-from preference_center.sync.erase import erase_due
-from preference_center.sync.push import sync
 from preference_center.web.emails import send_due_emails
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock

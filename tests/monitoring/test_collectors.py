@@ -10,6 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.destinations.store import measurements
+from preference_center.destinations.store.undecided_events import BacklogKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
@@ -25,8 +27,6 @@ from preference_center.monitoring.collectors import (
 )
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.probes.health import INTERNAL
-from preference_center.storage import measurements
-from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change

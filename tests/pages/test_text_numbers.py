@@ -10,9 +10,9 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.sync import destinations
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken
 

@@ -18,10 +18,10 @@ def connect(
     app: Flask, name: str, sends: Collection[str], status: str = "active", *, can_lift: bool = True
 ) -> int:
     """Store a destination; returns its id."""
-    from preference_center.domain.sync.destination import DestinationStatus
+    from preference_center.destinations.rules.destination import DestinationStatus
+    from preference_center.destinations.store import destinations
     from preference_center.infra.context import services
     from preference_center.infra.db.transactions import Connection, run_in_transaction
-    from preference_center.storage.sync import destinations
 
     def work(connection: Connection) -> int:
         number = destinations.insert_destination(
@@ -46,8 +46,8 @@ def connect(
 
 def push(app: Flask, destination: int, tool: Tool) -> None:
     """Have a worker bring the tool to the latest state."""
+    from preference_center.destinations.push import sync
     from preference_center.infra.context import services
-    from preference_center.sync.push import sync
 
     with app.app_context():
         until = services().now() + timedelta(seconds=5)

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
 from preference_center.core.errors import Unavailable
+from preference_center.destinations.store import late_rows
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db import transactions
@@ -24,7 +25,6 @@ from preference_center.probes.readiness import (
     DatabaseStatus,
     ReadinessProbe,
 )
-from preference_center.storage.sync import late_rows
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change

@@ -18,17 +18,17 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.leases import Lease
-from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.destinations.listings import verify
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.store import destinations, listings
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations, listings
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import verify
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.real.conftest import STARTS, Start, hindrance

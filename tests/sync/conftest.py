@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.sync import destinations
 from tests.sync.tool import Tool
 
 

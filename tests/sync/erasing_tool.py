@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from preference_center.core.events import ALL_MARKETING, EventKind
+from preference_center.destinations.erase import erase_due
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -18,7 +19,6 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     PushResult,
 )
-from preference_center.sync.erase import erase_due
 from tests.sync.steps import ANNA, person, say, work
 from tests.sync.two_way_tool import TwoWayTool
 

@@ -10,14 +10,14 @@ import pytest
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.destinations.listings import verify
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.store import listings
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.sync import listings
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import verify
-from preference_center.sync.push import sync
 from tests.sync.tool import Tool
 from tests.sync.two_way_tool import TwoWayTool
 

@@ -12,7 +12,9 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.store import destinations, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -22,8 +24,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import RateLimited
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations, states
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.sync.tool import Hook, Tool
 

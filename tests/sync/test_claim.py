@@ -14,11 +14,11 @@ import pytest
 from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.sync.state import LANE_BEGINNING
+from preference_center.destinations.rules.state import LANE_BEGINNING
+from preference_center.destinations.store import states
 from preference_center.infra.db.connections import PLANNER_SETTINGS
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
-from preference_center.storage.sync import states
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change

@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.erase import erase_due
+from preference_center.destinations.store import destinations
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
@@ -30,8 +32,6 @@ from preference_center.integrations.registry import get_spec
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures
-from preference_center.storage.sync import destinations
-from preference_center.sync.erase import erase_due
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
     ErasingTool,

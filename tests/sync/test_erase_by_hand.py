@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.erase import NO_NOTE
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import destinations, erasure_tasks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -18,8 +20,6 @@ from preference_center.integrations.base.contract import (
     PushResult,
 )
 from preference_center.integrations.base.http import RequestRejected
-from preference_center.storage.sync import destinations, erasure_tasks
-from preference_center.sync.erase import NO_NOTE
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
     NOTE,

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from preference_center.destinations.connect import connect
+from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.erase import erase_due
 from preference_center.destinations.manage import add_destination, resume_destination
+from preference_center.destinations.push import sync
+from preference_center.destinations.store import destinations
 from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
@@ -23,9 +26,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts
-from preference_center.storage.sync import destinations
-from preference_center.sync.erase import erase_due
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.destinations.rate_limits import wait_for_no_rate_limit
 from tests.integrations.tools import customerio, salesforce

@@ -15,18 +15,18 @@ from flask import Flask
 from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind, FrequencyChoice, Retraction
+from preference_center.destinations.frequencies import RETRY_INTERVAL
 from preference_center.destinations.frequency_fields import frequency_problems
+from preference_center.destinations.store import backfills, destinations
+from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
-from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.sync import backfills, destinations
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.frequencies import RETRY_INTERVAL
 from tests.api.test_frequencies import TEXT
 from tests.clock import Clock
 from tests.in_force import put_in_force

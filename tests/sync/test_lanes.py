@@ -10,12 +10,12 @@ import pytest
 from flask import Flask
 
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import states
+from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.destinations import set_status
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.backfilling import backfill
-from preference_center.storage.sync import states
-from preference_center.storage.sync.destinations import set_status
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of

@@ -9,8 +9,8 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.events import EventKind
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.integrations.base.contract import Capabilities, ContactPage, ContactSnapshot
-from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.sync.steps import ANNA, TOPIC, events, read, say, work
 from tests.sync.two_way_tool import TwoWayTool, add_destination

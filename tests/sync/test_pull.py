@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.listings import MAX_PULL_WAIT, verify
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.integrations.base.contract import ContactPage, DeliveryError, PushResult
 from preference_center.integrations.base.http import RequestRejected
 from preference_center.integrations.base.vendor_events import VendorEvent
-from preference_center.ledger.backfilling import backfill
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import MAX_PULL_WAIT, verify
 from tests.clock import Clock
 from tests.sync.steps import (
     ANNA,

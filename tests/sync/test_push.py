@@ -12,7 +12,9 @@ import pytest
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, DeadlineStage
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, Change, EventKind
-from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.store import destinations, late_rows, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -24,8 +26,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations, late_rows, states
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.sync.tool import Tool
 

@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.domain.sync.state import READ_BACK_DELAY
+from preference_center.destinations.listings import next_night, schedule_new_listings
+from preference_center.destinations.rules.state import READ_BACK_DELAY
+from preference_center.destinations.store import destinations, listings, verification
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.sync import destinations, listings, verification
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import next_night, schedule_new_listings
 from tests.clock import Clock
 from tests.sync.steps import (
     ANNA,
@@ -187,7 +187,7 @@ def test_sweeps_begin_at_night_where_the_company_is() -> None:
 def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
-    from preference_center.ingest.record import ingest
+    from preference_center.destinations.record import ingest
 
     tool.add(ANNA)
     say(EventKind.OPTED_OUT, ANNA)
@@ -206,7 +206,7 @@ def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
 def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
-    from preference_center.ingest.record import ingest
+    from preference_center.destinations.record import ingest
 
     tool.add(ANNA)
     say(EventKind.OPTED_OUT, ANNA)

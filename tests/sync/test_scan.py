@@ -12,6 +12,9 @@ import pytest
 from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import Link
+from preference_center.destinations.listings import SHORT_PASS_INTERVAL, verify
+from preference_center.destinations.store import listings
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -22,9 +25,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
-from preference_center.storage.sync import listings
-from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import SHORT_PASS_INTERVAL, verify
 from tests.clock import Clock
 from tests.sync.steps import (
     ANNA,

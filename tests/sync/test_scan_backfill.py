@@ -11,6 +11,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.destinations.store import destinations, states
+from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -24,9 +27,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import RateLimited
 from preference_center.ledger import record
-from preference_center.ledger.backfilling import backfill
-from preference_center.storage.sync import destinations, states
-from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.sync.steps import (
     ANNA,

@@ -17,11 +17,11 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import backfills, destinations
+from preference_center.destinations.store.backfilling import backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger.backfilling import backfill
-from preference_center.storage.sync import backfills, destinations
 from tests.clock import START, Clock
 from tests.sync.steps import ANNA, BO, TOPIC, say, state, work
 from tests.sync.tool import Tool

@@ -11,19 +11,19 @@ from redis import Redis
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.sync.destination import Destination
-from preference_center.domain.sync.push_concurrency import (
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.push_concurrency import (
     MAX_PUSH_BLOCKING,
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
+from preference_center.destinations.store import active_pushes, destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.integrations.base.contract import PushItem
 from preference_center.ledger import record
-from preference_center.storage.sync import active_pushes, destinations
-from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.sync.tool import Tool
 from workers import scheduler

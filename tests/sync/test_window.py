@@ -15,15 +15,15 @@ from flask.testing import FlaskClient
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.store import destinations, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
-from preference_center.storage.sync import destinations, states
-from preference_center.sync.push import sync
 from tests.clock import START, Clock
 from tests.integrations.rig import PATIENT
 from tests.integrations.tools.in_process import InProcess

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -23,7 +24,6 @@ from preference_center.integrations.base.contract import (
     SupportedScope,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.storage.sync import destinations
 from tests.sync.tool import Tool
 
 PAGE = 3

@@ -10,8 +10,8 @@ from uuid import UUID
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import Event
+from preference_center.destinations.store.deliveries import AddressTool
 from preference_center.domain.timeline import TimelineKey
-from preference_center.storage.sync.deliveries import AddressTool
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from preference_center.core.errors import InvalidInput, UnknownContact
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
 from preference_center.core.staff import AccessReason
+from preference_center.destinations.store.delivery_status import find_address_id
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.ledger.store.events import list_events_between
 from preference_center.storage.contacts import load_contacts
-from preference_center.storage.sync.delivery_status import find_address_id
 from preference_center.web.console.frame import redirect_after_post, render_page
 from preference_center.web.console.looks import list_recent_looks, open_look, record_look
 

@@ -23,15 +23,15 @@ from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import SHARING
 from preference_center.decisions.rules import Decision, decide, find_sharing_denial
+from preference_center.destinations.rules.delivery_status import active_suppressions
+from preference_center.destinations.store.deliveries import list_tools_of
 from preference_center.domain.contacts import Contact, ContactRef
-from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.timeline import TimelineKey, parse_timeline_key
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.events import load_events_by_id
 from preference_center.ledger.store.lookup import ScopeFacts, load_facts
 from preference_center.storage.contacts import SubjectAddress, list_addresses
-from preference_center.storage.sync.deliveries import list_tools_of
 from preference_center.web.console.frame import render_page
 from preference_center.web.console.looks import open_look
 from preference_center.web.languages import page_language

@@ -23,8 +23,14 @@ from preference_center.core.addresses import Address
 from preference_center.core.bursts import BurstRecord
 from preference_center.core.events import RESERVED_SCOPES, Event, format_receipt_code
 from preference_center.core.staff import StaffAccess
-from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
-from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
+from preference_center.destinations.rules.delivery_status import DeliveryState, DeliveryStatus
+from preference_center.destinations.rules.event_delivery import compute_event_delivery, is_pushed
+from preference_center.destinations.store.deliveries import (
+    AddressTool,
+    StoredDelivery,
+    find_first_answers,
+    list_newest_deliveries,
+)
 from preference_center.domain.statements import is_retractable
 from preference_center.domain.timeline import EntryKind, RequestEntry, TimelineKey
 from preference_center.infra.context import services
@@ -32,12 +38,6 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.ledger.bounces import list_bounces
 from preference_center.ledger.store.events import list_newest_events
-from preference_center.storage.sync.deliveries import (
-    AddressTool,
-    StoredDelivery,
-    find_first_answers,
-    list_newest_deliveries,
-)
 from preference_center.web.console.frame import current_actor
 from preference_center.web.console.looks import list_newest_accesses_of
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from preference_center.core.deadlines import DeadlineStage
+from preference_center.destinations.rules.reflection_times import ReflectionTimes
+from preference_center.destinations.store import late_rows, reflections
+from preference_center.destinations.store.late_rows import LateRows
 from preference_center.domain.reports.opt_out_counts import COUNTED_KINDS
 from preference_center.domain.reports.periods import Period, Unit
-from preference_center.domain.reports.reflection_times import ReflectionTimes
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.reports import daily_counts, reflections, request_outcomes
+from preference_center.storage.reports import daily_counts, request_outcomes
 from preference_center.storage.reports.daily_counts import CountProgress, PeriodCounts
 from preference_center.storage.reports.request_outcomes import LateRequest, RequestCounts
-from preference_center.storage.sync import late_rows
-from preference_center.storage.sync.late_rows import LateRows
 from preference_center.storage.unsubscribe_survey import SurveyCount, list_counts_between
 
 MAX_LATE_LISTED = 50

@@ -18,6 +18,7 @@ from preference_center.console.requests.words import (
     outcome_words,
     proof_kind_words,
 )
+from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.domain.rights.decisions import Decision, Proposal
 from preference_center.domain.rights.model import (
     AskedFact,
@@ -29,7 +30,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.proof_files import ProofKind
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.sync.erase_task import TaskOutcome
 from preference_center.infra.outbox import SendResult
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.rights.corrections import CONSENT_RETRACTED

@@ -10,19 +10,23 @@ from flask import url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.window import words
-from preference_center.console.window.plotting import load_figures
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.staff import Permission
-from preference_center.domain.measurements import DestinationMeasurement, Measurements
-from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
+from preference_center.destinations import words
+from preference_center.destinations.plotting import load_figures
+from preference_center.destinations.rules.measurements import DestinationMeasurement, Measurements
+from preference_center.destinations.rules.promise import (
+    evaluate_promise,
+    sort_worst_first,
+    window_share,
+)
+from preference_center.destinations.store import board
+from preference_center.destinations.store.board import DestinationState, RecentDeliveries
+from preference_center.destinations.store.undecided_events import BacklogKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import spool
 from preference_center.monitoring.measure import measure_database
-from preference_center.storage.sync import board
-from preference_center.storage.sync.board import DestinationState, RecentDeliveries
-from preference_center.storage.sync.undecided_events import BacklogKind
 from preference_center.web.console.frame import Route, may, render_page
 
 RECENT = timedelta(minutes=10)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from flask_babel import gettext as _
 
 from preference_center.core.staff import actor_kind
+from preference_center.destinations.store import webhook_inbox
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.imports.uploads import UPLOAD_RETENTION
@@ -39,7 +40,6 @@ from preference_center.storage.rights import requests
 from preference_center.storage.rights import subject as stored
 from preference_center.storage.rights.requests import RightsStep
 from preference_center.storage.rights.subject import SubjectRows
-from preference_center.storage.sync import webhook_inbox
 from preference_center.web.console import looks as person_access
 
 

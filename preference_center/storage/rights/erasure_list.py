@@ -9,8 +9,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.core.keys import Keys
+from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.sync.erase_task import TaskOutcome
 from preference_center.infra.db.transactions import Connection
 
 _COLUMNS = """e.id, e.extent, e.request_id, e.begun_at, e.give_up_at, e.finished_at,

@@ -7,8 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.core.deadlines import WINDOW
-from preference_center.domain.sync.classify import PROPAGATION_DELAY
-from preference_center.domain.sync.erase_task import TaskOutcome
+from preference_center.destinations.rules.classify import PROPAGATION_DELAY
+from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights.erasures import READABLE_FOR
 

@@ -8,6 +8,7 @@ costs a look-up and a lock.
 
 from __future__ import annotations
 
+from preference_center.destinations.models import sync, webhooks
 from preference_center.ledger import models as ledger_models
 from preference_center.storage.tables import (
     alerts,
@@ -18,7 +19,5 @@ from preference_center.storage.tables import (
     policies,
     reports,
     rights,
-    sync,
-    webhooks,
 )
 from preference_center.web import models as web_models

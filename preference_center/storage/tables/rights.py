@@ -213,7 +213,7 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
     confirmed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     """When the tool was read and no longer knew the address."""
     outcome: Mapped[str] = mapped_column(Text, server_default="")
-    """`domain.sync.erase_task.TaskOutcome`; empty while the task is open."""
+    """`destinations.rules.erase_task.TaskOutcome`; empty while the task is open."""
     reason: Mapped[str] = mapped_column(Text, server_default="")
     ack: Mapped[str] = mapped_column(Text, server_default="")
     """How the tool acknowledged the deletion."""

@@ -10,10 +10,10 @@ import pytest
 
 from preference_center.core.events import Event, EventKind
 from preference_center.core.staff import Role
+from preference_center.destinations.store.delivery_status import find_address_id
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.events import list_events_of
-from preference_center.storage.sync.delivery_status import find_address_id
 from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.staff import Staff, staff, words

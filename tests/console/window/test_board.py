@@ -11,14 +11,14 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.store import board as board_queries
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.history import record_samples
 from preference_center.monitoring.measure import measure_database
-from preference_center.storage.sync import board as board_queries
-from preference_center.storage.sync import destinations
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force
 from tests.ledger.changes import add_destination

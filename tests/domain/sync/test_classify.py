@@ -10,13 +10,13 @@ import pytest
 
 from preference_center.core.bounces import DeliverabilityPolicy
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.domain.sync.classify import (
+from preference_center.destinations.rules.classify import (
     AddressContext,
     Evaluation,
     EventAction,
     classify_event,
 )
-from preference_center.domain.sync.state import AddressSyncState
+from preference_center.destinations.rules.state import AddressSyncState
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     ALL_SMS,

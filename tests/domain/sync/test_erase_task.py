@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.erase_task import (
+from preference_center.destinations.rules.erase_task import (
     EraseClaim,
     EraseStep,
     TaskOutcome,

@@ -9,15 +9,14 @@ import pytest
 
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import EventKind
-from preference_center.domain.reports.reflection_times import BucketCount, ReflectionTimes
-from preference_center.domain.sync.state import LANE_BEGINNING
+from preference_center.destinations.claim import ClaimRequest, claim_batch
+from preference_center.destinations.rules.reflection_times import BucketCount, ReflectionTimes
+from preference_center.destinations.rules.state import LANE_BEGINNING
+from preference_center.destinations.settle import settle_batch
+from preference_center.destinations.store import destinations, reflections
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult
-from preference_center.storage.reports import reflections
-from preference_center.storage.sync import destinations
-from preference_center.sync.claim import ClaimRequest, claim_batch
-from preference_center.sync.settle import settle_batch
 from tests.clock import START, Clock
 from tests.sync.conftest import destination, tool
 from tests.sync.steps import ANNA, BO, say, work

@@ -10,9 +10,9 @@ from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
+from preference_center.destinations.store.delivery_status import list_address_progress
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem
-from preference_center.storage.sync.delivery_status import list_address_progress
 from tests.in_force import put_in_force
 from tests.ledger.changes import id_of
 from tests.pages.tools import connect, push

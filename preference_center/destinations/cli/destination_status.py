@@ -1,0 +1,204 @@
+"""`flask destinations observe`, `show` and `replay`: the data of the connected tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import click
+
+from preference_center.core.errors import DestinationError
+from preference_center.destinations.cli import backfill_progress
+from preference_center.destinations.preview import SyncPreview, preview_destination
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.store import backfills, unknown_event_types, webhook_inbox
+from preference_center.destinations.store import backlog as waiting
+from preference_center.destinations.store import destinations as stored
+from preference_center.destinations.store import listings as verifying
+from preference_center.destinations.store.listings import ListingKind, ListingProgress
+from preference_center.destinations.store.webhook_inbox import BODY_RETENTION
+from preference_center.infra import audit
+from preference_center.infra.commands import actor, click_errors, with_service
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.registry import DestinationConfigError, get_spec
+
+_LISTING_LABELS = {
+    ListingKind.PULL: "its own opt-outs",
+    ListingKind.SCAN: "its contacts",
+    ListingKind.SWEEP: "all its contacts again",
+    ListingKind.READ: "what was pushed",
+}
+
+
+@click.command()
+@click.argument("name")
+@with_service
+def observe(name: str) -> None:
+    """Show what would be pushed to NAME, and what would be ingested from it. Writes nothing.
+
+    Reads all opt-outs, complaints and hard bounces that the tool can list, within its rate
+    limit, and compares them with the ledger. For a tool with millions this takes a while; Ctrl-C
+    is safe.
+
+    Example: flask destinations observe newsletter
+    """
+    with click_errors():
+        try:
+            preview = preview_destination(name, _print_progress)
+        except (DeliveryError, DestinationConfigError) as error:
+            raise DestinationError(f"{name} can't be read: {error}") from None
+        finally:
+            _print_progress(None)
+    for line in _preview_lines(preview):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name")
+@with_service
+def show(name: str) -> None:
+    """Show the state of NAME: pending pushes, listings, and their results.
+
+    The backfill has a lower priority than new opt-outs; `flask destinations pause` and `resume`
+    stop and continue it. Drift is an opt-out that the tool had confirmed and no longer has: it is
+    pushed again automatically, but investigate a tool that keeps losing them.
+
+    Example: flask destinations show newsletter
+    """
+    with click_errors():
+        destination = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name))
+        row = run_in_transaction(waiting.load_backlogs)[name]
+        listings = run_in_transaction(lambda c: verifying.list_progress(c, destination.id))
+        stats = run_in_transaction(lambda c: verifying.load_stats(c, destination.id))
+        backfill = run_in_transaction(lambda c: backfills.load_backfill(c, destination.id))
+        pushed, backlog = run_in_transaction(
+            lambda c: waiting.count_bulk_progress(c, destination.id)
+        )
+        unknown = run_in_transaction(
+            lambda c: unknown_event_types.list_unknown_types(c, destination.id)
+        )
+        unreadable = run_in_transaction(lambda c: webhook_inbox.count_unreadable(c, destination.id))
+    reason = f": {destination.reason}" if destination.reason else ""
+    click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
+    due = f", the first is due {_format_time(row.due_at)}" if row.due_at else ""
+    click.echo(f"pending\t{row.pending_count} addresses{due}")
+    if row.retry_at:
+        retry = f"{_format_time(row.retry_at)}, or at once by `flask destinations resume {name}`"
+        click.echo(f"next attempt\t{retry}")
+    if not backfill.finished:
+        click.echo(f"backfill\t{backfill_progress.format_progress(backfill)}")
+    if destination.status is DestinationStatus.ACTIVE and destination.pulled_at is None:
+        click.echo("backfill\twaits until its own opt-outs have been ingested")
+    elif pushed < backlog:
+        click.echo(f"backfill and lists\t{pushed:,} of {backlog:,} pushed, at a lower priority")
+    if row.drifted_count:
+        click.echo(f"drift\t{row.drifted_count:,} opt-outs are missing there, and are pushed again")
+    for listing in listings:
+        click.echo(_listing_line(listing))
+    for line in _stats_lines(stats):
+        click.echo(line)
+    if unreadable:
+        click.echo(f"unreadable webhooks\t{unreadable:,}: /console/review")
+    for each in unknown:
+        click.echo(
+            f"events of an unknown type\t{each.type}: {each.count:,}, last "
+            f"{_format_time(each.last_at)}"
+        )
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="Start time (UTC); default: everything that is stored, which is one week.",
+)
+@with_service
+def replay(name: str, since: datetime | None) -> None:
+    """Process once more what NAME has posted to /in/NAME.
+
+    For events that could not be parsed, or whose group had no topic mapped to it. What was
+    recorded before is not recorded again.
+
+    Example: flask destinations replay newsletter --since 2026-11-20
+    """
+    with click_errors():
+        destination = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name))
+        count = run_in_transaction(lambda c: _replay(c, destination, since))
+    if count:
+        services().queue.nudge_webhooks(destination.id)
+    click.echo(f"{count} webhooks of {name} will be processed once more.")
+
+
+def _replay(connection: Connection, destination: Destination, since: datetime | None) -> int:
+    now = services().now()
+    start = since.replace(tzinfo=now.tzinfo) if since else now - BODY_RETENTION - timedelta(days=1)
+    count = webhook_inbox.replay_webhooks(connection, destination.id, start, now)
+    detail = {"name": destination.name, "requests": str(count)}
+    audit.insert_audit_entry(connection, now, actor(), "destination.replayed", detail)
+    return count
+
+
+def _print_progress(count: int | None) -> None:
+    """Progress on a terminal's standard error; None ends it."""
+    if sys.stderr.isatty():
+        click.echo("\r" if count is None else f"\r{count:,} read", err=True, nl=False)
+
+
+def _preview_lines(preview: SyncPreview) -> Iterator[str]:
+    if get_spec(preview.destination.kind).is_webhook_only(preview.destination.settings):
+        yield "Webhook only: what it posts is ingested, and nothing is pushed to it."
+        return
+    yield f"would be pushed\t{preview.push_count} addresses"
+    if preview.ingest_counts is None:
+        yield "would be ingested\tnothing: this tool's opt-outs can't be listed"
+    else:
+        for (kind, scope), count in sorted(preview.ingest_counts.items()):
+            yield f"would be ingested\t{count} {kind} {scope}"
+        rest = preview.reported_count - preview.ingest_counts.total()
+        yield (
+            f"reported by the tool\t{preview.reported_count}, of which {rest} are already known, "
+            "pushed by us or unmapped"
+        )
+    name = preview.destination.name
+    if preview.destination.status is DestinationStatus.OBSERVE:
+        yield f"Nothing was written. To start pushing: flask destinations resume {name}"
+
+
+def _listing_line(listing: ListingProgress) -> str:
+    if listing.in_progress:
+        text = (
+            f"in progress since {_format_time(listing.started_at)}, {listing.row_count:,} "
+            "rows so far"
+        )
+    elif listing.finished_at:
+        text = f"read {_format_time(listing.finished_at)}, next {_format_time(listing.next_at)}"
+    else:
+        text = f"not read yet, next {_format_time(listing.next_at)}"
+    reason = f"; {listing.reason}" if listing.reason else ""
+    return f"{_LISTING_LABELS[listing.kind]}\t{text}{reason}"
+
+
+def _stats_lines(stats: VerificationStats) -> Iterator[str]:
+    counts = {
+        "contacts read": stats.contacts,
+        "missing suppressions": stats.newly_suppressed,
+        "events": stats.reported,
+        "events recorded": stats.recorded,
+        "events that no topic maps to": stats.unmapped,
+        "invalid addresses": stats.unreadable,
+        "read back": stats.checked,
+        "drift, pushed again": stats.drift,
+        "links written": stats.links_written,
+    }
+    for name, count in counts.items():
+        if count:
+            yield f"{name}\t{count:,}"
+
+
+def _format_time(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else "never"

@@ -1,0 +1,272 @@
+"""Destinations, and the state of each address there."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    Identity,
+    Index,
+    Integer,
+    Interval,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.infra.context import db
+from preference_center.infra.models import APPEND_ONLY, INSERT_OR_DELETE_ONLY, TimestampTz
+
+VACUUM_EARLY = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "500"}
+"""Settings of small tables that are written all the time.
+
+Each push moves a row of `sync_state` twice, and leaves two dead entries in the index that
+claims read from its beginning. By default they are removed once a fifth of the table is dead.
+"""
+
+
+class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
+    """One configured account of a connected tool, and the state of its circuit."""
+
+    __tablename__ = "destination"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    kind: Mapped[str] = mapped_column(Text)
+    settings: Mapped[bytes] = mapped_column(LargeBinary)
+    channels: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    sends: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    mapping: Mapped[dict[str, str]] = mapped_column(JSONB)
+    sends_service: Mapped[bool] = mapped_column(Boolean)
+    can_lift: Mapped[bool] = mapped_column(Boolean, server_default="true")
+    status: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    retry_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    pulled_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    """When the tool's own opt-outs had been read; the backfill waits for that."""
+    slow_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    """Until when it counts as slow, after a long push (`destinations.rules.push_concurrency`)."""
+    __table_args__ = ({"postgresql_with": VACUUM_EARLY},)
+
+
+class PushRow(db.Model):  # type: ignore[misc,name-defined]
+    """A push under way; one whose `expires_at` has passed was a worker's that died."""
+
+    __tablename__ = "push"
+    lease: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
+    __table_args__ = (
+        Index("push_destination", "destination_id"),
+        {"postgresql_with": VACUUM_EARLY},
+    )
+
+
+class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
+    """Per destination and address: what it should reflect, what it does, what is next.
+
+    `next_at` is the queue: null means settled; while a worker holds the row it is the end of
+    its lease. Rows of imports and backfills are `bulk` and wait behind what people do now.
+    `due_at` belongs to the earliest opt-out not yet reflected. `turned_off` are the topics that
+    we turned off there, and `all_marketing` where the tool showed the contact's own switch for
+    all it sends as off. Until `lift_until` a request that turns one on may still be under way
+    (a frozen worker, a slow tool). At `verify_at` it is read back, or an absent address is
+    looked up again; `checks` counts how often in a row it was found missing.
+    """
+
+    __tablename__ = "sync_state"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    wanted_version: Mapped[int] = mapped_column(BigInteger)
+    reflected_version: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    due_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    lift_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    turned_off: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    outcome: Mapped[str | None] = mapped_column(Text)
+    bulk: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    verify_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    checks: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    __table_args__ = (
+        Index(
+            "sync_state_queue",
+            "destination_id",
+            "bulk",
+            "next_at",
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        Index(
+            "sync_state_verify",
+            "destination_id",
+            "verify_at",
+            postgresql_where=text("verify_at IS NOT NULL"),
+        ),
+        Index(
+            "sync_state_due",
+            "destination_id",
+            "due_at",
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
+        {
+            "postgresql_with": {
+                "fillfactor": "80",
+                "autovacuum_vacuum_scale_factor": "0.01",
+                "autovacuum_vacuum_threshold": "5000",
+                "autovacuum_analyze_scale_factor": "0.05",
+            }
+        },
+    )
+
+
+class BackfillRow(db.Model):  # type: ignore[misc,name-defined]
+    """How far a destination's first sync states have been created; see `backfills.Backfill`."""
+
+    __tablename__ = "backfill"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    last_address_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    until_id: Mapped[int | None] = mapped_column(BigInteger)
+    rows_created: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class DeferredFormRow(db.Model):  # type: ignore[misc,name-defined]
+    """The forms of a mailbox whose sync states an event has still to update (I9).
+
+    They are those that match the key (`digest`, `channel`, `kind`) and have ids above
+    `last_address_id`. Events of one key and scope share a row until it is `started`;
+    `received_at` is the earliest of theirs, null if all of them lift.
+    """
+
+    __tablename__ = "deferred_form"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    channel: Mapped[str] = mapped_column(Text)
+    kind: Mapped[int] = mapped_column(SmallInteger)
+    scope: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(BigInteger)
+    received_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    last_address_id: Mapped[int] = mapped_column(BigInteger)
+    started: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    __table_args__ = (
+        Index(
+            "deferred_form_not_started",
+            "digest",
+            "channel",
+            "kind",
+            "scope",
+            unique=True,
+            postgresql_where=text("NOT started"),
+        ),
+    )
+
+
+class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
+    """What was pushed to a destination about an address; append-only like the ledger.
+
+    `note` is our own remark, of a few fixed ones; what the tool answered is in `delivery_ack`.
+    """
+
+    __tablename__ = "delivery"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    destination_id: Mapped[int] = mapped_column(Integer)
+    address_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    outcome: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
+    __table_args__ = (APPEND_ONLY,)
+
+
+class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
+    """What the tool answered to a delivery, if anything: it may be its own id of the person.
+
+    It is next to the delivery so that it can be erased; a trigger rejects updates.
+    """
+
+    __tablename__ = "delivery_ack"
+    delivery_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    ack: Mapped[str] = mapped_column(Text)
+    __table_args__ = (INSERT_OR_DELETE_ONLY,)
+
+
+class ListingRow(db.Model):  # type: ignore[misc,name-defined]
+    """One listing of a destination (`kind`: see `ListingKind`), and how far it was read.
+
+    `next_at` is the queue, and while a worker reads, the end of its lease. `cursor` is the
+    connector's own. `started_at` and `row_count` are of the pass under way, or of the last one.
+    """
+
+    __tablename__ = "listing"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    cursor: Mapped[str | None] = mapped_column(Text)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    started_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    row_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class VerificationRow(db.Model):  # type: ignore[misc,name-defined]
+    """Counts of what was read from a destination since it was set up."""
+
+    __tablename__ = "verification"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    contacts: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reported: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    recorded: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    unmapped: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    unreadable: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    newly_suppressed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checked: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    drift: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    links_written: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class DestinationSampleRow(db.Model):  # type: ignore[misc,name-defined]
+    """What waited for a destination at `at`, and what was delivered in the time before it.
+
+    That time is the one between samples: five minutes, an hour of those that are older than a
+    week. `pushed` are deliveries that were reflected or about an address that the tool does not
+    know; `failed` those to be retried and those refused.
+    """
+
+    __tablename__ = "destination_sample"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(TimestampTz, primary_key=True)
+    pending: Mapped[int] = mapped_column(Integer)
+    oldest_received_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    pushed: Mapped[int] = mapped_column(Integer)
+    failed: Mapped[int] = mapped_column(Integer)
+    __table_args__ = (Index("destination_sample_at", "at"),)
+
+
+class ReflectionCountRow(db.Model):  # type: ignore[misc,name-defined]
+    """How many opt-outs a destination reflected on one day (UTC), by the time that it took.
+
+    `bucket` is that of `destinations.rules.reflection_times`; a destination that was removed keeps
+    its counts.
+    """
+
+    __tablename__ = "reflection_count"
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    destination: Mapped[str] = mapped_column(Text, primary_key=True)
+    bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    longest: Mapped[timedelta] = mapped_column(Interval)
+    __table_args__ = ({"postgresql_with": VACUUM_EARLY},)

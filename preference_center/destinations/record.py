@@ -1,0 +1,296 @@
+"""Record the events and contacts that a tool reports, and do what follows from them (I13).
+
+Everything about one page or one batch of webhooks is one transaction: the new events, what the
+tool need not be sent because it reports it itself, what must be pushed, the statistics, and the
+cursor or the note that the batch was processed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from preference_center.catalogue.store import current_catalogue
+from preference_center.core.addresses import Channel
+from preference_center.core.events import Change
+from preference_center.destinations.contexts import group_by_address, load_contexts
+from preference_center.destinations.permanent_links import permanent_link_builder
+from preference_center.destinations.reappearances import reappeared
+from preference_center.destinations.rules.classify import (
+    PROPAGATION_DELAY,
+    AddressContext,
+    FollowUp,
+)
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.plan import (
+    active_suppressions,
+    first_end,
+    topics_by_channel,
+)
+from preference_center.destinations.rules.reported import (
+    AddressEvents,
+    AddressKey,
+    IngestPlan,
+    IngestRules,
+    plan_ingest,
+)
+from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.store import listings, verification
+from preference_center.destinations.store.verification import AlreadyOptedOut
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
+from preference_center.infra.hooks import Hook
+from preference_center.integrations.base.contract import (
+    LINK_FIELD,
+    Connector,
+    ContactSnapshot,
+    DeliveryError,
+    FieldItem,
+    PushItem,
+    PushResult,
+    SupportsContactFields,
+)
+from preference_center.integrations.base.vendor_events import VendorEvent
+from preference_center.ledger import RecordResult, bounces, record
+from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
+
+
+@Hook
+def erased_seen_again(
+    connection: Connection,
+    destination: int,
+    seen: Mapping[int, tuple[UUID, bytes]],
+    now: datetime,
+) -> Collection[int]:
+    """A tool has these addresses, which were erased, in the transaction of `connection` (I6).
+
+    `seen` has, per address id, the id that a new erasure gets, and the sealed address. Returns the
+    addresses that are to be erased there again.
+    """
+    raise NotImplementedError
+
+
+def ingest(
+    destination: Destination,
+    connector: Connector,
+    observations: Iterable[VendorEvent | ContactSnapshot],
+    *,
+    bulk: bool = False,
+    is_full_list: bool = False,
+    read_back_confirmed: bool = True,
+    in_transaction: Callable[[Connection], None] = lambda _: None,
+) -> VerificationStats:
+    """Record what is new, and have suppressed there who should be.
+
+    `in_transaction` writes what belongs to the same transaction; it may raise to roll back.
+    `is_full_list`: the observations belong to a list of everything that is off there now.
+    `read_back_confirmed`: read back what had been confirmed where the listing doesn't show it.
+    Raises DeliveryError when the tool must be sent something at once and can't be.
+    """
+    now = services().now()
+    events_by_address, unreadable = group_by_address(observations)
+    contexts = load_contexts(destination, connector.capabilities, events_by_address, now)
+    rules = _rules(destination, connector, now, is_full_list=is_full_list)
+    plan = plan_ingest(rules, events_by_address, contexts)
+    plan.stats += VerificationStats(unreadable=unreadable)
+    if not read_back_confirmed:
+        plan.follow_ups.pop(FollowUp.READ_BACK_NOW, None)
+    if destination.status is DestinationStatus.ACTIVE:  # else nothing may be written there
+        _push_now(connector, plan, events_by_address, contexts)
+    links_written = _write_links(destination, connector, events_by_address, contexts)
+    plan.stats += VerificationStats(links_written=links_written)
+    new_there = [
+        events_by_address[key].address for key in plan.follow_ups[FollowUp.PUSH_FIRST_TIME]
+    ]
+
+    seen_again = reappeared(plan, events_by_address, contexts)
+
+    def write(connection: Connection, recorded: RecordResult) -> None:
+        stats = plan.stats + VerificationStats(recorded=len(recorded.events))
+        _record_turned_on(connection, destination, plan, contexts)
+        _settle_reported(connection, destination, connector, plan, now)
+        _record_all_off(connection, destination, plan, now)
+        _schedule_follow_ups(connection, destination, plan, contexts, now)
+        if destination.status is DestinationStatus.ACTIVE:
+            erased_seen_again(connection, destination.id, seen_again, now)
+        listings.add_stats(connection, destination.id, stats)
+        in_transaction(connection)
+
+    changes = [*plan.changes, *_bounce_changes(plan, now)]
+    recorded = record(changes, write, new_there, bulk=bulk)
+    return plan.stats + VerificationStats(recorded=len(recorded.events))
+
+
+def preview_ingest(
+    destination: Destination, connector: Connector, observations: Iterable[VendorEvent]
+) -> list[Change]:
+    """The events that `ingest` would append; nothing is written."""
+    now = services().now()
+    events_by_address, _ = group_by_address(observations)
+    contexts = load_contexts(destination, connector.capabilities, events_by_address, now)
+    plan = plan_ingest(_rules(destination, connector, now), events_by_address, contexts)
+    return [*plan.changes, *_bounce_changes(plan, now, store=False)]
+
+
+def _rules(
+    destination: Destination, connector: Connector, now: datetime, *, is_full_list: bool = False
+) -> IngestRules:
+    return IngestRules(
+        destination,
+        connector.capabilities,
+        bounces.current_policy(),
+        now,
+        services().new_id,
+        is_full_list,
+    )
+
+
+def _bounce_changes(plan: IngestPlan, now: datetime, *, store: bool = True) -> list[Change]:
+    """The changes by bounces; with `store`, those that are counted are counted from now on."""
+    evaluated = bounces.evaluate_bounces(plan.bounces, now, store=store)
+    return [each.change for each in evaluated if each.change is not None]
+
+
+def _record_turned_on(
+    connection: Connection,
+    destination: Destination,
+    plan: IngestPlan,
+    contexts: Mapping[AddressKey, AddressContext],
+) -> None:
+    turned_on = {
+        state.address_id: topics
+        for key, topics in plan.turned_on.items()
+        if topics and (state := contexts[key].state)
+    }
+    verification.record_turned_on(connection, destination.id, turned_on)
+
+
+def _push_now(
+    connector: Connector,
+    plan: IngestPlan,
+    events_by_address: Mapping[AddressKey, AddressEvents],
+    contexts: Mapping[AddressKey, AddressContext],
+) -> None:
+    """Suppress erased addresses that the tool has gained again, storing nothing readable (I6)."""
+    keys, size = plan.follow_ups[FollowUp.PUSH_NOW], connector.capabilities.batch_size
+    for start in range(0, len(keys), size):
+        items = [
+            PushItem(
+                number, events_by_address[key].raw_address, Channel(key[1]), contexts[key].wanted
+            )
+            for number, key in enumerate(keys[start : start + size])
+        ]
+        outcomes = connector.push(items)
+        for number, key in enumerate(keys[start : start + size]):
+            state, outcome = contexts[key].state, outcomes.get(number)
+            if outcome is None or outcome.result is PushResult.RETRY_LATER:
+                raise DeliveryError("an erased contact could not be suppressed: tried again")
+            assert state is not None
+            plan.pushed[state.address_id] = outcome.result
+    plan.stats += VerificationStats(newly_suppressed=len(keys))
+
+
+def _write_links(
+    destination: Destination,
+    connector: Connector,
+    events_by_address: Mapping[AddressKey, AddressEvents],
+    contexts: Mapping[AddressKey, AddressContext],
+) -> int:
+    """Write permanent links into contacts that lack theirs. Returns how many were written.
+
+    Not into those of erased people: theirs were removed there (I6).
+    """
+    if not connector.capabilities.can_hold_link:
+        return 0
+    build_link = permanent_link_builder(destination, current_catalogue())
+    if build_link is None:
+        return 0
+    field, items = destination.settings[LINK_FIELD], []
+    for number, (key, each) in enumerate(events_by_address.items()):
+        state = contexts[key].state
+        if state is not None and state.erased:
+            continue
+        if each.snapshot is not None and each.snapshot.link is not None:
+            link = build_link(each.address)
+            if link != each.snapshot.link:
+                items.append(FieldItem(number, each.raw_address, each.address.channel, link))
+    count, size = 0, connector.capabilities.batch_size
+    for start in range(0, len(items), size):
+        writer = cast("SupportsContactFields", connector)
+        outcomes = writer.write_field(field, items[start : start + size])
+        count += sum(outcome.result is PushResult.REFLECTED for outcome in outcomes.values())
+    return count
+
+
+def _settle_reported(
+    connection: Connection,
+    destination: Destination,
+    connector: Connector,
+    plan: IngestPlan,
+    now: datetime,
+) -> None:
+    """Settle rows whose whole state the tool reports itself: nothing need be pushed.
+
+    What we pushed earlier does not count: the push may have been lost, or forgotten since.
+    What the tool reports as off counts as turned off by a push, so that it can be lifted there.
+    """
+    reported = {key: off for key, off in plan.turned_off.items() if off}
+    if not reported:
+        return
+    states = verification.load_states_by_digest(connection, destination.id, list(reported), now)
+    pending = {key: state for key, state in states.items() if state.push_pending}
+    turned_off = {state.address_id: reported[key] for key, state in pending.items()}
+    verification.record_turned_off(connection, destination.id, turned_off)
+    facts = load_facts_by_id(connection, [state.address_id for state in pending.values()])
+    topics = topics_by_channel(destination, current_catalogue())
+    can_lift = connector.capabilities.can_lift
+    settled = {}
+    for key, state in pending.items():
+        sent = topics.get(Channel(key[1]), frozenset())
+        known = facts.get(state.address_id, NO_SCOPE_FACTS)
+        reasons = active_suppressions(sent, known, now, can_lift=can_lift)
+        off = state.turned_off | reported[key]
+        must_lift = can_lift and bool(off & sent - reasons.keys())
+        if reasons.keys() <= plan.still_off[key] and not must_lift:
+            settled[state.address_id] = AlreadyOptedOut(
+                state.wanted_version, off, first_end(reasons)
+            )
+    verification.settle_already_opted_out(connection, destination.id, settled, now)
+
+
+def _record_all_off(
+    connection: Connection, destination: Destination, plan: IngestPlan, now: datetime
+) -> None:
+    """Store the contacts' switches for all that differ from what was known."""
+    if not plan.all_off:
+        return
+    keys = list(plan.all_off)
+    states = verification.load_states_by_digest(connection, destination.id, keys, now)
+    for is_off in (True, False):
+        ids = [state.address_id for key, state in states.items() if plan.all_off[key] is is_off]
+        verification.record_all_marketing_switch(connection, destination.id, ids, is_off=is_off)
+
+
+def _schedule_follow_ups(
+    connection: Connection,
+    destination: Destination,
+    plan: IngestPlan,
+    contexts: Mapping[AddressKey, AddressContext],
+    now: datetime,
+) -> None:
+    states = {
+        follow_up: [state for key in keys if (state := contexts[key].state) is not None]
+        for follow_up, keys in plan.follow_ups.items()
+    }
+    for follow_up, drifted in ((FollowUp.REPUSH, False), (FollowUp.REPAIR_DRIFT, True)):
+        versions = {state.address_id: state.wanted_version for state in states.get(follow_up, [])}
+        verification.requeue_push(connection, destination.id, versions, now, drifted=drifted)
+    for follow_up, at in (
+        (FollowUp.READ_BACK_NOW, now),
+        (FollowUp.READ_BACK_LATER, now + PROPAGATION_DELAY),
+    ):
+        ids = [state.address_id for state in states.get(follow_up, [])]
+        verification.schedule_check(connection, destination.id, ids, at)
+    verification.append_deliveries(connection, destination.id, plan.pushed, now)

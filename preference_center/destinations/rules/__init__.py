@@ -1,0 +1,1 @@
+"""States, plans and promises of destinations: pure."""

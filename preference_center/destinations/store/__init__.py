@@ -1,0 +1,1 @@
+"""Statements about destinations, sync states, deliveries and webhooks."""

@@ -1,0 +1,232 @@
+"""Destinations: their settings (sealed), status and circuit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import DestinationError
+from preference_center.core.events import SHARING
+from preference_center.core.keys import Keys
+from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.infra.db.transactions import Connection
+from preference_center.infra.keys.sealed_columns import destination_context
+
+_COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
+    reason, failures, retry_at, pulled_at, slow_until"""
+
+
+def insert_destination(  # noqa: PLR0913 - a row has that many columns
+    connection: Connection,
+    keys: Keys,
+    *,
+    name: str,
+    kind: str,
+    settings: Mapping[str, str],
+    channels: frozenset[Channel],
+    mapping: Mapping[str, str],
+    sends: frozenset[str],
+    sends_service: bool,
+    can_lift: bool = True,
+    wait_for_pull: bool = False,
+    now: datetime,
+) -> int:
+    """Store a destination in *observe*; returns its id.
+
+    With `wait_for_pull` its backfill waits until its own opt-outs were read.
+
+    Raises DestinationError when the name is taken.
+    """
+    row = connection.execute(
+        """INSERT INTO destination (name, kind, settings, channels, sends, mapping,
+            sends_service, can_lift, status, created_at, pulled_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (name) DO NOTHING RETURNING id""",
+        (
+            name,
+            kind,
+            keys.seal(json.dumps(dict(settings)), context=destination_context(name)),
+            sorted(channels),
+            sorted(sends),
+            Jsonb(dict(mapping)),
+            sends_service,
+            can_lift,
+            DestinationStatus.OBSERVE,
+            now,
+            None if wait_for_pull else now,
+        ),
+    ).fetchone()
+    if row is None:
+        raise DestinationError(f"There is a destination named {name} already; choose another.")
+    return int(row[0])
+
+
+def list_destinations(connection: Connection, keys: Keys) -> list[Destination]:
+    """All destinations, by name."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM destination ORDER BY name")  # noqa: S608 - constants of this module
+    return [_destination(row, keys) for row in rows]
+
+
+def list_names(connection: Connection) -> list[str]:
+    """The names of all destinations, the oldest first."""
+    return [row[0] for row in connection.execute("SELECT name FROM destination ORDER BY id")]
+
+
+def list_sent_topics(connection: Connection) -> dict[str, frozenset[str]]:
+    """The topics that each destination sends, by its name."""
+    rows = connection.execute("SELECT name, sends FROM destination ORDER BY name")
+    return {name: frozenset(sends) - {SHARING} for name, sends in rows}
+
+
+def list_names_without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
+    """The names of those that send any of `topics` and can't lift opt-outs (I10)."""
+    rows = connection.execute(
+        "SELECT name FROM destination WHERE NOT can_lift AND sends && %s ORDER BY name",
+        (list(topics),),
+    )
+    return [row[0] for row in rows]
+
+
+def find_by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
+    """One destination, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM destination WHERE id = %s",  # noqa: S608 - constants of this module
+        (destination_id,),
+    ).fetchone()
+    return _destination(row, keys) if row else None
+
+
+def find_by_name(connection: Connection, keys: Keys, name: str) -> Destination | None:
+    """One destination, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM destination WHERE name = %s",  # noqa: S608 - constants of this module
+        (name,),
+    ).fetchone()
+    return _destination(row, keys) if row else None
+
+
+def get_by_name(connection: Connection, keys: Keys, name: str) -> Destination:
+    """One destination. Raises DestinationError that names the existing ones."""
+    found = find_by_name(connection, keys, name)
+    if found is None:
+        names = [other.name for other in list_destinations(connection, keys)]
+        there = ", ".join(names) or "none yet: `flask destinations add`"
+        raise DestinationError(f"No destination is named {name}. There are: {there}.")
+    return found
+
+
+def set_status(
+    connection: Connection, destination_id: int, status: DestinationStatus, reason: str = ""
+) -> None:
+    """Pause or resume; a resumed destination starts with a closed circuit."""
+    connection.execute(
+        """UPDATE destination SET status = %s, reason = %s, failures = 0, retry_at = NULL
+        WHERE id = %s""",
+        (status, reason, destination_id),
+    )
+
+
+def set_settings(
+    connection: Connection, keys: Keys, name: str, settings: Mapping[str, str]
+) -> None:
+    """Replace a destination's settings, e.g. a secret; nothing if none has this name."""
+    connection.execute(
+        "UPDATE destination SET settings = %s WHERE name = %s",
+        (keys.seal(json.dumps(dict(settings)), context=destination_context(name)), name),
+    )
+
+
+def delete_destination(connection: Connection, destination_id: int) -> None:
+    """Delete a destination and what was read from it. `purge_removed` deletes its sync states."""
+    for table in (
+        "backfill",
+        "listing",
+        "verification",
+        "destination_sample",
+        "unknown_event_type",
+        "ignored_question",
+    ):
+        connection.execute(
+            f"DELETE FROM {table} WHERE destination_id = %s",  # noqa: S608 - one of these names
+            (destination_id,),
+        )
+    connection.execute("DELETE FROM destination WHERE id = %s", (destination_id,))
+
+
+def set_capabilities(
+    connection: Connection,
+    destination_id: int,
+    *,
+    channels: frozenset[Channel],
+    can_lift: bool,
+    pulled_at: datetime | None,
+) -> None:
+    """Update what a destination can do after its settings were changed."""
+    connection.execute(
+        "UPDATE destination SET channels = %s, can_lift = %s, pulled_at = %s WHERE id = %s",
+        (sorted(channels), can_lift, pulled_at, destination_id),
+    )
+
+
+def open_circuit(
+    connection: Connection, destination_id: int, reason: str, retry_at: datetime
+) -> None:
+    """The tool failed as a whole: push nothing before `retry_at`."""
+    connection.execute(
+        """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s, retry_at = %s
+        WHERE id = %s AND status = 'active'""",
+        (reason[:500], retry_at, destination_id),
+    )
+
+
+def defer(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+    """The tool's rate limit is reached: push nothing before `retry_at`. Not a failure."""
+    connection.execute(
+        """UPDATE destination SET reason = %s, retry_at = %s
+        WHERE id = %s AND status = 'active'""",
+        (reason[:500], retry_at, destination_id),
+    )
+
+
+def mark_pulled(connection: Connection, destination_id: int, now: datetime) -> None:
+    """Let the backfill start: the destination's own opt-outs were read."""
+    connection.execute(
+        "UPDATE destination SET pulled_at = COALESCE(pulled_at, %s) WHERE id = %s",
+        (now, destination_id),
+    )
+
+
+def close_circuit(connection: Connection, destination_id: int) -> None:
+    """The tool works again. The failure count is reduced by one, so that batches grow in steps."""
+    connection.execute(
+        """UPDATE destination SET failures = GREATEST(failures - 1, 0), reason = '',
+            retry_at = NULL WHERE id = %s AND status = 'active'""",
+        (destination_id,),
+    )
+
+
+def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
+    destination_id, name, kind, settings, channels, sends, mapping, *rest = row
+    sends_service, can_lift, status, reason, failures, retry_at, pulled_at, slow_until = rest
+    return Destination(
+        id=destination_id,
+        name=name,
+        kind=kind,
+        settings=json.loads(keys.open(settings, context=destination_context(name))),
+        channels=frozenset(Channel(channel) for channel in channels),
+        sends=frozenset(sends),
+        mapping=mapping,
+        sends_service=sends_service,
+        can_lift=can_lift,
+        status=DestinationStatus(status),
+        reason=reason,
+        failures=failures,
+        retry_at=retry_at,
+        pulled_at=pulled_at,
+        slow_until=slow_until,
+    )

@@ -1,1 +1,0 @@
-"""Destinations and their sync states, listings and received webhooks."""

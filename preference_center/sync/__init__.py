@@ -1,1 +1,0 @@
-"""Bring every destination to the current state, and verify that it keeps it."""
