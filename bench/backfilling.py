@@ -16,7 +16,7 @@ from bench.clicking import CLICKS, Clicks, click, summarize
 from bench.decisions import DRAFT, FILL, MADE_UP
 from bench.ground import TOPIC, Ground, add_destination
 from preference_center.core.addresses import NORM_VERSION
-from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.backfills import backfill
 
 _REQUESTS = 12_000
 """For each second of a measurement: more than are sent."""

@@ -11,11 +11,14 @@ from typing import ClassVar
 from bench.ground import Ground, add_destinations, hush
 from bench.opted_out import opt_out
 from preference_center.core.addresses import Channel
-from preference_center.destinations.destinations_connect import ConnectorFactory
-from preference_center.destinations.leases import Lease
+from preference_center.destinations.connect import (
+    ConnectorFactory,
+    Lease,
+    TokenBucket,
+    TokenBuckets,
+)
 from preference_center.destinations.push import sync
-from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.states import Destination
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,

@@ -22,7 +22,7 @@ from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db, services

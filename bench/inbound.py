@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from bench.ground import Ground, add_destination, hush
 from bench.load import CONNECTIONS, Rate, Request, load
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.connect import connect
+from preference_center.destinations.process import ingest_webhooks
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.sendgrid.webhook import PUBLIC_KEY_SETTING
 

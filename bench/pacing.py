@@ -19,11 +19,10 @@ from werkzeug.wrappers import Request, Response
 
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import opt_out
-from preference_center.destinations.leases import Lease
-from preference_center.destinations.listings import verify
+from preference_center.destinations.connect import Lease, TokenBucket, TokenBuckets
 from preference_center.destinations.push import sync
-from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.scan import verify
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.job_queue import TICK_SECONDS

@@ -18,7 +18,7 @@ from dev.accounts import server_account
 from dev.binaries import find_postgres
 from dev.engines import CHECKOUT
 from preference_center.core.addresses import NORM_VERSION
-from preference_center.destinations.store.webhook_inbox import INSERT_WEBHOOK
+from preference_center.destinations.store.webhooks import INSERT_WEBHOOK
 from preference_center.infra.db.connections import PLANNER_SETTINGS
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
 from preference_center.ledger.store.lookup import LOOK_UP_BY_DIGEST

@@ -42,11 +42,11 @@ from preference_center.core.links import Links
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import local_filter, stream
 from preference_center.destinations import console as window
-from preference_center.destinations.ingest_webhooks import receive_mail
-from preference_center.destinations.record import erased_seen_again
+from preference_center.destinations.ingest import erased_seen_again
+from preference_center.destinations.process import receive_mail
+from preference_center.destinations.receive import answer_text
+from preference_center.destinations.receive import blueprint as webhooks
 from preference_center.destinations.store.destinations import list_sent_topics
-from preference_center.destinations.webhooks import answer_text
-from preference_center.destinations.webhooks import blueprint as webhooks
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, TypeVar
 
-from preference_center.destinations.leases import Lease
+from preference_center.destinations.connect import Lease
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from flask import Flask
 
-from preference_center.destinations.destinations_connect import ConnectorFactory
+from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.erase import erase_due
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
-from preference_center.destinations.listings import verify
+from preference_center.destinations.process import ingest_webhooks
 from preference_center.destinations.push import sync
+from preference_center.destinations.scan import verify
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.uploads import continue_import

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -125,7 +125,7 @@ class Faults:
 
 
 def _set_status(tool: Tool, status: DestinationStatus) -> None:
-    """As `destinations.manage` does, but for the check of the tool's own settings."""
+    """As `destinations.set_up` does, but for the check of the tool's own settings."""
 
     def work(connection: Connection) -> None:
         number = destinations.get_by_name(connection, services().keys, tool.name).id

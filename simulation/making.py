@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations.listings import supported_listings
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.scan import supported_listings
 from preference_center.destinations.store import destinations, listings
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

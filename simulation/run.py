@@ -12,8 +12,8 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import cast
 
-from preference_center.destinations.leases import Lease
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.connect import Lease
+from preference_center.destinations.rules.states import Destination
 from preference_center.integrations.base.contract import Connector, PushItem
 from preference_center.integrations.base.presets import MeaningFilter
 from simulation import faults

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from preference_center.destinations.leases import Lease
+from preference_center.destinations.connect import Lease
 from preference_center.integrations.base.contract import (
     DeliveryError,
     EraseItem,

@@ -131,12 +131,12 @@ def redis_url(engines: Engines, environment: Environment) -> Iterator[str]:
 
     Else a limiter that finds it slow would count in its own process, and a queue drop a message.
     """
-    from preference_center.destinations import rate_limit
+    from preference_center.destinations import connect
     from preference_center.infra import job_queue, redis
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redis, "REDIS_TIMEOUT_SECONDS", 30.0)
-        patch.setattr(rate_limit, "REDIS_TIMEOUT", 30.0)
+        patch.setattr(connect, "REDIS_TIMEOUT", 30.0)
         patch.setattr(job_queue, "NUDGE_TIMEOUT_SECONDS", 30.0)
         yield environment.redis_url()
 
@@ -197,7 +197,7 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
     from preference_center.catalogue.store import clear_catalogue_cache
-    from preference_center.destinations.webhooks import KNOWN_DESTINATIONS_KEY
+    from preference_center.destinations.receive import KNOWN_DESTINATIONS_KEY
     from preference_center.infra.context import EXTENSION_NAME
     from preference_center.infra.db import connections
     from preference_center.ledger.spool import recorder

@@ -23,7 +23,7 @@ from preference_center.core.links import offline, tokens
 from preference_center.decisions.api import DecisionItem, StreamedDecision, decision_json
 from preference_center.decisions.api.row_formats import COLUMNS, CsvFormat
 from preference_center.decisions.rules import Decision, DecisionRule
-from preference_center.destinations.rules.delivery_status import Blocker
+from preference_center.destinations.rules.delivery import Blocker
 from preference_center.integrations.base.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
 from preference_center.ledger.rules import ReceivedVia

@@ -11,12 +11,12 @@ from uuid import UUID
 import structlog
 
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
-from preference_center.destinations.listings import verify as verify_listing
+from preference_center.destinations.process import ingest_webhooks
 from preference_center.destinations.push import sync as sync_destination
-from preference_center.destinations.store.backfilling import continue_backfill
+from preference_center.destinations.scan import verify as verify_listing
+from preference_center.destinations.store.backfills import continue_backfill
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget

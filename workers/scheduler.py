@@ -19,15 +19,14 @@ from preference_center.app import create_app
 from preference_center.burst_scan import flag_bursts
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.daily_counts import count_a_few_events
-from preference_center.destinations.listings import schedule_new_listings
-from preference_center.destinations.rules.push_concurrency import MAX_CONCURRENT_PUSHES
+from preference_center.destinations.rules.plan import MAX_CONCURRENT_PUSHES
+from preference_center.destinations.scan import schedule_new_listings
 from preference_center.destinations.store import (
-    active_pushes,
     backfills,
+    destinations,
     erasure_tasks,
     states,
-    undecided_events,
-    webhook_inbox,
+    webhooks,
 )
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.states import DueCounts
@@ -122,7 +121,7 @@ def _slot_count(due: DueCounts) -> int:
 
 def purge_expired(now: datetime) -> None:
     """Delete what is past its retention."""
-    run_autocommit(lambda connection: active_pushes.purge_pushes(connection, now))
+    run_autocommit(lambda connection: destinations.purge_pushes(connection, now))
     run_autocommit(lambda connection: outbox.expire_emails(connection, now))
     run_autocommit(lambda connection: outbox.purge_emails(connection, now))
     run_autocommit(lambda connection: purge_stops(connection, now))
@@ -131,9 +130,9 @@ def purge_expired(now: datetime) -> None:
             connection, now, limit=MAX_RESPONSES_PER_CLEANUP
         )
     )
-    run_in_transaction(lambda connection: webhook_inbox.purge_webhooks(connection, now))
+    run_in_transaction(lambda connection: webhooks.purge_webhooks(connection, now))
     run_autocommit(lambda connection: states.purge_removed(connection, limit=MAX_ROWS_PER_CLEANUP))
-    run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
+    run_autocommit(lambda connection: webhooks.purge_decisions(connection, now))
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_autocommit(lambda connection: delete_old_usage(connection, now))
     run_autocommit(lambda connection: looks.forget_addresses(connection, now))
@@ -161,7 +160,7 @@ def _tick_listings(now: datetime) -> int:
 
 def _tick_webhooks(now: datetime) -> int:
     wanted = 0
-    due = run_autocommit(lambda connection: webhook_inbox.count_due_webhooks(connection, now))
+    due = run_autocommit(lambda connection: webhooks.count_due_webhooks(connection, now))
     for destination, bodies in due.items():
         for slot in range(min(MAX_CONCURRENT_PUSHES, 1 + bodies // WEBHOOKS_PER_SLOT)):
             wanted += 1

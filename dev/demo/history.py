@@ -23,7 +23,7 @@ from dev.demo.samples import after, fill_gaps
 from dev.demo.shop import DESTINATION, OPERATOR
 from preference_center.burst_scan import flag_bursts
 from preference_center.core.events import ALL_MARKETING, Change
-from preference_center.destinations.manage import pause_destination
+from preference_center.destinations.set_up import pause_destination
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, cast
 from dev.demo.clock import Clock
 from dev.demo.files import TOOLS, Files
 from dev.tools import State
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.leases import Lease
+from preference_center.destinations.connect import Lease, connect
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

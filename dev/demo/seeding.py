@@ -21,7 +21,7 @@ from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import backfills, destinations
 from preference_center.infra import audit
 from preference_center.infra.context import services

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from dev.demo.files import Files
 from preference_center.catalogue.store import current_catalogue
-from preference_center.destinations.manage import add_destination, resume_destination
-from preference_center.destinations.validation import DestinationRequest
+from preference_center.destinations.set_up import add_destination, resume_destination
+from preference_center.destinations.validate import DestinationRequest
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

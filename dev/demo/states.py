@@ -15,8 +15,8 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link, TokenPurpose
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.rules.outcomes import build_settlement
+from preference_center.destinations.rules.plan import build_settlement
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

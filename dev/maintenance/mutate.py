@@ -56,7 +56,7 @@ TARGETS = {
         "preference_center/core/deadlines.py", ("tests/domain/test_deadlines.py",)
     ),
     "dates": Target(
-        "preference_center/destinations/rules/vendor_event_time.py",
+        "preference_center/destinations/rules/classify.py",
         ("tests/domain/test_vendor_event_time.py",),
     ),
     "events": Target("preference_center/core/events.py", ("tests/domain/test_events.py",)),
@@ -80,7 +80,7 @@ TARGETS = {
         engines=True,
     ),
     "settle": Target(
-        "preference_center/destinations/settle.py",
+        "preference_center/destinations/push.py",
         ("tests/sync/test_push.py", "tests/sync/test_batches.py",
          "tests/sync/test_window.py"),
         engines=True,

@@ -9,7 +9,7 @@ from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.links import OptInMethod
 from preference_center.decisions.rules import POLICY_CHANGED
-from preference_center.destinations.titles import list_one_way_titles
+from preference_center.destinations.set_up import list_one_way_titles
 from preference_center.domain.preferences import (
     Preferences,
     PreferenceState,

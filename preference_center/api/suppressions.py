@@ -29,11 +29,11 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, parse_address
 from preference_center.core.events import Change, Event, EventKind
 from preference_center.decisions.rules import find_scope_denial
-from preference_center.destinations.rules.delivery_status import (
+from preference_center.destinations.rules.delivery import (
     active_suppressions,
     is_suppressed_by_other_form,
 )
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.recording import RecordResult

@@ -51,7 +51,7 @@ group = CommandGroup("inbound", help="Process opt-outs from mail, text messages 
 group.add_command(
     LazyCommand(
         "replay",
-        "preference_center.destinations.cli.destination_status:replay",
+        "preference_center.destinations.cli.status:replay",
         "Process once more what NAME has posted to /in/NAME.",
     )
 )

@@ -26,7 +26,7 @@ from preference_center.cli.link_columns import (
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store.destinations import get_by_name
 from preference_center.infra import audit
 from preference_center.infra.commands import CommandGroup, actor, click_errors

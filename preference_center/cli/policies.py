@@ -12,7 +12,7 @@ import click
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.infra import audit
 from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors

@@ -18,11 +18,11 @@ from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, format_receipt_code
 from preference_center.core.staff import AccessAction, AccessReason, Permission, StaffAccess
-from preference_center.destinations.rules.sync_open_questions import (
+from preference_center.destinations.rules.classify import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
 )
-from preference_center.destinations.store import undecided_events
+from preference_center.destinations.store import webhooks
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.statements import SOURCE
 from preference_center.infra.audit import insert_audit_entry
@@ -70,10 +70,10 @@ def review_lists() -> ResponseReturnValue:
     def load(connection: Connection) -> dict[str, Any]:
         return {
             "items": review_queue.list_open_items(connection, LISTED),
-            "questions": undecided_events.list_open_questions(connection, LISTED),
+            "questions": webhooks.list_open_questions(connection, LISTED),
             "pending": suppressions.list_open(connection, LISTED),
             "bursts": bursts.list_newest_bursts(connection, LISTED),
-            "counts": undecided_events.count_waiting(connection),
+            "counts": webhooks.count_waiting(connection),
         }
 
     return render_page(

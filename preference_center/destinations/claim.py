@@ -9,23 +9,20 @@ from uuid import UUID
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.destinations.frequency_fields import topics_with_frequency
-from preference_center.destinations.rules.claims import (
-    bulk_share,
-    claim_limit,
-    includes_bulk_lane,
-    next_position,
-)
-from preference_center.destinations.rules.destination import Destination
 from preference_center.destinations.rules.plan import (
     PushPlan,
+    bulk_share,
+    can_start_push,
+    claim_limit,
     drop_overtaken_lifts,
+    includes_bulk_lane,
+    next_position,
     plan_push,
     topics_by_channel,
 )
-from preference_center.destinations.rules.push_concurrency import can_start_push
-from preference_center.destinations.rules.state import LanePosition, SyncClaim
-from preference_center.destinations.store import active_pushes, reported_opt_outs, states
+from preference_center.destinations.rules.states import Destination, LanePosition, SyncClaim
+from preference_center.destinations.store import deliveries, destinations, states
+from preference_center.destinations.validate import topics_with_frequency
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import Capabilities
@@ -89,7 +86,7 @@ def claim_batch(connection: Connection, request: ClaimRequest) -> ClaimedBatch:
 
 def _can_start(connection: Connection, request: ClaimRequest) -> bool:
     destination, now = request.destination, request.now
-    started_at = active_pushes.list_push_starts(connection, destination.id, now)
+    started_at = destinations.list_push_starts(connection, destination.id, now)
     return can_start_push(
         started_at, now, is_slow=destination.is_slow(now), is_fresh_lane=request.fresh
     )
@@ -111,7 +108,7 @@ def _claim_rows(
         since=request.position,
     )
     if claims:
-        active_pushes.insert_push(connection, destination.id, request.lease, now, request.ends_at)
+        destinations.insert_push(connection, destination.id, request.lease, now, request.ends_at)
     return claims
 
 
@@ -181,6 +178,6 @@ def _drop_overtaken_lifts(
     lifting = [ref for ref, plan in plans.items() if plan.item.lift]
     if not lifting:
         return
-    reported = reported_opt_outs.load_reported_opt_outs(connection, destination.name, lifting)
+    reported = deliveries.load_reported_opt_outs(connection, destination.name, lifting)
     for ref, opt_outs in reported.items():
         plans[ref] = drop_overtaken_lifts(plans[ref], opt_outs)

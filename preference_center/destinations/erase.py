@@ -18,10 +18,8 @@ from uuid import UUID
 import structlog
 
 from preference_center.core.deadlines import PROBE_INTERVAL
-from preference_center.destinations.destinations_connect import ConnectorFactory
-from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.destinations.rules.claims import claim_limit
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
+from preference_center.destinations.push import safe_message
 from preference_center.destinations.rules.erase_task import (
     EraseClaim,
     EraseStep,
@@ -33,7 +31,8 @@ from preference_center.destinations.rules.erase_task import (
     settle_unchanged,
     settle_without_request,
 )
-from preference_center.destinations.settle import safe_message
+from preference_center.destinations.rules.plan import claim_limit
+from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store import destinations, erasure_tasks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction

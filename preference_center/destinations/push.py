@@ -1,4 +1,11 @@
-"""Bring one destination to the latest state: claim, push, settle.
+"""Write the outcome of a push: settle its rows, or leave them for a later try (I3).
+
+Write how often a person wants a topic into the fields of a tool's contacts.
+
+A field is written after the opt-outs of the same push, and what goes wrong with it never delays
+or fails one of those (I3): it is tried again.
+
+Bring one destination to the latest state: claim, push, settle.
 
 Level-triggered: what is pushed is the current state, so retries and duplicates do no harm.
 A worker that dies loses its lease and no more. One that freezes and sends a request late finds
@@ -8,33 +15,243 @@ its lease gone when it settles, and has its addresses pushed again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
 
-from preference_center.destinations import frequencies
+import structlog
+
+from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.destinations.claim import ClaimedBatch, ClaimRequest, claim_batch
-from preference_center.destinations.destinations_connect import ConnectorFactory
-from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.rules.push_concurrency import (
+from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
+from preference_center.destinations.rules.plan import (
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
+    build_settlement,
+    verify_delay,
 )
-from preference_center.destinations.rules.state import LANE_BEGINNING, LanePosition
-from preference_center.destinations.settle import (
-    record_failure,
-    release_batch,
-    settle_batch,
-    wait_for_rate_limit,
+from preference_center.destinations.rules.promise import count_reflected
+from preference_center.destinations.rules.states import (
+    LANE_BEGINNING,
+    Destination,
+    DestinationStatus,
+    LanePosition,
+    Settlement,
 )
-from preference_center.destinations.store import active_pushes, destinations, states
+from preference_center.destinations.store import deliveries, destinations, states
 from preference_center.infra import metrics
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
+from preference_center.infra.context import Services, services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.metrics import PushFailure
 from preference_center.infra.telemetry import span
-from preference_center.integrations.base.contract import Connector
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    Connector,
+    DeliveryError,
+    EndpointGone,
+    FieldItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    SupportsContactFields,
+    UnsupportedByDestination,
+    parse_frequency_fields,
+)
 from preference_center.integrations.base.http import LeaseExpired, RateLimited
+
+log = structlog.get_logger()
+
+
+def settle_batch(
+    destination: Destination,
+    capabilities: Capabilities,
+    batch: ClaimedBatch,
+    outcomes: Mapping[int, PushOutcome],
+    in_transaction: Callable[[Connection], None] = lambda _: None,
+) -> Sequence[Settlement]:
+    """Store a batch's outcomes and return them.
+
+    `in_transaction` is called in the same transaction.
+    """
+    now, random = services().now(), services().random.random
+    settlements = []
+    for ref, claim in batch.claims.items():
+        row = build_settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
+        settlements.append(replace(row, verify_after=verify_delay(row, capabilities)))
+
+    def write(connection: Connection) -> int:
+        settled = states.settle_rows(connection, destination.id, batch.lease, settlements, now=now)
+        late = _repush_late_rows(connection, destination, batch, settlements, settled, now)
+        in_transaction(connection)
+        if destination.failures or destination.retry_at:
+            destinations.close_circuit(connection, destination.id)
+        done = {address for address, is_done in settled.items() if is_done}
+        counts = count_reflected(batch.claims, settlements, done, now)
+        deliveries.add_reflections(connection, destination.name, now, counts)
+        return late
+
+    late = run_in_transaction(write)
+    log.info("synced", destination=destination.id, rows=len(settlements), late=late)
+    return settlements
+
+
+def release_batch(destination: Destination, batch: ClaimedBatch) -> None:
+    """Leave a batch whose lease ended to another worker."""
+    context = services()
+    rows = _unknown_settlements(context, batch)
+    run_in_transaction(lambda c: _release(c, destination, batch, rows, context.now()))
+
+
+def wait_for_rate_limit(destination: Destination, lease: UUID, error: RateLimited) -> None:
+    """Leave the rows as they were until the rate limit allows requests again."""
+    now = services().now()
+    retry_at = now + min(error.retry_after or timedelta(0), PROBE_INTERVAL)
+
+    def write(connection: Connection) -> None:
+        states.release_rows(connection, destination.id, lease, retry_at)
+        destinations.defer(connection, destination.id, str(error), retry_at)
+
+    run_in_transaction(write)
+
+
+def record_failure(destination: Destination, batch: ClaimedBatch, error: Exception) -> None:
+    """The push failed as a whole: open the circuit, and leave the rows as they were (I3).
+
+    Only a row that failed alone is deferred, so that the next probe is of another.
+    """
+    context = services()
+    now, rows = context.now(), _unknown_settlements(context, batch)
+    log.warning("push_failed", destination=destination.id, error=type(error).__name__)
+
+    def write(connection: Connection) -> None:
+        if isinstance(error, EndpointGone):
+            destinations.set_status(
+                connection, destination.id, DestinationStatus.PAUSED, str(error)
+            )
+        else:
+            retry_at = _retry_at(context, destination, error, now)
+            destinations.open_circuit(connection, destination.id, safe_message(error), retry_at)
+        if len(rows) == 1:
+            settled = states.settle_rows(connection, destination.id, batch.lease, rows, now=now)
+            _repush_late_rows(connection, destination, batch, rows, settled, now)
+        else:
+            _release(connection, destination, batch, rows, now)
+
+    run_in_transaction(write)
+
+
+def _repush_late_rows(
+    connection: Connection,
+    destination: Destination,
+    batch: ClaimedBatch,
+    settlements: Sequence[Settlement],
+    settled_ids: Collection[int],
+    now: datetime,
+) -> int:
+    """Have rows pushed again that another worker holds by now; how many.
+
+    What was sent while the lease held may take effect after it, and no response may report it.
+    """
+    sent = {ref for ref, plan in batch.plans.items() if not plan.is_empty}
+    late = [row for row in settlements if row.address_id in sent.difference(settled_ids)]
+    if late:
+        leased_at = batch.ends_at - LEASE_DURATION
+        states.requeue_stale(connection, destination.id, late, now, leased_at=leased_at)
+    return len(late)
+
+
+def _retry_at(
+    context: Services, destination: Destination, error: Exception, now: datetime
+) -> datetime:
+    if isinstance(error, UnsupportedByDestination) or getattr(error, "permanent", False):
+        return now + PROBE_INTERVAL
+    retry_after = error.retry_after if isinstance(error, DeliveryError) else None
+    jitter = context.random.random()
+    return destination_retry(destination.failures + 1, now, retry_after=retry_after, jitter=jitter)
+
+
+def _unknown_settlements(context: Services, batch: ClaimedBatch) -> list[Settlement]:
+    """For each claimed row, a settlement with an unknown outcome."""
+    now, jitter = context.now(), context.random.random()
+    return [
+        build_settlement(claim, batch.plans.get(ref), None, now, jitter)
+        for ref, claim in batch.claims.items()
+    ]
+
+
+def _release(
+    connection: Connection,
+    destination: Destination,
+    batch: ClaimedBatch,
+    settlements: Sequence[Settlement],
+    now: datetime,
+) -> None:
+    released = states.release_rows(connection, destination.id, batch.lease, now)
+    _repush_late_rows(connection, destination, batch, settlements, released, now)
+
+
+def safe_message(error: Exception) -> str:
+    """Our errors are written to be shown; a library's text might hold an address (I12)."""
+    if isinstance(error, DeliveryError | UnsupportedByDestination):
+        return str(error)
+    return f"the connector failed on the tool's response ({type(error).__name__})"
+
+
+RETRY_INTERVAL = timedelta(minutes=15)
+"""When a field of an address is tried again whose opt-outs the tool reflects."""
+
+
+def push(
+    destination: Destination, connector: Connector, items: Sequence[PushItem]
+) -> dict[int, PushOutcome]:
+    """Push `items`, and write the frequencies that a tool holds in fields.
+
+    Returns and raises like `Connector.push`.
+    """
+    if connector.capabilities.pushes_frequency:
+        return dict(connector.push(items))
+    states = [item for item in items if item.off or item.lift]
+    outcomes = dict(connector.push(states)) if states else {}
+    for topic, field in parse_frequency_fields(destination.settings).items():
+        chosen = [i for i in items if topic in i.frequencies and _can_write(i, outcomes)]
+        if chosen:
+            _write(destination, connector, field, topic, chosen, outcomes)
+    return outcomes
+
+
+def _can_write(item: PushItem, outcomes: Mapping[int, PushOutcome]) -> bool:
+    """Whether what came before succeeded; a contact that isn't there has no field."""
+    before = outcomes.get(item.ref)
+    is_first = before is None and not (item.off or item.lift)
+    return is_first or (before is not None and before.result is PushResult.REFLECTED)
+
+
+def _write(
+    destination: Destination,
+    connector: Connector,
+    field: str,
+    topic: str,
+    items: Sequence[PushItem],
+    outcomes: dict[int, PushOutcome],
+) -> None:
+    values = [FieldItem(i.ref, i.address, i.channel, i.frequencies[topic]) for i in items]
+    problem = "no response for this address"
+    try:
+        written = cast("SupportsContactFields", connector).write_field(field, values)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the opt-outs are settled
+        log.warning("field_not_written", destination=destination.id, error=type(error).__name__)
+        written, problem = {}, safe_message(error)
+    for item in items:
+        found = written.get(item.ref, PushOutcome(PushResult.RETRY_LATER, problem))
+        if item.off or item.lift:
+            if found.result is PushResult.RETRY_LATER:
+                before = outcomes[item.ref]
+                outcomes[item.ref] = replace(before, retry_after=RETRY_INTERVAL)
+        else:
+            outcomes[item.ref] = found
+
 
 LATE_EFFECT_WINDOW = timedelta(seconds=60)
 """How long after its lease a request may still take effect in a slow tool."""
@@ -90,7 +307,7 @@ def _sync_batch(
     finally:
         now = context.now()
         slow_until = now + SLOW_STATUS_DURATION if now > started_at + SLOW_PUSH_DURATION else None
-        run_autocommit(lambda c: active_pushes.finish_push(c, lease, slow_until))
+        run_autocommit(lambda c: destinations.finish_push(c, lease, slow_until))
 
 
 def _push(
@@ -107,7 +324,7 @@ def _push(
     began = time.monotonic()
     try:
         with span("push", destination=destination.name, rows=len(items)):
-            outcomes = frequencies.push(destination, connector, items)
+            outcomes = push(destination, connector, items)
     except LeaseExpired:
         metrics.count_push_failure(destination.name, PushFailure.LEASE_EXPIRED)
         release_batch(destination, batch)

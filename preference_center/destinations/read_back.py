@@ -8,18 +8,20 @@ from datetime import datetime
 from typing import cast
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.destinations.frequency_fields import topics_with_frequency
-from preference_center.destinations.record import ingest
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.ingest import ingest
 from preference_center.destinations.rules.plan import (
     active_suppressions,
     topics_by_channel,
     wanted_frequencies,
 )
-from preference_center.destinations.rules.state import AddressSyncState
-from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.rules.states import (
+    AddressSyncState,
+    Destination,
+    VerificationStats,
+)
 from preference_center.destinations.store import listings, verification
 from preference_center.destinations.store.verification import AlreadyOptedOut
+from preference_center.destinations.validate import topics_with_frequency
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.contract import (

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
-from preference_center.destinations.rules.measurements import HostMeasurements, Measurements
+from preference_center.destinations.rules.promise import HostMeasurements, Measurements
 
 STOPPED_AFTER = timedelta(minutes=15)
 """For how long opt-outs wait for a stopped destination before that is an alert."""

@@ -18,10 +18,7 @@ from preference_center.core.events import (
 )
 from preference_center.core.events import IMPORT_SOURCE as IMPORT
 from preference_center.core.events import MOVE_SOURCE as MOVE
-from preference_center.destinations.rules.delivery_status import (
-    ActiveSuppression,
-    active_suppressions,
-)
+from preference_center.destinations.rules.delivery import ActiveSuppression, active_suppressions
 
 _WIDE = frozenset({ALL_MARKETING, EVERYTHING})
 _UNDONE_BY_OTHERS = frozenset({IMPORT, MOVE})

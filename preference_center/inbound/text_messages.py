@@ -18,8 +18,8 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
 from preference_center.decisions.rules import is_opted_out, is_opted_out_of_all_marketing
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.inbound import text_replies

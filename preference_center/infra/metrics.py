@@ -161,7 +161,7 @@ class InboundKind(StrEnum):
 
 
 class RowResult(Protocol):
-    """A row with an outcome: a `destinations.rules.state.Settlement`."""
+    """A row with an outcome: a `destinations.rules.states.Settlement`."""
 
     @property
     def outcome(self) -> str:

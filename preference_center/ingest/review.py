@@ -20,8 +20,8 @@ from preference_center.core.mime import (
     parse_mail,
     usable_addresses,
 )
-from preference_center.destinations.rules.sync_open_questions import UNREADABLE_QUESTION
-from preference_center.destinations.store import destinations, undecided_events, webhook_inbox
+from preference_center.destinations.rules.classify import UNREADABLE_QUESTION
+from preference_center.destinations.store import destinations, webhooks
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -172,10 +172,10 @@ def retry_vendor_events(actor: str) -> None:
     """Process all undecided vendor events once more."""
 
     def release(connection: Connection) -> set[int]:
-        posts = undecided_events.list_webhooks_with_open_questions(connection)
+        posts = webhooks.list_webhooks_with_open_questions(connection)
         now, detail = services().now(), {"events": str(len(posts))}
         insert_audit_entry(connection, now, actor, "vendor_event.retried", detail)
-        return webhook_inbox.requeue_webhooks(connection, posts, now)
+        return webhooks.requeue_webhooks(connection, posts, now)
 
     for destination_id in run_in_transaction(release):
         services().queue.nudge_webhooks(destination_id)
@@ -191,7 +191,7 @@ def discard_vendor_events(webhook_ids: Iterable[UUID], reason: str, actor: str) 
     def discard_all(connection: Connection) -> None:
         now = services().now()
         for webhook_id in webhook_ids:
-            if not undecided_events.discard_webhook_questions(connection, webhook_id, reason, now):
+            if not webhooks.discard_webhook_questions(connection, webhook_id, reason, now):
                 raise NotOpen(webhook_id)
             detail = {"event": str(webhook_id), "reason": reason}
             insert_audit_entry(connection, now, actor, "vendor_event.discarded", detail)
@@ -212,7 +212,7 @@ def ignore_question(destination: str, question: str, reason: str, actor: str) ->
     def ignore(connection: Connection) -> int:
         context = services()
         now, target = context.now(), destinations.get_by_name(connection, context.keys, destination)
-        decided = undecided_events.ignore_question(connection, target.id, question, reason, now)
+        decided = webhooks.ignore_question(connection, target.id, question, reason, now)
         if not decided:  # else nobody would ever see what it is about
             raise InvalidInput("no event of this destination waits with this question")
         detail = {"name": destination, "question": question, "reason": reason}

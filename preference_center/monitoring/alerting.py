@@ -18,7 +18,7 @@ from flask import Flask
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
-from preference_center.destinations.rules.measurements import Measurements
+from preference_center.destinations.rules.promise import Measurements
 from preference_center.domain.alerts import (
     Alert,
     AlertKind,

@@ -20,8 +20,8 @@ from prometheus_client.registry import Collector
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.rules.measurements import Measurements
-from preference_center.destinations.store.undecided_events import BacklogKind
+from preference_center.destinations.rules.promise import Measurements
+from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.ledger import spool
 from preference_center.monitoring.heartbeat import Heartbeat
@@ -30,7 +30,7 @@ from preference_center.monitoring.measure import measure_database, measure_host
 CACHE_SECONDS = 10.0
 """The database is asked at most this often, however many ask for metrics."""
 DESTINATION_STATES = ("observe", "active", "paused", "broken")
-"""See `destinations.rules.destination.status_label`."""
+"""See `destinations.rules.states.status_label`."""
 EXTENSION_KEY = "preference_center.collectors"
 _LATE_STAGES = [stage for stage in DeadlineStage if stage is not DeadlineStage.ON_TIME]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
-from preference_center.destinations.rules.measurements import (
+from preference_center.destinations.rules.promise import (
     DestinationMeasurement,
     Disk,
     Folder,
     HostMeasurements,
     Measurements,
 )
-from preference_center.destinations.store import late_rows, measurements, undecided_events
+from preference_center.destinations.store import samples, states, webhooks
 from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -35,15 +35,14 @@ def measure_database(now: datetime) -> Measurements:
     journaled = services().settings.erasure_journal is not None
 
     def load(connection: Connection) -> Measurements:
-        emails, oldest = measurements.load_due_emails(connection, now)
+        emails, oldest = samples.load_due_emails(connection, now)
         unfinished = [each for each in list_rotations(connection) if each.finished_at is None]
         return Measurements(
             at=now,
             destinations=_load_destinations(connection, now),
             backlog=_load_backlog(connection, now),
             waiting={
-                kind.value: count
-                for kind, count in undecided_events.count_waiting(connection).items()
+                kind.value: count for kind, count in webhooks.count_waiting(connection).items()
             },
             rights=_count_rights(connection, now),
             rights_webhooks_due=count_due_webhooks(connection, now),
@@ -60,7 +59,7 @@ def measure_database(now: datetime) -> Measurements:
 
 def _load_destinations(connection: Connection, now: datetime) -> list[DestinationMeasurement]:
     late: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
-    for rows in late_rows.list_late(connection, now):
+    for rows in states.list_late(connection, now):
         late[rows.destination][rows.stage] = rows.count
     return [
         DestinationMeasurement(
@@ -70,13 +69,13 @@ def _load_destinations(connection: Connection, now: datetime) -> list[Destinatio
             oldest_received_at=each.due_at and each.due_at - WINDOW,
             late=late[each.destination],
         )
-        for each in measurements.list_pending(connection)
+        for each in samples.list_pending(connection)
     ]
 
 
 def _load_backlog(connection: Connection, now: datetime) -> dict[tuple[str, DeadlineStage], int]:
     found: Counter[tuple[str, DeadlineStage]] = Counter()
-    for each in undecided_events.list_overdue_backlog(connection, now):
+    for each in webhooks.list_overdue_backlog(connection, now):
         found[each.kind.value, each.stage] += each.count
     return found
 

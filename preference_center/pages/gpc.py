@@ -14,7 +14,7 @@ from preference_center.core.errors import Unavailable
 from preference_center.core.events import SHARING, Change
 from preference_center.core.links.tokens import Link
 from preference_center.decisions.rules import newest_opt_in
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preference_center.core.events import LINK_EVIDENCE, Event
 from preference_center.core.links.tokens import Link
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

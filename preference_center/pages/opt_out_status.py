@@ -12,7 +12,7 @@ from datetime import datetime
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.events import DESTINATION_SOURCE, SHARING, Event, format_receipt_code
-from preference_center.destinations.rules.delivery_status import (
+from preference_center.destinations.rules.delivery import (
     ActiveSuppression,
     DeliveryState,
     DeliveryStatus,
@@ -21,11 +21,8 @@ from preference_center.destinations.rules.delivery_status import (
     compute_delivery_status,
     summarize_delivery,
 )
-from preference_center.destinations.store.delivery_status import (
-    find_address_id,
-    list_address_progress,
-)
-from preference_center.destinations.titles import load_system_titles
+from preference_center.destinations.set_up import load_system_titles
+from preference_center.destinations.store.deliveries import find_address_id, list_address_progress
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.events import load_events_by_id

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.events import RESERVED_SCOPES
-from preference_center.destinations.rules.delivery_status import (
+from preference_center.destinations.rules.delivery import (
     Blocker,
     CompletionState,
     DeliveryState,

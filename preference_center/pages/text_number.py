@@ -6,7 +6,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
-from preference_center.destinations.text_numbers import find_text_number
+from preference_center.destinations.set_up import find_text_number
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.web.pages.rendering import catalogue_or_empty

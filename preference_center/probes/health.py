@@ -14,9 +14,9 @@ from flask import Flask, Response, abort, current_app, jsonify, request
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
 from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.destinations.store import late_rows, undecided_events
-from preference_center.destinations.store.late_rows import LateRows
-from preference_center.destinations.store.undecided_events import OverdueBacklog
+from preference_center.destinations.store import states, webhooks
+from preference_center.destinations.store.states import LateRows
+from preference_center.destinations.store.webhooks import OverdueBacklog
 from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.schema import require_fitting_schema
@@ -182,8 +182,8 @@ def _cached_late_rows(now: datetime) -> tuple[datetime, Sequence[LateRows | Over
 
 def _load_late_rows(connection: Connection, now: datetime) -> Sequence[LateRows | OverdueBacklog]:
     return [
-        *late_rows.list_late(connection, now),
-        *undecided_events.list_overdue_backlog(connection, now),
+        *states.list_late(connection, now),
+        *webhooks.list_overdue_backlog(connection, now),
     ]
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def operator(app: Flask, page: Page, site: str, monkeypatch: pytest.MonkeyPatch) -> Page:
     """The page of somebody who is signed in."""
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
-    monkeypatch.setattr("preference_center.destinations.console.adding.BACKFILL_SECONDS", 60.0)
+    monkeypatch.setattr("preference_center.destinations.console.add.BACKFILL_SECONDS", 60.0)
     monkeypatch.setenv("STAFF_NAME", "grace")
     put_in_force(app)
     content = {"csrf_token": CSRF, "staff": staff(app, Role.OPERATOR).token}

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.connect import connect
 from preference_center.destinations.push import sync
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

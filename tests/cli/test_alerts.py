@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.processes import wait_until
-from preference_center.destinations.rules.measurements import HostMeasurements
+from preference_center.destinations.rules.promise import HostMeasurements
 from preference_center.domain.alerts import Alert, AlertKind
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction

@@ -10,7 +10,7 @@ from redis import Redis
 
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
-from preference_center.destinations.store import backfilling, backfills
+from preference_center.destinations.store import backfills
 from preference_center.destinations.store.backfills import Backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -40,8 +40,8 @@ def cut_short(app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -
     for number in range(PEOPLE):
         say(app, EventKind.OPTED_OUT, f"person-{number}@example.com")
     with monkeypatch.context() as patch:
-        patch.setattr(backfilling, "_INITIAL_SIZE", 1)
-        patch.setattr(backfilling, "_next_size", cut_off)
+        patch.setattr(backfills, "_INITIAL_SIZE", 1)
+        patch.setattr(backfills, "_next_size", cut_off)
         assert add_hook(app, receiver).exit_code == 1
 
 
@@ -71,7 +71,7 @@ def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  
 
 
 def test_a_long_one_reports_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    from preference_center.destinations.cli.backfill_progress import progress_printer
+    from preference_center.destinations.cli.status import progress_printer
 
     show = progress_printer()
     for reached in range(0, 101, 2):

@@ -11,11 +11,11 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.listings import schedule_new_listings, verify
+from preference_center.destinations.connect import connect
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.state import READ_BACK_DELAY
-from preference_center.destinations.store import destinations, webhook_inbox
+from preference_center.destinations.rules.states import READ_BACK_DELAY
+from preference_center.destinations.scan import schedule_new_listings, verify
+from preference_center.destinations.store import destinations, webhooks
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -183,21 +183,17 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
         ).id
         new_id = context.new_id()
         run_in_transaction(
-            lambda c: webhook_inbox.insert_webhook(
-                c, context.keys, new_id, number, b"[]", context.now()
-            )
+            lambda c: webhooks.insert_webhook(c, context.keys, new_id, number, b"[]", context.now())
         )
         run_in_transaction(
-            lambda c: webhook_inbox.record_processed(c, [new_id], webhook_inbox.INGESTED_OUTCOME)
+            lambda c: webhooks.record_processed(c, [new_id], webhooks.INGESTED_OUTCOME)
         )
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
     assert "0 webhooks" in flask(app, "replay", "mailer", "--since", yesterday).output
     assert "1 webhooks" in flask(app, "replay", "mailer").output
     with app.app_context():
-        assert run_in_transaction(lambda c: webhook_inbox.count_due_webhooks(c, clock())) == {
-            number: 1
-        }
+        assert run_in_transaction(lambda c: webhooks.count_due_webhooks(c, clock())) == {number: 1}
 
 
 def test_a_link_that_would_say_no_to_what_is_not_sent_is_refused(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.connect import connect
+from preference_center.destinations.process import ingest_webhooks
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

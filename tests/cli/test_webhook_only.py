@@ -11,9 +11,9 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
-from preference_center.destinations.listings import schedule_new_listings
+from preference_center.destinations.connect import connect
+from preference_center.destinations.process import ingest_webhooks
+from preference_center.destinations.scan import schedule_new_listings
 from preference_center.destinations.store import destinations, listings
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.infra.context import services

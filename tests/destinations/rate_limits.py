@@ -7,8 +7,7 @@ from itertools import count
 import pytest
 from flask import Flask
 
-from preference_center.destinations.destinations_connect import BUCKETS_EXTENSION
-from preference_center.destinations.rate_limit import TokenBuckets
+from preference_center.destinations.connect import BUCKETS_EXTENSION, TokenBuckets
 
 
 def wait_for_no_rate_limit(app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.destinations.rate_limit import (
+from preference_center.destinations.connect import (
     INTERVAL_MARGIN,
     MAX_FIRST_WAIT,
     TokenBucket,

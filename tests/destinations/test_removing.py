@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.core.errors import DestinationError
-from preference_center.destinations.manage import remove_destination
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.store import destinations, states, webhook_inbox
+from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.set_up import remove_destination
+from preference_center.destinations.store import destinations, states, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
@@ -59,7 +59,7 @@ def test_what_it_reported_is_recorded_or_decided_first(clock: Clock) -> None:  #
     number = add_destination("shop", NEWS)
     context, new_id = services(), services().new_id()
     run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(c, context.keys, new_id, number, b"{}", clock())
+        lambda c: webhooks.insert_webhook(c, context.keys, new_id, number, b"{}", clock())
     )
     with pytest.raises(DestinationError, match="see to them first"):
         remove_destination("shop", "console:ada")

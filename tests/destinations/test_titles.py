@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preference_center.catalogue import parse_catalogue
-from preference_center.destinations.titles import SystemTitles
+from preference_center.destinations.set_up import SystemTitles
 from preference_center.web.languages import in_language
 from tests.domain.catalogues import SMALL
 

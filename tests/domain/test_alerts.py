@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
-from preference_center.destinations.rules.measurements import (
+from preference_center.destinations.rules.promise import (
     DestinationMeasurement,
     Disk,
     Folder,

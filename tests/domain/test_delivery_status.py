@@ -17,7 +17,7 @@ from preference_center.core.events import (
     ScopeState,
     Timestamped,
 )
-from preference_center.destinations.rules.delivery_status import (
+from preference_center.destinations.rules.delivery import (
     ActiveSuppression,
     Blocker,
     ConnectionStatus,

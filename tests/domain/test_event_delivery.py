@@ -9,14 +9,12 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, Event, EventKind
-from preference_center.destinations.rules.delivery_status import (
+from preference_center.destinations.rules.delivery import (
     Blocker,
     ConnectionStatus,
     DeliveryState,
     DeliveryStatus,
     DestinationSummary,
-)
-from preference_center.destinations.rules.event_delivery import (
     FinalAnswer,
     VersionedSync,
     compute_event_delivery,

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.deadlines import DeadlineStage
-from preference_center.destinations.rules.measurements import DestinationMeasurement, Measurements
 from preference_center.destinations.rules.promise import (
+    DestinationMeasurement,
+    Measurements,
     evaluate_promise,
     sort_worst_first,
     window_share,

@@ -30,7 +30,7 @@ from preference_center.decisions.rules import (
     newest_opt_in,
     topic_status,
 )
-from preference_center.destinations.rules.delivery_status import active_suppressions
+from preference_center.destinations.rules.delivery import active_suppressions
 from tests.domain.facts import (
     BOUNCED,
     CLOSED,

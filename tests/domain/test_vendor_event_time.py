@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from preference_center.core.events import CLOCK_TOLERANCE
-from preference_center.destinations.rules.vendor_event_time import plausible_occurred_at
+from preference_center.destinations.rules.classify import plausible_occurred_at
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.webhook import parse_iso_time
 from preference_center.ledger.rules import EARLIEST_TIME

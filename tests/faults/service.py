@@ -25,7 +25,7 @@ from preference_center.app import create_app
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, uuid7
 from preference_center.core.links.tokens import Link
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store.destinations import insert_destination, set_status
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db, services

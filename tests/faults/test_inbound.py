@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 
 from dev.processes import wait_until
-from preference_center.destinations.leases import LEASE_DURATION
+from preference_center.destinations.connect import LEASE_DURATION
 from preference_center.destinations.store.destinations import insert_destination
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

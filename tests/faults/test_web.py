@@ -16,7 +16,7 @@ import pytest
 
 from dev.engines import Engines
 from dev.processes import children, wait_until
-from preference_center.destinations.leases import LEASE_DURATION
+from preference_center.destinations.connect import LEASE_DURATION
 from tests.faults.service import PATIENCE, Service
 from tests.faults.tool import SlowReceiver
 

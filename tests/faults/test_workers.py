@@ -10,7 +10,7 @@ from redis import Redis
 
 from dev.engines import Engines
 from dev.processes import wait_until
-from preference_center.destinations.leases import LEASE_DURATION
+from preference_center.destinations.connect import LEASE_DURATION
 from tests.faults.service import PATIENCE, TOPIC, Service
 from tests.faults.tool import Items, SlowReceiver
 

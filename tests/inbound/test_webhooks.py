@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations import webhooks
-from preference_center.destinations.store import destinations, webhook_inbox
+from preference_center.destinations import receive
+from preference_center.destinations.store import destinations
+from preference_center.destinations.store import webhooks as webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from tests.clock import Clock
@@ -197,7 +198,7 @@ def test_changed_settings_count_within_seconds(
         context = services()
         changed = {"webhook_secret": "another-secret-of-ours"}
         run_in_transaction(lambda c: destinations.set_settings(c, context.keys, "letters", changed))
-    clock.advance(webhooks.DESTINATION_CACHE_TTL)
+    clock.advance(receive.DESTINATION_CACHE_TTL)
     assert client.post(f"/in/letters/{SECRET}", data=FORM | {"n": "2"}).status_code == 401
     assert client.post("/in/letters/another-secret-of-ours", data=FORM).status_code == 204
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
-from preference_center.destinations.store import webhook_inbox
+from preference_center.destinations.process import ingest_webhooks
+from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from tests.sync.steps import ANNA, TOPIC
@@ -21,7 +21,7 @@ def post(number: int, *rows: Mapping[str, Any]) -> bool:
     body, now = json.dumps(rows).encode(), context.now()
     new_id = context.new_id()
     return run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(c, context.keys, new_id, number, body, now)
+        lambda c: webhooks.insert_webhook(c, context.keys, new_id, number, body, now)
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.decisions.rules import find_denial, is_marketing_suppressed
-from preference_center.destinations.record import ingest
+from preference_center.destinations.ingest import ingest
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services

@@ -10,8 +10,8 @@ from flask import Flask
 
 from preference_center.core.bounces import Bounce
 from preference_center.decisions.rules import denial_end, find_denial
+from preference_center.destinations.ingest import ingest, preview_ingest
 from preference_center.destinations.push import sync
-from preference_center.destinations.record import ingest, preview_ingest
 from preference_center.destinations.rules.plan import active_suppressions
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

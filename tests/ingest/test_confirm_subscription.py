@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.destinations.ingest_confirm_subscription import confirm_subscription
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.store import webhook_inbox
+from preference_center.destinations.process import confirm_subscription, ingest_webhooks
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
@@ -57,7 +56,7 @@ def number() -> int:
     run_in_transaction(lambda c: c.execute("UPDATE destination SET kind = 'ses'"))
     new_id = context.new_id()
     run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(
+        lambda c: webhooks.insert_webhook(
             c, context.keys, new_id, number, subscription(), context.now()
         )
     )

@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.core.events import EventKind, Retraction
 from preference_center.decisions.rules import Decision, find_denial
-from preference_center.destinations.record import ingest
+from preference_center.destinations.ingest import ingest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind

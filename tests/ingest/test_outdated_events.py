@@ -10,10 +10,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
-from preference_center.destinations.record import ingest
+from preference_center.destinations.ingest import ingest
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.rules.state import READ_BACK_DELAY
+from preference_center.destinations.rules.states import READ_BACK_DELAY, DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services

@@ -14,9 +14,9 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.decisions.rules import find_denial
-from preference_center.destinations.record import ingest
+from preference_center.destinations.ingest import ingest
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
-from preference_center.destinations.store import webhook_inbox
+from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
@@ -92,7 +92,7 @@ def is_denied(topic: str) -> bool:
 def deliver(number: int, tool: Tool, body: bytes) -> None:
     context = services()
     run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(
+        lambda c: webhooks.insert_webhook(
             c, context.keys, context.new_id(), number, body, context.now()
         )
     )

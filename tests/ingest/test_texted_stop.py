@@ -16,19 +16,19 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
-from preference_center.destinations.listings import verify
-from preference_center.destinations.manage import (
+from preference_center.destinations.connect import connect
+from preference_center.destinations.process import ingest_webhooks
+from preference_center.destinations.push import sync
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.scan import verify
+from preference_center.destinations.set_up import (
     add_destination,
     change_settings,
     resume_destination,
 )
-from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import Destination
 from preference_center.destinations.store import destinations, listings
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.destinations.validation import DestinationRequest
+from preference_center.destinations.validate import DestinationRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, SupportsPull, SupportsRead

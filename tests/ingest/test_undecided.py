@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
-from preference_center.destinations.store import undecided_events, webhook_inbox
+from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ingest import review
@@ -46,7 +46,7 @@ def command(app: Flask) -> Command:
 def unreadable(number: int) -> None:
     context = services()
     run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(
+        lambda c: webhooks.insert_webhook(
             c, context.keys, context.new_id(), number, b"<html>", context.now()
         )
     )
@@ -144,8 +144,7 @@ def test_it_is_late_from_when_it_was_received(
 
 def questions() -> list[str]:
     return [
-        each.question
-        for each in run_in_transaction(lambda c: undecided_events.list_open_questions(c, 100))
+        each.question for each in run_in_transaction(lambda c: webhooks.list_open_questions(c, 100))
     ]
 
 
@@ -163,7 +162,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
     number = add_destination("mailer", TOPIC)
     unreadable(number)
     clock.advance(WINDOW)
-    (waits,) = run_in_transaction(lambda c: undecided_events.list_open_questions(c, 2))
+    (waits,) = run_in_transaction(lambda c: webhooks.list_open_questions(c, 2))
     review.discard_vendor_events([waits.webhook_id], "a health check of ours", "test")
     assert health(client) == ("on_time", [])
     with pytest.raises(NotOpen):
@@ -175,7 +174,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
             {"event": str(waits.webhook_id), "reason": "a health check of ours"},
         )
     ]
-    clock.advance(webhook_inbox.BODY_RETENTION)
+    clock.advance(webhooks.BODY_RETENTION)
     purge_expired(clock())
     assert run_in_transaction(
         lambda c: c.execute("SELECT count(*) FROM webhook_inbox").fetchone()
@@ -246,9 +245,7 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
     def refuse(*_: object, **__: object) -> None:
         raise DeliveryError("not now")
 
-    monkeypatch.setattr(
-        "preference_center.destinations.ingest_webhooks._ingest_in_transaction", refuse
-    )
+    monkeypatch.setattr("preference_center.destinations.process._ingest_in_transaction", refuse)
     for _ in range(4):
         ingest_stored(number, tool)
         clock.advance(MONTHS)
@@ -262,9 +259,9 @@ def test_counting_ends_where_it_is_bad_enough(clock: Clock) -> None:
     number, now = add_destination("mailer", TOPIC), clock()
     ids = [services().new_id() for _ in range(1_002)]
     run_in_transaction(
-        lambda c: undecided_events.replace_open_questions(
+        lambda c: webhooks.replace_open_questions(
             c, number, {each: (now, {"unreadable"}) for each in ids}
         )
     )
-    found = run_in_transaction(lambda c: undecided_events.list_overdue_backlog(c, now + WINDOW))
+    found = run_in_transaction(lambda c: webhooks.list_overdue_backlog(c, now + WINDOW))
     assert [(late.count, late.at_least) for late in found] == [(1_000, True)]

@@ -14,8 +14,8 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.store import listings, unknown_event_types, webhook_inbox
+from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.store import listings, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError, PushItem, PushOutcome
@@ -127,7 +127,7 @@ def test_an_event_about_a_target_that_no_topic_maps_to_is_counted_and_can_be_rep
     )
     assert (
         run_in_transaction(
-            lambda c: webhook_inbox.replay_webhooks(c, number, clock() - timedelta(days=1), clock())
+            lambda c: webhooks.replay_webhooks(c, number, clock() - timedelta(days=1), clock())
         )
         == 1
     )
@@ -148,7 +148,7 @@ def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     number = add_destination("mailer", TOPIC)
     context = services()
     run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(
+        lambda c: webhooks.insert_webhook(
             c, context.keys, UUID(int=1), number, b"<html>", context.now()
         )
     )
@@ -165,23 +165,23 @@ def test_unknown_types_are_counted_next_to_what_is_known() -> None:
     ingest_stored(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
     assert outcomes() == ["ingested"] * 2
-    found = run_in_transaction(lambda c: unknown_event_types.list_unknown_types(c, number))
+    found = run_in_transaction(lambda c: webhooks.list_unknown_types(c, number))
     assert [(one.type, one.count) for one in found] == [("consent_given", 2), ("(no name)", 1)]
 
 
 def test_only_so_many_names_of_unknown_types_are_kept(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
-    names = [f"type{n}" for n in range(unknown_event_types.MAX_TYPES + 5)]
+    names = [f"type{n}" for n in range(webhooks.MAX_TYPES + 5)]
     for _ in range(2):
         run_in_transaction(
-            lambda c: unknown_event_types.count_unknown_types(c, number, Counter(names), clock())
+            lambda c: webhooks.count_unknown_types(c, number, Counter(names), clock())
         )
     found = {
         one.type: one.count
-        for one in run_in_transaction(lambda c: unknown_event_types.list_unknown_types(c, number))
+        for one in run_in_transaction(lambda c: webhooks.list_unknown_types(c, number))
     }
-    assert len(found) == unknown_event_types.MAX_TYPES + 1
-    assert found[unknown_event_types.OTHER_TYPES] == 10
+    assert len(found) == webhooks.MAX_TYPES + 1
+    assert found[webhooks.OTHER_TYPES] == 10
     assert sum(found.values()) == 2 * len(names)
 
 
@@ -201,7 +201,7 @@ def test_many_bodies_are_taken_in_together_each_as_of_when_it_came(clock: Clock)
 
 def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     number, context = add_destination("mailer", TOPIC), services()
-    monkeypatch.setattr(webhook_inbox, "MAX_CLAIMED_BYTES", 1_000)
+    monkeypatch.setattr(webhooks, "MAX_CLAIMED_BYTES", 1_000)
     for act in range(4):
         post(number, unsubscribe(act=str(act), filler="x" * 400))
 
@@ -210,7 +210,7 @@ def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatc
         later = now + timedelta(minutes=1)
         return len(
             run_in_transaction(
-                lambda c: webhook_inbox.claim_webhooks(
+                lambda c: webhooks.claim_webhooks(
                     c, context.keys, number, now=now, until=later, limit=9
                 )
             )
@@ -224,14 +224,14 @@ def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None: 
     post(number, unsubscribe())
     ingest_stored(number, TwoWayTool())
     post(number, unsubscribe(BO, "e2"))
-    clock.advance(webhook_inbox.BODY_RETENTION + timedelta(seconds=1))
-    run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
+    clock.advance(webhooks.BODY_RETENTION + timedelta(seconds=1))
+    run_in_transaction(lambda c: webhooks.purge_webhooks(c, clock()))
     assert outcomes() == [""]
     clock.advance(timedelta(days=400))
-    run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
+    run_in_transaction(lambda c: webhooks.purge_webhooks(c, clock()))
     assert outcomes() == [""]
     ingest_stored(number, TwoWayTool())
-    run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
+    run_in_transaction(lambda c: webhooks.purge_webhooks(c, clock()))
     assert outcomes() == []
 
 

@@ -11,10 +11,8 @@ from flask import Flask
 from dev.processes import wait_until
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, Retraction
-from preference_center.destinations.store import backfilling as module
 from preference_center.destinations.store import backfills, destinations
-from preference_center.destinations.store.backfilling import backfill
-from preference_center.destinations.store.backfills import Backfill
+from preference_center.destinations.store.backfills import Backfill, backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.ledger import record
@@ -128,8 +126,8 @@ def die(_: Backfill) -> None:
 
 @pytest.fixture
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_INITIAL_SIZE", 10)
-    monkeypatch.setattr(module, "_MAX_SIZE", 10)
+    monkeypatch.setattr(backfills, "_INITIAL_SIZE", 10)
+    monkeypatch.setattr(backfills, "_MAX_SIZE", 10)
 
 
 @pytest.mark.usefixtures("_small_steps")

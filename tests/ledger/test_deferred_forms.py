@@ -12,8 +12,8 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, WINDOW
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
-from preference_center.destinations.store import undecided_events
-from preference_center.destinations.store.undecided_events import BacklogKind
+from preference_center.destinations.store import webhooks
+from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import forms, record
 from preference_center.ledger.forms import raise_deferred_states
@@ -227,10 +227,10 @@ def test_forms_that_the_scheduler_does_not_update_are_late(clock: Clock) -> None
     _add_destinations(1)
     record([change(1, EventKind.OPTED_IN, OFFERS, address=FEW[0]), change(2, address=FEW[0])])
     clock.advance(AT_RISK)
-    (late,) = run_in_transaction(lambda c: undecided_events.list_overdue_backlog(c, clock()))
+    (late,) = run_in_transaction(lambda c: webhooks.list_overdue_backlog(c, clock()))
     assert (late.kind, late.count, late.due_at) == (BacklogKind.DEFERRED_FORMS, 1, START + WINDOW)
     raise_deferred_states()
-    assert run_in_transaction(lambda c: undecided_events.list_overdue_backlog(c, clock())) == []
+    assert run_in_transaction(lambda c: webhooks.list_overdue_backlog(c, clock())) == []
 
 
 @pytest.mark.parametrize("domain", ["gmail.com", "example.org"], ids=["mailbox", "base"])

@@ -18,7 +18,7 @@ from preference_center.catalogue import RetainedData
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL
-from preference_center.destinations.store.reported_opt_outs import load_reported_opt_outs
+from preference_center.destinations.store.deliveries import load_reported_opt_outs
 from preference_center.destinations.store.verification import (
     AlreadyOptedOut,
     settle_already_opted_out,

@@ -13,7 +13,7 @@ from flask import Flask
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
-from preference_center.destinations.rules.state import Settlement
+from preference_center.destinations.rules.states import Settlement
 from preference_center.destinations.store import states
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record

@@ -16,11 +16,11 @@ from redis import Redis
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
-from preference_center.destinations.destinations_connect import ConnectorFactory
+from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.erase import erase_due
-from preference_center.destinations.ingest_webhooks import ingest_webhooks
+from preference_center.destinations.process import ingest_webhooks
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

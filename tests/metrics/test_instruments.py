@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
 from preference_center.decisions.rules import DecisionRule
-from preference_center.destinations.rules.state import NOT_PUSHED
+from preference_center.destinations.rules.states import NOT_PUSHED
 from preference_center.infra import metrics
 from preference_center.infra.job_queue import JOB_QUEUES
 from preference_center.infra.metrics import (

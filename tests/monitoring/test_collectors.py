@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.destinations.store import measurements
-from preference_center.destinations.store.undecided_events import BacklogKind
+from preference_center.destinations.store import samples
+from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
@@ -107,8 +107,8 @@ def test_what_is_late_is_0_and_not_missing_while_nothing_is() -> None:
 
 
 def test_the_count_has_a_limit(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurements, "MIN_PENDING", 2)
-    monkeypatch.setattr(measurements, "MAX_PENDING", 2)
+    monkeypatch.setattr(samples, "MIN_PENDING", 2)
+    monkeypatch.setattr(samples, "MAX_PENDING", 2)
     add_destination("crm", NEWS)
     opt_outs(clock, 5)
     assert gauges(DatabaseCollector())["destination_pending", "crm"] == 2

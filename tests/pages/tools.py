@@ -18,7 +18,7 @@ def connect(
     app: Flask, name: str, sends: Collection[str], status: str = "active", *, can_lift: bool = True
 ) -> int:
     """Store a destination; returns its id."""
-    from preference_center.destinations.rules.destination import DestinationStatus
+    from preference_center.destinations.rules.states import DestinationStatus
     from preference_center.destinations.store import destinations
     from preference_center.infra.context import services
     from preference_center.infra.db.transactions import Connection, run_in_transaction

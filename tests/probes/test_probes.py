@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.store import late_rows
+from preference_center.destinations.store import states
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db import transactions
@@ -78,7 +78,7 @@ class TestHealth:
         opt_outs(1, clock)
         clock.advance(waited)
         assert [
-            late.stage for late in run_in_transaction(lambda c: late_rows.list_late(c, clock()))
+            late.stage for late in run_in_transaction(lambda c: states.list_late(c, clock()))
         ] == stage
 
     def test_each_stage_of_each_destination_is_counted_by_itself(
@@ -94,7 +94,7 @@ class TestHealth:
     def test_a_count_that_stopped_early_is_marked(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(late_rows, "MAX_LATE_PER_STAGE", 2)
+        monkeypatch.setattr(states, "MAX_LATE_PER_STAGE", 2)
         add_destination("mailer", NEWS)
         opt_outs(3, clock)
         clock.advance(WINDOW)
@@ -103,8 +103,8 @@ class TestHealth:
     def test_many_destinations_share_what_is_counted(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(late_rows, "MAX_LATE_IN_ALL", 6)
-        monkeypatch.setattr(late_rows, "MIN_LATE_PER_STAGE", 1)
+        monkeypatch.setattr(states, "MAX_LATE_IN_ALL", 6)
+        monkeypatch.setattr(states, "MIN_LATE_PER_STAGE", 1)
         for name in ("mailer", "other", "third"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -114,8 +114,8 @@ class TestHealth:
     def test_however_many_destinations_share_each_is_counted_so_far(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(late_rows, "MAX_LATE_IN_ALL", 1)
-        monkeypatch.setattr(late_rows, "MIN_LATE_PER_STAGE", 2)
+        monkeypatch.setattr(states, "MAX_LATE_IN_ALL", 1)
+        monkeypatch.setattr(states, "MIN_LATE_PER_STAGE", 2)
         for name in ("mailer", "other"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -156,9 +156,9 @@ class TestHealth:
             )
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(late_rows, "MAX_LATE_PER_STAGE", 100)
+            patch.setattr(states, "MAX_LATE_PER_STAGE", 100)
             before = read_rows()
-            run_in_transaction(lambda c: late_rows.list_late(c, clock()))
+            run_in_transaction(lambda c: states.list_late(c, clock()))
         assert read_rows() - before <= 200
 
 

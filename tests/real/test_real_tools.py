@@ -17,10 +17,10 @@ from flask.testing import FlaskClient
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link
-from preference_center.destinations.leases import Lease
-from preference_center.destinations.listings import verify
+from preference_center.destinations.connect import Lease
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.states import Destination, DestinationStatus
+from preference_center.destinations.scan import verify
 from preference_center.destinations.store import destinations, listings
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

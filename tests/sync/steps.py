@@ -10,9 +10,9 @@ import pytest
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.destinations.listings import verify
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.rules.states import VerificationStats
+from preference_center.destinations.scan import verify
 from preference_center.destinations.store import listings
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.destinations.rules.state import LANE_BEGINNING
+from preference_center.destinations.rules.states import LANE_BEGINNING
 from preference_center.destinations.store import states
 from preference_center.infra.db.connections import PLANNER_SETTINGS
 from preference_center.infra.db.transactions import Connection

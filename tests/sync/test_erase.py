@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.destinations.destinations_connect import connect
+from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
 from preference_center.destinations.store import destinations
 from preference_center.domain.contacts import ContactRef

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from preference_center.destinations.erase import NO_NOTE
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations, erasure_tasks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

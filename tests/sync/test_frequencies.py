@@ -15,11 +15,11 @@ from flask import Flask
 from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind, FrequencyChoice, Retraction
-from preference_center.destinations.frequencies import RETRY_INTERVAL
-from preference_center.destinations.frequency_fields import frequency_problems
+from preference_center.destinations.push import RETRY_INTERVAL
 from preference_center.destinations.store import backfills, destinations
-from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.backfills import backfill
 from preference_center.destinations.store.listings import ListingKind
+from preference_center.destinations.validate import frequency_problems
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

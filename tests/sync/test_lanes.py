@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import states
-from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.backfills import backfill
 from preference_center.destinations.store.destinations import set_status
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record

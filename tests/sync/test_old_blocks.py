@@ -9,12 +9,12 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.decisions.rules import find_denial
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.listings import verify
-from preference_center.destinations.manage import add_destination, resume_destination
+from preference_center.destinations.connect import connect
+from preference_center.destinations.scan import verify
+from preference_center.destinations.set_up import add_destination, resume_destination
 from preference_center.destinations.store import listings
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.destinations.validation import DestinationRequest
+from preference_center.destinations.validate import DestinationRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts

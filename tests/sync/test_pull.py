@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.destinations.listings import MAX_PULL_WAIT, verify
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.scan import MAX_PULL_WAIT, verify
+from preference_center.destinations.store.backfills import backfill
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.integrations.base.contract import ContactPage, DeliveryError, PushResult

@@ -13,8 +13,8 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, DeadlineStage
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, Change, EventKind
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
-from preference_center.destinations.store import destinations, late_rows, states
+from preference_center.destinations.rules.states import Destination, DestinationStatus
+from preference_center.destinations.store import destinations, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -152,9 +152,9 @@ def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
     work(destination, tool)
     assert look(destination).status is DestinationStatus.PAUSED
     clock.advance(timedelta(hours=37))
-    assert [
-        late.stage for late in run_in_transaction(lambda c: late_rows.list_late(c, clock()))
-    ] == [DeadlineStage.AT_RISK]
+    assert [late.stage for late in run_in_transaction(lambda c: states.list_late(c, clock()))] == [
+        DeadlineStage.AT_RISK
+    ]
 
 
 def test_one_poisoned_row_does_not_hold_the_others(
@@ -188,8 +188,7 @@ def test_a_refused_address_is_retried_daily_and_reported_late(
         clock.advance(timedelta(hours=1))
     assert len(tool.pushes) == 10
     assert (
-        run_in_transaction(lambda c: late_rows.list_late(c, clock()))[0].stage
-        is DeadlineStage.OVERDUE
+        run_in_transaction(lambda c: states.list_late(c, clock()))[0].stage is DeadlineStage.OVERDUE
     )
     tool.before = None
     work(destination, tool)

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.destinations.listings import next_night, schedule_new_listings
-from preference_center.destinations.rules.state import READ_BACK_DELAY
+from preference_center.destinations.rules.states import READ_BACK_DELAY
+from preference_center.destinations.scan import next_night, schedule_new_listings
 from preference_center.destinations.store import destinations, listings, verification
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.db.transactions import run_in_transaction
@@ -187,7 +187,7 @@ def test_sweeps_begin_at_night_where_the_company_is() -> None:
 def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
-    from preference_center.destinations.record import ingest
+    from preference_center.destinations.ingest import ingest
 
     tool.add(ANNA)
     say(EventKind.OPTED_OUT, ANNA)
@@ -206,7 +206,7 @@ def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
 def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
-    from preference_center.destinations.record import ingest
+    from preference_center.destinations.ingest import ingest
 
     tool.add(ANNA)
     say(EventKind.OPTED_OUT, ANNA)

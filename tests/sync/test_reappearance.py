@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.domain.contacts import ContactRef

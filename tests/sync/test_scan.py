@@ -12,7 +12,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import Link
-from preference_center.destinations.listings import SHORT_PASS_INTERVAL, verify
+from preference_center.destinations.scan import SHORT_PASS_INTERVAL, verify
 from preference_center.destinations.store import listings
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services

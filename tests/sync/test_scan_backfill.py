@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.destinations.store import destinations, states
-from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.backfills import backfill
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

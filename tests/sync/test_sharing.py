@@ -17,9 +17,9 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import backfills, destinations
-from preference_center.destinations.store.backfilling import backfill
+from preference_center.destinations.store.backfills import backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from tests.clock import START, Clock

@@ -12,13 +12,13 @@ from redis import Redis
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.rules.push_concurrency import (
+from preference_center.destinations.rules.plan import (
     MAX_PUSH_BLOCKING,
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
-from preference_center.destinations.store import active_pushes, destinations
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
@@ -140,7 +140,7 @@ class TestSlow:
     ) -> None:
         ends_at = clock() + timedelta(seconds=90)
         run_in_transaction(
-            lambda c: active_pushes.insert_push(c, destination, uuid4(), clock(), ends_at)
+            lambda c: destinations.insert_push(c, destination, uuid4(), clock(), ends_at)
         )
         clock.advance(timedelta(seconds=89))
         scheduler.purge_expired(clock())

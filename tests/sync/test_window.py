@@ -16,7 +16,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import Change, EventKind
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.states import Destination, DestinationStatus
 from preference_center.destinations.store import destinations, states
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

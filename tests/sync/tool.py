@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.rules.states import Destination
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,

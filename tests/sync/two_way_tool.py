@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.states import Destination, DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

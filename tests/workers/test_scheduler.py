@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 from preference_center.core.staff import Role
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.store import webhook_inbox
+from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.store import webhooks
 from preference_center.domain.rights.model import RequestVia
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 def _insert_webhook(number: int, clock: Clock) -> None:
     context, new_id = services(), services().new_id()
     run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(
-            c, context.keys, new_id, number, new_id.bytes, clock()
-        )
+        lambda c: webhooks.insert_webhook(c, context.keys, new_id, number, new_id.bytes, clock())
     )
 
 
@@ -109,7 +107,7 @@ def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
         busy, quiet = add_destination("busy"), add_destination("quiet")
         for number in (busy, busy, busy, busy, busy, quiet):
             _insert_webhook(number, clock)
-        assert run_in_transaction(lambda c: webhook_inbox.count_due_webhooks(c, clock())) == {
+        assert run_in_transaction(lambda c: webhooks.count_due_webhooks(c, clock())) == {
             busy: 5,
             quiet: 1,
         }

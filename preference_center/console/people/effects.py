@@ -14,12 +14,13 @@ from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import SHARING, Change, EventKind, ScopeFact
 from preference_center.decisions.rules import Decision, decide
-from preference_center.destinations.rules.delivery_status import (
+from preference_center.destinations.rules.delivery import (
     BLOCKERS,
     Blocker,
     DestinationSummary,
+    concerns,
+    is_pushed,
 )
-from preference_center.destinations.rules.event_delivery import concerns, is_pushed
 from preference_center.destinations.store.deliveries import list_tools_of_channel
 from preference_center.domain.statements import facts_after
 from preference_center.infra.context import services

@@ -16,7 +16,7 @@ from preference_center.core.errors import InvalidInput, UnknownContact
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
 from preference_center.core.staff import AccessReason
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -23,7 +23,7 @@ from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import SHARING
 from preference_center.decisions.rules import Decision, decide, find_sharing_denial
-from preference_center.destinations.rules.delivery_status import active_suppressions
+from preference_center.destinations.rules.delivery import active_suppressions
 from preference_center.destinations.store.deliveries import list_tools_of
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.timeline import TimelineKey, parse_timeline_key

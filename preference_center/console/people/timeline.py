@@ -23,8 +23,12 @@ from preference_center.core.addresses import Address
 from preference_center.core.bursts import BurstRecord
 from preference_center.core.events import RESERVED_SCOPES, Event, format_receipt_code
 from preference_center.core.staff import StaffAccess
-from preference_center.destinations.rules.delivery_status import DeliveryState, DeliveryStatus
-from preference_center.destinations.rules.event_delivery import compute_event_delivery, is_pushed
+from preference_center.destinations.rules.delivery import (
+    DeliveryState,
+    DeliveryStatus,
+    compute_event_delivery,
+    is_pushed,
+)
 from preference_center.destinations.store.deliveries import (
     AddressTool,
     StoredDelivery,

@@ -22,11 +22,7 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.decisions.rules import POLICY_CHANGED, Decision, DecisionRule
-from preference_center.destinations.rules.delivery_status import (
-    Blocker,
-    DeliveryState,
-    DeliveryStatus,
-)
+from preference_center.destinations.rules.delivery import Blocker, DeliveryState, DeliveryStatus
 from preference_center.ledger.rules import ReceivedVia
 from preference_center.web.languages import format_short_time, once_per_language, page_language
 

@@ -19,7 +19,7 @@ from preference_center.console.requests.words import kind_words
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
-from preference_center.destinations.rules.reflection_times import DAY
+from preference_center.destinations.rules.promise import DAY
 from preference_center.domain.reports.opt_out_counts import (
     OPT_IN_KINDS,
     OPT_OUT_KINDS,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from preference_center.core.deadlines import DeadlineStage
-from preference_center.destinations.rules.reflection_times import ReflectionTimes
-from preference_center.destinations.store import late_rows, reflections
-from preference_center.destinations.store.late_rows import LateRows
+from preference_center.destinations.rules.promise import ReflectionTimes
+from preference_center.destinations.store import deliveries, states
+from preference_center.destinations.store.states import LateRows
 from preference_center.domain.reports.opt_out_counts import COUNTED_KINDS
 from preference_center.domain.reports.periods import Period, Unit
 from preference_center.infra.db.transactions import Connection
@@ -42,14 +42,14 @@ def load_facts(connection: Connection, period: Period, unit: Unit, now: datetime
     """Read them."""
     first, last = period.first, period.last
     start, end = _midnight(first), _midnight(last + timedelta(days=1))
-    late = late_rows.list_late(connection, now)
+    late = states.list_late(connection, now)
     return ReportFacts(
         period=period,
         unit=unit,
         progress=daily_counts.load_progress(connection),
         counts=daily_counts.load_counts(connection, first, last, COUNTED_KINDS),
-        reflected_since=reflections.find_first_day(connection),
-        times=reflections.list_reflection_times(connection, first, last),
+        reflected_since=deliveries.find_first_day(connection),
+        times=deliveries.list_reflection_times(connection, first, last),
         overdue=[rows for rows in late if rows.stage is DeadlineStage.OVERDUE],
         requests=request_outcomes.count_requests(connection, start, end, now),
         late_requests=request_outcomes.list_late_requests(

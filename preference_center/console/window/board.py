@@ -12,17 +12,18 @@ from flask_babel import gettext as _
 
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.staff import Permission
-from preference_center.destinations import words
-from preference_center.destinations.plotting import load_figures
-from preference_center.destinations.rules.measurements import DestinationMeasurement, Measurements
+from preference_center.destinations import plots
+from preference_center.destinations.plots import load_figures
 from preference_center.destinations.rules.promise import (
+    DestinationMeasurement,
+    Measurements,
     evaluate_promise,
     sort_worst_first,
     window_share,
 )
-from preference_center.destinations.store import board
-from preference_center.destinations.store.board import DestinationState, RecentDeliveries
-from preference_center.destinations.store.undecided_events import BacklogKind
+from preference_center.destinations.store import samples
+from preference_center.destinations.store.samples import DestinationState, RecentDeliveries
+from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import spool
@@ -44,8 +45,8 @@ def window() -> ResponseReturnValue:
         "monitoring/board",
         live=True,
         at=now,
-        promise=words.promise_text(promise, now),
-        promise_kind=words.stage_badge(promise.stage)[1],
+        promise=plots.promise_text(promise, now),
+        promise_kind=plots.stage_badge(promise.stage)[1],
         rows=list(_rows(measured, states, recent)),
         counts=list(_counts(measured, spooled)),
         figures=run_in_transaction(lambda c: load_figures(c, now)),
@@ -53,8 +54,8 @@ def window() -> ResponseReturnValue:
 
 
 def _load(connection: Connection, now: datetime) -> tuple[list[DestinationState], RecentDeliveries]:
-    recent = board.load_recent_deliveries(connection, now - RECENT)
-    return board.list_states(connection), recent
+    recent = samples.load_recent_deliveries(connection, now - RECENT)
+    return samples.list_states(connection), recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,9 @@ def _rows(
         yield BoardRow(
             each,
             state,
-            words.state_badge(state, measured.at),
-            words.advice(state, measured.at),
-            words.duration(oldest, measured.at) if oldest else "",
+            plots.state_badge(state, measured.at),
+            plots.advice(state, measured.at),
+            plots.duration(oldest, measured.at) if oldest else "",
             window_share(oldest, measured.at),
             sum(count.count for count in own if count.is_pushed),
             sum(count.count for count in own if not count.is_pushed),

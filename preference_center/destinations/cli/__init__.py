@@ -10,18 +10,17 @@ from typing import Any
 import click
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.destinations import manage
-from preference_center.destinations.cli import backfill_progress
-from preference_center.destinations.cli.destination_status import observe, replay, show
-from preference_center.destinations.destinations_webhook_url import webhook_url
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations import set_up
+from preference_center.destinations.cli import status
+from preference_center.destinations.cli.status import observe, replay, show
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.set_up import title_hints, webhook_url
 from preference_center.destinations.store import backfills
-from preference_center.destinations.store import backlog as waiting
 from preference_center.destinations.store import destinations as stored
+from preference_center.destinations.store import destinations as waiting
 from preference_center.destinations.store.backfills import Backfill
-from preference_center.destinations.store.backlog import DestinationBacklog
-from preference_center.destinations.titles import title_hints
-from preference_center.destinations.validation import DestinationRequest
+from preference_center.destinations.store.destinations import DestinationBacklog
+from preference_center.destinations.validate import DestinationRequest
 from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -163,7 +162,7 @@ def add(
         sends_service=sends_service,
     )
     with click_errors():
-        added = manage.add_destination(request, actor(), backfill_progress.progress_printer())
+        added = set_up.add_destination(request, actor(), status.progress_printer())
     if added.webhook_only:
         click.echo(f"{name} is added. Its webhooks are processed from now on.")
     else:
@@ -197,7 +196,7 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     """
     with click_errors():
         kind = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name)).kind
-        manage.change_settings(name, _parse_settings(settings, kind), actor())
+        set_up.change_settings(name, _parse_settings(settings, kind), actor())
     click.echo(f"{name} is changed. If it was rejected before: flask destinations resume {name}")
 
 
@@ -231,7 +230,7 @@ def check(name: str) -> None:
     mapped. Exits with 1 if there is a problem.
     """
     with click_errors():
-        report = manage.check_destination(name)
+        report = set_up.check_destination(name)
     _echo_report(report)
     for problem in report.problems:
         click.echo(f"problem: {problem}", err=True)
@@ -245,7 +244,7 @@ def check(name: str) -> None:
 def pause(name: str) -> None:
     """Stop pushing to NAME until `resume`. The 72 hours of its opt-outs keep running."""
     with click_errors():
-        manage.pause_destination(name, actor())
+        set_up.pause_destination(name, actor())
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is paused; {_format_backlog(row)}.")
     click.echo("The 72 hours keep running: /healthz reports delays of 36 hours.")
@@ -262,7 +261,7 @@ def resume(name: str) -> None:
     It also retries a destination that rejected us, immediately.
     """
     with click_errors():
-        manage.resume_destination(name, actor(), backfill_progress.progress_printer())
+        set_up.resume_destination(name, actor(), status.progress_printer())
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is active; {_format_backlog(row)}.")
 
@@ -277,7 +276,7 @@ def remove(name: str) -> None:
     lifted there.
     """
     with click_errors():
-        manage.remove_destination(name, actor())
+        set_up.remove_destination(name, actor())
     click.echo(f"{name} is removed.")
 
 
@@ -348,7 +347,7 @@ def _row_cells(
     yield pending.status_label
     yield f"{pending.pending_count} pending"
     if backfill:
-        yield f"backfill: {backfill_progress.format_progress(backfill)}"
+        yield f"backfill: {status.format_progress(backfill)}"
     if pending.drift_total:
         yield f"drift: {pending.drift_total}, {pending.drifted_count} not yet fixed"
     sends = (

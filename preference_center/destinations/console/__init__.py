@@ -1,19 +1,19 @@
 """The window: destinations themselves; `board` has how far every one is."""
 
 from preference_center.core.staff import Permission
-from preference_center.destinations.console.actions import (
-    check_destination,
-    confirm_action,
-    preview,
-)
-from preference_center.destinations.console.adding import (
+from preference_center.destinations.console.add import (
     add_destination,
     add_kind,
     add_settings,
     add_topics,
 )
-from preference_center.destinations.console.change_settings import change_destination
-from preference_center.destinations.console.window_destination import destination
+from preference_center.destinations.console.destination import (
+    change_destination,
+    check_destination,
+    confirm_action,
+    destination,
+    preview,
+)
 from preference_center.web.console.frame import Route
 
 __all__ = ["ROUTES"]

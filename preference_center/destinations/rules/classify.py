@@ -1,16 +1,29 @@
-"""Classify vendor events, and decide what a contact in a tool needs (I5, I13)."""
+"""When the person acted, as far as a tool's own date is plausible (I5).
+
+Foreign clocks are not trusted: a tool may stamp 0, its local time, or the time of an older
+act. An opt-out whose date is not plausible counts from when it reached us.
+
+Classify vendor events, and decide what a contact in a tool needs (I5, I13).
+
+Questions that a webhook leaves open: what was acknowledged and can't be interpreted (I3).
+
+Staff answer them; until then the body is stored, and counts as late when its window ends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
+from preference_center.core.addresses import parse_address
 from preference_center.core.bounces import DeliverabilityPolicy, complaint_scope
+from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import (
     ALL_MARKETING,
+    CLOCK_TOLERANCE,
     SHARING,
     UNDELIVERABLE,
     EventKind,
@@ -21,9 +34,7 @@ from preference_center.decisions.rules import (
     is_opted_out,
     is_redundant_opt_out,
 )
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.rules.state import AddressSyncState
-from preference_center.destinations.rules.vendor_event_time import plausible_occurred_at
+from preference_center.destinations.rules.states import AddressSyncState, Destination
 from preference_center.integrations.base.contract import ContactSnapshot, PushResult
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
@@ -32,11 +43,45 @@ from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
+from preference_center.ledger.rules import EARLIEST_TIME
+
+MAX_RETRY_AGE = timedelta(days=3)
+"""How much older than its receipt a webhook's act may be: most vendors retry for hours,
+SendGrid for a day, and what Customer.io retries for a week may count from its receipt."""
+
+
+def plausible_occurred_at(
+    event: VendorEvent, now: datetime, opted_in_at: datetime | None = None
+) -> datetime | None:
+    """The tool's date of the act (UTC) if it is plausible, else None: count from receipt.
+
+    A webhook (`received_at` is set) reports what just happened: its date lies in the three
+    days before. A listing may report any act since EARLIEST_TIME. Neither may lie in the future.
+    `opted_in_at` is when the person last opted in with us to what this covers: a webhook
+    that arrives later and claims an earlier act is late, or its clock is wrong. Which one
+    is unknown, so the opt-out wins.
+    """
+    if event.occurred_at is None:
+        return None
+    if event.received_at is None:
+        return event.occurred_at if EARLIEST_TIME <= event.occurred_at <= now else None
+    if not event.received_at - MAX_RETRY_AGE <= event.occurred_at <= event.received_at:
+        return None
+    if (
+        opted_in_at is not None
+        and event.occurred_at + CLOCK_TOLERANCE < opted_in_at <= event.received_at
+    ):
+        return None
+    return event.occurred_at
+
 
 PROPAGATION_DELAY = timedelta(minutes=10)
 """How long a tool may go on showing its state of before a push."""
+
+
 REPUSH_INTERVAL = timedelta(days=1)
 """How often an address is pushed again to a tool that can't be read."""
+
 
 _WHOLE_ACCOUNT_TARGETS = frozenset({WHOLE_LIST, ALL_EMAIL, ALL_SMS})
 
@@ -332,3 +377,55 @@ def is_unwanted_resubscribe(
     )
     must_be_off = bool(context.wanted) if scope == ALL_MARKETING else scope in context.wanted
     return event.kind is VendorEventKind.RESUBSCRIBED and must_be_off and not pushed_since
+
+
+UNREADABLE_QUESTION = "unreadable"
+"""The question of a body that its vendor's module can't parse."""
+
+
+INVALID_ADDRESS_QUESTION = "address"
+"""The question of an event whose address can't be parsed."""
+
+
+_MAX_LENGTH = 200
+
+
+_OPT_OUT_KINDS = frozenset({VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED})
+
+
+def unknown_type_question(event_type: str) -> str:
+    """The question of an event whose type is not known."""
+    return f"type {event_type}"[:_MAX_LENGTH]
+
+
+def unmapped_target_question(target_id: str) -> str:
+    """The question of an event about a list, group or stream that no topic maps to."""
+    return f"target {target_id}"[:_MAX_LENGTH]
+
+
+def open_questions(
+    events: Iterable[VendorEvent],
+    unknown_types: Iterable[str],
+    target_topics: Mapping[str, str],
+    region: str,
+) -> frozenset[str]:
+    """The questions that the events of one body leave open.
+
+    `region` (ISO 3166-1 alpha-2) is that of phone numbers without a country code.
+    """
+    questions = {unknown_type_question(name) for name in unknown_types}
+    for event in events:
+        target = unmapped_target(event, target_topics)
+        if target is not None:
+            questions.add(unmapped_target_question(target))
+        if event.kind in _OPT_OUT_KINDS and event.address and not _is_address(event, region):
+            questions.add(INVALID_ADDRESS_QUESTION)
+    return frozenset(questions)
+
+
+def _is_address(event: VendorEvent, region: str) -> bool:
+    try:
+        parse_address(event.address, event.channel, region=region)
+    except InvalidAddress:
+        return False
+    return True

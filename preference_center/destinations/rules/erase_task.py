@@ -10,7 +10,7 @@ from uuid import UUID
 
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import refused_retry, row_retry
-from preference_center.destinations.rules.state import READ_BACK_DELAY
+from preference_center.destinations.rules.states import READ_BACK_DELAY
 from preference_center.integrations.base.contract import (
     Capabilities,
     EraseItem,

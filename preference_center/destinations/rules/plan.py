@@ -1,13 +1,22 @@
-"""Plan what is pushed to a destination about an address."""
+"""Plan what is pushed to a destination about an address.
+
+The outcome of a push for each of its rows.
+
+How many rows a push claims, of which lanes, and where the next claim begins.
+
+How many pushes to one destination may run at once, so that a slow tool delays no other (I3).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import assert_never
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
+from preference_center.core.deadlines import refused_retry, row_retry
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, ScopeFact
 from preference_center.decisions.rules import (
     denial_end,
@@ -16,9 +25,25 @@ from preference_center.decisions.rules import (
     is_marketing_suppressed,
     wanted_frequency,
 )
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.rules.state import ReportedOptOuts, SyncClaim
-from preference_center.integrations.base.contract import PushItem, TopicOffReason
+from preference_center.destinations.rules.states import (
+    ABSENT_RECHECK_INTERVAL,
+    LANE_BEGINNING,
+    NOT_PUSHED,
+    READ_BACK_DELAY,
+    Destination,
+    LanePosition,
+    ReportedOptOuts,
+    Settlement,
+    SyncClaim,
+)
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    ListingMode,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    TopicOffReason,
+)
 from preference_center.integrations.base.vendor_events import ALL_SMS
 
 
@@ -184,3 +209,157 @@ def topics_by_channel(
         & {SHARING, *(topic.key for topic in catalogue.topics_for_channel(channel))}
         for channel in destination.channels
     }
+
+
+SCANNED_RECHECK_INTERVAL = timedelta(days=30)
+"""When an absent address is checked again, at a tool whose scan reports new contacts."""
+
+
+def build_settlement(
+    claim: SyncClaim,
+    plan: PushPlan | None,
+    outcome: PushOutcome | None,
+    now: datetime,
+    jitter: float,
+) -> Settlement:
+    """How one claimed row is settled, given its outcome; None if the connector returned none."""
+    settled = Settlement(
+        address_id=claim.address_id,
+        version=claim.wanted_version,
+        previous_version=claim.reflected_version,
+        outcome=NOT_PUSHED,
+        ack="",
+        is_done=True,
+        is_final=claim.lift_until is None or claim.lift_until <= now,
+        next_at=plan.next_change_at if plan else None,
+    )
+    if plan is None or plan.is_empty:
+        return settled
+    item = plan.item
+    outcome = outcome or PushOutcome(PushResult.RETRY_LATER, "no response for this address")
+    settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
+    match outcome.result:
+        case PushResult.REFLECTED:
+            again = [plan.next_change_at, outcome.retry_after and now + outcome.retry_after]
+            next_at = min((at for at in again if at), default=None)
+            return replace(settled, next_at=next_at, turned_off=item.off, turned_on=item.lift)
+        case PushResult.ABSENT:
+            # It turned nothing off. What was turned off before may outlive the contact.
+            never_off = item.off - frozenset(claim.turned_off)
+            return replace(
+                settled, turned_off=item.off - never_off, turned_on=item.lift | never_off
+            )
+        case PushResult.REFUSED:
+            retry_at = refused_retry(now, jitter=jitter)
+        case PushResult.RETRY_LATER:
+            retry_at = row_retry(
+                claim.attempts + 1,
+                claim.due_at,
+                now,
+                retry_after=outcome.retry_after,
+                jitter=jitter,
+            )
+        case _:
+            assert_never(outcome.result)
+    # The tool may have acted on part of it: stored, so that it can be lifted.
+    return replace(settled, is_done=False, next_at=retry_at, turned_off=item.off)
+
+
+def verify_delay(settlement: Settlement, capabilities: Capabilities) -> timedelta | None:
+    """When to check whether the tool still has this state, or has the address by now."""
+    if settlement.outcome == PushResult.ABSENT:
+        return (
+            SCANNED_RECHECK_INTERVAL
+            if capabilities.scans is ListingMode.CHANGES
+            else ABSENT_RECHECK_INTERVAL
+        )
+    if settlement.outcome == PushResult.REFLECTED and capabilities.can_read:
+        return READ_BACK_DELAY
+    return None
+
+
+def claim_limit(destination: Destination, capabilities: Capabilities) -> int:
+    """The most rows of one claim.
+
+    It is halved by each failure, so that one row that fails a whole batch does not hold the
+    others: see `Destination.failures`.
+    """
+    return max(1, capabilities.batch_size >> destination.failures)
+
+
+def includes_bulk_lane(
+    destination: Destination, capabilities: Capabilities, *, is_fresh_lane: bool
+) -> bool:
+    """Whether a claim takes rows of lists too.
+
+    Lists wait for the destination's own opt-outs, and for scans where those backfill.
+    """
+    return (
+        destination.pulled_at is not None
+        and not is_fresh_lane
+        and not capabilities.backfills_by_scan
+    )
+
+
+def bulk_share(limit: int, chance: float) -> int:
+    """How many rows of a claim of up to `limit` are reserved for lists.
+
+    A tenth, so that neither lane starves the other (I3). Where that is no whole number, `chance`,
+    a random number from 0 to 1, decides on the last row: a tool that takes one at a time, or has
+    failed, gets one of a list with every tenth claim on average.
+    """
+    return int(limit / 10 + chance)
+
+
+def next_position(
+    claims: Sequence[SyncClaim],
+    position: LanePosition,
+    limit: int,
+    share: int | None,
+    *,
+    is_fresh_lane: bool,
+) -> LanePosition | None:
+    """Where the claim after this one begins; None if nothing that is due may be left.
+
+    A claim within the bulk lane's `share` of its limit counts as full, since one lane's part of it
+    may have been (see `states.claim_rows`). In the fresh lane any claim counts as full: a click
+    during this push found it under way. A job ends with a claim from the beginning, for what came
+    due behind it.
+    """
+    is_full = is_fresh_lane or len(claims) >= limit - (share or 0)
+    if claims and is_full:
+        return claims[0].next_position
+    return None if position == LANE_BEGINNING else LANE_BEGINNING
+
+
+MAX_CONCURRENT_PUSHES = 4
+"""The most pushes to one destination at once."""
+
+
+SLOW_PUSH_DURATION = timedelta(seconds=2)
+"""A push that takes longer makes the tool slow: other tools may be waiting for the worker."""
+
+
+SLOW_STATUS_DURATION = timedelta(minutes=10)
+"""How long a tool counts as slow after a slow push; twice the interval of an open circuit's
+probes, so that one whose probes time out stays slow."""
+
+
+MAX_PUSH_BLOCKING = timedelta(seconds=30)
+"""How long a push blocks others. One exchange with a tool ends by then, so an older push has
+many requests, or its worker died: waiting for that would be a delay, too."""
+
+
+def can_start_push(
+    started_at: Collection[datetime], now: datetime, *, is_slow: bool, is_fresh_lane: bool = False
+) -> bool:
+    """Whether one more push to a destination may start, while those of `started_at` run.
+
+    A tool that `is_slow`, or whose response is overdue now, gets one at a time: the other
+    workers stay free. So does the fresh lane, since a running push goes on with whatever
+    comes meanwhile.
+    """
+    running = [start for start in started_at if start > now - MAX_PUSH_BLOCKING]
+    if is_slow or is_fresh_lane or any(start <= now - SLOW_PUSH_DURATION for start in running):
+        return not running
+    return len(running) < MAX_CONCURRENT_PUSHES

@@ -1,13 +1,91 @@
-"""Whether every opt-out reaches every tool inside the window, from what was measured (I3)."""
+"""What monitoring measures: the state of the whole service, and of one host.
+
+Whether every opt-out reaches every tool inside the window, from what was measured (I3).
+
+How long opt-outs took until a tool reflected them, as a histogram with fixed buckets.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
 
-from preference_center.core.deadlines import WINDOW, DeadlineStage, deadline_stage, worst_stage
-from preference_center.destinations.rules.measurements import DestinationMeasurement, Measurements
+from preference_center.core.deadlines import (
+    AT_RISK,
+    TARGET,
+    WINDOW,
+    DeadlineStage,
+    RequestStage,
+    deadline_stage,
+    worst_stage,
+)
+from preference_center.destinations.rules.states import Settlement, SyncClaim
+from preference_center.integrations.base.contract import PushResult
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationMeasurement:
+    """What waits for one destination, up to a limit of the count.
+
+    `state` is that of `sync.destination.status_label`.
+    """
+
+    name: str
+    state: str
+    pending: int = 0
+    oldest_received_at: datetime | None = None
+    """When the oldest pending opt-out was received."""
+    late: Mapping[DeadlineStage, int] = field(default_factory=dict)
+    """Pending opt-outs that are at risk or worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What the database knows. Counts have limits, so that measuring costs the same at any size."""
+
+    at: datetime
+    destinations: Sequence[DestinationMeasurement] = ()
+    backlog: Mapping[tuple[str, DeadlineStage], int] = field(default_factory=dict)
+    """What was acknowledged and not decided for 36 hours or more, by BacklogKind and stage."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """All that waits for a decision or to be processed, by BacklogKind."""
+    rights: Mapping[RequestStage, int] = field(default_factory=dict)
+    """Open requests of data subjects whose clock runs."""
+    rights_webhooks_due: int = 0
+    emails_due: int = 0
+    oldest_email_due_at: datetime | None = None
+    erasures_by_hand: int = 0
+    erasures_not_in_journal: int = 0
+    rotation_started_at: datetime | None = None
+    """When the oldest unfinished change of keys began."""
+    publishers: Mapping[str, datetime | None] = field(default_factory=dict)
+    """When the oldest event was recorded that a publisher of the feed has not passed on."""
+
+
+class Folder(StrEnum):
+    """Where this service writes files."""
+
+    SPOOL = "spool"
+    TEMPORARY = "temporary"
+    ERASURE_JOURNAL = "erasure_journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of a folder, in bytes. `free` is what this process may use."""
+
+    free: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostMeasurements:
+    """What one process sees of its host."""
+
+    disks: Mapping[Folder, Disk] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +143,106 @@ def window_share(received_at: datetime | None, now: datetime) -> float:
     if received_at is None:
         return 0.0
     return min(max((now - received_at) / WINDOW, 0.0), 1.0)
+
+
+DAY = timedelta(hours=24)
+
+
+BOUNDS = (
+    timedelta(seconds=10),
+    timedelta(seconds=30),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=4),
+    timedelta(hours=12),
+    DAY,
+    AT_RISK,
+    TARGET,
+    WINDOW,
+    timedelta(days=7),
+    timedelta(days=30),
+)
+"""Bucket n has the times from BOUNDS[n - 1], included, to BOUNDS[n].
+
+Never change one: counts of years are stored by their number. The promise's limits are among them,
+so what was past one is counted exactly.
+"""
+
+
+_IN_EFFECT = frozenset({PushResult.REFLECTED, PushResult.ABSENT})
+
+
+@dataclass(frozen=True, slots=True)
+class BucketCount:
+    """How many times fell into a bucket, and the longest of them."""
+
+    count: int
+    longest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ReflectionTimes:
+    """The times of one destination, by bucket."""
+
+    destination: str
+    buckets: Mapping[int, BucketCount]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(each.count for each in self.buckets.values())
+
+    @property
+    def longest(self) -> timedelta:
+        """The longest of them, exactly; zero if there are none."""
+        return max((each.longest for each in self.buckets.values()), default=timedelta(0))
+
+    def count_from(self, bound: timedelta) -> int:
+        """How many took `bound`, which is one of BOUNDS, or longer."""
+        first = BOUNDS.index(bound) + 1
+        return sum(each.count for bucket, each in self.buckets.items() if bucket >= first)
+
+    def percentile(self, share: float) -> timedelta | None:
+        """The time that a `share` (0 to 1) of them did not exceed; None if there are none.
+
+        Interpolated: within a bucket the times are taken to be spread evenly.
+        """
+        rank, before = share * self.count, 0
+        for bucket in sorted(self.buckets):
+            found = self.buckets[bucket]
+            if found.count and before + found.count >= rank:
+                lowest = BOUNDS[bucket - 1] if bucket else timedelta(0)
+                highest = min((*BOUNDS[bucket : bucket + 1], found.longest))
+                return lowest + (highest - lowest) * ((rank - before) / found.count)
+            before += found.count
+        return None
+
+
+def bucket_of(time: timedelta) -> int:
+    """The bucket of a time."""
+    return bisect_right(BOUNDS, time)
+
+
+def count_reflected(
+    claims: Mapping[int, SyncClaim],
+    settlements: Iterable[Settlement],
+    settled: Collection[int],
+    now: datetime,
+) -> dict[int, BucketCount]:
+    """By bucket, the times of the opt-outs that the tool reflects with these settlements.
+
+    `settled` are the addresses for which nothing is due any more. The time is that of the earliest
+    opt-out that was due, from when it reached the company. What needed no request counts for
+    nothing; a contact that the tool does not have counts, since it can't be mailed.
+    """
+    counts: dict[int, BucketCount] = {}
+    for row in settlements:
+        due_at = claims[row.address_id].due_at
+        if due_at is None or row.outcome not in _IN_EFFECT or row.address_id not in settled:
+            continue
+        time = max(now - (due_at - WINDOW), timedelta(0))
+        found = counts.get(bucket := bucket_of(time), BucketCount(0, time))
+        counts[bucket] = BucketCount(found.count + 1, max(found.longest, time))
+    return counts

@@ -28,12 +28,15 @@ from preference_center.destinations.rules.classify import (
     is_unwanted_resubscribe,
     latest_all_off,
     may_predate_push,
+    plausible_occurred_at,
     topics_by_target,
     topics_off_in_tool,
 )
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
-from preference_center.destinations.rules.vendor_event_time import plausible_occurred_at
-from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.rules.states import (
+    Destination,
+    DestinationStatus,
+    VerificationStats,
+)
 from preference_center.integrations.base.contract import Capabilities, ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 

@@ -1,14 +1,38 @@
-"""The progress of each destination's backfill, and its next step."""
+"""The progress of each destination's backfill, and its next step.
+
+Bulk sync states that are settled by reading all contacts of a tool (decision 49).
+
+They wait in the bulk lane, from which no push claims rows at such a destination. The rows of
+contacts on a page that was read are claimed by their ids, and leave the lane if something must be
+pushed. So the rows that are left when the pass ends belong to contacts that the tool does not have.
+
+Create a destination's initial sync states: one for every current suppression.
+
+There is no gap between the backfill and concurrent writers. Addresses are processed in order of
+their ids, some hundreds in each transaction, and the progress is stored. So no click waits for
+long, and after an interruption another process continues: the scheduler enqueues it
+(`workers.jobs.backfill`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, UNDELIVERABLE
-from preference_center.infra.db.transactions import Connection
+from preference_center.destinations.rules.states import LANE_BEGINNING, SyncClaim
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import (
+    Connection,
+    await_writers,
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.ledger.store.lookup import KINDS_MAY_MATCH
 
 WIDE_SCOPES = [ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION]
@@ -35,6 +59,7 @@ class Backfill:
 
 
 _COLUMNS = "b.last_address_id, b.until_id, b.rows_created, b.finished_at IS NOT NULL"
+
 
 _STEP = f"""
 WITH forms AS MATERIALIZED (
@@ -205,3 +230,162 @@ def run_whole_backfill(connection: Connection, destination: int, now: datetime) 
     while not found.finished:
         found = run_backfill_step(connection, destination, 10_000, now)
     return found.rows_created
+
+
+def claim_bulk_rows(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    address_ids: Collection[int],
+    *,
+    now: datetime,
+    until: datetime,
+) -> list[SyncClaim]:
+    """Claim those of these bulk rows that are due, for the lease."""
+    rows = connection.execute(
+        """UPDATE sync_state s SET lease = %s, next_at = %s
+        WHERE s.destination_id = %s AND s.address_id = ANY(%s)
+            AND s.bulk AND s.next_at <= %s
+        RETURNING s.address_id, s.wanted_version, s.reflected_version, s.due_at, s.attempts,
+            s.turned_off,
+            s.lift_until""",
+        (lease, until, destination, list(address_ids), now),
+    )
+    return [SyncClaim(*(*row, LANE_BEGINNING)) for row in rows]
+
+
+def move_to_live_lane(
+    connection: Connection, destination: int, address_ids: Collection[int]
+) -> None:
+    """Move these rows to the live lane, from which they are pushed one by one."""
+    connection.execute(
+        """UPDATE sync_state SET bulk = false
+        WHERE destination_id = %s AND address_id = ANY(%s) AND bulk""",
+        (destination, list(address_ids)),
+    )
+
+
+def move_unseen_to_live_lane(
+    connection: Connection, destination: int, before: datetime, limit: int
+) -> int:
+    """Move up to `limit` rows that were due before `before` and not seen; returns how many."""
+    return connection.execute(
+        f"""{_UNSEEN_CTE} UPDATE sync_state s SET bulk = false FROM unseen
+        WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id""",  # noqa: S608 - a constant
+        {"destination": destination, "before": before, "limit": limit},
+    ).rowcount
+
+
+def settle_unseen_as_absent(
+    connection: Connection, destination: int, before: datetime, limit: int, now: datetime
+) -> int:
+    """Settle up to `limit` rows that were due before `before` and not seen; returns how many.
+
+    Their outcome is `absent`: the tool does not have their addresses. A later pass shows if that
+    changes.
+    """
+    return connection.execute(
+        f"""{_UNSEEN_CTE}, settled AS (
+            UPDATE sync_state s
+            SET reflected_version = GREATEST(s.reflected_version, s.wanted_version),
+                due_at = NULL, next_at = NULL, attempts = 0, outcome = 'absent', verify_at = NULL
+            FROM unseen
+            WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id
+            RETURNING s.address_id, s.wanted_version
+        )
+        INSERT INTO delivery (destination_id, address_id, version, outcome, note, at)
+        SELECT %(destination)s, address_id, wanted_version, 'absent', 'not in its contact list',
+            %(now)s
+        FROM settled""",  # noqa: S608 - a constant
+        {"destination": destination, "before": before, "limit": limit, "now": now},
+    ).rowcount
+
+
+_UNSEEN_CTE = """WITH unseen AS (
+    SELECT address_id FROM sync_state
+    WHERE destination_id = %(destination)s AND bulk AND lease IS NULL AND next_at <= %(before)s
+    ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)"""
+
+
+def has_due_bulk_rows(connection: Connection, destination: int, now: datetime) -> bool:
+    """Whether bulk rows wait for a pass."""
+    return _exists(
+        connection,
+        "SELECT FROM sync_state WHERE destination_id = %s AND bulk AND next_at <= %s",
+        (destination, now),
+    )
+
+
+def has_deferred_rows(connection: Connection, destination: int, now: datetime) -> bool:
+    """Whether a pass may show that the tool has applied a push that was deferred."""
+    return _exists(
+        connection,
+        """SELECT FROM sync_state WHERE destination_id = %s AND NOT bulk AND next_at > %s
+            AND due_at IS NOT NULL AND outcome = 'later'""",
+        (destination, now),
+    )
+
+
+def _exists(connection: Connection, query: str, given: tuple[int, datetime]) -> bool:
+    row = connection.execute(f"SELECT EXISTS ({query})", given).fetchone()
+    return bool(row and row[0])
+
+
+_LOCK_TIMEOUT = 0.1
+"""Seconds that it waits for a row; clicks wait for the rows that it has locked already."""
+
+
+_INITIAL_SIZE, _MIN_SIZE, _MAX_SIZE = 200, 10, 2_000
+"""Addresses per transaction."""
+
+
+_GROW_BELOW, _SHRINK_ABOVE = 0.02, 0.05
+"""Seconds. Shorter transactions are followed by larger ones, longer ones by smaller ones."""
+
+
+def backfill(destination_id: int, progress: Callable[[Backfill], None] | None = None) -> int:
+    """Create a sync state for every current suppression; returns how many were missing.
+
+    To be called once the destination is committed. Writers that began before that do not see it,
+    so this waits for them and then finds what they wrote; later writers create the rows
+    themselves. Safe to repeat and to run concurrently; does nothing if it was finished.
+    `progress` is called after each transaction. Raises Unavailable; what was done by then is
+    kept.
+    """
+    now = services().now()
+    run_in_transaction(lambda connection: start_backfill(connection, destination_id, now))
+    before = run_in_transaction(lambda connection: load_backfill(connection, destination_id))
+    found = continue_backfill(destination_id, lambda: False, progress)
+    return found.rows_created - before.rows_created
+
+
+def continue_backfill(
+    destination_id: int,
+    stop: Callable[[], bool],
+    progress: Callable[[Backfill], None] | None = None,
+) -> Backfill:
+    """Continue the backfill until `stop()` is true; returns its progress."""
+    found = run_in_transaction(lambda connection: load_backfill(connection, destination_id))
+    if found.until_id is None:
+        await_writers()
+        run_in_transaction(lambda connection: set_until_id(connection, destination_id))
+    size = _INITIAL_SIZE
+    with override_limits(replace(current_limits(), lock=_LOCK_TIMEOUT)):
+        while not (found.finished or stop()):
+            started = time.monotonic()
+            found = run_in_transaction(lambda c, size=size: _step(c, destination_id, size))  # type: ignore[misc]
+            size = _next_size(size, time.monotonic() - started)
+            if progress:
+                progress(found)
+    return found
+
+
+def _step(connection: Connection, destination_id: int, size: int) -> Backfill:
+    return run_backfill_step(connection, destination_id, size, services().now())
+
+
+def _next_size(size: int, seconds: float) -> int:
+    if seconds < _GROW_BELOW:
+        return min(size * 2, _MAX_SIZE)
+    return max(size // 2, _MIN_SIZE) if seconds > _SHRINK_ABOVE else size

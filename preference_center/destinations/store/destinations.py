@@ -1,11 +1,18 @@
-"""Destinations: their settings (sealed), status and circuit."""
+"""Destinations: their settings (sealed), status and circuit.
+
+What is still to be pushed to each destination, for support.
+
+Pushes under way: to which destinations, and since when.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -13,7 +20,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError
 from preference_center.core.events import SHARING
 from preference_center.core.keys import Keys
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
+from preference_center.destinations.rules.states import Destination, DestinationStatus, status_label
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import destination_context
 
@@ -230,3 +237,94 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         pulled_at=pulled_at,
         slow_until=slow_until,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationBacklog:
+    """One destination and how many addresses wait for it.
+
+    `due_at` is the earliest deadline among them. `retry_at` is set while its circuit is
+    open, for `reason`. `drifted_count` of them had been confirmed there and were found missing,
+    which has happened `drift_total` times in all.
+    """
+
+    destination: str
+    status: DestinationStatus
+    reason: str
+    retry_at: datetime | None
+    pending_count: int
+    due_at: datetime | None
+    drifted_count: int
+    drift_total: int
+
+    @property
+    def status_label(self) -> str:
+        """See `destination.status_label`."""
+        return status_label(self.status, self.retry_at)
+
+
+def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
+    """All destinations by name, also those without pending rows."""
+    rows = connection.execute(
+        """SELECT d.name, d.status, d.reason, d.retry_at, count(s.due_at), min(s.due_at),
+            count(s.due_at) FILTER (WHERE s.outcome = 'drift'),
+            COALESCE((SELECT v.drift FROM verification v WHERE v.destination_id = d.id), 0)
+        FROM destination d
+        LEFT JOIN sync_state s ON s.destination_id = d.id AND s.due_at IS NOT NULL
+        GROUP BY d.id ORDER BY d.name"""
+    )
+    return {row[0]: DestinationBacklog(row[0], DestinationStatus(row[1]), *row[2:]) for row in rows}
+
+
+def count_pending(connection: Connection, destination: int, limit: int | None = None) -> int:
+    """How many addresses wait for it, counted to `limit`."""
+    row = connection.execute(
+        """SELECT count(*) FROM (SELECT FROM sync_state
+            WHERE destination_id = %s AND due_at IS NOT NULL LIMIT %s) AS pending""",
+        (destination, limit),
+    ).fetchone()
+    assert row  # an aggregate
+    return int(row[0])
+
+
+def count_bulk_progress(connection: Connection, destination: int) -> tuple[int, int]:
+    """How many addresses of the backfill and of lists are settled, and how many there are."""
+    row = connection.execute(
+        """SELECT count(*) FILTER (WHERE due_at IS NULL), count(*) FROM sync_state
+        WHERE destination_id = %s AND bulk""",
+        (destination,),
+    ).fetchone()
+    assert row  # an aggregate
+    return row[0], row[1]
+
+
+def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:
+    """When each push to a destination started whose lease has not ended."""
+    query = "SELECT started_at FROM push WHERE destination_id = %s AND expires_at > %s"
+    rows = connection.execute(query, (destination, now))
+    return [row[0] for row in rows]
+
+
+def insert_push(
+    connection: Connection, destination: int, lease: UUID, now: datetime, expires_at: datetime
+) -> None:
+    """Record a push, which ends with its lease at the latest."""
+    connection.execute(
+        "INSERT INTO push (lease, destination_id, started_at, expires_at) VALUES (%s, %s, %s, %s)",
+        (lease, destination, now, expires_at),
+    )
+
+
+def finish_push(connection: Connection, lease: UUID, slow_until: datetime | None) -> None:
+    """Delete a finished push; its tool counts as slow until `slow_until`, None: unchanged."""
+    connection.execute(
+        """WITH ended AS (DELETE FROM push WHERE lease = %s RETURNING destination_id)
+        UPDATE destination d SET slow_until = %s FROM ended
+        WHERE d.id = ended.destination_id AND %s::timestamptz IS NOT NULL""",
+        (lease, slow_until, slow_until),
+    )
+
+
+def purge_pushes(connection: Connection, now: datetime) -> int:
+    """Delete the pushes of workers that died; returns how many."""
+    return connection.execute("DELETE FROM push WHERE expires_at <= %s", (now,)).rowcount

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.rules.states import VerificationStats
 from preference_center.infra.db.transactions import Connection
 
 

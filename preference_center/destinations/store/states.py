@@ -2,6 +2,8 @@
 
 A claim moves `next_at` to the end of the lease, so the rows of a worker that died become due
 again; settling compares the lease token, so a late worker changes nothing.
+
+Sync states with an opt-out that is at risk, past its target or overdue (I3).
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.core.deadlines import WINDOW
+from preference_center.core.deadlines import WINDOW, DeadlineStage, late_stages
 from preference_center.core.events import EventKind
-from preference_center.destinations.rules.state import (
+from preference_center.destinations.rules.states import (
     LANE_BEGINNING,
     LanePosition,
     Settlement,
@@ -49,6 +51,7 @@ RETURNING s.address_id, s.wanted_version, s.reflected_version, s.due_at, s.attem
 """An array is evaluated once. A join would evaluate both lanes again for each row that an opt-out
 updated meanwhile, and claim more rows than the limit.
 """
+
 
 _SETTLE = """
 WITH given AS (
@@ -120,9 +123,12 @@ that the tool reported as off meanwhile stay in `turned_off`: only what was lift
 appeared is read back as soon as any other.
 """
 
+
 _KINDS_WITH_DEADLINE = [
     kind.value for kind in EventKind if kind.suppresses or kind is EventKind.PAUSED
 ]
+
+
 _REQUEUE = """
 UPDATE sync_state s SET
     reflected_version = 0,
@@ -138,6 +144,7 @@ FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(turned_off)b::tex
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 """`OFFSET 0` has only the events of the address read, as in `ledger.sql`."""
+
 
 _PURGE_REMOVED = """
 WITH RECURSIVE known (id) AS (
@@ -155,6 +162,7 @@ DELETE FROM sync_state WHERE ctid = ANY (ARRAY(
 """The ids are found by jumping through the primary key, from one to the next. A row that changes
 meanwhile is deleted the next time."""
 
+
 COMMIT_MARGIN = timedelta(seconds=10)
 """How far back a row may become due: the time its writer took to commit, and clock skew."""
 
@@ -167,7 +175,7 @@ class DueCounts:
     live: int
     bulk: int
     is_slow: bool
-    """Whether it counts as slow (see `destinations.rules.push_concurrency`)."""
+    """Whether it counts as slow (see `destinations.rules.plan`)."""
 
 
 def purge_removed(connection: Connection, limit: int) -> int:
@@ -339,3 +347,68 @@ def requeue_stale(
             "turned_off": [_json_list(row.turned_off) for row in stale],
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LateRows:
+    """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
+
+    `count` stops at MAX_LATE_PER_STAGE, or sooner (see `list_late`); `at_least` is set then.
+    """
+
+    destination: str
+    stage: DeadlineStage
+    count: int
+    due_at: datetime
+    at_least: bool
+    """Whether there may be more than `count`."""
+
+
+MAX_LATE_PER_STAGE = 1_000
+"""Late rows of one stage are counted up to here, so that the cost of the query has a limit."""
+
+
+MAX_LATE_IN_ALL = 10_000
+"""Late rows of all destinations together, which share this limit equally ..."""
+
+
+MIN_LATE_PER_STAGE = 100
+"""... but up to this many are counted for each."""
+
+
+def list_late(connection: Connection, now: datetime) -> list[LateRows]:
+    """Pending opt-outs that are at risk or worse, counted per destination and stage.
+
+    The most urgent first. Reads by index at most MAX_LATE_PER_STAGE rows of a destination and
+    stage, and fewer if there are so many destinations that each one's share of MAX_LATE_IN_ALL
+    is less.
+    """
+    stages = late_stages(now)
+    rows = connection.execute(
+        """WITH row_limit AS MATERIALIZED (
+            SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS max_rows FROM destination)
+        SELECT d.name, stages.stage, found.count, found.earliest,
+            found.count >= (SELECT max_rows FROM row_limit)
+        FROM destination d
+        CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
+            AS stages (stage, after, upto)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
+                SELECT s.due_at FROM sync_state s
+                WHERE s.destination_id = d.id AND s.due_at <= stages.upto
+                    AND s.due_at > COALESCE(stages.after, '-infinity')
+                ORDER BY s.due_at LIMIT (SELECT max_rows FROM row_limit)) AS first) AS found
+        WHERE found.count > 0 ORDER BY found.earliest, d.name""",
+        (
+            min(MAX_LATE_PER_STAGE, MIN_LATE_PER_STAGE),
+            MAX_LATE_PER_STAGE,
+            MAX_LATE_IN_ALL,
+            [name for name, _, _ in stages],
+            [after for _, after, _ in stages],
+            [upto for _, _, upto in stages],
+        ),
+    )
+    return [
+        LateRows(name, DeadlineStage(stage), count, due_at, more)
+        for name, stage, count, due_at, more in rows
+    ]

@@ -11,7 +11,7 @@ from typing import Any
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
-from preference_center.destinations.rules.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
+from preference_center.destinations.rules.states import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.addresses import is_pushable
 

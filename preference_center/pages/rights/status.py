@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.catalogue import Authority, Catalogue
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import ForbiddenTransition, InvalidLink, UnknownRequest
-from preference_center.destinations.titles import load_system_titles
+from preference_center.destinations.set_up import load_system_titles
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services

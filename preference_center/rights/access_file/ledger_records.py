@@ -8,10 +8,7 @@ from flask_babel import format_date
 from flask_babel import gettext as _
 
 from preference_center.core.events import ALL_MARKETING, Event, format_receipt_code
-from preference_center.destinations.rules.delivery_status import (
-    ActiveSuppression,
-    active_suppressions,
-)
+from preference_center.destinations.rules.delivery import ActiveSuppression, active_suppressions
 from preference_center.domain.preferences import ScopeStatus, compute_preferences
 from preference_center.ledger.store.events import iter_events_of, load_events_by_id
 from preference_center.rights.access_file import words

@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask_babel import gettext as _
 
 from preference_center.core.staff import actor_kind
-from preference_center.destinations.store import webhook_inbox
+from preference_center.destinations.store import webhooks
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.imports.uploads import UPLOAD_RETENTION
@@ -296,7 +296,7 @@ def notes() -> list[str]:
             "The same is true of what the systems that send our messages report to us, for"
             " %(days)s days, and of lists that were uploaded but not imported yet, for"
             " %(list_days)s days.",
-            days=webhook_inbox.BODY_RETENTION.days,
+            days=webhooks.BODY_RETENTION.days,
             list_days=UPLOAD_RETENTION.days,
         ),
         _(

@@ -9,7 +9,7 @@ from datetime import datetime
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links.tokens import restore_address
-from preference_center.destinations.titles import SystemTitles, load_system_titles
+from preference_center.destinations.set_up import SystemTitles, load_system_titles
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection

@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.core.events import Event, EventKind
 from preference_center.core.staff import Role
-from preference_center.destinations.store.delivery_status import find_address_id
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.events import list_events_of

@@ -17,8 +17,8 @@ from preference_center.core.events import Change, EventKind, Retraction
 from preference_center.core.staff import Role
 from preference_center.core.tabular import to_spreadsheet_text
 from preference_center.daily_counts import count_new_events
-from preference_center.destinations.rules.reflection_times import BucketCount, bucket_of
-from preference_center.destinations.store.reflections import add_reflections
+from preference_center.destinations.rules.promise import BucketCount, bucket_of
+from preference_center.destinations.store.deliveries import add_reflections
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.storage.unsubscribe_survey import SurveyReason, increment_count

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The service with a catalogue, allowed to connect to this machine."""
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
-    monkeypatch.setattr("preference_center.destinations.console.adding.BACKFILL_SECONDS", 60.0)
+    monkeypatch.setattr("preference_center.destinations.console.add.BACKFILL_SECONDS", 60.0)
     put_in_force(app)
     return app
 

@@ -11,9 +11,8 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
-from preference_center.destinations.rules.destination import DestinationStatus
-from preference_center.destinations.store import board as board_queries
-from preference_center.destinations.store import destinations
+from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.store import destinations, samples
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
@@ -124,7 +123,7 @@ def test_what_was_just_pushed_is_counted_by_destination(app: Flask, clock: Clock
 def test_only_the_newest_deliveries_are_read(
     app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board_queries, "MAX_RECENT_DELIVERIES", 2)
+    monkeypatch.setattr(samples, "MAX_RECENT_DELIVERIES", 2)
     with app.app_context():
         run_in_transaction(
             lambda c: c.execute(
@@ -135,7 +134,7 @@ def test_only_the_newest_deliveries_are_read(
             )
         )
         found = run_in_transaction(
-            lambda c: board_queries.load_recent_deliveries(c, clock() - timedelta(minutes=10))
+            lambda c: samples.load_recent_deliveries(c, clock() - timedelta(minutes=10))
         )
     assert found.since == clock() - timedelta(minutes=2)
     assert sum(each.count for each in found.counts) == 2

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
-from preference_center.destinations.rules.reflection_times import (
+from preference_center.destinations.rules.promise import (
     BOUNDS,
     BucketCount,
     ReflectionTimes,
     bucket_of,
     count_reflected,
 )
-from preference_center.destinations.rules.state import (
+from preference_center.destinations.rules.states import (
     LANE_BEGINNING,
     NOT_PUSHED,
     Settlement,

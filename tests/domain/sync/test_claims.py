@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.destinations.rules.claims import bulk_share
+from preference_center.destinations.rules.plan import bulk_share
 
 
 @pytest.mark.parametrize("limit", [1, 3, 9, 10, 25, 200])

@@ -16,7 +16,7 @@ from preference_center.destinations.rules.classify import (
     EventAction,
     classify_event,
 )
-from preference_center.destinations.rules.state import AddressSyncState
+from preference_center.destinations.rules.states import AddressSyncState
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     ALL_SMS,

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from preference_center.destinations.rules.condition import Condition, find_condition
-from preference_center.destinations.rules.destination import DestinationStatus
+from preference_center.destinations.rules.states import Condition, DestinationStatus, find_condition
 from tests.clock import START
 
 _LATER, _BEFORE = START + timedelta(minutes=5), START - timedelta(minutes=5)

@@ -11,7 +11,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind, ScopeFact
 from preference_center.decisions.rules import DecisionRule
 from preference_center.destinations.rules.plan import PushPlan, plan_push
-from preference_center.destinations.rules.state import LanePosition, SyncClaim
+from preference_center.destinations.rules.states import LanePosition, SyncClaim
 from tests.domain.catalogues import SECOND_TOPIC, SMALL
 from tests.domain.facts import (
     RESTRICTED,

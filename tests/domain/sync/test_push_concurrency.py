@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.destinations.rules.push_concurrency import (
+from preference_center.destinations.rules.plan import (
     MAX_CONCURRENT_PUSHES,
     MAX_PUSH_BLOCKING,
     SLOW_PUSH_DURATION,

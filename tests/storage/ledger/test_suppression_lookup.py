@@ -11,7 +11,7 @@ from flask import Flask
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import EVERYTHING, RESTRICTION, EventKind, ScopeFact
 from preference_center.decisions.rules import DecisionRule, find_denial
-from preference_center.destinations.rules.delivery_status import is_suppressed_by_other_form
+from preference_center.destinations.rules.delivery import is_suppressed_by_other_form
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts, load_facts_by_id

@@ -10,10 +10,10 @@ import pytest
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import EventKind
 from preference_center.destinations.claim import ClaimRequest, claim_batch
-from preference_center.destinations.rules.reflection_times import BucketCount, ReflectionTimes
-from preference_center.destinations.rules.state import LANE_BEGINNING
-from preference_center.destinations.settle import settle_batch
-from preference_center.destinations.store import destinations, reflections
+from preference_center.destinations.push import settle_batch
+from preference_center.destinations.rules.promise import BucketCount, ReflectionTimes
+from preference_center.destinations.rules.states import LANE_BEGINNING
+from preference_center.destinations.store import deliveries, destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult
@@ -28,7 +28,7 @@ DAY = START.date()
 
 
 def times(first: date = DAY, last: date = DAY) -> list[ReflectionTimes]:
-    return run_in_transaction(lambda c: reflections.list_reflection_times(c, first, last))
+    return run_in_transaction(lambda c: deliveries.list_reflection_times(c, first, last))
 
 
 def test_a_push_adds_how_long_each_opt_out_took(destination: int, tool: Tool, clock: Clock) -> None:

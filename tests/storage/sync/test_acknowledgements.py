@@ -10,7 +10,7 @@ from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
-from preference_center.destinations.store.delivery_status import list_address_progress
+from preference_center.destinations.store.deliveries import list_address_progress
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem
 from tests.in_force import put_in_force

@@ -1,29 +1,38 @@
-"""Whether a destination can be set up as it is asked for: the name, the settings, the mapping."""
+"""The permanent link of a contact, for a tool's custom field.
+
+Which topics a destination can hold how often they are wanted of, and in which fields.
+
+Whether a destination can be set up as it is asked for: the name, the settings, the mapping.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.addresses import Channel
+from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import DestinationError, UnknownTopic
 from preference_center.core.events import ALL_MARKETING, SHARING
+from preference_center.core.links.tokens import Link
 from preference_center.core.sms_parts import excess_parts
-from preference_center.destinations.destinations_connect import build_connector
-from preference_center.destinations.frequency_fields import frequency_problems
-from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.destinations.rules.destination import Destination
+from preference_center.destinations.connect import LEASE_DURATION, Lease, build_connector
 from preference_center.destinations.rules.plan import channels_by_topic
+from preference_center.destinations.rules.states import Destination
 from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.keys import link_keys as stored
 from preference_center.integrations.base.contract import (
+    FREQUENCY_FIELDS,
+    LINK_FIELD,
     Capabilities,
     CheckReport,
     Connector,
     DestinationConfig,
     SupportsMapping,
+    parse_frequency_fields,
 )
 from preference_center.integrations.base.integration import HELP_TEXT_SETTING, LINK_TOPIC
 from preference_center.integrations.base.webhook_only import webhook_problem
@@ -33,6 +42,72 @@ from preference_center.integrations.registry import (
     get_spec,
     list_kinds,
 )
+
+
+def permanent_link_builder(
+    destination: Destination, catalogue: Catalogue
+) -> Callable[[Address], str] | None:
+    """A function that makes an address's link, the same each time; None if no field is set.
+
+    Links lead to the page with all choices, and opt out of `link_topic`, else of the one topic
+    that is sent, else of all marketing. They are revoked and reissued like a column of
+    `flask links export`.
+    """
+    if not destination.settings.get(LINK_FIELD):
+        return None
+    context = services()
+    since = run_in_transaction(
+        lambda c: stored.enable_permanent_links(c, destination.id, context.now())
+    )
+    scope = _link_scope(destination)
+    host = catalogue.host_for_scope(scope)
+
+    def build_link(address: Address) -> str:
+        link = Link(address, scope, "", since, destination_id=destination.id)
+        return context.links.preferences_url(context.links.create_permanent_token(link), host)
+
+    return build_link
+
+
+def _link_scope(destination: Destination) -> str:
+    stated = destination.settings.get(LINK_TOPIC)
+    if stated:
+        return stated
+    return next(iter(destination.topics)) if len(destination.topics) == 1 else ALL_MARKETING
+
+
+def topics_with_frequency(
+    destination: Destination, capabilities: Capabilities, channel: Channel
+) -> frozenset[str]:
+    """The topics of which it holds how often an address of this channel wants them."""
+    if capabilities.pushes_frequency:
+        return destination.sends
+    if capabilities.can_write_fields and channel is Channel.EMAIL:
+        return destination.sends & parse_frequency_fields(destination.settings).keys()
+    return frozenset()
+
+
+def frequency_problems(
+    config: DestinationConfig, topics: frozenset[str], catalogue: Catalogue
+) -> Iterator[str]:
+    """What is wrong with the setting, each with its remedy; `topics` are those that it sends."""
+    setting = config.settings.get(FREQUENCY_FIELDS)
+    if setting is None:
+        return
+    fields = config.frequency_fields
+    if len(fields) != len([part for part in setting.split(";") if part.strip()]):
+        yield f"{FREQUENCY_FIELDS}: write topic=field, several separated by semicolons"
+    if len(set(fields.values())) < len(fields):
+        yield f"{FREQUENCY_FIELDS}: give each topic a field of its own"
+    if config.link_field in fields.values():
+        yield f"{FREQUENCY_FIELDS}: {config.link_field} holds links: name another field"
+    for key in fields:
+        topic = catalogue.topics.get(key)
+        if key not in topics:
+            yield f"{FREQUENCY_FIELDS}: {key} is not sent through it: leave it out"
+        elif topic and not topic.frequencies:
+            yield f"{FREQUENCY_FIELDS}: {key} offers no frequencies: add them to the catalogue"
+
 
 _NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

@@ -1,4 +1,10 @@
-"""Read a destination: its own opt-outs, its contacts, and whether it keeps what was pushed.
+"""Backfill lists by scanning, at a tool that is slow address by address (I3).
+
+A page shows contacts and what is off for them, so one request serves a thousand addresses
+where a push would take two each. Rows of a page are settled, put into a job of the tool, or
+left to be pushed one by one; an address on no page of a whole pass is absent (decision 49).
+
+Read a destination: its own opt-outs, its contacts, and whether it keeps what was pushed.
 
 Each listing has its own lease and cursor (`destinations.store.listings`). A pass goes page by page,
 may be stopped or killed between any two, and resumes where it was.
@@ -6,8 +12,8 @@ may be stopped or killed between any two, and resumes where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -17,17 +23,16 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
-from preference_center.destinations import scan_backfill
-from preference_center.destinations.destinations_connect import ConnectorFactory
-from preference_center.destinations.leases import LEASE_DURATION, Lease
+from preference_center.destinations.claim import ClaimedBatch, plan_claims
+from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
+from preference_center.destinations.ingest import group_by_address, ingest
+from preference_center.destinations.push import safe_message, settle_batch
 from preference_center.destinations.read_back import read_back
-from preference_center.destinations.record import ingest
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.rules.verification_stats import VerificationStats
-from preference_center.destinations.settle import safe_message
-from preference_center.destinations.store import destinations
+from preference_center.destinations.rules.states import Destination, VerificationStats
+from preference_center.destinations.store import backfills, destinations, verification
 from preference_center.destinations.store import listings as verifying
+from preference_center.destinations.store import states as syncs
 from preference_center.destinations.store.listings import (
     ListingKind,
     ListingLease,
@@ -36,28 +41,174 @@ from preference_center.destinations.store.listings import (
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.contract import (
+    CREATE_CONTACTS,
     Capabilities,
     Connector,
     ContactPage,
+    ContactSnapshot,
     DeliveryError,
     ListingMode,
+    PushOutcome,
+    PushResult,
     SupportsPull,
     SupportsScan,
+    SupportsScanBackfill,
 )
 from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
 
+ROWS_PER_TRANSACTION = 10_000
+"""Rows settled in one transaction when a pass has ended."""
+
+
+NEXT_PASS_DELAY = timedelta(minutes=5)
+"""When the next pass begins at the earliest, if rows still wait for one."""
+
+
+RECHECK_DELAY = timedelta(minutes=30)
+
+
+def can_backfill_by_scan(
+    destination: Destination, connector: Connector, started_at: datetime | None
+) -> bool:
+    """Whether a pass of that start may backfill: the tool's own opt-outs must be read before."""
+    pulled_at = destination.pulled_at
+    return (
+        connector.capabilities.backfills_by_scan
+        and pulled_at is not None
+        and started_at is not None
+        and pulled_at <= started_at
+    )
+
+
+def backfill_page(
+    destination: Destination,
+    connector: Connector,
+    contacts: Sequence[ContactSnapshot],
+    lease: UUID,
+    ends_at: datetime,
+) -> None:
+    """Settle or push the rows of lists that are on this page.
+
+    Raises what the connector raises: then the page must be read again.
+    """
+    context = services()
+    contacts_by_address, _ = group_by_address(contacts)
+    now = context.now()
+    states = run_autocommit(
+        lambda c: verification.load_states_by_digest(
+            c, destination.id, list(contacts_by_address), now
+        )
+    )
+    shown = {
+        state.address_id: contacts_by_address[key].snapshot
+        for key, state in states.items()
+        if state.push_pending
+    }
+    if not shown:
+        return
+
+    def claim(connection: Connection) -> ClaimedBatch:
+        claims = backfills.claim_bulk_rows(
+            connection, destination.id, lease, list(shown), now=now, until=ends_at
+        )
+        plans = plan_claims(connection, destination, connector.capabilities, lease, claims, now)
+        return ClaimedBatch(lease, ends_at, {c.address_id: c for c in claims}, plans, None)
+
+    batch = run_in_transaction(claim)
+    if not batch.claims:
+        return
+    items = [
+        (p.item, each)
+        for ref, p in batch.plans.items()
+        if not p.is_empty and not p.item.frequencies and (each := shown[ref]) is not None
+    ]
+    try:
+        outcomes = dict(
+            cast("SupportsScanBackfill", connector).push_scanned(items) if items else {}
+        )
+    except Exception:  # whatever it is: without the lease the rows wait for the next pass
+        run_in_transaction(lambda c: syncs.release_rows(c, destination.id, lease, now))
+        raise
+    # A field of the contact is written by a push.
+    waiting = [ref for ref, plan in batch.plans.items() if plan.item.frequencies]
+    outcomes |= dict.fromkeys(waiting, PushOutcome(PushResult.RETRY_LATER))
+    # A later pass verifies them: reading back each one is too slow.
+    capabilities = replace(connector.capabilities, can_read=False)
+    to_push = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]
+    settle_batch(
+        destination,
+        capabilities,
+        batch,
+        outcomes,
+        lambda connection: backfills.move_to_live_lane(connection, destination.id, to_push),
+    )
+
+
+def finish_pass(destination: Destination, started_at: datetime) -> None:
+    """Settle as absent the rows that waited when a whole pass began and were on no page of it."""
+    creates = destination.settings.get(CREATE_CONTACTS) == "yes"
+    done = ROWS_PER_TRANSACTION
+    while done == ROWS_PER_TRANSACTION:
+        done = run_in_transaction(
+            lambda c: _settle_unseen_rows(c, destination.id, started_at, creates_contacts=creates)
+        )
+
+
+def _settle_unseen_rows(
+    connection: Connection, destination_id: int, started_at: datetime, *, creates_contacts: bool
+) -> int:
+    if creates_contacts:
+        return backfills.move_unseen_to_live_lane(
+            connection, destination_id, started_at, ROWS_PER_TRANSACTION
+        )
+    now = services().now()
+    return backfills.settle_unseen_as_absent(
+        connection, destination_id, started_at, ROWS_PER_TRANSACTION, now
+    )
+
+
+def next_pass_at(destination: Destination, now: datetime) -> datetime | None:
+    """When the next pass is to begin because of lists; None if no rows wait."""
+    return run_autocommit(lambda c: _next_backfill_at(c, destination.id, now))
+
+
+def _next_backfill_at(
+    connection: Connection, destination_id: int, now: datetime
+) -> datetime | None:
+    if backfills.has_due_bulk_rows(connection, destination_id, now):
+        return now + NEXT_PASS_DELAY
+    return (
+        now + RECHECK_DELAY
+        if backfills.has_deferred_rows(connection, destination_id, now)
+        else None
+    )
+
+
 log = structlog.get_logger()
 
+
 CHANGES_INTERVAL = timedelta(minutes=5)
+
+
 SHORT_PASS_DURATION = timedelta(minutes=1)
+
+
 SHORT_PASS_INTERVAL = timedelta(hours=1)
 """A sweep that ends within a minute costs the tool little: it is repeated every hour."""
+
+
 NIGHT_HOUR = 2
 """The hour, in the company's time zone, at which longer sweeps begin."""
+
+
 SAMPLE_INTERVAL = timedelta(minutes=10)
+
+
 MAX_PULL_WAIT = timedelta(hours=12)
 """How long a back-fill waits for a tool that can't be read (I3)."""
+
+
 MAX_CURSOR_REJECTIONS = 3
 """Rejections in a row after which a cursor is dropped and the pass restarted."""
 
@@ -174,15 +325,13 @@ def _fetch_page(claim: _ListingClaim) -> ContactPage[Any]:
 def _backfill_from_page(claim: _ListingClaim, page: ContactPage[Any]) -> None:
     """Settle rows of lists from a page of contacts, where pushing them is too slow."""
     destination, begun_at = claim.destination, claim.position.started_at
-    if claim.kind is ListingKind.SCAN and scan_backfill.can_backfill_by_scan(
+    if claim.kind is ListingKind.SCAN and can_backfill_by_scan(
         destination, claim.connector, begun_at
     ):
         assert begun_at
-        scan_backfill.backfill_page(
-            destination, claim.connector, page.rows, claim.lease, claim.ends_at
-        )
+        backfill_page(destination, claim.connector, page.rows, claim.lease, claim.ends_at)
         if page.done:
-            scan_backfill.finish_pass(destination, begun_at)
+            finish_pass(destination, begun_at)
 
 
 def _ingest_page(
@@ -247,7 +396,7 @@ def _next_listing_at(context: Services, claim: _ListingClaim, now: datetime) -> 
     if listings.get(claim.kind) is ListingMode.CHANGES:
         return now + CHANGES_INTERVAL
     if capabilities.backfills_by_scan and claim.kind is ListingKind.SCAN:
-        backfill_at = scan_backfill.next_pass_at(claim.destination, now)
+        backfill_at = next_pass_at(claim.destination, now)
         if backfill_at:
             return backfill_at
     begun_at = claim.position.started_at or now

@@ -1,7 +1,11 @@
-"""Process what tools have posted to `/in/<destination>`, after it was stored."""
+"""Confirm the subscription of a webhook, as some vendors require once.
+
+Process what tools have posted to `/in/<destination>`, after it was stored.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,29 +17,24 @@ import structlog
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import InvalidInput
-from preference_center.destinations.destinations_connect import ConnectorFactory
-from preference_center.destinations.ingest_confirm_subscription import confirm_subscription
-from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.destinations.record import ingest
-from preference_center.destinations.rules.classify import topics_by_target
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.rules.sync_open_questions import (
+from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
+from preference_center.destinations.ingest import ingest
+from preference_center.destinations.rules.classify import (
     UNREADABLE_QUESTION,
     open_questions,
+    topics_by_target,
 )
-from preference_center.destinations.store import (
-    destinations,
-    undecided_events,
-    unknown_event_types,
-    webhook_inbox,
-)
-from preference_center.destinations.store.webhook_inbox import StoredWebhook
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.store import destinations, webhooks
+from preference_center.destinations.store.webhooks import StoredWebhook
 from preference_center.infra import metrics
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
 from preference_center.infra.metrics import InboundKind, InboundOutcome
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
+from preference_center.integrations.base.http import HttpContext, RequestRejected
 from preference_center.integrations.base.multi_channel import connector_for_channel
 from preference_center.integrations.base.vendor_events import (
     NeedsConfirmation,
@@ -48,14 +47,35 @@ from preference_center.integrations.base.vendor_events import (
 from preference_center.integrations.base.webhook import unknown_event
 from preference_center.integrations.registry import get_webhook_source
 
+
+def confirm_subscription(destination: Destination, confirmation: SubscriptionConfirmation) -> None:
+    """Send the confirmation that a vendor asked for; repeating it is harmless.
+
+    Raises DeliveryError if it may be retried, InvalidInput if it was rejected.
+    """
+    allow = os.environ.get(ALLOW_PRIVATE) == "1"
+    http = HttpContext(now=services().now, allow_private=allow)
+    with http.session(destination.name, f"https://{confirmation.host}") as session:
+        try:
+            session.send("GET", "/", query=confirmation.query)
+        except RequestRejected as error:
+            raise InvalidInput(f"the confirmation was rejected: HTTP {error.status}") from None
+
+
 log = structlog.get_logger()
+
 
 MAX_BODIES_PER_CLAIM = 500
 """Bodies claimed at once; fewer if they are long, see `webhook_inbox.claim_webhooks`."""
+
+
 MAX_EVENTS_PER_TRANSACTION = 2_000
 """Events in one transaction, unless a single body has more."""
+
+
 MAX_CONTACTS_PER_LOOKUP = 100
 """See `SupportsFind`."""
+
 
 ConfirmSubscription = Callable[[Destination, SubscriptionConfirmation], None]
 
@@ -70,7 +90,7 @@ def receive_mail(mail: ReceivedMail, received_at: datetime) -> bool:
 class ParsedWebhook:
     """The events of one body, and the types in it that are not known.
 
-    `open_questions`: what staff must decide, see `destinations.store.undecided_events`.
+    `open_questions`: what staff must decide, see `destinations.store.webhooks`.
     """
 
     body: StoredWebhook
@@ -112,7 +132,7 @@ def ingest_webhooks(
 def _claim(context: Services, destination: Destination, ends_at: datetime) -> list[StoredWebhook]:
     now = context.now()
     return run_in_transaction(
-        lambda c: webhook_inbox.claim_webhooks(
+        lambda c: webhooks.claim_webhooks(
             c, context.keys, destination.id, now=now, until=ends_at, limit=MAX_BODIES_PER_CLAIM
         )
     )
@@ -197,11 +217,11 @@ def _ingest_in_transaction(
     types = sum((each.unknown_types for each in batch), Counter[str]())
 
     def mark_done(connection: Connection) -> None:
-        unknown_event_types.count_unknown_types(connection, destination.id, types, now)
+        webhooks.count_unknown_types(connection, destination.id, types, now)
         questions = {each.body.id: (each.body.received_at, each.open_questions) for each in batch}
-        undecided_events.replace_open_questions(connection, destination.id, questions)
+        webhooks.replace_open_questions(connection, destination.id, questions)
         ids = [each.body.id for each in batch]
-        webhook_inbox.record_processed(connection, ids, webhook_inbox.INGESTED_OUTCOME)
+        webhooks.record_processed(connection, ids, webhooks.INGESTED_OUTCOME)
 
     events = _resolve_addresses(connector, [event for each in batch for event in each.events])
     ingest(destination, connector, events, in_transaction=mark_done)
@@ -213,8 +233,8 @@ def _mark_unreadable(destination: Destination, body: StoredWebhook, error: Inval
     question = {body.id: (body.received_at, {UNREADABLE_QUESTION})}
 
     def mark_done(connection: Connection) -> None:
-        undecided_events.replace_open_questions(connection, destination.id, question)
-        webhook_inbox.record_processed(connection, [body.id], webhook_inbox.UNREADABLE_OUTCOME)
+        webhooks.replace_open_questions(connection, destination.id, question)
+        webhooks.record_processed(connection, [body.id], webhooks.UNREADABLE_OUTCOME)
 
     run_in_transaction(mark_done)
 
@@ -225,7 +245,7 @@ def _defer(destination: Destination, body: StoredWebhook, error: DeliveryError) 
     at = destination_retry(
         body.attempts, context.now(), retry_after=error.retry_after, jitter=context.random.random()
     )
-    run_in_transaction(lambda c: webhook_inbox.defer_webhook(c, body.id, at, str(error)))
+    run_in_transaction(lambda c: webhooks.defer_webhook(c, body.id, at, str(error)))
 
 
 def _resolve_addresses(

@@ -1,4 +1,6 @@
-"""`/in/<destination>`: webhooks, by which a tool reports what people did in it (I13).
+"""Certificates that vendors sign with, fetched from them and kept for a day.
+
+`/in/<destination>`: webhooks, by which a tool reports what people did in it (I13).
 
 A request is verified from its headers and raw body alone; then stored, encrypted, and
 acknowledged. A job parses it. So nothing that was acknowledged is lost, and a changed format of
@@ -7,18 +9,19 @@ a vendor costs a replay and no event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import cast
 
+import httpx
 import structlog
 from flask import Blueprint, Response, current_app, request
 
-from preference_center.core.errors import InvalidInput
-from preference_center.destinations.certificates import certificate_cache
-from preference_center.destinations.rules.destination import Destination
-from preference_center.destinations.store import webhook_inbox
+from preference_center.core.errors import InvalidInput, Unavailable
+from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.store import webhooks
 from preference_center.destinations.store.destinations import find_by_name
 from preference_center.infra import metrics
 from preference_center.infra.context import csrf, read_body, services
@@ -38,11 +41,99 @@ from preference_center.integrations.registry import find_webhook
 
 log = structlog.get_logger()
 
+
+CERTIFICATE_LIFETIME = timedelta(days=1)
+
+
+FAILURE_BACKOFF = timedelta(seconds=10)
+"""How long after a failure none is fetched: anybody who knows a topic's name can cause a fetch."""
+
+
+MAX_CERTIFICATES = 16
+
+
+MAX_CERTIFICATE_BYTES = 100_000
+
+
+FETCH_TIMEOUT = 3.0
+
+
+CERTIFICATES_KEY = "preference_center.certificates"
+
+
+FetchCertificate = Callable[[str], bytes]
+
+
+def fetch_certificate(url: str) -> bytes:
+    """The content of an https URL, without redirects. Raises httpx.HTTPError."""
+    found = bytearray()
+    with (
+        httpx.Client(timeout=FETCH_TIMEOUT, trust_env=False) as client,
+        client.stream("GET", url) as answer,
+    ):
+        answer.raise_for_status()
+        for chunk in answer.iter_bytes():
+            found += chunk
+            if len(found) > MAX_CERTIFICATE_BYTES:
+                raise httpx.DecodingError("it is too long")
+    return bytes(found)
+
+
+class CertificateCache:
+    """One per process. Thread-safe: only one thread fetches."""
+
+    def __init__(self, fetch: FetchCertificate = fetch_certificate) -> None:
+        self._fetch = fetch
+        self._lock = Lock()
+        self._kept: dict[str, tuple[datetime, bytes]] = {}
+        self._backoff_until: datetime | None = None
+
+    def get(self, url: str, now: datetime) -> bytes:
+        """The certificate at `url`. Raises Unavailable if it can't be fetched now."""
+        at, found = self._kept.get(url, (now - CERTIFICATE_LIFETIME, b""))
+        if now - at < CERTIFICATE_LIFETIME:
+            return found
+        if not self._lock.acquire(blocking=False):
+            raise Unavailable("a certificate is being fetched")
+        try:
+            return self._get(url, now)
+        finally:
+            self._lock.release()
+
+    def _get(self, url: str, now: datetime) -> bytes:
+        if self._backoff_until is not None and now < self._backoff_until:
+            raise Unavailable("a certificate could not be fetched")
+        self._backoff_until = now + FAILURE_BACKOFF
+        try:
+            found = self._fetch(url)
+        except httpx.HTTPError as error:
+            log.warning("certificate_fetch_failed", error=type(error).__name__)
+            raise Unavailable("a certificate could not be fetched") from error
+        self._backoff_until = None
+        if len(self._kept) >= MAX_CERTIFICATES:
+            self._kept.clear()
+        self._kept[url] = (now, found)
+        return found
+
+
+def certificate_cache() -> CertificateCache:
+    """The cache of the current app."""
+    found = current_app.extensions.get(CERTIFICATES_KEY)
+    if found is None:
+        found = current_app.extensions[CERTIFICATES_KEY] = CertificateCache()
+    return cast("CertificateCache", found)
+
+
 DESTINATION_CACHE_TTL = timedelta(seconds=5)
 """How long changed settings may take to apply."""
+
+
 KNOWN_DESTINATIONS_KEY = "preference_center.known_destinations"
 
+
 blueprint = Blueprint("inbound", __name__)
+
+
 csrf.exempt(blueprint)  # each vendor authenticates in its own way
 
 
@@ -139,13 +230,11 @@ def _store(destination: int, body: bytes, token: str | None) -> bool:
     number, now = context.new_id(), context.now()
 
     def insert(connection: Connection) -> bool:
-        if token is not None and not webhook_inbox.consume_webhook_token(
+        if token is not None and not webhooks.consume_webhook_token(
             connection, context.keys, number, destination, token, now
         ):
             raise SignatureError("its token was used before")
-        return webhook_inbox.insert_webhook(
-            connection, context.keys, number, destination, body, now
-        )
+        return webhooks.insert_webhook(connection, context.keys, number, destination, body, now)
 
     return run_autocommit(insert) if token is None else run_in_transaction(insert)
 

@@ -1,30 +1,63 @@
-"""`flask destinations observe`, `show` and `replay`: the data of the connected tools."""
+"""Formatting the progress of a backfill.
+
+`flask destinations observe`, `show` and `replay`: the data of the connected tools.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import click
 
 from preference_center.core.errors import DestinationError
-from preference_center.destinations.cli import backfill_progress
-from preference_center.destinations.preview import SyncPreview, preview_destination
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
-from preference_center.destinations.rules.verification_stats import VerificationStats
-from preference_center.destinations.store import backfills, unknown_event_types, webhook_inbox
-from preference_center.destinations.store import backlog as waiting
+from preference_center.destinations.rules.states import (
+    Destination,
+    DestinationStatus,
+    VerificationStats,
+)
+from preference_center.destinations.set_up import SyncPreview, preview_destination
+from preference_center.destinations.store import backfills, destinations, webhooks
 from preference_center.destinations.store import destinations as stored
 from preference_center.destinations.store import listings as verifying
+from preference_center.destinations.store.backfills import Backfill
 from preference_center.destinations.store.listings import ListingKind, ListingProgress
-from preference_center.destinations.store.webhook_inbox import BODY_RETENTION
+from preference_center.destinations.store.webhooks import BODY_RETENTION
 from preference_center.infra import audit
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError, get_spec
+
+_MAX_LINES = 20
+"""Maximum number of progress lines."""
+
+
+def format_progress(backfill: Backfill) -> str:
+    """The progress of a backfill that has not finished."""
+    return (
+        f"{backfill.progress:.0%} of the addresses processed, {backfill.rows_created:,} to push"
+        " so far; workers continue it"
+    )
+
+
+def progress_printer() -> Callable[[Backfill], None]:
+    """A callback that prints progress when it has grown noticeably."""
+    step = 0
+
+    def print_progress(backfill: Backfill) -> None:
+        nonlocal step
+        reached = int(backfill.progress * _MAX_LINES)
+        if reached > step and not backfill.finished:
+            step = reached
+            click.echo(
+                f"backfill: {backfill.progress:.0%}, {backfill.rows_created:,} addresses", err=True
+            )
+
+    return print_progress
+
 
 _LISTING_LABELS = {
     ListingKind.PULL: "its own opt-outs",
@@ -71,17 +104,15 @@ def show(name: str) -> None:
     """
     with click_errors():
         destination = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name))
-        row = run_in_transaction(waiting.load_backlogs)[name]
+        row = run_in_transaction(destinations.load_backlogs)[name]
         listings = run_in_transaction(lambda c: verifying.list_progress(c, destination.id))
         stats = run_in_transaction(lambda c: verifying.load_stats(c, destination.id))
         backfill = run_in_transaction(lambda c: backfills.load_backfill(c, destination.id))
         pushed, backlog = run_in_transaction(
-            lambda c: waiting.count_bulk_progress(c, destination.id)
+            lambda c: destinations.count_bulk_progress(c, destination.id)
         )
-        unknown = run_in_transaction(
-            lambda c: unknown_event_types.list_unknown_types(c, destination.id)
-        )
-        unreadable = run_in_transaction(lambda c: webhook_inbox.count_unreadable(c, destination.id))
+        unknown = run_in_transaction(lambda c: webhooks.list_unknown_types(c, destination.id))
+        unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
     due = f", the first is due {_format_time(row.due_at)}" if row.due_at else ""
@@ -90,7 +121,7 @@ def show(name: str) -> None:
         retry = f"{_format_time(row.retry_at)}, or at once by `flask destinations resume {name}`"
         click.echo(f"next attempt\t{retry}")
     if not backfill.finished:
-        click.echo(f"backfill\t{backfill_progress.format_progress(backfill)}")
+        click.echo(f"backfill\t{format_progress(backfill)}")
     if destination.status is DestinationStatus.ACTIVE and destination.pulled_at is None:
         click.echo("backfill\twaits until its own opt-outs have been ingested")
     elif pushed < backlog:
@@ -137,7 +168,7 @@ def replay(name: str, since: datetime | None) -> None:
 def _replay(connection: Connection, destination: Destination, since: datetime | None) -> int:
     now = services().now()
     start = since.replace(tzinfo=now.tzinfo) if since else now - BODY_RETENTION - timedelta(days=1)
-    count = webhook_inbox.replay_webhooks(connection, destination.id, start, now)
+    count = webhooks.replay_webhooks(connection, destination.id, start, now)
     detail = {"name": destination.name, "requests": str(count)}
     audit.insert_audit_entry(connection, now, actor(), "destination.replayed", detail)
     return count

@@ -1,20 +1,39 @@
-"""Add, check, change, pause and resume destinations."""
+"""What people read for a destination: the title in the catalogue, never its internal name.
+
+Add, check, change, pause and resume destinations.
+
+The URL that a tool is to post its events to.
+
+The number that people text START to, to turn text messages on again.
+
+What connecting a tool would do, computed without writing anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
+from flask_babel import gettext as _
+
+from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError
-from preference_center.destinations.destinations_connect import connect
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
-from preference_center.destinations.store import backfills, destinations, listings, undecided_events
-from preference_center.destinations.store.backfilling import continue_backfill
-from preference_center.destinations.store.backfills import Backfill
-from preference_center.destinations.titles import title_hints
-from preference_center.destinations.validation import (
+from preference_center.core.keys import Keys
+from preference_center.destinations.connect import Lease, connect
+from preference_center.destinations.ingest import preview_ingest
+from preference_center.destinations.rules.states import Destination, DestinationStatus
+from preference_center.destinations.store import backfills, destinations, listings, webhooks
+from preference_center.destinations.store.backfills import Backfill, continue_backfill
+from preference_center.destinations.store.destinations import (
+    list_destinations,
+    list_names,
+    list_names_without_lifts,
+)
+from preference_center.destinations.validate import (
     DestinationRequest,
     build_config,
     check_config,
@@ -28,8 +47,66 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.integrations.base.contract import Capabilities, CheckReport
-from preference_center.integrations.registry import DestinationConfigError, get_spec
+from preference_center.integrations.base.contract import (
+    Capabilities,
+    CheckReport,
+    Connector,
+    SupportsPull,
+)
+from preference_center.integrations.base.integration import NUMBER_SETTING
+from preference_center.integrations.base.webhook import SECRET_SETTING
+from preference_center.integrations.registry import DestinationConfigError, find_webhook, get_spec
+from preference_center.web.languages import page_language
+
+
+@dataclass(frozen=True, slots=True)
+class SystemTitles:
+    """The titles of destinations, in the language of the page, email or file being written.
+
+    `names` are all destinations, the oldest first: those without a title are numbered among
+    them, so that one has the same number wherever people read of it.
+    """
+
+    catalogue: Catalogue
+    names: Sequence[str]
+
+    def __call__(self, name: str) -> str:
+        """The title of the destination of this name, which may have been removed since."""
+        recipient = self.catalogue.recipients.get(name)
+        if recipient:
+            return self.catalogue.localize(recipient.title, page_language())
+        untitled = [each for each in self.names if each not in self.catalogue.recipients]
+        if name not in untitled:
+            return str(_("A system that we no longer use"))
+        if len(untitled) == 1:
+            return str(_("A system that sends our messages"))
+        number = untitled.index(name) + 1
+        return str(_("A system that sends our messages (%(number)s)", number=number))
+
+
+def load_system_titles(connection: Connection, catalogue: Catalogue) -> SystemTitles:
+    """The titles of all destinations that there are now."""
+    return SystemTitles(catalogue, list_names(connection))
+
+
+def title_hints(name: str, catalogue: Catalogue) -> list[str]:
+    """For staff: that people read no name for this destination, if so, and the remedy."""
+    if name in catalogue.recipients:
+        return []
+    remedy = f"add [destinations.{name}] to the catalogue (docs/catalogue.md)"
+    return [f"it has no title, so people read “A system that sends our messages”: {remedy}"]
+
+
+def list_one_way_titles(
+    connection: Connection, catalogue: Catalogue, topics: Collection[str]
+) -> list[str]:
+    """The titles of those that send any of `topics` and can neither pause nor lift (I10)."""
+    names = list_names_without_lifts(connection, topics)
+    if not names:  # the usual case, on a page that many open: one query
+        return []
+    titles = load_system_titles(connection, catalogue)
+    return [titles(name) for name in names]
+
 
 Stop = Callable[[], bool]
 
@@ -218,7 +295,7 @@ def remove_destination(name: str, actor: str) -> None:
         raise DestinationError(f"{name} is running: pause it first, so that nothing is under way")
 
     def delete(connection: Connection) -> None:
-        if undecided_events.has_open_work(connection, destination.id):
+        if webhooks.has_open_work(connection, destination.id):
             raise DestinationError(
                 f"{name} has reported opt-outs that are not recorded or decided yet: see to them"
                 " first (/console/review)"
@@ -255,3 +332,85 @@ def _append_audit(connection: Connection, actor: str, action: str, name: str) ->
     audit.insert_audit_entry(
         connection, services().now(), actor, f"destination.{action}", {"name": name}
     )
+
+
+def webhook_url(name: str, kind: str, settings: Mapping[str, str]) -> str | None:
+    """The URL without the secret itself; None if tools of this kind have no webhook."""
+    webhook = find_webhook(kind)
+    if webhook is None:
+        return None
+    url = f"{services().links.public_url}/in/{name}"
+    if webhook.secret_in_path and settings.get(SECRET_SETTING):
+        url += f"/{SECRET_SETTING.upper()} (append the secret itself)"
+    return url
+
+
+def find_text_number(connection: Connection, keys: Keys, topics: Collection[str]) -> str | None:
+    """The number of the first destination by name that has one; None if none has.
+
+    One that is mapped to topics counts only if one of `topics` is among them.
+    """
+    for destination in list_destinations(connection, keys):
+        number = destination.settings.get(NUMBER_SETTING)
+        if number and (not destination.mapping or destination.mapping.keys() & {*topics}):
+            return number
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPreview:
+    """What would be pushed, and what would be ingested.
+
+    `ingest_counts` counts events by kind and scope; None if the tool's opt-outs can't be
+    listed. `reported_count` is how many the tool reported, including our own and those of
+    targets that are not mapped.
+    """
+
+    destination: Destination
+    push_count: int
+    ingest_counts: Counter[tuple[str, str]] | None
+    reported_count: int = 0
+    is_complete: bool = True
+    """Whether all that the tool lists was read."""
+
+
+def preview_destination(
+    name: str,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    max_pushes: int | None = None,
+    lease: Lease | None = None,
+) -> SyncPreview:
+    """Read all opt-outs of the tool; `progress` is called with the number read so far.
+
+    For somebody who waits: `stop` ends it after a page of what the tool lists, what would be
+    pushed is counted to `max_pushes`, and no request begins after the end of `lease`.
+    Raises DestinationError for an unknown name, DeliveryError if the tool can't be read.
+    """
+    context = services()
+    destination = run_in_transaction(lambda c: destinations.get_by_name(c, context.keys, name))
+    pushes = run_in_transaction(lambda c: destinations.count_pending(c, destination.id, max_pushes))
+    connector = connect(destination, lease)
+    if not connector.capabilities.can_pull:
+        return SyncPreview(destination, pushes, None)
+    counts, reported, is_complete = _preview_ingest(destination, connector, progress, stop)
+    return SyncPreview(destination, pushes, counts, reported, is_complete)
+
+
+def _preview_ingest(
+    destination: Destination,
+    connector: Connector,
+    progress: Callable[[int], None],
+    stop: Callable[[], bool],
+) -> tuple[Counter[tuple[str, str]], int, bool]:
+    counts: Counter[tuple[str, str]] = Counter()
+    reported, cursor, done = 0, None, False
+    while not done and not (cursor is not None and stop()):
+        page = cast("SupportsPull", connector).pull(cursor)
+        changes = preview_ingest(destination, connector, page.rows)
+        counts.update((change.kind.value, change.scope) for change in changes)
+        reported += len(page.rows)
+        cursor, done = page.cursor, page.done
+        progress(reported)
+    return counts, reported, done

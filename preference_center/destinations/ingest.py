@@ -1,4 +1,8 @@
-"""Record the events and contacts that a tool reports, and do what follows from them (I13).
+"""Group what a tool reports by address, and load what is known of these addresses.
+
+Which erased people a page or a batch of a tool shows (I6).
+
+Record the events and contacts that a tool reports, and do what follows from them (I13).
 
 Everything about one page or one batch of webhooks is one transaction: the new events, what the
 tool need not be sent because it reports it itself, what must be pushed, the statistics, and the
@@ -13,17 +17,14 @@ from typing import cast
 from uuid import UUID
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.addresses import Channel
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import Change
-from preference_center.destinations.contexts import group_by_address, load_contexts
-from preference_center.destinations.permanent_links import permanent_link_builder
-from preference_center.destinations.reappearances import reappeared
 from preference_center.destinations.rules.classify import (
     PROPAGATION_DELAY,
     AddressContext,
     FollowUp,
 )
-from preference_center.destinations.rules.destination import Destination, DestinationStatus
 from preference_center.destinations.rules.plan import (
     active_suppressions,
     first_end,
@@ -36,14 +37,20 @@ from preference_center.destinations.rules.reported import (
     IngestRules,
     plan_ingest,
 )
-from preference_center.destinations.rules.verification_stats import VerificationStats
+from preference_center.destinations.rules.states import (
+    Destination,
+    DestinationStatus,
+    VerificationStats,
+)
 from preference_center.destinations.store import listings, verification
 from preference_center.destinations.store.verification import AlreadyOptedOut
+from preference_center.destinations.validate import permanent_link_builder
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.hooks import Hook
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
+    Capabilities,
     Connector,
     ContactSnapshot,
     DeliveryError,
@@ -54,7 +61,80 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, bounces, record
-from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.ledger.store.addresses import seal_address
+from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts, load_facts_by_id
+
+
+def group_by_address(
+    observations: Iterable[VendorEvent | ContactSnapshot],
+) -> tuple[dict[AddressKey, AddressEvents], int]:
+    """The observations by address, and the number of those whose address can't be parsed."""
+    context = services()
+    grouped: dict[AddressKey, AddressEvents] = {}
+    unreadable = 0
+    for each in observations:
+        try:
+            address = parse_address(
+                each.address, each.channel, region=context.settings.phone_region
+            )
+        except InvalidAddress:
+            unreadable += 1
+            continue
+        key = (context.keys.exact_digest(address), address.channel.value)
+        of_address = grouped.setdefault(key, AddressEvents(address, each.address))
+        if isinstance(each, ContactSnapshot):
+            of_address.snapshot = each
+        else:
+            of_address.events.append(each)
+    return grouped, unreadable
+
+
+def load_contexts(
+    destination: Destination,
+    capabilities: Capabilities,
+    events_by_address: Mapping[AddressKey, AddressEvents],
+    now: datetime,
+) -> dict[AddressKey, AddressContext]:
+    """What is known of these addresses and the destination."""
+    topics = topics_by_channel(destination, current_catalogue())
+    addresses = [each.address for each in events_by_address.values()]
+    all_facts = load_facts(addresses) if addresses else []
+    states = run_autocommit(
+        lambda c: verification.load_states_by_digest(
+            c, destination.id, list(events_by_address), now
+        )
+    )
+    contexts = {}
+    for key, address, facts in zip(events_by_address, addresses, all_facts, strict=True):
+        sent = topics.get(address.channel, frozenset())
+        wanted = active_suppressions(sent, facts, now, can_lift=capabilities.can_lift)
+        contexts[key] = AddressContext(facts, sent, frozenset(wanted), states.get(key))
+    return contexts
+
+
+_OF_EVENTS = {FollowUp.READ_BACK_LATER}
+"""Follow-ups that an event alone may have, without a contact."""
+
+
+def reappeared(
+    plan: IngestPlan,
+    events_by_address: Mapping[AddressKey, AddressEvents],
+    contexts: Mapping[AddressKey, AddressContext],
+) -> dict[int, tuple[UUID, bytes]]:
+    """The erased addresses that the tool has as contacts, as `erased_seen_again` takes them."""
+    keys = {key for key, each in events_by_address.items() if each.snapshot is not None}
+    for follow_up, found in plan.follow_ups.items():
+        if follow_up not in _OF_EVENTS:
+            keys.update(found)
+    context = services()
+    return {
+        state.address_id: (
+            context.new_id(),
+            seal_address(context.keys, events_by_address[key].address),
+        )
+        for key in keys
+        if (state := contexts[key].state) is not None and state.erased
+    }
 
 
 @Hook

@@ -1,9 +1,18 @@
-"""Add a destination in four steps: its kind, its settings, its topics, and a preview."""
+"""A destination that is being added, sealed in the form itself between the steps.
+
+Nothing is stored before it is confirmed, and no secret is readable in a page. The seal is for one
+session, so nobody else's form can be sent in.
+
+Add a destination in four steps: its kind, its settings, its topics, and a preview.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -12,21 +21,21 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.errors import DestinationError
+from preference_center.core.errors import DecryptionError, DestinationError, KeyMismatch
 from preference_center.core.events import SHARING
-from preference_center.destinations import manage
-from preference_center.destinations.console.actions import BACKFILL_SECONDS
-from preference_center.destinations.console.deadline import stop_after
-from preference_center.destinations.console.draft import Draft, open_draft, seal_draft
-from preference_center.destinations.console.settings_form import (
+from preference_center.destinations import set_up
+from preference_center.destinations.console.destination import (
+    BACKFILL_SECONDS,
     missing_settings,
     place_problems,
     read_settings,
     setting_fields,
     split_problems,
+    stop_after,
 )
 from preference_center.destinations.store import backfills, destinations
-from preference_center.destinations.validation import (
+from preference_center.destinations.validate import (
+    DestinationRequest,
     build_config,
     check_without_topics,
     name_problems,
@@ -35,8 +44,58 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
-from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
+from preference_center.web.console.frame import (
+    current_actor,
+    current_staff,
+    redirect_after_post,
+    render_page,
+)
 from preference_center.web.languages import page_language
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was entered so far: topics with a target in `mapping`, those without in `sends`."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    sends: tuple[str, ...] = ()
+    sends_service: bool = False
+
+    def to_request(self) -> DestinationRequest:
+        """The destination to be added."""
+        return DestinationRequest(
+            self.name,
+            self.kind,
+            self.settings,
+            self.mapping,
+            frozenset(self.sends),
+            self.sends_service,
+        )
+
+
+def seal_draft(draft: Draft) -> str:
+    """The draft as the value of a hidden field."""
+    sealed = services().keys.seal(json.dumps(asdict(draft)), context=_context())
+    return base64.urlsafe_b64encode(sealed).decode()
+
+
+def open_draft(text: str) -> Draft | None:
+    """The draft of a hidden field; None if it is not one of this session."""
+    try:
+        sealed = base64.urlsafe_b64decode(text.encode())
+        values = json.loads(services().keys.open(sealed, context=_context()))
+    except (binascii.Error, ValueError, DecryptionError, KeyMismatch):
+        return None
+    values["sends"] = tuple(values["sends"])
+    return Draft(**values)
+
+
+def _context() -> bytes:
+    return b"console.draft:" + current_staff().id.bytes
+
 
 NAME = "name"
 """How a problem with the name begins."""
@@ -90,7 +149,7 @@ def add_topics() -> ResponseReturnValue:
     sends = tuple(key for key in targets if f"sends:{key}" in entered and key not in mapping)
     draft = replace(draft, mapping=mapping, sends=sends)
     try:
-        channels, report = manage.check_request(draft.to_request())
+        channels, report = set_up.check_request(draft.to_request())
     except DestinationError as error:
         return _topics_page(draft, CheckReport(), list(split_problems(error)))
     wanted = draft.to_request().topics
@@ -114,7 +173,7 @@ def add_destination() -> ResponseReturnValue:
     """Store it, in *observe*: nothing is pushed before it is resumed."""
     draft = _opened_draft()
     try:
-        manage.add_destination(
+        set_up.add_destination(
             draft.to_request(), current_actor(), stop=stop_after(BACKFILL_SECONDS)
         )
     except DestinationError as error:

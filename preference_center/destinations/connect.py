@@ -4,40 +4,68 @@ The generic cell rate algorithm (ITU-T I.371), which is a token bucket that stor
 the time when the bucket will be full again. A request reserves its time there and then waits
 for it, so workers neither race nor poll. While Redis is unavailable, each process keeps the
 limit for itself.
+
+Leases: how long a worker may act on what it has claimed.
+
+Make the connector of a stored destination: the composition root of connectors.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import redis
 import structlog
+from flask import current_app
 from limits import parse
 
+from preference_center.catalogue.store import current_catalogue
+from preference_center.core.addresses import Channel
+from preference_center.destinations.rules.plan import channels_by_topic
+from preference_center.destinations.rules.states import Destination
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE
+from preference_center.infra.context import services
 from preference_center.infra.redis import connect_redis, error_fields
-from preference_center.integrations.base.contract import RateLimit
+from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import (
     EndpointRateLimit,
+    HttpContext,
     RateLimited,
     RequestRateLimiter,
+)
+from preference_center.integrations.base.integration import RATE_SETTING
+from preference_center.integrations.registry import (
+    DestinationConfigError,
+    get_spec,
+    make_connector,
 )
 
 log = structlog.get_logger()
 
+
 REDIS_TIMEOUT = 0.25
+
+
 REDIS_RETRY_DELAY = 5.0
 """Seconds that Redis may take, and that it is not used after a failure."""
+
+
 MAX_FIRST_WAIT = 1.0
 """Seconds that a worker's batch waits for its first request; beyond, it does other work."""
+
+
 INTERVAL_MARGIN = 1.04
 """Factor by which requests are further apart than the limit allows. They don't reach the tool
 as evenly as they are sent: at the exact limit, a late one makes one too many in the tool's
 window, and a 429 costs more than the margin."""
+
 
 _ACQUIRE_SCRIPT = """
 local now = tonumber(ARGV[4])
@@ -57,6 +85,8 @@ if wait <= most then
 end
 return string.format('%.6f', wait)
 """
+
+
 _PAUSE_SCRIPT = """
 local now = tonumber(ARGV[3])
 if now == nil then
@@ -202,3 +232,99 @@ def parse_rate_limit(text: str) -> RateLimit:
     """A setting as in `10 per second` or `500 per minute`. Raises ValueError."""
     item = parse(text)
     return RateLimit(item.amount, item.get_expiry())
+
+
+LEASE_DURATION = timedelta(seconds=90)
+"""How long a worker holds a batch; one exchange with a tool (30 s) ends well within it."""
+
+
+MAX_EXCHANGE_DURATION = timedelta(seconds=30)
+
+
+SETTLE_MARGIN = timedelta(seconds=10)
+"""Time left after the last exchange, to store its outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A claim that ends at `ends_at`, by the clock `now`."""
+
+    ends_at: datetime
+    now: Callable[[], datetime]
+
+    def __call__(self) -> bool:
+        """Whether it outlasts an exchange that starts now."""
+        return self.now() + MAX_EXCHANGE_DURATION < self.ends_at
+
+    def max_wait(self) -> float:
+        """Seconds that a request may wait for the rate limit and still be settled in time."""
+        return (self.ends_at - MAX_EXCHANGE_DURATION - SETTLE_MARGIN - self.now()).total_seconds()
+
+
+ConnectorFactory = Callable[[Destination, Lease], Connector]
+"""Makes a destination's connector; the lease tells it whether a request is allowed."""
+
+
+BUCKETS_EXTENSION = "preference_center.token_buckets"
+
+
+def connect(destination: Destination, lease: Lease | None = None) -> Connector:
+    """Make the connector of `destination`. Raises DestinationConfigError for bad settings."""
+    config = DestinationConfig(
+        name=destination.name,
+        settings=destination.settings,
+        topics=destination.mapping,
+        sends_service=destination.sends_service,
+        channels=_topic_channels(destination),
+    )
+    return build_connector(destination.kind, config, lease)
+
+
+def _topic_channels(destination: Destination) -> dict[str, Channel]:
+    """The channel of each of its topics; empty if all are email."""
+    if destination.channels <= {Channel.EMAIL}:
+        return {}
+    return channels_by_topic(destination.mapping, current_catalogue())
+
+
+def build_connector(kind: str, config: DestinationConfig, lease: Lease | None = None) -> Connector:
+    """Make a connector of `kind`. Raises DestinationConfigError for bad settings.
+
+    Without a lease its requests may wait for the rate limit without end.
+    """
+    http = HttpContext(
+        now=services().now,
+        allow_private=os.environ.get(ALLOW_PRIVATE) == "1",
+        private_networks=services().settings.reachable_networks,
+        rate_limiter=TokenBucket(
+            _token_buckets(),
+            config.name,
+            _rate_limit(kind, config),
+            math.inf if lease is None else MAX_FIRST_WAIT,
+        ),
+    )
+    if lease is not None:
+        http = replace(http, lease_valid=lease, max_wait=lease.max_wait)
+    return make_connector(kind, config, http)
+
+
+def _rate_limit(kind: str, config: DestinationConfig) -> RateLimit | None:
+    """The setting's limit, else the documented one. Raises DestinationConfigError."""
+    stated = config.settings.get(RATE_SETTING)
+    if stated:
+        try:
+            return parse_rate_limit(stated)
+        except ValueError:
+            problem = f"{kind}: {RATE_SETTING}: write e.g. '10 per second' or '500 per minute'"
+            raise DestinationConfigError(problem) from None
+    return get_spec(kind).capabilities.rate_limit
+
+
+def _token_buckets() -> TokenBuckets:
+    """The process's token buckets, which share one connection to Redis."""
+    buckets = current_app.extensions.get(BUCKETS_EXTENSION)
+    if buckets is None:
+        buckets = current_app.extensions[BUCKETS_EXTENSION] = TokenBuckets(
+            services().settings.redis_url
+        )
+    return cast("TokenBuckets", buckets)

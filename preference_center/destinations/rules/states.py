@@ -1,0 +1,252 @@
+"""The sync state of one address at one destination: claimed, settled, read back, reported.
+
+A destination: one configured account of a connected tool.
+
+What is the matter with a destination, so that a person knows what to do next.
+
+What reading a destination found, as counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from preference_center.core.addresses import Channel
+from preference_center.core.events import SHARING
+
+NOT_PUSHED = "not_pushed"
+"""Outcome of a row that needed no request: there was nothing to turn off or on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncClaim:
+    """One row that a worker holds until its lease ends."""
+
+    address_id: int
+    wanted_version: int
+    reflected_version: int
+    due_at: datetime | None
+    attempts: int
+    turned_off: Sequence[str]
+    lift_until: datetime | None
+    next_position: LanePosition
+    """Where the next claim may begin: this one left no visible row before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The result of one claimed row.
+
+    `is_done`: the tool reflects `version`, or does not know the address. `is_final`: no older
+    request that turns a topic on can still be running. `next_at`: when to claim it again (the
+    end of a pause, a retry), None for never. `turned_off`: the topics that were, or may have
+    been, turned off there; `turned_on`: those that were turned on again. `verify_after`: the
+    delay before it is read back, which grows with each read-back that found it missing; None
+    for never.
+    """
+
+    address_id: int
+    version: int
+    previous_version: int
+    outcome: str
+    ack: str
+    is_done: bool
+    is_final: bool
+    next_at: datetime | None
+    turned_off: frozenset[str] = frozenset()
+    turned_on: frozenset[str] = frozenset()
+    verify_after: timedelta | None = None
+
+
+READ_BACK_DELAY = timedelta(minutes=5)
+"""How long after a push it is read back; four times longer whenever it had to be repeated."""
+
+
+ABSENT_RECHECK_INTERVAL = timedelta(days=1)
+"""When an absent address is checked again; twice as long each time, up to 32 days."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSyncState:
+    """One address at one destination, as far as verification needs it.
+
+    `has_row` is false where the destination has no row of the address. `push_pending`: a push
+    is due or running.
+    """
+
+    address_id: int
+    readable: bool
+    erased: bool
+    has_row: bool
+    wanted_version: int
+    turned_off: frozenset[str]
+    push_pending: bool
+    last_outcome: str | None
+    last_delivery_at: datetime | None
+    """When something was last delivered to the destination about it."""
+    last_push_at: datetime | None = None
+    """When it last accepted our state of the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedOptOuts:
+    """Per scope, the newest `seq` of one address's events; retracted ones don't count."""
+
+    opt_outs: dict[str, int] = field(default_factory=dict)
+    """Those that this destination reported."""
+    opt_ins: dict[str, int] = field(default_factory=dict)
+    """The person's own, made anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanePosition:
+    """Where a claim starts in each lane, by `next_at`."""
+
+    live: datetime
+    bulk: datetime
+
+
+LANE_BEGINNING = LanePosition(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+
+
+class DestinationStatus(StrEnum):
+    """Whether a destination is pushed to."""
+
+    OBSERVE = "observe"
+    """New: it shows what would be pushed; nothing is pushed until it is resumed."""
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Stopped by staff, or by the receiver itself; its rows keep their deadlines (I3)."""
+
+
+def status_label(status: DestinationStatus, retry_at: datetime | None) -> str:
+    """The status as one word, `broken` for an active one whose circuit is open."""
+    return "broken" if status is DestinationStatus.ACTIVE and retry_at is not None else status.value
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One configured account of a connected tool.
+
+    `sends` are the topics it may mail, and SHARING if data is shared with it; `mapping`: each of
+    them -> its target in the tool. While `retry_at` is ahead the circuit is open: nothing is sent,
+    for the given `reason`. `failures` (at most 12) halves the batches that often: where a batch
+    fails as a whole, only a small one shows which row causes it.
+    """
+
+    id: int
+    name: str
+    kind: str
+    settings: Mapping[str, str]
+    channels: frozenset[Channel]
+    sends: frozenset[str]
+    mapping: Mapping[str, str]
+    sends_service: bool
+    can_lift: bool
+    """Whether the tool can turn on again what we turned off there, and so hold a pause (I10)."""
+    status: DestinationStatus
+    reason: str
+    failures: int
+    retry_at: datetime | None
+    pulled_at: datetime | None
+    """When its own opt-outs had been read; until then its back-fill waits."""
+    slow_until: datetime | None
+    """Until when it counts as slow, so that it gets one push at a time."""
+
+    def allows_requests(self, now: datetime) -> bool:
+        """Whether the tool may be sent requests: it is active and its circuit is not open."""
+        is_closed = self.retry_at is None or self.retry_at <= now
+        return self.status is DestinationStatus.ACTIVE and is_closed
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics that it may mail."""
+        return self.sends - {SHARING}
+
+    @property
+    def shares(self) -> bool:
+        """Whether people's data is used there for advertising elsewhere, as in an audience."""
+        return SHARING in self.sends
+
+    def is_slow(self, now: datetime) -> bool:
+        """Whether a recent push took long."""
+        return self.slow_until is not None and self.slow_until > now
+
+
+class Condition(StrEnum):
+    """The first of these that holds is what to see to."""
+
+    OBSERVED = "observed"
+    """Nothing is pushed before it is resumed."""
+    PAUSED = "paused"
+    RATE_LIMITED = "rate_limited"
+    """It works, and takes no more requests for now."""
+    FAILED = "failed"
+    """Its circuit is open: it is tried again later."""
+    TRIED_AGAIN = "tried_again"
+    """Its circuit is open, and due to be tried."""
+    NOT_READABLE = "not_readable"
+    """It is pushed to, but a listing of it fails."""
+    DRIFTED = "drifted"
+    """It has lost opt-outs, which are being pushed again."""
+    WELL = "well"
+
+
+def find_condition(
+    status: DestinationStatus,
+    retry_at: datetime | None,
+    failures: int,
+    now: datetime,
+    *,
+    reads_fail: bool = False,
+    has_drift: bool = False,
+) -> Condition:
+    """The condition of a destination; `failures` and `retry_at` are those of its circuit."""
+    match status:
+        case DestinationStatus.OBSERVE:
+            return Condition.OBSERVED
+        case DestinationStatus.PAUSED:
+            return Condition.PAUSED
+        case DestinationStatus.ACTIVE if retry_at is not None:
+            if not failures:
+                return Condition.RATE_LIMITED
+            return Condition.FAILED if retry_at > now else Condition.TRIED_AGAIN
+        case DestinationStatus.ACTIVE:
+            if reads_fail:
+                return Condition.NOT_READABLE
+            return Condition.DRIFTED if has_drift else Condition.WELL
+        case _:
+            assert_never(status)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationStats:
+    """Counts of one page, one batch or one destination; they can be added up."""
+
+    contacts: int = 0
+    """Contacts that a scan listed."""
+    reported: int = 0
+    """Events that the tool reported, echoes of our own pushes included."""
+    recorded: int = 0
+    """Of those, the new ones, which became events of the ledger."""
+    unmapped: int = 0
+    """Events about targets that no topic maps to: not recorded."""
+    unreadable: int = 0
+    """Contacts and events whose address can't be parsed."""
+    newly_suppressed: int = 0
+    """Contacts that should have been suppressed there and were not yet."""
+    checked: int = 0
+    """Addresses that were read back."""
+    drift: int = 0
+    """Opt-outs that the tool had confirmed and no longer had; they are pushed again."""
+    links_written: int = 0
+    """Permanent links written into contacts."""
+
+    def __add__(self, other: VerificationStats) -> VerificationStats:
+        return VerificationStats(
+            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(VerificationStats))
+        )
