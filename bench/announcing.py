@@ -15,14 +15,14 @@ from preference_center import contacts
 from preference_center.app import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
+from preference_center.contacts.notices.rows import next_rows
+from preference_center.contacts.notices.select import select_all
+from preference_center.contacts.rules.contacts import ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.contacts import ContactUpdate
 from preference_center.infra.config import Settings
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.policy_notices.rows import next_rows
-from preference_center.policy_notices.select import select_all
 
 VERSION = "bench"
 _POLICY = f"""

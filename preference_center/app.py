@@ -18,9 +18,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center.api import (
     browser_consents,
-    contacts,
     erasures,
-    policies,
     preferences,
     rights,
     sender_links,
@@ -31,11 +29,15 @@ from preference_center.api import imports as api_imports
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import imports, people, reports, requests, review, senders
+from preference_center.console import imports, reports, requests, review, senders
 from preference_center.console.catalogue import previews
-from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
+from preference_center.contacts import console as people
+from preference_center.contacts.api import contacts
+from preference_center.contacts.console.timeline import find_bursts, list_requests
+from preference_center.contacts.notices import api as policies
+from preference_center.contacts.store import contacts_merged, load_locale
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
@@ -101,7 +103,6 @@ from preference_center.probes.health import blueprint as probes_blueprint
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.journal import require_replayed
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from preference_center.storage.contacts import contacts_merged, load_locale
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.storage.rights.merging import merge_requests

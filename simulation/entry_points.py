@@ -10,11 +10,11 @@ from typing import Any
 
 from preference_center import contacts
 from preference_center.catalogue.store import current_catalogue
+from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link
-from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection

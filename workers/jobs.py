@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.contacts.notices import webhooks as policy_webhooks
 from preference_center.core.errors import Unavailable
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
@@ -22,7 +23,6 @@ from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget
 from preference_center.infra.context import services
 from preference_center.infra.job_queue import TICK_SECONDS
-from preference_center.policy_notices import webhooks as policy_webhooks
 from preference_center.rights import company_webhooks
 from preference_center.rights.access_file import build as access_files
 from preference_center.web.emails import send_due_emails

@@ -14,6 +14,7 @@ from uuid import UUID
 from flask import current_app
 
 from preference_center.catalogue.store import current_catalogue
+from preference_center.contacts import choices
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
@@ -40,7 +41,6 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
-from preference_center.pages import ledger_changes
 from preference_center.rights import requests
 
 SENDER = "key:shop"
@@ -77,27 +77,27 @@ def consent(address: str, *topics: str) -> list[Change]:
 def click(
     address: str,
     scope: str,
-    source: str = ledger_changes.ONE_CLICK,
+    source: str = choices.ONE_CLICK,
     sent: timedelta = timedelta(hours=2),
 ) -> Change:
     """They opted out by the link of a message that was sent so long before."""
     now = services().now()
     link = Link(email(address), scope, str(MESSAGE), now - sent, LINK_KEY)
-    return ledger_changes.opt_out(link, scope, source, now)
+    return choices.opt_out(link, scope, source, now)
 
 
 def return_to(address: str, scope: str) -> Change:
     """They turned a topic on again, on the preference page."""
     now = services().now()
     link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2), LINK_KEY)
-    return ledger_changes.opt_in(link, scope, now - timedelta(minutes=1), now)
+    return choices.opt_in(link, scope, now - timedelta(minutes=1), now)
 
 
 def pause(address: str, scope: str, time: timedelta) -> Change:
     """They paused a topic, on the preference page."""
     now = services().now()
     link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2), LINK_KEY)
-    return ledger_changes.pause(link, scope, now + time, now)
+    return choices.pause(link, scope, now + time, now)
 
 
 def relay(address: str, scope: str, via: ReceivedVia, actor: str = SENDER) -> Change:

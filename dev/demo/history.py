@@ -22,6 +22,7 @@ from dev.demo.pushing import Pushes
 from dev.demo.samples import after, fill_gaps
 from dev.demo.shop import DESTINATION, OPERATOR
 from preference_center.burst_scan import flag_bursts
+from preference_center.contacts.choices import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.destinations.set_up import pause_destination
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
@@ -30,7 +31,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import ReceivedVia
 from preference_center.monitoring.history import record_samples
-from preference_center.pages.ledger_changes import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.web.api import keys
 from preference_center.web.api.keys import EXTENSION_KEY, FLUSH_SECONDS, KeyUsageCounter
 

@@ -17,8 +17,6 @@ from pydantic import BaseModel
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
 from preference_center.api import (
-    consent_evidence,
-    contact_models,
     import_models,
     preference_models,
     sender_links,
@@ -26,13 +24,14 @@ from preference_center.api import (
     writes,
 )
 from preference_center.app import create_app
+from preference_center.contacts import consent_evidence, contact_models
+from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import stream
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
-from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices

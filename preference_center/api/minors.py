@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Response
 
 from preference_center import contacts
-from preference_center.api.contact_models import ContactSelector
-from preference_center.api.contact_rows import contact_ref
 from preference_center.api.rights_models import RightsRequestResponse, request_response
+from preference_center.contacts.contact_models import ContactSelector
+from preference_center.contacts.contact_rows import contact_ref
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.errors import UnknownContact
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest

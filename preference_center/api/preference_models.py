@@ -9,12 +9,12 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from preference_center.api.consent_evidence import EvidenceBody
+from preference_center.contacts.consent_evidence import EvidenceBody
+from preference_center.contacts.rules.preferences import PreferenceState
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.core.links import OptInMethod
 from preference_center.decisions.rules import DecisionRule
-from preference_center.domain.preferences import PreferenceState
 from preference_center.web.api.bodies import FrequencyKey, RawAddress, ResponseBody, TopicKey
 from preference_center.web.api.parsing import RequestBody, constraints
 

@@ -6,7 +6,6 @@ import json
 
 from flask import Response
 
-from preference_center.api.consent_evidence import PreferencesQuery, parse_consent_evidence
 from preference_center.api.preference_models import (
     PreferencesResponse,
     PreferencesUpdate,
@@ -15,19 +14,20 @@ from preference_center.api.preference_models import (
 from preference_center.api.preferences_json import load_preferences_json
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.addresses import parse_address
-from preference_center.core.events import ALL_MARKETING, SHARING
-from preference_center.domain.frequency_changes import (
+from preference_center.contacts.consent_evidence import PreferencesQuery, parse_consent_evidence
+from preference_center.contacts.rules.frequency_changes import (
     ChosenFrequencies,
     build_frequency_change,
 )
-from preference_center.domain.preferences import (
+from preference_center.contacts.rules.preferences import (
     PreferenceChoice,
     PreferenceSubmission,
     build_kept_pause,
     build_preference_change,
     compute_preferences,
 )
+from preference_center.core.addresses import parse_address
+from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult

@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from preference_center.catalogue import Catalogue
-from preference_center.core.addresses import Address
-from preference_center.core.links import OptInMethod
-from preference_center.decisions.rules import POLICY_CHANGED
-from preference_center.destinations.set_up import list_one_way_titles
-from preference_center.domain.preferences import (
+from preference_center.contacts.rules.preferences import (
     Preferences,
     PreferenceState,
     ScopeStatus,
     compute_preferences,
     shown_facts,
 )
+from preference_center.core.addresses import Address
+from preference_center.core.links import OptInMethod
+from preference_center.decisions.rules import POLICY_CHANGED
+from preference_center.destinations.set_up import list_one_way_titles
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.web.api.keys import ApiKey, KeyScope

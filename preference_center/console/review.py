@@ -13,6 +13,7 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts.rules.statements import SOURCE
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
@@ -24,7 +25,6 @@ from preference_center.destinations.rules.classify import (
 )
 from preference_center.destinations.store import webhooks
 from preference_center.domain.mail import ReviewReason
-from preference_center.domain.statements import SOURCE
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.contacts.rules.contacts import Contact
+from preference_center.contacts.rules.restriction import UnrestrictionProof
 from preference_center.core.errors import (
     AddressConflict,
     ExternalIdConflict,
     InvalidInput,
     RowError,
 )
-from preference_center.domain.contacts import Contact
-from preference_center.domain.restriction import UnrestrictionProof
 from preference_center.ledger.rules import ConsentEvidence
 
 

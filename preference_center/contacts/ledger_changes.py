@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from preference_center.contacts.batch import BatchResult
-from preference_center.core.addresses import Address
-from preference_center.core.events import Change
-from preference_center.domain.account_closure import (
+from preference_center.contacts.rules.account_closure import (
     build_closure_changes,
     build_reopening_change,
     closure_changes_decisions,
 )
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import Contact
-from preference_center.domain.restriction import (
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import Contact
+from preference_center.contacts.rules.restriction import (
     UnrestrictionProof,
     build_restriction_change,
     build_unrestriction_change,
     is_ended_by,
     is_restricted,
 )
+from preference_center.core.addresses import Address
+from preference_center.core.events import Change
 from preference_center.infra.context import services
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import ScopeFacts, load_exact_facts, load_facts

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from preference_center.contacts.batch import BatchResult, WrittenContact
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
+from preference_center.contacts.rules.restriction import UnrestrictionProof
 from preference_center.contacts.saving import InTransaction, apply_and_save
 from preference_center.core.errors import UnknownContact
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
-from preference_center.domain.restriction import UnrestrictionProof
 from preference_center.infra.context import services
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 

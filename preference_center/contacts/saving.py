@@ -1,7 +1,7 @@
 """Load contacts, apply the rows of a request, and save what differs, in one transaction.
 
-Contacts are read, changed by the rules of `domain.contact_set`, and written if they have not
-changed meanwhile; else all of it is repeated. So no lock is held while rules run, and the
+Contacts are read, changed by the rules of `contacts.rules.contact_set`, and written if they have
+not changed meanwhile; else all of it is repeated. So no lock is held while rules run, and the
 ledger keeps its one order of locks. The rows of a request are written together or not at all.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from preference_center.contacts import store as contacts
 from preference_center.contacts.batch import BatchResult, WrittenContact
 from preference_center.contacts.ledger_changes import (
     closing_changes,
@@ -16,17 +17,16 @@ from preference_center.contacts.ledger_changes import (
     restriction_changes,
     unrestriction_changes,
 )
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.errors import InvalidRows, Unavailable, UnavailableCause
 from preference_center.core.events import Change
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import ContactRef
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.storage import contacts
-from preference_center.storage.contacts import ConcurrentContactUpdate
 
 _ATTEMPTS = 5
 

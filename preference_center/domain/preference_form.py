@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from preference_center.catalogue import Catalogue
+from preference_center.contacts.rules.preferences import Preferences
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.events import ALL_MARKETING, REPEAT_INTERVAL
 from preference_center.decisions.rules import is_less_often
-from preference_center.domain.preferences import Preferences
 
 RESUME_CHOICE = "resume"
 """The form's value, instead of days, to end a pause."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from preference_center.domain.preferences import Preferences
+from preference_center.contacts.rules.preferences import Preferences
 
 
 class SaveProblem(StrEnum):

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts.store import find_locale
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
@@ -30,7 +31,6 @@ from preference_center.integrations.base.vendor_events import SmsIntent, TextMes
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.storage.contacts import find_locale
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
 

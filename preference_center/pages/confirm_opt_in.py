@@ -18,16 +18,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue import Catalogue
-from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.core.links import FormPurpose
-from preference_center.core.links.tokens import Link
-from preference_center.domain.preference_form import kept_pauses
-from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
-from preference_center.domain.preferences import Preferences
-from preference_center.infra.context import services
-from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
-from preference_center.pages.gpc import record_signal, render_gpc_page
-from preference_center.pages.ledger_changes import (
+from preference_center.contacts.choices import (
     CONFIRMED_BY_MAIL,
     choose_frequency,
     click_evidence,
@@ -35,6 +26,15 @@ from preference_center.pages.ledger_changes import (
     pause,
     resume,
 )
+from preference_center.contacts.rules.preferences import Preferences
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.links import FormPurpose
+from preference_center.core.links.tokens import Link
+from preference_center.domain.preference_form import kept_pauses
+from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
+from preference_center.infra.context import services
+from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
+from preference_center.pages.gpc import record_signal, render_gpc_page
 from preference_center.pages.preference_result import (
     read_save_result,
     requested_result,

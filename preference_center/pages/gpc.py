@@ -10,6 +10,7 @@ from flask import abort, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import load_last_applied_at
+from preference_center.contacts.choices import opt_out
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import SHARING, Change
 from preference_center.core.links.tokens import Link
@@ -21,7 +22,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.pages.ledger_changes import opt_out
 from preference_center.web.pages.rendering import render_link_page
 
 

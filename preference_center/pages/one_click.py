@@ -6,6 +6,7 @@ from flask import redirect, request
 from werkzeug import Response
 from werkzeug.exceptions import NotFound
 
+from preference_center.contacts.choices import ONE_CLICK, opt_out
 from preference_center.core.errors import InvalidLink, ProbeLink
 from preference_center.core.links import ONE_CLICK as PAIR
 from preference_center.core.links.tokens import Link
@@ -14,7 +15,6 @@ from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger.spool import record_or_spool
 from preference_center.pages.confirm_opt_in import link_from_confirmation
-from preference_center.pages.ledger_changes import ONE_CLICK, opt_out
 from preference_center.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code
 
 _NAME, _, _VALUE = PAIR.partition("=")

@@ -13,15 +13,15 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue import Catalogue
-from preference_center.consent_records.build import build_consent_records
+from preference_center.contacts.build import build_consent_records
+from preference_center.contacts.choices import is_opt_out_only
+from preference_center.contacts.consent_status import state_consents
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
-from preference_center.domain.consent_status import state_consents
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status
 from preference_center.pages.preference_page import old_link_page
 from preference_center.pages.receipt import receipt_response

@@ -8,6 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from preference_center.catalogue import Catalogue
+from preference_center.contacts.choices import (
+    PREFERENCE_PAGE,
+    choose_frequency,
+    opt_in,
+    opt_out,
+    pause,
+    resume,
+)
+from preference_center.contacts.rules.preferences import Preferences
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_form import (
@@ -15,15 +24,6 @@ from preference_center.domain.preference_form import (
     diff_frequencies,
     diff_scopes,
     kept_pauses,
-)
-from preference_center.domain.preferences import Preferences
-from preference_center.pages.ledger_changes import (
-    PREFERENCE_PAGE,
-    choose_frequency,
-    opt_in,
-    opt_out,
-    pause,
-    resume,
 )
 
 

@@ -13,13 +13,14 @@ from uuid import UUID
 
 from flask import request
 
+from preference_center.contacts.choices import PREFERENCE_PAGE, retract
+from preference_center.contacts.rules.preferences import Preferences
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import Change
 from preference_center.core.links import FormPurpose, OptInMethod
 from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_form import SubmittedPreferences
 from preference_center.domain.preference_result import SaveProblem, SaveResult
-from preference_center.domain.preferences import Preferences
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.pages.confirm_opt_in import send_confirmation
@@ -30,7 +31,6 @@ from preference_center.pages.forms import (
     parse_choices,
 )
 from preference_center.pages.gpc import gpc_opt_out
-from preference_center.pages.ledger_changes import PREFERENCE_PAGE, retract
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
 from preference_center.pages.preference_result import read_save_result
 from preference_center.pages.preference_section import find_opt_in_method, load_preferences

@@ -8,12 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from preference_center.catalogue import Brand, Catalogue, Topic
+from preference_center.contacts.rules.preferences import (
+    Preferences,
+    compute_preferences,
+    shown_facts,
+)
 from preference_center.core.addresses import Channel, mask_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, OptInMethod, opt_in_method
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.set_up import list_one_way_titles
-from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.pages.text_number import text_number

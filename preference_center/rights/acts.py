@@ -12,6 +12,7 @@ from preference_center import contacts
 from preference_center.catalogue.rules.privacy import AccountClosing
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.core.errors import (
     ForbiddenTransition,
     InvalidInput,
@@ -19,7 +20,6 @@ from preference_center.core.errors import (
     PreferenceCenterError,
     UnknownContact,
 )
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.model import (
     Extent,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid5
 
+from preference_center.contacts.store import list_addresses
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import InvalidInput, UnknownEvent
 from preference_center.core.events import (
@@ -32,7 +33,6 @@ from preference_center.rights.request_steps import (
     load_request,
     open_sealed,
 )
-from preference_center.storage.contacts import list_addresses
 from preference_center.storage.rights import moves
 from preference_center.storage.rights.moves import Move
 

@@ -15,12 +15,13 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center import contacts
+from preference_center.contacts.rules.account_closure import closure_changes_decisions
+from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
 from preference_center.core.errors import Unavailable, UnavailableCause, UnderHold, UnknownContact
 from preference_center.core.events import REPEAT_INTERVAL, Change, ScopeFact
 from preference_center.core.links.tokens import restore_address
-from preference_center.domain.account_closure import closure_changes_decisions
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.rights.move import build_erasure_changes
 from preference_center.infra import audit
@@ -32,7 +33,6 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts_by_id
 from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
-from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure

@@ -15,11 +15,11 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.contacts import InTransaction
+from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.restriction import DismissedReport
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownContact
 from preference_center.core.keys import Keys
-from preference_center.domain.contacts import ContactRef
-from preference_center.domain.restriction import DismissedReport
 from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.model import (
     RefusalGround,

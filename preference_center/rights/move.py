@@ -12,6 +12,10 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from preference_center.contacts import load_contacts
+from preference_center.contacts import store as contacts
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address
 from preference_center.core.errors import (
     AddressConflict,
@@ -20,8 +24,6 @@ from preference_center.core.errors import (
     UnavailableCause,
 )
 from preference_center.core.events import MOVE_SOURCE, Change, Retraction
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.move import (
     UNDO_PERIOD,
     build_move_changes,
@@ -35,8 +37,6 @@ from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage import contacts
-from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.rights import moves
 from preference_center.storage.rights.moves import Move
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from preference_center import contacts
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
+from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.store import external_id_digest, find_locale
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownContact
 from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventKind
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
     IdentityLevel,
@@ -37,7 +38,6 @@ from preference_center.rights.request_steps import (
     store_change,
     time_zone,
 )
-from preference_center.storage.contacts import external_id_digest, find_locale
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import SealedPart
 

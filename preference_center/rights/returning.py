@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from preference_center import contacts
+from preference_center.contacts.rules.account_closure import build_reopening_change
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import Contact, ContactRef
+from preference_center.contacts.store import ConcurrentContactUpdate, save_contacts
 from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.core.events import EVERYTHING, Change, EventKind
-from preference_center.domain.account_closure import build_reopening_change
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -22,7 +23,6 @@ from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.sql import RAISE_RETURNED
 from preference_center.ledger.store.addresses import load_erased_at, make_readable_again
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.storage.contacts import ConcurrentContactUpdate, save_contacts
 from preference_center.storage.rights.erasures import end_returned
 
 _ATTEMPTS = 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from preference_center.contacts.notices.store import policy_webhooks
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage import policy_webhooks
 from preference_center.storage.rights import webhooks as rights_webhooks
 
 OUTBOXES = (rights_webhooks.OUTBOX, policy_webhooks.OUTBOX)

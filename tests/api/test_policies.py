@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.policy_notices import rows as notice_rows
-from preference_center.policy_notices.select import select_all
+from preference_center.contacts.notices import rows as notice_rows
+from preference_center.contacts.notices.select import select_all
 from tests.api.sender import make_sender
 from tests.policy_notices.people import REACHED, VERSION, add_people, announce_in, close
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.catalogue.store import current_catalogue
+from preference_center.contacts.rules.preferences import compute_preferences
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.preferences import compute_preferences
 from preference_center.ledger.store.lookup import load_exact_facts
 from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing

@@ -13,18 +13,23 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.contacts import WrittenContact
+from preference_center.contacts.rules.contacts import (
+    AccountState,
+    Contact,
+    ContactRef,
+    ContactUpdate,
+)
+from preference_center.contacts.store import find_locale, save_contacts
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import AddressConflict, InvalidRows
 from preference_center.core.events import Change, EventKind
 from preference_center.decisions.rules import Decision, DecisionRule, decide
-from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.contacts import find_locale, save_contacts
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, together, waiting

@@ -12,12 +12,17 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.contacts import WrittenContact
+from preference_center.contacts.rules.contacts import (
+    AccountState,
+    Contact,
+    ContactRef,
+    ContactUpdate,
+)
+from preference_center.contacts.rules.restriction import NOTICE_PERIOD, EndNotice
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind
 from preference_center.decisions.rules import Decision, DecisionRule, decide
-from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
-from preference_center.domain.restriction import NOTICE_PERIOD, EndNotice
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record

@@ -9,20 +9,20 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import (
+    MAX_ADDRESSES,
+    AccountState,
+    Contact,
+    ContactRef,
+    ContactUpdate,
+)
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import (
     AddressConflict,
     ExternalIdConflict,
     InvalidInput,
     UnknownContact,
-)
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import (
-    MAX_ADDRESSES,
-    AccountState,
-    Contact,
-    ContactRef,
-    ContactUpdate,
 )
 from tests.domain.histories import NOW
 

@@ -12,6 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.catalogue import Catalogue
+from preference_center.contacts.rules.frequency_changes import (
+    ChosenFrequencies,
+    build_frequency_change,
+)
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, WrongChannel
 from preference_center.core.events import (
@@ -29,7 +33,6 @@ from preference_center.decisions.rules import (
     frequency_choice,
     wanted_frequency,
 )
-from preference_center.domain.frequency_changes import ChosenFrequencies, build_frequency_change
 from preference_center.ledger.rules import RequestOrigin
 from tests.domain.facts import NEWSLETTER, OFF, ON, consent, off, on, pause
 from tests.domain.histories import EVENTS, NEWS, NOW, PERSON

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.contacts.notices.rules import Reach, StoredAddress, select_recipients
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, ScopeFact
-from preference_center.domain.policy_notices import Reach, StoredAddress, select_recipients
 from tests.domain.facts import (
     BOUNCED,
     CLOSED,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.core.events import ALL_MARKETING
 from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.preference_form import (
@@ -15,7 +16,6 @@ from preference_center.domain.preference_form import (
     diff_scopes,
     kept_pauses,
 )
-from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 END = NOW + timedelta(days=30)

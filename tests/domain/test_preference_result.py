@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.decisions.rules import DecisionRule
 from preference_center.domain.preference_result import SaveResult, show_result
-from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 END = NOW + timedelta(days=30)

@@ -9,6 +9,16 @@ from uuid import UUID
 import pytest
 
 from preference_center.catalogue import parse_catalogue
+from preference_center.contacts.rules.preferences import (
+    MAX_PAUSE,
+    PreferenceChoice,
+    Preferences,
+    PreferenceState,
+    PreferenceSubmission,
+    build_preference_change,
+    compute_preferences,
+    shown_facts,
+)
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.errors import InvalidInput
@@ -24,16 +34,6 @@ from preference_center.core.events import (
     Timestamped,
 )
 from preference_center.decisions.rules import DecisionRule
-from preference_center.domain.preferences import (
-    MAX_PAUSE,
-    PreferenceChoice,
-    Preferences,
-    PreferenceState,
-    PreferenceSubmission,
-    build_preference_change,
-    compute_preferences,
-    shown_facts,
-)
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from tests.domain.catalogues import SECOND_TOPIC, SMALL
 

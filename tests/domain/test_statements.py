@@ -9,11 +9,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.catalogue import parse_catalogue
-from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
-from preference_center.core.events import ALL_MARKETING, SHARING, Event, EventKind
-from preference_center.decisions.rules import find_denial
-from preference_center.domain.statements import (
+from preference_center.contacts.rules.statements import (
     RETRACTION_PERIOD,
     SOURCE,
     Statement,
@@ -24,6 +20,10 @@ from preference_center.domain.statements import (
     is_retractable,
     scopes_of,
 )
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
+from preference_center.core.events import ALL_MARKETING, SHARING, Event, EventKind
+from preference_center.decisions.rules import find_denial
 from preference_center.ledger.rules import ReceivedVia, RequestOrigin
 from tests.clock import START
 from tests.in_force import CATALOGUE

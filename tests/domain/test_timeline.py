@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.core.errors import InvalidInput
-from preference_center.domain.timeline import (
+from preference_center.contacts.rules.timeline import (
     NEWEST,
     EntryKind,
     TimelineKey,
     parse_timeline_key,
 )
+from preference_center.core.errors import InvalidInput
 from tests.clock import START
 
 KEYS = [

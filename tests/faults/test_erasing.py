@@ -6,9 +6,9 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 from dev.processes import wait_until
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.destinations.connect import LEASE_DURATION
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erase import erase_contacts

@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from preference_center.contacts.store import load_contacts
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.events import ALL_MARKETING
@@ -26,7 +27,6 @@ from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import find_by_digest_prefix, load_readable
 from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from preference_center.ledger.store.suppressions import FIRST_POSITION, PendingMailOptOut
-from preference_center.storage.contacts import load_contacts
 from preference_center.storage.personal_data import TABLES, Holds
 from preference_center.web.console.looks import (
     PersonAccess,
@@ -140,7 +140,7 @@ def every_digest(url: str) -> Iterator[str]:
 
 
 def test_a_contact_keeps_its_addresses_and_ids(app: Flask, one_key: Settings) -> None:
-    from preference_center.domain.contacts import ContactRef
+    from preference_center.contacts.rules.contacts import ContactRef
 
     with app.app_context():
         put_contact("c-1", JANE)

@@ -15,6 +15,11 @@ import pytest
 from flask import Flask
 
 from preference_center.catalogue import RetainedData
+from preference_center.contacts.notices.store.policy_notices import (
+    list_notices,
+    list_notices_of,
+    load_page,
+)
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL
@@ -36,7 +41,6 @@ from preference_center.ledger.sql import (
 )
 from preference_center.ledger.store.lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
 from preference_center.storage.ledger.import_matches import MatchQuery, find_matches
-from preference_center.storage.policy_notices import list_notices, list_notices_of, load_page
 from preference_center.storage.rights.erasures import (
     STOP_WAITING,
     finish_erasures,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center import contacts
+from preference_center.contacts import store as stored_contacts
+from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
-from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.storage import contacts as stored_contacts
 from preference_center.web.emails import render_email
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken

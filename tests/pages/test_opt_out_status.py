@@ -400,16 +400,16 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 
 
 def test_every_way_to_say_no_has_its_words() -> None:
+    from preference_center.contacts import choices
     from preference_center.domain import gpc
     from preference_center.inbound.mail_opt_outs import MAILTO
     from preference_center.ledger.rules import ReceivedVia
-    from preference_center.pages import ledger_changes
 
     template = (ROOT / "templates/recipients/opt_out_status.html").read_text(encoding="utf-8")
     ours = {
-        ledger_changes.ONE_CLICK,
-        ledger_changes.UNSUBSCRIBE_PAGE,
-        ledger_changes.PREFERENCE_PAGE,
+        choices.ONE_CLICK,
+        choices.UNSUBSCRIBE_PAGE,
+        choices.PREFERENCE_PAGE,
         gpc.SOURCE,
     }
     for way in {*ReceivedVia, *ours, MAILTO}:

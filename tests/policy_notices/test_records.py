@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from preference_center.contacts.notices.rules import NoticeChannel
+from preference_center.contacts.notices.select import select_all
+from preference_center.contacts.notices.store.policy_notices import mark_noticed
 from preference_center.core.events import EventKind
-from preference_center.domain.policy_notices import NoticeChannel
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.policy_notices.select import select_all
-from preference_center.storage.policy_notices import mark_noticed
 from tests.clock import START
 from tests.ledger.changes import change
 from tests.policy_notices.people import VERSION, add_contact, announce_in, rows

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.contacts.notices import select
+from preference_center.contacts.notices.rows import may_be_sent, next_rows
+from preference_center.contacts.notices.rules import Reach, Recipient
+from preference_center.contacts.notices.select import count_recipients, select_all
+from preference_center.contacts.notices.store import policy_notices
 from preference_center.core.errors import InvalidInput, UnknownPolicyVersion
 from preference_center.core.events import EventKind
-from preference_center.domain.policy_notices import Reach, Recipient
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.policy_notices import select
-from preference_center.policy_notices.rows import may_be_sent, next_rows
-from preference_center.policy_notices.select import count_recipients, select_all
 from preference_center.rights.erase import erase_addresses
 from preference_center.rights.move import move_address, undo_move
-from preference_center.storage import policy_notices
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.policy_notices.people import (

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.contacts.notices import webhooks
+from preference_center.contacts.notices.select import select_all
+from preference_center.contacts.notices.store import policy_notices
+from preference_center.contacts.notices.webhooks import queue_batches, send_due_batches
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.company_webhooks import GIVE_UP_AFTER, LEASE
 from preference_center.monitoring.measure import measure_database
-from preference_center.policy_notices import webhooks
-from preference_center.policy_notices.select import select_all
-from preference_center.policy_notices.webhooks import queue_batches, send_due_batches
-from preference_center.storage import policy_notices
 from tests.policy_notices.people import (
     REACHED,
     VERSION,

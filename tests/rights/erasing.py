@@ -10,9 +10,9 @@ from uuid import UUID
 from psycopg.rows import dict_row
 
 from preference_center import contacts
+from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import PreferenceCenterError
-from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import UnderHold, UnknownContact
 from preference_center.core.events import EventKind, FrequencyChoice
 from preference_center.decisions.rules import DecisionRule
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,

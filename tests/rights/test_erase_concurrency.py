@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
+from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.ledger import record

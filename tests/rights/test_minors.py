@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 
 from preference_center import contacts
+from preference_center.contacts.rules.contacts import (
+    AccountState,
+    Contact,
+    ContactRef,
+    ContactUpdate,
+)
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
-from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import (
     RefusalGround,
     RequestKind,

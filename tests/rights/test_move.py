@@ -12,11 +12,11 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import AddressConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind
 from preference_center.decisions.rules import Decision, DecisionRule, decide
-from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -12,11 +12,12 @@ from flask import Flask
 from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.contacts import WrittenContact, saving
+from preference_center.contacts.rules.contact_set import ContactSet
+from preference_center.contacts.rules.contacts import AccountState, ContactRef, ContactUpdate
+from preference_center.contacts.store import find_locale
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.decisions.rules import DecisionRule
-from preference_center.domain.contact_set import ContactSet
-from preference_center.domain.contacts import AccountState, ContactRef, ContactUpdate
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
@@ -26,7 +27,6 @@ from preference_center.ledger.address_rows import enable_md5_matching
 from preference_center.ledger.feed.changes import FeedPage, list_changes
 from preference_center.ledger.forms import renormalise
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.storage.contacts import find_locale
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.imports.importing import imported, instructions_for, taken_back

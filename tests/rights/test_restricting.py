@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
+from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
+from preference_center.contacts.rules.restriction import is_restricted
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
-from preference_center.domain.restriction import is_restricted
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,

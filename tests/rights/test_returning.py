@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 
 from preference_center.contacts import deactivate_contacts
+from preference_center.contacts.rules.contacts import AccountState, Contact, ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection

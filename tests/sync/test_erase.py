@@ -10,11 +10,11 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
 from preference_center.destinations.store import destinations
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

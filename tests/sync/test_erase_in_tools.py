@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
 from preference_center.destinations.push import sync
 from preference_center.destinations.set_up import add_destination, resume_destination
 from preference_center.destinations.store import destinations
 from preference_center.destinations.validate import DestinationRequest
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

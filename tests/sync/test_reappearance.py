@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from preference_center.contacts.rules.contacts import ContactRef
 from preference_center.core.events import EventKind
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome

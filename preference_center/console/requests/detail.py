@@ -13,6 +13,7 @@ from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import load_or_404
 from preference_center.console.requests.actions import Action, next_actions
 from preference_center.console.requests.queue import masked_subject
+from preference_center.contacts.store import list_addresses
 from preference_center.core.deadlines import RequestStage
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
@@ -24,7 +25,6 @@ from preference_center.rights import requests
 from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.proposals import find_proposal
 from preference_center.rights.request_steps import deadlines_of, open_sealed
-from preference_center.storage.contacts import list_addresses
 from preference_center.storage.rights import moves, proofs
 from preference_center.storage.rights.erasure_list import Erasure, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses

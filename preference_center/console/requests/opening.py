@@ -15,7 +15,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.console.people.choices import access_reasons
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import (
     ActPage,
@@ -28,6 +27,7 @@ from preference_center.console.requests.act_pages import (
     url_of,
 )
 from preference_center.console.requests.problems import problem_words
+from preference_center.contacts.words.choices import access_reasons
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import AccessReason

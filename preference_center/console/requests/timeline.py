@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 
 from preference_center.console.requests.words import kind_words
+from preference_center.contacts.rules.timeline import RequestEntry
 from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.timeline import RequestEntry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights.requests import list_of_subject

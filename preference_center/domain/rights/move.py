@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
+from preference_center.contacts.rules.account_closure import build_closure_changes
 from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
@@ -27,7 +28,6 @@ from preference_center.core.events import (
     Timestamped,
     counts_at,
 )
-from preference_center.domain.account_closure import build_closure_changes
 from preference_center.domain.rights.model import Extent
 from preference_center.ledger.rules import RequestOrigin
 

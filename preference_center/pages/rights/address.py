@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from preference_center.contacts.choices import ACTOR
 from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.errors import (
     AddressConflict,
@@ -29,7 +30,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_emails, insert_emails
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.rights.visitor import (
     RightsVisitor,
     proven_address,

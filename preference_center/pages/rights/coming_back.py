@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from preference_center.contacts.choices import ACTOR
 from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.rights.address import SOURCE
 from preference_center.pages.rights.forms import (
     ask,

@@ -9,15 +9,15 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.contacts import load_contacts, upsert_contacts
+from preference_center.contacts.choices import ACTOR
+from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownContact
-from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.new_request import MAX_TEXT
 from preference_center.infra.context import services
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.rights.address import SOURCE, ask_new_address
 from preference_center.pages.rights.forms import (
     ask,

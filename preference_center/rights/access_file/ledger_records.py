@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from flask_babel import format_date
 from flask_babel import gettext as _
 
+from preference_center.contacts.rules.preferences import ScopeStatus, compute_preferences
+from preference_center.contacts.store import SubjectAddress
 from preference_center.core.events import ALL_MARKETING, Event, format_receipt_code
 from preference_center.destinations.rules.delivery import ActiveSuppression, active_suppressions
-from preference_center.domain.preferences import ScopeStatus, compute_preferences
 from preference_center.ledger.store.events import iter_events_of, load_events_by_id
 from preference_center.rights.access_file import words
 from preference_center.rights.access_file.records import (
@@ -20,7 +21,6 @@ from preference_center.rights.access_file.records import (
     SuppressionRecord,
 )
 from preference_center.rights.access_file.subject import AccessSubject, readable_address
-from preference_center.storage.contacts import SubjectAddress
 
 _INTERNAL_EVIDENCE = frozenset(
     {"destination", "import", "key_id", "move", "moved_event", "moved_source", "request"}

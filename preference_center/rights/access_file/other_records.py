@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from flask_babel import gettext as _
 
+from preference_center.contacts.notices.store import policy_notices
 from preference_center.core.staff import actor_kind
 from preference_center.destinations.store import webhooks
 from preference_center.domain.rights.model import IdentityLevel
@@ -35,7 +36,6 @@ from preference_center.rights.access_file.records import (
     TopicRecord,
 )
 from preference_center.rights.access_file.subject import AccessSubject
-from preference_center.storage import policy_notices
 from preference_center.storage.rights import requests
 from preference_center.storage.rights import subject as stored
 from preference_center.storage.rights.requests import RightsStep

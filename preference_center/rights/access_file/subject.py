@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from preference_center.catalogue import Catalogue
+from preference_center.contacts.store import SubjectAddress, list_addresses
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links.tokens import restore_address
 from preference_center.destinations.set_up import SystemTitles, load_system_titles
@@ -19,7 +20,6 @@ from preference_center.ledger.store.lookup import (
     load_exact_facts,
     load_facts_by_id,
 )
-from preference_center.storage.contacts import SubjectAddress, list_addresses
 from preference_center.storage.rights import requests
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from flask_babel import gettext as _
 
 from preference_center.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
+from preference_center.contacts.rules.preferences import PreferenceState
 from preference_center.core.events import (
     ALL_MARKETING,
     DESTINATION_SOURCE,
@@ -19,7 +20,6 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.core.staff import AccessReason
-from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights.model import RequestState, StepAction
 from preference_center.rights.corrections import CONSENT_RETRACTED
 from preference_center.web.languages import once_per_language

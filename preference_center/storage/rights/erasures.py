@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address, Channel, HashedAddress
 from preference_center.core.keys import Keys
 from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.addresses import pushable_ciphertext
-from preference_center.storage.contacts import ConcurrentContactUpdate
 
 READABLE_FOR = timedelta(days=30)
 """How long the address of an unfinished erasure is kept at most (I6)."""

@@ -8,15 +8,14 @@ costs a look-up and a lock.
 
 from __future__ import annotations
 
+from preference_center.contacts.models import contacts, policies
 from preference_center.destinations import models as destinations_models
 from preference_center.ledger import models as ledger_models
 from preference_center.storage.tables import (
     alerts,
     browser_consents,
-    contacts,
     imports,
     mail,
-    policies,
     reports,
     rights,
 )

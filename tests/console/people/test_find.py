@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import upsert_contacts
+from preference_center.contacts.rules.contacts import ContactUpdate
 from preference_center.core.addresses import Channel, mask_address, parse_address
 from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Role
-from preference_center.domain.contacts import ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin

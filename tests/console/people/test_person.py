@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import upsert_contacts
+from preference_center.contacts.rules.contacts import ContactUpdate
 from preference_center.core.events import EventKind, Retraction
 from preference_center.core.staff import Role
-from preference_center.domain.contacts import ContactUpdate
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushOutcome, PushResult

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import load_contacts, upsert_contacts
+from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
-from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind

@@ -1,0 +1,200 @@
+"""`flask policies`: versions of the privacy policy, and who is informed of them."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from preference_center.catalogue.store import current_catalogue
+from preference_center.contacts.notices.rows import may_be_sent, next_rows
+from preference_center.contacts.notices.rules import NoticeChannel, Reach
+from preference_center.contacts.notices.select import (
+    announced_version,
+    count_recipients,
+    select_all,
+)
+from preference_center.contacts.notices.store import policy_notices
+from preference_center.contacts.notices.webhooks import queue_batches
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.destinations.store.deliveries import find_address_id
+from preference_center.infra import audit
+from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.files import atomic_write_text
+from preference_center.infra.keys.fingerprints import require_known_keys
+
+CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")
+
+group = CommandGroup(
+    "policies", help="Versions of the privacy policy: inform people, and see who was informed."
+)
+
+_version = click.argument("version")
+
+
+@group.command("announce")
+@_version
+@click.option("--confirm", is_flag=True, help="Select them; without it they are only counted.")
+@click.option("--webhook", is_flag=True, help="Also send them to RIGHTS_WEBHOOK_URL, in batches.")
+def announce(version: str, *, confirm: bool, webhook: bool) -> None:
+    """Select whom to inform of VERSION: everyone active, whatever their marketing choices.
+
+    Without --confirm it only counts. It can be stopped at any time, and started again: it goes
+    on, and nobody is selected twice. Once it is complete, a later run adds who has come since.
+
+    The selected people leave by GET /v1/policies/VERSION/audience, by `flask policies export`,
+    or with --webhook by the webhook policy.announcement. This service sends no notice itself.
+
+    Example: flask policies announce 2027-01 --confirm
+    """
+    if webhook and not confirm:
+        raise click.UsageError("--webhook needs --confirm: a count informs nobody")
+    with click_bad_parameter("VERSION"):
+        announced_version(version)
+    with click_errors():
+        require_known_keys()
+        if not confirm:
+            with _progress() as advance:
+                counted = count_recipients(version, advance)
+            _print_counts({reach: counted.get(reach, 0) for reach in Reach})
+            click.echo("Nothing was selected: add --confirm.", err=True)
+            return
+        with _progress() as advance:
+            selected = select_all(version, advance)
+        _print_counts({reach: selected.new.get(reach, 0) for reach in Reach})
+        click.echo(f"selected before\t{selected.earlier}")
+        _audit("policy.announced", version)
+        if webhook:
+            click.echo(f"webhooks queued\t{queue_batches(version)}")
+
+
+@group.command("export")
+@_version
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A file."
+)
+def export(version: str, output: Path) -> None:
+    """Write the people to inform of VERSION to a CSV file, and record them as informed.
+
+    Those to whom the message may be sent now, each once, without those that the stream or the
+    webhook has had. The file appears when it is complete. It contains addresses: protect it.
+
+    Example: flask policies export 2027-01 -o notices.csv
+    """
+    if not output.absolute().parent.is_dir():
+        raise click.BadParameter("its parent folder does not exist", param_hint="--output")
+    with click_bad_parameter("VERSION"):
+        announced_version(version)
+    with click_errors():
+        require_known_keys()
+        written = _write_csv(version, output)
+        _audit("policy.exported", version)
+    click.echo(f"written\t{len(written)}")
+
+
+@group.command("status")
+@click.argument("version", required=False)
+@click.option("--address", "asks_address", is_flag=True, help="Ask for an email address instead.")
+def status(version: str | None, *, asks_address: bool) -> None:
+    """Show how many people were informed of each version, or of VERSION.
+
+    With --address: of which versions one address was informed, and when. The address is read from
+    a prompt or standard input.
+
+    Example: flask policies status 2027-01
+    """
+    if asks_address and version:
+        raise click.UsageError("give VERSION or --address, not both")
+    if asks_address:
+        _print_address()
+        return
+    with click_bad_parameter("VERSION"):
+        if version:
+            current_catalogue().policy_version(version)
+    with click_errors():
+        found = run_in_transaction(policy_notices.list_announcements)
+        for announcement in found:
+            if version in {None, announcement.version}:
+                _print_announcement(announcement)
+    if not any(version in {None, each.version} for each in found):
+        click.echo("Nothing was announced.", err=True)
+
+
+def _print_announcement(announcement: policy_notices.Announcement) -> None:
+    version = announcement.version
+    counted = run_in_transaction(lambda c: policy_notices.count_notices(c, version))
+    done = announcement.selected_at
+    complete = f"complete {done:%Y-%m-%d %H:%M} UTC" if done else "not complete: announce it again"
+    click.echo(f"{version}\tbegun {announcement.begun_at:%Y-%m-%d %H:%M} UTC\t{complete}")
+    for (reach, via), count in counted.items():
+        informed = f"informed by {via}" if via else "not informed"
+        click.echo(f"{version}\t{reach}\t{informed}\t{count}")
+
+
+def _print_address() -> None:
+    raw = click.prompt("Address", err=True)
+    with click_bad_parameter("Address"):
+        address = parse_address(raw, Channel.EMAIL)
+    digest = services().keys.exact_digest(address)
+
+    def load(connection: Connection) -> list[policy_notices.NoticeRecord]:
+        address_id = find_address_id(connection, digest, address.channel)
+        return policy_notices.list_notices_of(connection, [address_id] if address_id else [])
+
+    with click_errors():
+        found = run_in_transaction(load)
+    for each in found:
+        at = f"{each.noticed_at:%Y-%m-%d %H:%M} UTC" if each.noticed_at else "not informed"
+        click.echo(f"{each.version}\t{each.reach}\t{at}\t{each.via or ''}".rstrip())
+    if not found:
+        click.echo("No notice to this address.", err=True)
+
+
+def _write_csv(version: str, output: Path) -> list[int]:
+    """Write the file, then record its people; a repeat after a crash writes the same people."""
+    written: list[int] = []
+    with atomic_write_text(output) as text:
+        writer = csv.writer(text)
+        writer.writerow(CSV_COLUMNS)
+        after = 0
+        while rows := next_rows(version, after):
+            after = int(rows[-1]["cursor"])
+            for row in rows:
+                if may_be_sent(row) and row.get("via", NoticeChannel.CSV) == NoticeChannel.CSV:
+                    writer.writerow([row.get(column, "") for column in CSV_COLUMNS])
+                    written.append(int(row["ref"]))
+    now = services().now()
+    run_in_transaction(
+        lambda c: policy_notices.mark_noticed(c, version, written, NoticeChannel.CSV, now)
+    )
+    return written
+
+
+def _print_counts(counts: dict[Reach, int]) -> None:
+    for reach, count in counts.items():
+        click.echo(f"{reach}\t{count}")
+
+
+def _audit(action: str, version: str) -> None:
+    now = services().now()
+    run_in_transaction(
+        lambda c: audit.insert_audit_entry(c, now, actor(), action, {"version": version})
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """A progress bar over the ids of addresses; 0 says that all were looked at."""
+    highest = run_in_transaction(policy_notices.max_address_id)
+    with click.progressbar(length=highest, label="Addresses", file=sys.stderr) as bar:
+
+        def advance(address_id: int) -> None:
+            bar.update((address_id or highest) - bar.pos)
+
+        yield advance

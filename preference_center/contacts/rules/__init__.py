@@ -1,0 +1,1 @@
+"""Rules about contacts and their choices: pure."""
