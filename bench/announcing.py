@@ -15,9 +15,8 @@ from preference_center import contacts
 from preference_center.app import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
-from preference_center.contacts.notices.rows import next_rows
-from preference_center.contacts.notices.select import select_all
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.notices.select import next_rows, select_all
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.config import Settings
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS

@@ -33,8 +33,8 @@ from preference_center.console import imports, reports, requests, review, sender
 from preference_center.console.catalogue import previews
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
+from preference_center.contacts import api as contacts_api
 from preference_center.contacts import console as people
-from preference_center.contacts.api import contacts
 from preference_center.contacts.console.timeline import find_bursts, list_requests
 from preference_center.contacts.notices import api as policies
 from preference_center.contacts.store import contacts_merged, load_locale
@@ -131,7 +131,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *decisions_api.ROUTES,
     *stream.ROUTES,
     *api_imports.ROUTES,
-    *contacts.ROUTES,
+    *contacts_api.ROUTES,
     *local_filter.ROUTES,
     *policies.ROUTES,
     *browser_consents.ROUTES,

@@ -10,7 +10,7 @@ from typing import Any
 
 from preference_center import contacts
 from preference_center.catalogue.store import current_catalogue
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind

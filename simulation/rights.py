@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.errors import InvalidInput, ReplayPending
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services

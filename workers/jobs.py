@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.contacts.notices import webhooks as policy_webhooks
+from preference_center.contacts.notices import select
 from preference_center.core.errors import Unavailable
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
@@ -127,4 +127,4 @@ def send_rights_webhooks() -> None:
     """
     until = services().now() + timedelta(seconds=TICK_SECONDS)
     company_webhooks.send_due_webhooks(until=until, stop=stop_requested.is_set)
-    policy_webhooks.send_due_batches(until=until, stop=stop_requested.is_set)
+    select.send_due_batches(until=until, stop=stop_requested.is_set)

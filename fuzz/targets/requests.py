@@ -24,7 +24,7 @@ from preference_center.api import (
     writes,
 )
 from preference_center.app import create_app
-from preference_center.contacts import consent_evidence, contact_models
+from preference_center.contacts import bodies
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
@@ -48,13 +48,13 @@ from preference_center.web.api.problems import ApiError, InvalidRequest
 from tests.environment import settings_for
 
 _MODULES = (
-    consent_evidence,
+    bodies,
     decisions_api,
     preference_models,
     sender_links,
     writes,
     change_feed,
-    contact_models,
+    bodies,
     import_models,
     endpoint,
     stream,

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from flask import Response
 
-from preference_center.contacts.contact_models import ContactSelector
-from preference_center.contacts.contact_rows import contact_ref
+from preference_center.contacts.bodies import ContactSelector, contact_ref
 from preference_center.core.errors import UnknownErasure
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -6,9 +6,8 @@ from flask import Response
 
 from preference_center import contacts
 from preference_center.api.rights_models import RightsRequestResponse, request_response
-from preference_center.contacts.contact_models import ContactSelector
-from preference_center.contacts.contact_rows import contact_ref
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.bodies import ContactSelector, contact_ref
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.errors import UnknownContact
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestVia

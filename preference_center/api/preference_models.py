@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from preference_center.contacts.consent_evidence import EvidenceBody
+from preference_center.contacts.bodies import EvidenceBody
 from preference_center.contacts.rules.preferences import PreferenceState
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, SHARING

@@ -14,14 +14,12 @@ from preference_center.api.preference_models import (
 from preference_center.api.preferences_json import load_preferences_json
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.contacts.consent_evidence import PreferencesQuery, parse_consent_evidence
-from preference_center.contacts.rules.frequency_changes import (
-    ChosenFrequencies,
-    build_frequency_change,
-)
+from preference_center.contacts.bodies import PreferencesQuery, parse_consent_evidence
 from preference_center.contacts.rules.preferences import (
+    ChosenFrequencies,
     PreferenceChoice,
     PreferenceSubmission,
+    build_frequency_change,
     build_kept_pause,
     build_preference_change,
     compute_preferences,

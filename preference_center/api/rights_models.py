@@ -22,7 +22,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.contacts.contact_models import ContactAddressBody, ExternalId
+from preference_center.contacts.bodies import ContactAddressBody, ExternalId
 from preference_center.core.addresses import Channel
 from preference_center.domain.rights.identity import Proof
 from preference_center.domain.rights.model import (

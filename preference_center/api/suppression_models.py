@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from preference_center.contacts.consent_evidence import EvidenceBody
+from preference_center.contacts.bodies import EvidenceBody
 from preference_center.core.addresses import Channel
 from preference_center.core.events import EventKind
 from preference_center.decisions.rules import DecisionRule

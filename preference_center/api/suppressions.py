@@ -25,7 +25,7 @@ from preference_center.api.suppression_models import (
 )
 from preference_center.api.writes import record_results
 from preference_center.catalogue.store import current_catalogue
-from preference_center.contacts.consent_evidence import parse_consent_evidence
+from preference_center.contacts.bodies import parse_consent_evidence
 from preference_center.core.addresses import Address, parse_address
 from preference_center.core.events import Change, Event, EventKind
 from preference_center.decisions.rules import find_scope_denial

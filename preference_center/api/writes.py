@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.contacts.consent_evidence import EvidenceBody, parse_consent_evidence
+from preference_center.contacts.bodies import EvidenceBody, parse_consent_evidence
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.infra.context import Services, services

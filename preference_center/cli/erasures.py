@@ -6,7 +6,7 @@ from uuid import UUID
 
 import click
 
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import JournalUnavailable, UnknownErasure
 from preference_center.domain.rights.model import Extent

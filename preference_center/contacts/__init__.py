@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from preference_center.contacts.batch import WrittenContact
-from preference_center.contacts.operations import (
+from preference_center.contacts.change import (
+    InTransaction,
+    WrittenContact,
     deactivate_contacts,
+    load_contacts,
     merge_contacts,
     reopen_contacts,
     restrict_contacts,
     unrestrict_contacts,
     upsert_contacts,
 )
-from preference_center.contacts.saving import InTransaction, load_contacts
 
 __all__ = [
     "InTransaction",

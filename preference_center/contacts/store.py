@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.contacts.rules.contact_set import ContactSet
-from preference_center.contacts.rules.contacts import AccountState, Contact, ContactRef
+from preference_center.contacts.rules.contact import AccountState, Contact, ContactRef, ContactSet
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.core.keys import Keys

@@ -336,11 +336,11 @@ _COMMANDS = {
         "Permanent links, to upload into a tool as a custom field.",
     ),
     "opt-out": (
-        "preference_center.contacts.cli.cli_opt_out:opt_out",
+        "preference_center.contacts.cli:opt_out",
         "Record an opt-out, and push it to every connected tool.",
     ),
     "policies": (
-        "preference_center.contacts.cli.policies:group",
+        "preference_center.contacts.cli:group",
         "Versions of the privacy policy: inform people, and see who was informed.",
     ),
     "receipts": ("preference_center.cli.receipts:receipts", "Find the evidence of a message id."),

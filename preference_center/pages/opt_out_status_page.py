@@ -13,9 +13,8 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue import Catalogue
-from preference_center.contacts.build import build_consent_records
 from preference_center.contacts.choices import is_opt_out_only
-from preference_center.contacts.consent_status import state_consents
+from preference_center.contacts.consents import build_consent_records, state_consents
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link

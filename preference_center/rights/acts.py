@@ -12,7 +12,7 @@ from preference_center import contacts
 from preference_center.catalogue.rules.privacy import AccountClosing
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.errors import (
     ForbiddenTransition,
     InvalidInput,

@@ -15,8 +15,8 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center import contacts
-from preference_center.contacts.rules.account_closure import closure_changes_decisions
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.account import closure_changes_decisions
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
 from preference_center.core.errors import Unavailable, UnavailableCause, UnderHold, UnknownContact

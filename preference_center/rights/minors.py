@@ -15,8 +15,8 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.contacts import InTransaction
-from preference_center.contacts.rules.contacts import ContactRef
-from preference_center.contacts.rules.restriction import DismissedReport
+from preference_center.contacts.rules.account import DismissedReport
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownContact
 from preference_center.core.keys import Keys

@@ -13,8 +13,7 @@ from uuid import UUID, uuid5
 
 from preference_center.contacts import load_contacts
 from preference_center.contacts import store as contacts
-from preference_center.contacts.rules.contact_set import ContactSet
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactSet, ContactUpdate
 from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address
 from preference_center.core.errors import (

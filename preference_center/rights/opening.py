@@ -9,7 +9,7 @@ from dataclasses import replace
 from preference_center import contacts
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import external_id_digest, find_locale
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownContact

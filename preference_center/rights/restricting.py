@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 from preference_center import contacts
 from preference_center.contacts import InTransaction, WrittenContact
-from preference_center.contacts.rules.contacts import Contact, ContactRef
-from preference_center.contacts.rules.restriction import (
+from preference_center.contacts.rules.account import (
     build_restriction_change,
     build_unrestriction_change,
     is_restricted,
 )
+from preference_center.contacts.rules.contact import Contact, ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.events import Change, ScopeFact
 from preference_center.domain.rights.model import IdentityLevel

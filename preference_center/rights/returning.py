@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from preference_center import contacts
-from preference_center.contacts.rules.account_closure import build_reopening_change
-from preference_center.contacts.rules.contact_set import ContactSet
-from preference_center.contacts.rules.contacts import Contact, ContactRef
+from preference_center.contacts.rules.account import build_reopening_change
+from preference_center.contacts.rules.contact import Contact, ContactRef, ContactSet
 from preference_center.contacts.store import ConcurrentContactUpdate, save_contacts
 from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW

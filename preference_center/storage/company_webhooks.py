@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from preference_center.contacts.notices.store import policy_webhooks
+from preference_center.contacts.notices.store import OUTBOX
 from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights import webhooks as rights_webhooks
 
-OUTBOXES = (rights_webhooks.OUTBOX, policy_webhooks.OUTBOX)
+OUTBOXES = (rights_webhooks.OUTBOX, OUTBOX)
 
 
 def count_due_webhooks(connection: Connection, now: datetime) -> int:

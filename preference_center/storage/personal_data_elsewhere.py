@@ -13,9 +13,7 @@ FILES: Mapping[str, str] = {
     "preference_center/infra/files.py": ("what the callers write: see theirs"),
     "preference_center/cli/export.py": "addresses, readable: an export for its operator",
     "preference_center/cli/import_output.py": "rejected rows as they were read, for the operator",
-    "preference_center/contacts/cli/policies.py": (
-        "addresses, readable: whom to inform, for the operator"
-    ),
+    "preference_center/contacts/cli.py": ("addresses, readable: whom to inform, for the operator"),
     "preference_center/cli/links.py": "addresses and permanent links, for the operator",
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/client.py": "addresses, readable: the drop itself",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.contacts.notices import rows as notice_rows
+from preference_center.contacts.notices import select
 from preference_center.contacts.notices.select import select_all
 from tests.api.sender import make_sender
 from tests.policy_notices.people import REACHED, VERSION, add_people, announce_in, close
@@ -61,7 +61,7 @@ def test_the_stream_has_everyone_once_and_ends_with_their_number(sender: Sender)
 def test_a_stream_that_broke_off_is_resumed_after_any_row(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notice_rows, "NOTICES_PER_PAGE", 2)
+    monkeypatch.setattr(select, "NOTICES_PER_PAGE", 2)
     *whole, _ = lines(get(sender))
     for place in range(1, len(whole) + 1):
         *rest, last = lines(get(sender, f"{AUDIENCE}?after={whole[place - 1]['cursor']}"))

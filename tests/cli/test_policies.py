@@ -76,7 +76,7 @@ def test_the_file_has_everyone_who_can_be_reached_and_records_that(
 
 def test_who_left_by_the_stream_is_not_in_the_file(app: Flask, tmp_path: Path) -> None:
     from preference_center.contacts.notices.rules import NoticeChannel
-    from preference_center.contacts.notices.store.policy_notices import mark_noticed
+    from preference_center.contacts.notices.store import mark_noticed
     from preference_center.infra.db.transactions import run_in_transaction
 
     flask(app, "announce", VERSION, "--confirm")

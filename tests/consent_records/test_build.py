@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from preference_center.contacts.build import SCHEMA_VERSION
-from preference_center.contacts.consent_records_models import ConsentRecords
+from preference_center.contacts.consents import SCHEMA_VERSION, ConsentRecords
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.ledger import record
 from tests.api.sender import make_sender

@@ -13,7 +13,7 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.contacts import WrittenContact
-from preference_center.contacts.rules.contacts import (
+from preference_center.contacts.rules.contact import (
     AccountState,
     Contact,
     ContactRef,

@@ -12,13 +12,13 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.contacts import WrittenContact
-from preference_center.contacts.rules.contacts import (
+from preference_center.contacts.rules.account import NOTICE_PERIOD, EndNotice
+from preference_center.contacts.rules.contact import (
     AccountState,
     Contact,
     ContactRef,
     ContactUpdate,
 )
-from preference_center.contacts.rules.restriction import NOTICE_PERIOD, EndNotice
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.contacts.rules.contact_set import ContactSet
-from preference_center.contacts.rules.contacts import (
+from preference_center.contacts.rules.contact import (
     MAX_ADDRESSES,
     AccountState,
     Contact,
     ContactRef,
+    ContactSet,
     ContactUpdate,
 )
 from preference_center.core.addresses import Address, Channel, parse_address

@@ -12,10 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.catalogue import Catalogue
-from preference_center.contacts.rules.frequency_changes import (
-    ChosenFrequencies,
-    build_frequency_change,
-)
+from preference_center.contacts.rules.preferences import ChosenFrequencies, build_frequency_change
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, WrongChannel
 from preference_center.core.events import (

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.contacts.rules.timeline import (
+from preference_center.contacts.rules.statements import (
     NEWEST,
     EntryKind,
     TimelineKey,

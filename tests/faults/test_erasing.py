@@ -6,7 +6,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 from dev.processes import wait_until
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.destinations.connect import LEASE_DURATION
 from preference_center.domain.rights.model import Extent

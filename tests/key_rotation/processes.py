@@ -12,7 +12,7 @@ import psycopg
 
 from dev.processes import wait_until
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.destinations.rules.delivery import active_suppressions
 from preference_center.infra.context import db, services

@@ -140,7 +140,7 @@ def every_digest(url: str) -> Iterator[str]:
 
 
 def test_a_contact_keeps_its_addresses_and_ids(app: Flask, one_key: Settings) -> None:
-    from preference_center.contacts.rules.contacts import ContactRef
+    from preference_center.contacts.rules.contact import ContactRef
 
     with app.app_context():
         put_contact("c-1", JANE)

@@ -15,11 +15,7 @@ import pytest
 from flask import Flask
 
 from preference_center.catalogue import RetainedData
-from preference_center.contacts.notices.store.policy_notices import (
-    list_notices,
-    list_notices_of,
-    load_page,
-)
+from preference_center.contacts.notices.store import list_notices, list_notices_of, load_page
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from preference_center.contacts import restrict_contacts
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.ledger.rules import RequestOrigin
 from tests.ledger.changes import EVENT_WITH_EVIDENCE

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import run_in_transaction

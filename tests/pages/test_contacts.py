@@ -10,7 +10,7 @@ import pytest
 
 from preference_center import contacts
 from preference_center.contacts import store as stored_contacts
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.infra.outbox import OutgoingEmail

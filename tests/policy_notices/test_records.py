@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from preference_center.contacts.notices.rules import NoticeChannel
 from preference_center.contacts.notices.select import select_all
-from preference_center.contacts.notices.store.policy_notices import mark_noticed
+from preference_center.contacts.notices.store import mark_noticed
 from preference_center.core.events import EventKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record

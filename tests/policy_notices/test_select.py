@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.contacts.notices import select
-from preference_center.contacts.notices.rows import may_be_sent, next_rows
+from preference_center.contacts.notices import store as notices_store
 from preference_center.contacts.notices.rules import Reach, Recipient
-from preference_center.contacts.notices.select import count_recipients, select_all
-from preference_center.contacts.notices.store import policy_notices
+from preference_center.contacts.notices.select import (
+    count_recipients,
+    may_be_sent,
+    next_rows,
+    select_all,
+)
+from preference_center.contacts.notices.store import insert_notices
 from preference_center.core.errors import InvalidInput, UnknownPolicyVersion
 from preference_center.core.events import EventKind
 from preference_center.domain.rights.model import Extent
@@ -95,7 +100,7 @@ def test_nobody_is_selected_twice_or_skipped_however_often_it_is_killed(
     for number in range(people):
         add_contact(f"c-{number}", f"p{number}@example.com", f"p{number}@work.example")
     kills = 0
-    inserts = policy_notices.insert_notices
+    inserts = insert_notices
 
     def perhaps_killed(*given: Any) -> list[Recipient]:
         found = inserts(*given)
@@ -103,7 +108,7 @@ def test_nobody_is_selected_twice_or_skipped_however_often_it_is_killed(
             raise Killed
         return found
 
-    monkeypatch.setattr(policy_notices, "insert_notices", perhaps_killed)
+    monkeypatch.setattr(notices_store, "insert_notices", perhaps_killed)
     while kills < 200:
         try:
             select_all(VERSION, ignore)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.contacts.notices import webhooks
-from preference_center.contacts.notices.select import select_all
-from preference_center.contacts.notices.store import policy_notices
-from preference_center.contacts.notices.webhooks import queue_batches, send_due_batches
+from preference_center.contacts.notices import select
+from preference_center.contacts.notices import store as notices_store
+from preference_center.contacts.notices.select import queue_batches, select_all, send_due_batches
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.company_webhooks import GIVE_UP_AFTER, LEASE
 from preference_center.monitoring.measure import measure_database
@@ -57,7 +56,7 @@ def recipients(program: Program) -> list[str]:
 def test_batches_have_everyone_once_and_are_recorded_when_accepted(
     program: Program, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "BATCH", 2)
+    monkeypatch.setattr(select, "BATCH", 2)
     assert queue_batches(VERSION) == 3
     assert queue_batches(VERSION) == 0
     assert informed() == []
@@ -100,7 +99,7 @@ def test_a_worker_that_dies_after_sending_sends_the_same_again(
 
     queue_batches(VERSION)
     with monkeypatch.context() as patched:
-        patched.setattr(policy_notices, "mark_noticed", killed)
+        patched.setattr(notices_store, "mark_noticed", killed)
         with pytest.raises(Killed):
             send(clock)
     assert informed() == []

@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg.rows import dict_row
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.domain.rights.model import Extent

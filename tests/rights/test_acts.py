@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import AccountState, Contact, ContactRef
+from preference_center.contacts.rules.contact import AccountState, Contact, ContactRef
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.domain.rights.model import (
     Extent,

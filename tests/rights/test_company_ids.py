@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from preference_center.contacts import upsert_contacts
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import (
     Extent,

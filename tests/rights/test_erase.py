@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import UnderHold, UnknownContact
 from preference_center.core.events import EventKind, FrequencyChoice

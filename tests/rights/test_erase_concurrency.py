@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.rights.model import Extent

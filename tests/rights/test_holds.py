@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import (
+from preference_center.contacts.rules.contact import (
     AccountState,
     Contact,
     ContactRef,

@@ -12,7 +12,7 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import AddressConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind

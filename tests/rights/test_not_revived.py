@@ -11,9 +11,14 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center import contacts
-from preference_center.contacts import WrittenContact, saving
-from preference_center.contacts.rules.contact_set import ContactSet
-from preference_center.contacts.rules.contacts import AccountState, ContactRef, ContactUpdate
+from preference_center.contacts import WrittenContact
+from preference_center.contacts import change as saving
+from preference_center.contacts.rules.contact import (
+    AccountState,
+    ContactRef,
+    ContactSet,
+    ContactUpdate,
+)
 from preference_center.contacts.store import find_locale
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind

@@ -12,7 +12,7 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownRequest
 from preference_center.domain.rights.identity import Circumstance

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import Contact, ContactRef, ContactUpdate
-from preference_center.contacts.rules.restriction import is_restricted
+from preference_center.contacts.rules.account import is_restricted
+from preference_center.contacts.rules.contact import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.rights.model import (
     IdentityLevel,

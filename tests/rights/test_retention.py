@@ -11,7 +11,7 @@ import pytest
 
 from preference_center import contacts
 from preference_center.catalogue import RetainedData
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.infra import audit

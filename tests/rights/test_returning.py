@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from preference_center.contacts import deactivate_contacts
-from preference_center.contacts.rules.contacts import AccountState, Contact, ContactRef
+from preference_center.contacts.rules.contact import AccountState, Contact, ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, EventKind

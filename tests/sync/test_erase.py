@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
 from preference_center.destinations.push import sync

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.events import EventKind
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import destinations

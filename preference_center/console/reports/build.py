@@ -15,7 +15,7 @@ from preference_center.console.reports import words
 from preference_center.console.reports.facts import ReportFacts
 from preference_center.console.reports.tables import ReportTable, Value
 from preference_center.console.requests.words import kind_words
-from preference_center.contacts.words.words import scope_title, source_title
+from preference_center.contacts.words import scope_title, source_title
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells

@@ -27,7 +27,7 @@ from preference_center.console.requests.act_pages import (
     url_of,
 )
 from preference_center.console.requests.problems import problem_words
-from preference_center.contacts.words.choices import access_reasons
+from preference_center.contacts.words import access_reasons
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import AccessReason

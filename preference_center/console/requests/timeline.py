@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 
 from preference_center.console.requests.words import kind_words
-from preference_center.contacts.rules.timeline import RequestEntry
+from preference_center.contacts.rules.statements import RequestEntry
 from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestState
 from preference_center.domain.rights.request import RightsRequest

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from preference_center.contacts.console.find import open_other_address, people
-from preference_center.contacts.console.links import send_link
+from preference_center.contacts.console.links import retract_entry, send_link
 from preference_center.contacts.console.person import person
 from preference_center.contacts.console.record import record_statement
-from preference_center.contacts.console.retract import retract_entry
 from preference_center.core.staff import Permission
 from preference_center.web.console.frame import Route
 

@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.contacts.rules.contacts import Contact, ContactRef
+from preference_center.contacts import words
+from preference_center.contacts.rules.contact import Contact, ContactRef
 from preference_center.contacts.store import load_contacts
-from preference_center.contacts.words import choices
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownContact
 from preference_center.core.events import parse_receipt_code
@@ -160,9 +160,9 @@ def _form(
         typed=typed,
         reason=reason,
         reference=reference,
-        reasons=[("", _("Choose a reason")), *choices.access_reasons().items()],
+        reasons=[("", _("Choose a reason")), *words.access_reasons().items()],
         recent=list_recent_looks(),
-        reason_words=choices.access_reasons(),
+        reason_words=words.access_reasons(),
     )
 
 

@@ -14,14 +14,18 @@ from flask_babel import gettext as _
 
 from preference_center.catalogue import Catalogue, MessageClass, MessageType
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.contacts.console.entries import Person, Timeline, TimelineFilter
+from preference_center.contacts import words
 from preference_center.contacts.console.find import find_contact
-from preference_center.contacts.console.timeline import load_timeline
-from preference_center.contacts.rules.contacts import Contact, ContactRef
-from preference_center.contacts.rules.timeline import TimelineKey, parse_timeline_key
+from preference_center.contacts.console.timeline import (
+    Person,
+    Timeline,
+    TimelineFilter,
+    load_timeline,
+)
+from preference_center.contacts.rules.contact import Contact, ContactRef
+from preference_center.contacts.rules.statements import TimelineKey, parse_timeline_key
 from preference_center.contacts.store import SubjectAddress, list_addresses
-from preference_center.contacts.words import words
-from preference_center.contacts.words.tools import tool_titles
+from preference_center.contacts.words import tool_titles
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import SHARING

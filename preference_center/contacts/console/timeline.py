@@ -1,26 +1,27 @@
-"""Everything about one person in words, the newest first.
+"""The timeline of a person as its page shows it: filters, entries, and whose it is.
+
+Everything about one person in words, the newest first.
 
 Events with what tools answered, deliveries, data-subject requests, and looks of the staff.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask_babel import gettext as _
 
-from preference_center.contacts.console.entries import (
-    Entry,
-    Person,
-    Timeline,
-    TimelineFilter,
-    ToolLine,
+from preference_center.catalogue import Catalogue
+from preference_center.contacts import words
+from preference_center.contacts.rules.statements import (
+    EntryKind,
+    RequestEntry,
+    TimelineKey,
+    is_retractable,
 )
-from preference_center.contacts.rules.statements import is_retractable
-from preference_center.contacts.rules.timeline import EntryKind, RequestEntry, TimelineKey
-from preference_center.contacts.words import choices, words
 from preference_center.core.addresses import Address
 from preference_center.core.bursts import BurstRecord
 from preference_center.core.events import RESERVED_SCOPES, Event, format_receipt_code
@@ -45,8 +46,74 @@ from preference_center.ledger.store.events import list_newest_events
 from preference_center.web.console.frame import current_actor
 from preference_center.web.console.looks import list_newest_accesses_of
 
+
+@dataclass(frozen=True, slots=True)
+class TimelineFilter:
+    """What of it is wanted: of one destination, of one topic, of one day (UTC, without its end)."""
+
+    tool: str = ""
+    topic: str = ""
+    period: tuple[datetime, datetime] | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether entries are left out that are about no tool and no topic."""
+        return bool(self.tool or self.topic)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLine:
+    """How far one tool is with the event of an entry; `kind` is that of a badge."""
+
+    title: str
+    kind: str
+    text: str
+    ack: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the timeline, in words. `event_id` only of an event."""
+
+    key: TimelineKey
+    title: str
+    origin: str = ""
+    notes: Sequence[tuple[str, str]] = ()
+    """Pairs of a term and a text: hostile ones, too."""
+    tools: Sequence[ToolLine] = ()
+    reference: str = ""
+    event: Event | None = field(default=None, repr=False)
+    is_retracted: bool = False
+    can_retract: bool = False
+    """Whether who is signed in recorded it just now, and may take it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A page of it; `older` is where the next one begins, None on the last."""
+
+    entries: Sequence[Entry]
+    older: TimelineKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose timeline: `address_id` is None where nothing is stored of the address."""
+
+    address: Address = field(repr=False)
+    address_id: int | None
+    tools: Sequence[AddressTool]
+    active_events: frozenset[UUID]
+    catalogue: Catalogue
+    title_of: Callable[[str], str]
+
+
 PAGE_SIZE = 50
+
+
 _SAID_IN_WORDS = frozenset({"via", "method"})
+
+
 _SMALL_DELAY = timedelta(minutes=1)
 
 
@@ -250,7 +317,7 @@ def _look_entry(number: int, look: StaffAccess) -> Entry:
     return Entry(
         TimelineKey(look.at, EntryKind.LOOK, number),
         _("Looked up by %(name)s", name=name),
-        choices.access_reasons()[look.reason],
+        words.access_reasons()[look.reason],
         [(_("Reference"), look.reference)] if look.reference else [],
     )
 

@@ -13,10 +13,9 @@ from flask import Flask, Response, current_app
 from pydantic import Field, RootModel
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.contacts.notices.rows import NoticeRow, next_rows
 from preference_center.contacts.notices.rules import NoticeChannel, Reach
-from preference_center.contacts.notices.select import announced_version
-from preference_center.contacts.notices.store.policy_notices import MAX_SEQ, mark_noticed
+from preference_center.contacts.notices.select import NoticeRow, announced_version, next_rows
+from preference_center.contacts.notices.store import MAX_SEQ, mark_noticed
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.decisions.rules import DecisionRule

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from preference_center.contacts.rules.account_closure import build_closure_changes
+from preference_center.contacts.rules.account import build_closure_changes
 from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (

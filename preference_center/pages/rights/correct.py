@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.contacts.choices import ACTOR
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import UnknownContact
 from preference_center.domain.rights.model import RequestKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from preference_center.contacts.rules.restriction import is_restricted
+from preference_center.contacts.rules.account import is_restricted
 from preference_center.domain.rights.model import Extent, RequestKind
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.mailer.right_titles import right_title

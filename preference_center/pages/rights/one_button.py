@@ -8,7 +8,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue import AccountClosing
-from preference_center.contacts.rules.restriction import is_restricted
+from preference_center.contacts.rules.account import is_restricted
 from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestKind
 from preference_center.ledger.store.lookup import load_exact_facts

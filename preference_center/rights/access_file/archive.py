@@ -17,8 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from flask import current_app
 
-from preference_center.contacts.build import build_consent_records
-from preference_center.contacts.consent_records_models import ConsentRecords
+from preference_center.contacts.consents import ConsentRecords, build_consent_records
 from preference_center.core.tabular import is_spreadsheet_formula
 from preference_center.infra.context import services
 from preference_center.rights.access_file import ledger_records, other_records

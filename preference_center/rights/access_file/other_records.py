@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from flask_babel import gettext as _
 
-from preference_center.contacts.notices.store import policy_notices
+from preference_center.contacts.notices.store import list_notices_of
 from preference_center.core.staff import actor_kind
 from preference_center.destinations.store import webhooks
 from preference_center.domain.rights.model import IdentityLevel
@@ -207,7 +207,7 @@ def policy_notice_records(subject: AccessSubject) -> list[PolicyNoticeRecord]:
             noticed_at=each.noticed_at,
             via=each.via,
         )
-        for each in policy_notices.list_notices_of(subject.connection, subject.ids)
+        for each in list_notices_of(subject.connection, subject.ids)
     ]
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from preference_center.catalogue import RetainedData
-from preference_center.contacts.rules.contacts import AccountState
+from preference_center.contacts.rules.contact import AccountState
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION
 from preference_center.infra.db.transactions import Connection
 from preference_center.storage.rights.holds import IN_FORCE

@@ -8,7 +8,7 @@ costs a look-up and a lock.
 
 from __future__ import annotations
 
-from preference_center.contacts.models import contacts, policies
+from preference_center.contacts import models as contacts_models
 from preference_center.destinations import models as destinations_models
 from preference_center.ledger import models as ledger_models
 from preference_center.storage.tables import (

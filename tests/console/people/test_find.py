@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import upsert_contacts
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Channel, mask_address, parse_address
 from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Role

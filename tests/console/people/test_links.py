@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.contacts import deactivate_contacts, restrict_contacts
-from preference_center.contacts.rules.contacts import ContactRef
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import upsert_contacts
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.events import EventKind, Retraction
 from preference_center.core.staff import Role
 from preference_center.infra.context import services

@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.contacts import load_contacts, upsert_contacts
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.ledger.rules import RequestOrigin

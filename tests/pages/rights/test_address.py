@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.contacts import load_contacts, upsert_contacts
-from preference_center.contacts.rules.contacts import ContactRef, ContactUpdate
+from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.domain.rights.model import RequestKind, RequestState

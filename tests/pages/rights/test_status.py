@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from preference_center.contacts import upsert_contacts
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import (
     ExtensionReason,

@@ -10,7 +10,7 @@ from uuid import UUID
 from zipfile import ZipFile
 
 from preference_center import contacts
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess

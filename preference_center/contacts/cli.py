@@ -1,4 +1,7 @@
-"""`flask policies`: versions of the privacy policy, and who is informed of them."""
+"""`flask opt-out`: record an opt-out that the company received by another way.
+
+`flask policies`: versions of the privacy policy, and who is informed of them.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,125 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.contacts.notices.rows import may_be_sent, next_rows
+from preference_center.contacts.notices import store
 from preference_center.contacts.notices.rules import NoticeChannel, Reach
 from preference_center.contacts.notices.select import (
     announced_version,
     count_recipients,
+    may_be_sent,
+    next_rows,
+    queue_batches,
     select_all,
 )
-from preference_center.contacts.notices.store import policy_notices
-from preference_center.contacts.notices.webhooks import queue_batches
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING
 from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra import audit
-from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
+from preference_center.infra.commands import (
+    SOURCE,
+    CommandGroup,
+    Timestamp,
+    actor,
+    click_bad_parameter,
+    click_errors,
+    reject_address_arguments,
+    with_service,
+)
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.ledger import record
+from preference_center.ledger.rules import (
+    ReceivedVia,
+    RequestOrigin,
+    build_opt_out_change,
+    clamp_to_now,
+    validate_opt_out_scope,
+)
+
+
+@click.command("opt-out")
+@click.argument("given", nargs=-1, metavar="")
+@click.option(
+    "--channel",
+    type=click.Choice([channel.value for channel in Channel]),
+    default=Channel.EMAIL.value,
+    show_default=True,
+    help="The channel of the address.",
+)
+@click.option(
+    "--scope",
+    default=ALL_MARKETING,
+    show_default=True,
+    help="A topic of the catalogue, all_marketing, or sharing (sale and sharing of data).",
+)
+@click.option(
+    "--via",
+    type=click.Choice([via.value for via in ReceivedVia]),
+    required=True,
+    help="How the opt-out was received.",
+)
+@click.option(
+    "--received-at",
+    type=Timestamp(),
+    help="When the company received it, e.g. 2026-11-24T09:30+01:00; default: now."
+    " The 72 hours count from this time.",
+)
+@with_service
+def opt_out(
+    given: tuple[str, ...], channel: str, scope: str, via: str, received_at: datetime | None
+) -> None:
+    """Record an opt-out, and push it to every connected tool.
+
+    The address is read from a prompt or standard input, so that it appears in no shell history
+    and no list of processes.
+
+    Example: flask opt-out --via phone --received-at 2026-11-24T09:30+01:00 < address.txt
+    """
+    reject_address_arguments(given, "flask opt-out --via phone < address.txt")
+    address = click.prompt("Address", err=True)
+    context = services()
+    now = context.now()
+    with click_bad_parameter("Address"):
+        parsed = parse_address(address, Channel(channel), region=context.settings.phone_region)
+    with click_bad_parameter("--received-at"):
+        received = clamp_to_now(received_at or now, now)
+    with click_errors():
+        require_known_keys()  # with other keys no decision would find the opt-out
+        catalogue = current_catalogue()
+    with click_bad_parameter("--scope"):
+        valid_scope = validate_opt_out_scope(parsed, scope, catalogue)
+    change = build_opt_out_change(
+        context.new_id(),
+        parsed,
+        valid_scope,
+        ReceivedVia(via),
+        RequestOrigin(SOURCE, actor(), now),
+        received_at=received,
+        occurred_at=received,
+    )
+    with click_errors():
+        recorded = record([change])
+    if recorded.events:
+        click.echo(f"Recorded: opted out of {valid_scope}. Event {change.id}")
+    else:
+        click.echo(f"Already opted out of {valid_scope}.")
+
 
 CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")
+
 
 group = CommandGroup(
     "policies", help="Versions of the privacy policy: inform people, and see who was informed."
 )
+
 
 _version = click.argument("version")
 
@@ -118,7 +212,7 @@ def status(version: str | None, *, asks_address: bool) -> None:
         if version:
             current_catalogue().policy_version(version)
     with click_errors():
-        found = run_in_transaction(policy_notices.list_announcements)
+        found = run_in_transaction(store.list_announcements)
         for announcement in found:
             if version in {None, announcement.version}:
                 _print_announcement(announcement)
@@ -126,9 +220,9 @@ def status(version: str | None, *, asks_address: bool) -> None:
         click.echo("Nothing was announced.", err=True)
 
 
-def _print_announcement(announcement: policy_notices.Announcement) -> None:
+def _print_announcement(announcement: store.Announcement) -> None:
     version = announcement.version
-    counted = run_in_transaction(lambda c: policy_notices.count_notices(c, version))
+    counted = run_in_transaction(lambda c: store.count_notices(c, version))
     done = announcement.selected_at
     complete = f"complete {done:%Y-%m-%d %H:%M} UTC" if done else "not complete: announce it again"
     click.echo(f"{version}\tbegun {announcement.begun_at:%Y-%m-%d %H:%M} UTC\t{complete}")
@@ -143,9 +237,9 @@ def _print_address() -> None:
         address = parse_address(raw, Channel.EMAIL)
     digest = services().keys.exact_digest(address)
 
-    def load(connection: Connection) -> list[policy_notices.NoticeRecord]:
+    def load(connection: Connection) -> list[store.NoticeRecord]:
         address_id = find_address_id(connection, digest, address.channel)
-        return policy_notices.list_notices_of(connection, [address_id] if address_id else [])
+        return store.list_notices_of(connection, [address_id] if address_id else [])
 
     with click_errors():
         found = run_in_transaction(load)
@@ -170,9 +264,7 @@ def _write_csv(version: str, output: Path) -> list[int]:
                     writer.writerow([row.get(column, "") for column in CSV_COLUMNS])
                     written.append(int(row["ref"]))
     now = services().now()
-    run_in_transaction(
-        lambda c: policy_notices.mark_noticed(c, version, written, NoticeChannel.CSV, now)
-    )
+    run_in_transaction(lambda c: store.mark_noticed(c, version, written, NoticeChannel.CSV, now))
     return written
 
 
@@ -191,7 +283,7 @@ def _audit(action: str, version: str) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
     """A progress bar over the ids of addresses; 0 says that all were looked at."""
-    highest = run_in_transaction(policy_notices.max_address_id)
+    highest = run_in_transaction(store.max_address_id)
     with click.progressbar(length=highest, label="Addresses", file=sys.stderr) as bar:
 
         def advance(address_id: int) -> None:

@@ -1,33 +1,172 @@
-"""Make the records of one address from the ledger and the catalogue."""
+"""What has become of a consent: it counts, was withdrawn, or a newer policy asks again.
+
+What a consent record holds: its JSON Schema is docs/schemas/consent-records-1.json.
+
+Names of fields are those of ISO/IEC TS 27560:2023, as the guide of the W3C's Data Privacy
+Vocabularies and Controls Community Group uses them (https://w3id.org/dpv/guides/consent-27560);
+`docs/policies.md` has the list of those that are not filled.
+
+Make the records of one address from the ledger and the catalogue.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from preference_center.catalogue import Catalogue, LegalBasis, Recipient, Topic
 from preference_center.catalogue.rules.model import PRIVACY
-from preference_center.contacts.consent_records_models import (
-    VERSION,
-    ConsentEvent,
-    ConsentRecord,
-    ConsentRecords,
-    Party,
-    PrivacyNotice,
-    Purpose,
-)
-from preference_center.contacts.consent_status import ConsentStatus, StatedConsent, state_consents
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownPolicyVersion
-from preference_center.core.events import Event, ScopeFact, format_receipt_code
+from preference_center.core.events import Event, ScopeFact, Timestamped, format_receipt_code
+from preference_center.decisions.rules import outdated_since, withdrawal_of
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.events import load_events_by_id
 
+
+class ConsentStatus(StrEnum):
+    """Whether a consent counts."""
+
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+    """An opt-out of its topic, of all marketing or of everything came after it."""
+    INVALIDATED = "invalidated"
+    """A version of the privacy policy that asks again came into force after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedConsent:
+    """A consent, its state, and since when it is that."""
+
+    topic: str
+    given: Timestamped
+    state: ConsentStatus
+    since: datetime
+
+
+def state_consents(
+    catalogue: Catalogue, channel: Channel, facts: Sequence[ScopeFact], now: datetime
+) -> list[StatedConsent]:
+    """The newest consent to each topic of this channel, retired or not, that was consented to."""
+    topics = (topic for topic in catalogue.topics.values() if topic.channel is channel)
+    found = [_state_consent(topic, facts, now) for topic in topics]
+    return [each for each in found if each]
+
+
+def _state_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> StatedConsent | None:
+    given = max(
+        (
+            fact.state.consent
+            for fact in facts
+            if fact.exact and fact.scope == topic.key and fact.state.consent
+        ),
+        default=None,
+    )
+    if given is None:
+        return None
+    if withdrawn := withdrawal_of(topic.key, given, facts):
+        return StatedConsent(topic.key, given, ConsentStatus.WITHDRAWN, withdrawn.at)
+    if cutoff := outdated_since(given, topic, now):
+        return StatedConsent(topic.key, given, ConsentStatus.INVALIDATED, cutoff)
+    return StatedConsent(topic.key, given, ConsentStatus.GIVEN, given.at)
+
+
+VERSION: Final = 1
+"""Fields may be added; it grows when one changes its meaning or goes."""
+
+
+class RecordPart(BaseModel):
+    """A part of a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PrivacyNotice(RecordPart):
+    """The version of the privacy policy that was shown with the consent."""
+
+    url: str
+    version: str
+    sha256: str = Field(description="Of its text, in hex.")
+
+
+class Party(RecordPart):
+    """The company, or one that gets data from it."""
+
+    party_id: str
+    party_role: str = Field(description="controller, joint_controller or processor")
+    party_name: str
+    party_address: str | None = Field(None, description="Of a recipient, its country (ISO 3166-1).")
+    party_email: str | None = None
+    party_url: str | None = None
+
+
+class Purpose(RecordPart):
+    """What the consent is for."""
+
+    purpose: str = Field(description="As people read it.")
+    purpose_type: Literal["marketing"] = "marketing"
+    services: list[str] = Field(description="The topic's key, and its brand's name.")
+    lawful_basis: str
+    pii_type: list[str]
+    pii_controllers: list[str] = Field(description="By `party_id`.")
+    recipient_third_parties: list[str] = Field(description="By `party_id`.")
+    withdrawal_method: str = Field(description="A page where it can be withdrawn.")
+    privacy_rights: str = Field(description="A page about all rights.")
+
+
+class ConsentEvent(RecordPart):
+    """The consent was given, or ended."""
+
+    event_time: datetime
+    event_type: Literal["explicit"] = "explicit"
+    event_state: ConsentStatus
+    entity_id: str = Field(description="The `pii_principal_id`, or the company.")
+
+
+class ConsentRecord(RecordPart):
+    """One consent."""
+
+    schema_version: str
+    record_id: str = Field(description="The code by which support finds it.")
+    receipt_id: str = Field(description="The same: each record is its own receipt.")
+    pii_principal_id: str = Field(description="A pseudonym: a keyed digest of the address.")
+    timestamp: datetime = Field(description="From when on the consent counts.")
+    collection_method: str
+    language: str | None = None
+    wording: str | None = Field(None, description="What was agreed to, or null.")
+    text_version: str | None = Field(None, description="The version of the page's texts, or null.")
+    privacy_notice: PrivacyNotice | None = Field(None, description="Null if it is not known.")
+    purposes: list[Purpose]
+    state: ConsentStatus
+    events: list[ConsentEvent]
+
+
+class ConsentRecords(RecordPart):
+    """The newest consent to each topic."""
+
+    format: Literal["consent-records"] = "consent-records"
+    version: Literal[1] = VERSION
+    issued_at: datetime
+    language: str
+    party_identification: list[Party]
+    records: list[ConsentRecord] | None = Field(
+        None, description="Null where the link did not prove control of the address."
+    )
+
+
 SCHEMA_VERSION = f"ISO/IEC TS 27560:2023, consent-records-{VERSION}"
+
+
 _CONTROLLER = "controller"
+
+
 _PII_TYPES = {
     Channel.EMAIL: "email address",
     Channel.SMS: "mobile number",

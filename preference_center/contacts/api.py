@@ -1,20 +1,22 @@
-"""Contacts: the addresses of a person, and whether the person's account is closed.
+"""Restrictions: people who limit the use of their data (GDPR art. 18).
+
+A person's consents in an open form.
+
+Contacts: the addresses of a person, and whether the person's account is closed.
 
 Everything that identifies a person is sent in bodies, never in a URL (I12).
 """
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from flask import Response
 
 from preference_center import contacts
-from preference_center.contacts.api.consent_records import post_consents_query
-from preference_center.contacts.api.restrictions import (
-    post_contacts_restrict,
-    post_contacts_unrestrict,
-)
-from preference_center.contacts.consent_evidence import parse_consent_evidence
-from preference_center.contacts.contact_models import (
+from preference_center.catalogue.store import current_catalogue
+from preference_center.contacts.bodies import (
+    ConsentsQuery,
     ContactAddressBody,
     ContactAddressResponse,
     ContactRequest,
@@ -24,15 +26,22 @@ from preference_center.contacts.contact_models import (
     DeactivateContactRequest,
     MergeContactsRequest,
     ReopenContactRequest,
-)
-from preference_center.contacts.contact_rows import (
+    RestrictContactRequest,
+    UnrestrictContactRequest,
     contact_ref,
+    parse_consent_evidence,
     parse_received,
     phone_region,
     write_contacts,
 )
-from preference_center.contacts.rules.contacts import ContactUpdate
+from preference_center.contacts.consents import ConsentRecords, build_consent_records
+from preference_center.contacts.rules.account import EndNotice, UnrestrictionProof
+from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Address, parse_address
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.ledger.rules import clamp_to_now
+from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import RequestRows
@@ -43,6 +52,98 @@ from preference_center.web.api.problems import (
     UNKNOWN_CONTACT,
     FieldErrors,
 )
+from preference_center.web.languages import match_language
+
+
+@endpoint(
+    "POST",
+    "/contacts/restrict",
+    KeyScope.RIGHTS,
+    rows=RestrictContactRequest,
+    response=ContactWriteResult,
+    writes=True,
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_restrict(call: ApiCall, rows: RequestRows[RestrictContactRequest]) -> Response:
+    """Limit the use of people's data (GDPR art. 18).
+
+    From now on no marketing may be sent to any of their addresses, also those that are linked
+    later, whatever they opt in to. Service messages are allowed. The account stays as it is.
+    """
+    requests = parse_received(call, rows)
+    return write_contacts(
+        call,
+        rows,
+        lambda in_transaction: contacts.restrict_contacts(requests, call.origin, in_transaction),
+    )
+
+
+@endpoint(
+    "POST",
+    "/contacts/unrestrict",
+    KeyScope.RIGHTS,
+    rows=UnrestrictContactRequest,
+    response=ContactWriteResult,
+    writes=True,
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_unrestrict(
+    call: ApiCall, rows: RequestRows[UnrestrictContactRequest]
+) -> Response:
+    """End restrictions.
+
+    By an act of the person's own, with evidence; or, if the company ends it, at least 7 days
+    after it informed the person. Opt-outs from before and meanwhile stay.
+    """
+    errors = FieldErrors()
+    requests = []
+    for pointer, row in rows.with_pointers():
+        ref = errors.collect(f"{pointer}/address", contact_ref, row)
+        proof = _parse_proof(errors, pointer, row, call.origin.now)
+        if ref and proof:
+            requests.append((ref, proof))
+    errors.raise_if_any()
+    return write_contacts(
+        call,
+        rows,
+        lambda in_transaction: contacts.unrestrict_contacts(requests, call.origin, in_transaction),
+    )
+
+
+def _parse_proof(
+    errors: FieldErrors, pointer: str, row: UnrestrictContactRequest, now: datetime
+) -> UnrestrictionProof | None:
+    if row.evidence is not None:
+        return parse_consent_evidence(errors, f"{pointer}/evidence", row.evidence, now)
+    assert row.notice_sent_at is not None  # the model has one of both
+    sent_at = errors.collect(f"{pointer}/notice_sent_at", clamp_to_now, row.notice_sent_at, now)
+    return EndNotice(sent_at) if sent_at else None
+
+
+# Not GET: an address must not be part of a URL (I12).
+@endpoint(
+    "POST",
+    "/consents/query",
+    KeyScope.READ,
+    body=ConsentsQuery,
+    response=ConsentRecords,
+    errors=(INVALID_ADDRESS,),
+)
+def post_consents_query(call: ApiCall, body: ConsentsQuery) -> Response:
+    """Query the consents of an address, in the form of ISO/IEC TS 27560.
+
+    The newest consent of exactly this form of the address to each topic, and what became of it.
+    """
+    catalogue, region = current_catalogue(), services().settings.phone_region
+    address = parse_address(body.address, body.channel, region=region)
+    language = match_language(body.language) or catalogue.default_language
+    facts = load_exact_facts([address])[0]
+    records = run_in_transaction(
+        lambda connection: build_consent_records(
+            connection, address, catalogue, facts, language, call.origin.now
+        )
+    )
+    return json_response(records)
 
 
 @endpoint(

@@ -1,4 +1,9 @@
-"""What the codes on a person's page mean, in the language of the page."""
+"""What staff read for a destination.
+
+What the forms about people offer to choose from, in the language of the page.
+
+What the codes on a person's page mean, in the language of the page.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from datetime import datetime
 from flask_babel import gettext as _
 
 from preference_center.catalogue import Catalogue
-from preference_center.contacts.words import choices
+from preference_center.contacts.rules.statements import StatementKind
 from preference_center.core.events import (
     ALL_MARKETING,
     DESTINATION_PREFIX,
@@ -21,10 +26,61 @@ from preference_center.core.events import (
     Event,
     EventKind,
 )
+from preference_center.core.staff import AccessReason
 from preference_center.decisions.rules import POLICY_CHANGED, Decision, DecisionRule
 from preference_center.destinations.rules.delivery import Blocker, DeliveryState, DeliveryStatus
 from preference_center.ledger.rules import ReceivedVia
 from preference_center.web.languages import format_short_time, once_per_language, page_language
+
+
+def tool_titles(catalogue: Catalogue) -> Callable[[str], str]:
+    """What staff read for a destination: its title, or its name where it has none."""
+
+    def title_of(name: str) -> str:
+        recipient = catalogue.recipients.get(name)
+        return catalogue.localize(recipient.title, page_language()) if recipient else name
+
+    return title_of
+
+
+@once_per_language
+def access_reasons() -> Mapping[AccessReason, str]:
+    """Why somebody looks a person up, in the order of the list."""
+    return {
+        AccessReason.CALLED: _("They called"),
+        AccessReason.WROTE: _("They wrote"),
+        AccessReason.IN_PERSON: _("They are here in person"),
+        AccessReason.DATA_REQUEST: _("For a data-subject request"),
+        AccessReason.COMPLAINT: _("For a complaint"),
+        AccessReason.INVESTIGATION: _("To find out what went wrong"),
+        AccessReason.AUTHORITY: _("An authority or a court asked"),
+        AccessReason.OWN_ADDRESS: _("It is my own address"),
+    }
+
+
+@once_per_language
+def received_via() -> Mapping[ReceivedVia, str]:
+    """How something reached the company, as staff choose it."""
+    return {
+        ReceivedVia.PHONE: _("by phone"),
+        ReceivedVia.POSTAL_MAIL: _("by letter"),
+        ReceivedVia.CERTIFIED_MAIL: _("by certified email (PEC)"),
+        ReceivedVia.IN_PERSON: _("in person"),
+        ReceivedVia.REPLY: _("by email"),
+        ReceivedVia.CHAT: _("in a chat"),
+    }
+
+
+@once_per_language
+def statement_kinds() -> Mapping[StatementKind, str]:
+    """What staff record of what a person said."""
+    return {
+        StatementKind.OPT_OUT: _("Opt-out: the person wants it no more"),
+        StatementKind.OPT_IN: _("Opt-in: the person asks for it"),
+        StatementKind.PAUSE: _("Pause: the person wants a break"),
+        StatementKind.FREQUENCY: _("Frequency: the person wants it more or less often"),
+    }
+
 
 _TITLE_OF = Callable[[str], str]
 
@@ -112,7 +168,7 @@ def source_title(source: str, title_of: _TITLE_OF) -> str:
 @once_per_language
 def _entry_points() -> Mapping[str, str]:
     return {
-        **{via.value: text for via, text in choices.received_via().items()},
+        **{via.value: text for via, text in received_via().items()},
         ReceivedVia.FORM: _("with a form of ours"),
         ReceivedVia.APP: _("in our app"),
         "one_click": _("with the unsubscribe button of the email app"),

@@ -1,4 +1,7 @@
-"""The recipients of an announcement: selected page by page, each person once, and handed over."""
+"""The recipients of an announcement: selected page by page, each person once, and handed over.
+
+The outbox of announcements to the company's webhook: the queue is the database.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from uuid import UUID
 from preference_center.contacts.notices.rules import NoticeChannel, Reach, Recipient, StoredAddress
 from preference_center.core.addresses import Channel
 from preference_center.core.keys import Keys
+from preference_center.infra.company_webhooks import ClaimedRow, Outbox
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import digest_context
 from preference_center.ledger.store.lookup import load_facts_by_id
@@ -23,6 +27,8 @@ WHERE move.from_address_id = {id} AND move.undone_at IS NULL AND NOT EXISTS (
         AND back.undone_at IS NULL AND back.moved_at > move.moved_at OFFSET 0)
 ORDER BY move.moved_at DESC LIMIT 1
 """
+
+
 _SELECT_PAGE = f"""
 WITH page AS (SELECT id FROM address WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
 member AS (
@@ -39,6 +45,8 @@ FROM address a LEFT JOIN LATERAL (
 WHERE a.id = ANY(ARRAY(SELECT id FROM member))
 """  # noqa: S608 - constants
 """OFFSET 0 and arrays avoid a full scan by a plan that was made while the table was small."""
+
+
 # Each person once, however often they are selected: by their address, and by their contact.
 _INSERT = """
 INSERT INTO policy_notice (version, address_id, contact_id, reach, selected_at)
@@ -47,6 +55,8 @@ FROM unnest(%(addresses)s::bigint[], %(contacts)s::uuid[], %(reaches)s::text[])
     WITH ORDINALITY AS given (address_id, contact_id, reach, place)
 ORDER BY given.place ON CONFLICT DO NOTHING RETURNING address_id
 """
+
+
 # A contact whose address was corrected since is informed at the new one. Where there is no contact
 # the new one is a person of its own, whom a later run selects, and nothing is sent to the old one.
 _SELECT_NOTICES = f"""
@@ -63,6 +73,8 @@ JOIN address a ON a.id = CASE WHEN n.contact_id IS NOT NULL AND moved IS NOT NUL
 LEFT JOIN LATERAL (SELECT locale FROM contact WHERE id = n.contact_id OFFSET 0) AS c ON true
 ORDER BY n.seq
 """  # noqa: S608 - constants
+
+
 MAX_SEQ = 2**63 - 1
 
 
@@ -258,3 +270,45 @@ def list_notices_of(connection: Connection, ids: Collection[int]) -> list[Notice
         NoticeRecord(address_id, version, Reach(reach), *rest)
         for address_id, version, reach, *rest in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch(ClaimedRow):
+    """The notices of a range of `seq`."""
+
+    version: str
+    first_seq: int
+    last_seq: int
+
+
+OUTBOX = Outbox("policy_webhook", ClaimedBatch)
+
+
+def insert_batch(
+    connection: Connection, batch_id: UUID, version: str, seqs: Sequence[int], now: datetime
+) -> None:
+    """Queue the notices from the first to the last of `seqs`."""
+    connection.execute(
+        """INSERT INTO policy_webhook (id, version, first_seq, last_seq, created_at, next_at)
+        VALUES (%s, %s, %s, %s, %s, %s)""",
+        (batch_id, version, seqs[0], seqs[-1], now, now),
+    )
+
+
+def last_queued_seq(connection: Connection, version: str) -> int:
+    """The last notice of this version that is in a batch; 0 if none is."""
+    row = connection.execute(
+        "SELECT COALESCE(max(last_seq), 0) FROM policy_webhook WHERE version = %s", (version,)
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def next_batch_seqs(connection: Connection, version: str, after: int, limit: int) -> list[int]:
+    """The `seq` of the next notices after one, at most `limit`."""
+    rows = connection.execute(
+        """SELECT seq FROM policy_notice WHERE version = %s AND seq > %s
+        ORDER BY seq LIMIT %s""",
+        (version, after, limit),
+    )
+    return [seq for (seq,) in rows]
