@@ -29,12 +29,12 @@ from bench.load import Request
 from dev.engines import Engines
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.scopes import build_scope_map
-from preference_center.imports.plan import plan_import
-from preference_center.imports.sources import LocalFile
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
+from preference_center.lists.imports.plan import plan_import
+from preference_center.lists.imports.sources import LocalFile
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.scopes import build_scope_map
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 8

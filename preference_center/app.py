@@ -25,11 +25,10 @@ from preference_center.api import (
     suppressions,
     writes,
 )
-from preference_center.api import imports as api_imports
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import imports, reports, requests, review, senders
+from preference_center.console import reports, requests, review, senders
 from preference_center.console.catalogue import previews
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
@@ -90,6 +89,8 @@ from preference_center.ledger.store.suppressions import (
     count_chosen_frequencies,
     list_suppressed_topics,
 )
+from preference_center.lists import console as imports
+from preference_center.lists.api import imports as api_imports
 from preference_center.mailer.address_emails import ADDRESS_TEXTS
 from preference_center.mailer.erasure_notices import ERASURE_TEXTS
 from preference_center.mailer.link_emails import LINK_TEXTS

@@ -20,8 +20,6 @@ from preference_center.destinations.process import ingest_webhooks
 from preference_center.destinations.push import sync
 from preference_center.destinations.scan import verify
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.uploads import continue_import
 from preference_center.infra.job_queue import (
     CONTINUE_IMPORT,
     ERASE,
@@ -31,6 +29,8 @@ from preference_center.infra.job_queue import (
     VERIFY,
     JobQueue,
 )
+from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.uploads import continue_import
 from simulation.ground import Clock
 from simulation.people import START
 

@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.core.errors import ImportConflict
-from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
-from preference_center.domain.imports.scopes import build_scope_map
-from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.undo import start_undo
-from preference_center.imports.uploads import confirm_plan, continue_import, receive_upload
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
-from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import ImportState
+from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.undo import start_undo
+from preference_center.lists.imports.uploads import confirm_plan, continue_import, receive_upload
+from preference_center.lists.rules.instructions import ImportInstructions, LegalBasis
+from preference_center.lists.rules.scopes import build_scope_map
+from preference_center.lists.store import import_jobs
+from preference_center.lists.store.import_jobs import ImportState
 from simulation.entry_points import UNDO_PERIOD, ZONES
 from simulation.oracle import Cause, OptOut, Oracle
 from simulation.people import Form

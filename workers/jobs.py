@@ -19,10 +19,10 @@ from preference_center.destinations.push import sync as sync_destination
 from preference_center.destinations.scan import verify as verify_listing
 from preference_center.destinations.store.backfills import continue_backfill
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.imports import uploads
-from preference_center.imports.budget import ImportBudget
 from preference_center.infra.context import services
 from preference_center.infra.job_queue import TICK_SECONDS
+from preference_center.lists.imports import uploads
+from preference_center.lists.imports.budget import ImportBudget
 from preference_center.rights import company_webhooks
 from preference_center.rights.access_file import build as access_files
 from preference_center.web.emails import send_due_emails

@@ -30,7 +30,6 @@ from preference_center.destinations.store import (
 )
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.states import DueCounts
-from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
@@ -38,6 +37,8 @@ from preference_center.infra.db.transactions import run_autocommit, run_in_trans
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.forms import raise_deferred_states
+from preference_center.lists.imports.uploads import UPLOAD_RETENTION
+from preference_center.lists.store import import_jobs, uploaded_parts
 from preference_center.monitoring.alerting import start_alerting
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
@@ -51,7 +52,6 @@ from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import files, proofs
 from preference_center.storage.rights import webhooks as rights_webhooks

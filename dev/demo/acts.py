@@ -18,14 +18,8 @@ from preference_center.contacts import choices
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
-from preference_center.imports.apply import apply_import, create_import
-from preference_center.imports.budget import ImportBudget
-from preference_center.imports.plan import plan_import
-from preference_center.imports.sources import LocalFile
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra import outbox
 from preference_center.infra.context import services
@@ -41,6 +35,12 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
+from preference_center.lists.imports.apply import apply_import, create_import
+from preference_center.lists.imports.budget import ImportBudget
+from preference_center.lists.imports.plan import plan_import
+from preference_center.lists.imports.sources import LocalFile
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.scopes import build_scope_map
 from preference_center.rights import requests
 
 SENDER = "key:shop"

@@ -16,13 +16,7 @@ from pydantic import BaseModel
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
-from preference_center.api import (
-    import_models,
-    preference_models,
-    sender_links,
-    suppression_models,
-    writes,
-)
+from preference_center.api import preference_models, sender_links, suppression_models, writes
 from preference_center.app import create_app
 from preference_center.contacts import bodies
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
@@ -34,6 +28,7 @@ from preference_center.decisions.api import stream
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
+from preference_center.lists.api import import_models
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from preference_center.web.api import endpoint
 from preference_center.web.api.errors import handle_api_error, handle_invalid_input

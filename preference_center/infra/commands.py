@@ -311,7 +311,7 @@ _COMMANDS = {
         "Erase people, see what is still open in which tool, replay the journal.",
     ),
     "export": (
-        "preference_center.cli.export:export",
+        "preference_center.lists.cli.export:export",
         "Write all suppressed addresses, in the format that another tool imports.",
     ),
     "feed": (
@@ -319,7 +319,7 @@ _COMMANDS = {
         "The feed of changes for senders and data teams.",
     ),
     "imports": (
-        "preference_center.cli.imports:imports",
+        "preference_center.lists.cli.imports:imports",
         "Import opt-outs and subscriptions of other tools.",
     ),
     "inbound": (
@@ -354,7 +354,7 @@ _COMMANDS = {
         "What is past its retention, as the catalogue's [retention] states it.",
     ),
     "scrub": (
-        "preference_center.cli.scrub:scrub_",
+        "preference_center.lists.cli.scrub:scrub_",
         "Split LIST into rows that may be sent a message and rows that may not.",
     ),
     "staff": (
@@ -362,7 +362,7 @@ _COMMANDS = {
         "Accounts of the console, and who is signed in to it.",
     ),
     "snapshot": (
-        "preference_center.cli.snapshot:snapshot",
+        "preference_center.lists.cli.snapshot:snapshot",
         "Create and inspect snapshots of all decisions, for scrubbing lists.",
     ),
     "spool": (

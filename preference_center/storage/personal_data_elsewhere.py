@@ -11,17 +11,19 @@ from preference_center.storage.personal_data import Holds
 
 FILES: Mapping[str, str] = {
     "preference_center/infra/files.py": ("what the callers write: see theirs"),
-    "preference_center/cli/export.py": "addresses, readable: an export for its operator",
-    "preference_center/cli/import_output.py": "rejected rows as they were read, for the operator",
+    "preference_center/lists/cli/export.py": "addresses, readable: an export for its operator",
+    "preference_center/lists/cli/import_output.py": (
+        "rejected rows as they were read, for the operator"
+    ),
     "preference_center/contacts/cli.py": ("addresses, readable: whom to inform, for the operator"),
     "preference_center/cli/links.py": "addresses and permanent links, for the operator",
-    "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
+    "preference_center/lists/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/client.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
     "preference_center/ledger/feed": "files for a warehouse: addresses, readable if asked for",
     "preference_center/rights/access_file/archive.py": "nothing on disk: into sealed parts of rows",
     "preference_center/rights/journal_store.py": "digests of erased people: the erasure journal",
-    "preference_center/scrub": "lists of addresses, readable; snapshots of digests",
+    "preference_center/lists/scrub": "lists of addresses, readable; snapshots of digests",
     "preference_center/ledger/spool": "opt-outs, sealed, until the database has them",
 }
 """Each module or package that writes files, and what personal data is in them."""

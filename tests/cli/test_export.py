@@ -322,7 +322,7 @@ def test_an_export_that_fails_half_way_leaves_no_file(
 def test_more_addresses_than_are_read_at_once(
     recorded: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preference_center.storage.ledger.export._FETCH_SIZE", 2)
+    monkeypatch.setattr("preference_center.lists.export._FETCH_SIZE", 2)
     flask(recorded, "--for", "csv", "-o", tmp_path / "x.csv")
     assert len(rows(tmp_path / "x.csv")) == 4
 

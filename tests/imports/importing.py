@@ -11,19 +11,19 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.decisions.rules import decide
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.scopes import build_scope_map
-from preference_center.domain.imports.stats import ImportStats
-from preference_center.domain.imports.translator import RowRefusal
-from preference_center.imports.apply import apply_import, create_import
-from preference_center.imports.budget import ImportBudget
-from preference_center.imports.plan import ImportPlan, plan_import
-from preference_center.imports.sources import LocalFile
-from preference_center.imports.undo import start_undo, undo_import
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
 from preference_center.ledger.store.lookup import load_facts
+from preference_center.lists.imports.apply import apply_import, create_import
+from preference_center.lists.imports.budget import ImportBudget
+from preference_center.lists.imports.plan import ImportPlan, plan_import
+from preference_center.lists.imports.sources import LocalFile
+from preference_center.lists.imports.undo import start_undo, undo_import
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.scopes import build_scope_map
+from preference_center.lists.rules.stats import ImportStats
+from preference_center.lists.rules.translator import RowRefusal
 from tests.clock import START
 
 AT_ONCE = ImportBudget(sleep=lambda _: None)

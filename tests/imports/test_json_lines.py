@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.row_statements import FileRow
-from preference_center.domain.imports.scopes import ScopeMap
-from preference_center.imports import json_documents
-from preference_center.imports.json_documents import to_row_sequence
-from preference_center.imports.read_rows import MAX_LINE_BYTES, ResumePoint, read_rows
-from preference_center.imports.sources import LocalFile, open_unpacked
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
+from preference_center.lists.imports import json_documents
+from preference_center.lists.imports.imports_read_rows import MAX_LINE_BYTES, ResumePoint, read_rows
+from preference_center.lists.imports.json_documents import to_row_sequence
+from preference_center.lists.imports.sources import LocalFile, open_unpacked
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.row_statements import FileRow
+from preference_center.lists.rules.scopes import ScopeMap
 
 GENERIC, MAILGUN = "generic-list", "mailgun-unsubscribes"
 LIST = b'[{"address": "\xc3\xa9ric@example.com"},\n 7, {"address": "b@example.com", "x": [1.5]}]'

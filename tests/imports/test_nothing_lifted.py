@@ -12,10 +12,10 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, SHARING, EventKind, Retraction
 from preference_center.decisions.rules import find_sharing_denial
-from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
+from preference_center.lists.rules.instructions import LegalBasis
 from preference_center.rights.move import move_address, undo_move
 from tests.clock import START, Clock
 from tests.imports.importing import (

@@ -9,10 +9,10 @@ import pytest
 
 from preference_center.core.errors import ImportConflict
 from preference_center.core.events import ALL_MARKETING
-from preference_center.imports.apply import apply_import
-from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.sources import LocalFile
-from preference_center.storage.imports import import_jobs
+from preference_center.lists.imports.apply import apply_import
+from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.sources import LocalFile
+from preference_center.lists.store import import_jobs
 from tests.clock import Clock
 from tests.imports.importing import (
     AT_ONCE,

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.imports.apply import apply_import
-from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.sources import LocalFile
-from preference_center.imports.undo import start_undo, undo_import
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.lists.imports.apply import apply_import
+from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.sources import LocalFile
+from preference_center.lists.imports.undo import start_undo, undo_import
 from tests.clock import Clock
 from tests.imports.importing import (
     AT_ONCE,
@@ -194,7 +194,7 @@ def test_rows_count_anew_if_what_they_lean_on_is_undone_while_they_are_recorded(
     first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
     path = listed(tmp_path / "two", 3, first=1)
     second = begun(path, OPT_OUTS)
-    from preference_center.imports import apply as applying
+    from preference_center.lists.imports import apply as applying
 
     once = iter((True,))
 

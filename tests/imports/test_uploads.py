@@ -14,15 +14,19 @@ import pytest
 
 from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.imports import uploads
-from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.undo import start_undo
-from preference_center.imports.uploads import UPLOAD_RETENTION, continue_import, receive_upload
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.imports import import_jobs, plans, uploaded_parts
-from preference_center.storage.imports.import_jobs import Import, ImportState
+from preference_center.lists.imports import plans, uploads
+from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.undo import start_undo
+from preference_center.lists.imports.uploads import (
+    UPLOAD_RETENTION,
+    continue_import,
+    receive_upload,
+)
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.store import import_jobs, uploaded_parts
+from preference_center.lists.store.import_jobs import Import, ImportState
 from tests.clock import Clock
 from tests.imports.importing import AT_ONCE, books, events, instructions_for, planned
 

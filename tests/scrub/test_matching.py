@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: int) -> None:
     # I9, I11
-    from preference_center.scrub.scrub_list import scrub_list
-    from preference_center.scrub.snapshots import create_snapshot
+    from preference_center.lists.scrub.scrub_list import scrub_list
+    from preference_center.lists.scrub.snapshots import create_snapshot
 
     put_in_force(app, world.CLOSING)
     random = Random(seed)

@@ -24,7 +24,7 @@ def test_a_command_says_what_to_install(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.csv").write_text(LIST)
-    monkeypatch.setattr("preference_center.scrub.find_spec", lambda _: None)
+    monkeypatch.setattr("preference_center.lists.scrub.find_spec", lambda _: None)
     done = app.test_cli_runner().invoke(args=words)
     assert done.exit_code == 1
     assert "pip install 'preference-center[scrub]'" in done.output

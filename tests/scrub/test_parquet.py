@@ -9,7 +9,7 @@ import pytest
 from preference_center.core.errors import InvalidInput, InvalidSnapshot
 from preference_center.infra.duckdb import read_parquet_metadata, write_parquet
 from preference_center.ledger.feed.parquet import read_feed_file
-from preference_center.scrub.snapshots import read_snapshot_metadata
+from preference_center.lists.scrub.snapshots import read_snapshot_metadata
 
 
 def test_metadata_are_read_as_they_were_written(tmp_path: Path) -> None:

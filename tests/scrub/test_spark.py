@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.decisions.rules import DecisionRule
-from preference_center.scrub.job import ScrubEngine
+from preference_center.lists.scrub.job import ScrubEngine
 from tests.in_force import put_in_force
 from tests.scrub import world
 from tests.scrub.lists import job, read, write
@@ -37,8 +37,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_spark_gives_every_row_the_answer_of_the_api(app: Flask, tmp_path: Path) -> None:
     # I9, I11
-    from preference_center.scrub.scrub_list import scrub_list
-    from preference_center.scrub.snapshots import create_snapshot
+    from preference_center.lists.scrub.scrub_list import scrub_list
+    from preference_center.lists.scrub.snapshots import create_snapshot
 
     put_in_force(app, world.CLOSING)
     random = Random(3)
@@ -72,10 +72,10 @@ def test_spark_gives_every_row_the_answer_of_the_api(app: Flask, tmp_path: Path)
 def test_no_plan_shows_the_secret(app: Flask, tmp_path: Path) -> None:
     # I12
     from preference_center.infra.context import services
-    from preference_center.scrub import spark
-    from preference_center.scrub.digest_sql import SqlDialect, with_digests
-    from preference_center.scrub.scrub_list import _decision_query
-    from preference_center.scrub.snapshots import create_snapshot, read_snapshot_metadata
+    from preference_center.lists.scrub import spark
+    from preference_center.lists.scrub.digest_sql import SqlDialect, with_digests
+    from preference_center.lists.scrub.scrub_list import _decision_query
+    from preference_center.lists.scrub.snapshots import create_snapshot, read_snapshot_metadata
 
     put_in_force(app, world.CLOSING)
     with app.app_context(), spark.spark_session("local[2]") as session:

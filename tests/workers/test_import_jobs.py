@@ -6,16 +6,16 @@ import pytest
 from redis import Redis
 
 from preference_center.core.events import ALL_MARKETING
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.scopes import build_scope_map
-from preference_center.imports.uploads import receive_upload
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import rq_queue
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
-from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import ImportState
+from preference_center.lists.imports.uploads import receive_upload
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.scopes import build_scope_map
+from preference_center.lists.store import import_jobs
+from preference_center.lists.store.import_jobs import ImportState
 from workers import jobs, scheduler
 
 pytestmark = pytest.mark.usefixtures("in_context")

@@ -12,9 +12,9 @@ from preference_center.core.staff import actor_kind
 from preference_center.destinations.store import webhooks
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.infra.context import services
 from preference_center.infra.hooks import Hook
+from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.mailer.right_titles import right_title
 from preference_center.rights.access_file import words
 from preference_center.rights.access_file.records import (

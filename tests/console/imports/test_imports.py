@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.console.imports import pages
 from preference_center.core.staff import Role
-from preference_center.imports import sources, uploads
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.imports import uploaded_parts
+from preference_center.lists.console import pages
+from preference_center.lists.imports import sources, uploads
+from preference_center.lists.store import uploaded_parts
 from tests.clock import START, Clock
 from tests.console.staff import BASE, Staff, csrf_token, staff, words
 from tests.in_force import put_in_force
@@ -236,7 +236,7 @@ def test_a_decompression_bomb_is_stopped(
 def test_a_file_above_the_limit_is_not_stored(
     app: Flask, who: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preference_center.console.imports.forms.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("preference_center.lists.console.forms.MAX_FILE_BYTES", 10)
     path = begin(who)
     assert upload(who, path).status_code == 413
     assert rows(app, "SELECT FROM list_import WHERE file_stored") == []

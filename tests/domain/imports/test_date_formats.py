@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.imports.date_formats import (
+from preference_center.lists.rules.date_formats import (
     DateFormat,
     DateQuestion,
     is_date_stated,
     parse_date_format,
 )
-from preference_center.domain.imports.timestamps import parse_timestamp
+from preference_center.lists.rules.timestamps import parse_timestamp
 
 ROME = ZoneInfo("Europe/Rome")
 

@@ -15,7 +15,7 @@ from preference_center.infra.db import transactions
 from preference_center.infra.db.transactions import Connection, read_snapshot
 from preference_center.ledger import record
 from preference_center.ledger.feed.changes import iter_snapshot
-from preference_center.storage.ledger.export import open_export_snapshot
+from preference_center.lists.export import open_export_snapshot
 from tests.ledger.changes import change
 
 OPEN = b"""SELECT FROM pg_stat_activity WHERE datname = current_database()

@@ -1,1 +1,0 @@
-"""Import lists: plan first, then apply in chunks, resume, undo."""

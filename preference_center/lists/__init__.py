@@ -1,0 +1,1 @@
+"""Lists of addresses: imports, scrubbing and export."""

@@ -1,0 +1,1 @@
+"""`flask imports`, `flask export`, `flask scrub`, `flask snapshot`."""

@@ -1,0 +1,1 @@
+"""Import a list: read, plan, apply, undo."""

@@ -1,0 +1,278 @@
+"""From the bytes of a file to its rows: CSV, NDJSON or a JSON document, all streamed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.tabular import detect_delimiter, normalize_column_name
+from preference_center.infra.context import services
+from preference_center.lists.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
+from preference_center.lists.imports.named_columns import NamedColumns
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.row_statements import FileRow
+
+ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
+"""Encodings in which line ends can be found in the bytes."""
+
+MAX_LINE_BYTES = 1024 * 1024
+UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_BLOCK = 64 * 1024
+RECORD_SEPARATOR = b"\x1e"
+"""Begins each text of a JSON text sequence (RFC 7464)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where to resume reading: rows done, line of the last one, offset in bytes of the next."""
+
+    index: int = 0
+    line: int = 0
+    offset: int = 0
+
+
+def read_rows(
+    stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint
+) -> Iterator[FileRow]:
+    """The rows from `start` on.
+
+    A row that can't be parsed has an `error`. Raises InvalidInput if the file does not fit the
+    preset, or is damaged so that nothing after that can be trusted.
+    """
+    head = stream.read(4096)
+    if head.startswith(_UTF16_BOMS):
+        raise InvalidInput("the file is in UTF-16: save it as UTF-8")
+    begin = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+    stream.seek(begin)
+    if head.startswith(RECORD_SEPARATOR):
+        yield from _read_sequence(stream, instructions, start)
+    elif head[begin:].lstrip()[:1] not in {b"{", b"["}:
+        yield from _read_csv(stream, instructions, start, begin)
+    elif _is_ndjson(stream, instructions.preset.json_rows_path):
+        stream.seek(begin)
+        yield from _read_ndjson(stream, instructions, start, begin)
+    else:
+        stream.seek(begin)
+        is_list = head[begin:].lstrip()[:1] == b"["
+        name = TOP_LEVEL_LIST if is_list else list_member(instructions.preset.json_rows_path)
+        yield from _read_document(stream, instructions, start, name)
+
+
+class _DecodedLines:
+    """Decoded lines, with the count of lines and bytes so far."""
+
+    def __init__(self, stream: BinaryIO, encoding: str, offset: int, line: int = 0) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self.offset = offset
+        self.line = line
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._stream.readline(MAX_LINE_BYTES + 1)
+        if not raw:
+            raise StopIteration
+        self.line += 1
+        if len(raw) > MAX_LINE_BYTES:
+            raise InvalidInput(f"line {self.line} is longer than a mebibyte: is this a list?")
+        self.offset += len(raw)
+        if b"\0" in raw:
+            raise InvalidInput(
+                f"line {self.line} has a zero byte, so this is no text: unpack it, or save it as"
+                " CSV in UTF-8"
+            )
+        try:
+            return raw.decode(self._encoding)
+        except UnicodeDecodeError:
+            raise InvalidInput(
+                f"line {self.line} is not in {self._encoding}: save the file as UTF-8,"
+                " or name its encoding, cp1252 perhaps"
+            ) from None
+
+
+def _read_csv(
+    stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint, bom_size: int
+) -> Iterator[FileRow]:
+    lines = _DecodedLines(stream, instructions.encoding, bom_size)
+    header, delimiter, first = _read_header(lines, instructions)
+    columns = NamedColumns(instructions)
+    keys = [normalize_column_name(name) for name in header]
+    names = dict(zip(keys, header, strict=True))
+    if first:
+        stream.seek(bom_size)
+        lines = _DecodedLines(stream, instructions.encoding, bom_size)
+    if start.offset:
+        stream.seek(start.offset)
+        lines = _DecodedLines(stream, instructions.encoding, start.offset, start.line)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    index = start.index
+    while True:
+        line = lines.line + 1
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error:
+            raise InvalidInput(
+                f"line {line}: a quotation mark is opened and not closed as CSV requires"
+                " (RFC 4180); nothing after it can be trusted"
+            ) from None
+        if not any(cell.strip() for cell in cells):
+            continue
+        fault = ""
+        if len(cells) > len(keys):
+            fault = f"it has {len(cells)} cells where the header has {len(keys)}"
+        # In reverse, so that the first of two columns with one name counts.
+        found = dict(zip(reversed(keys[: len(cells)]), reversed(cells[: len(keys)]), strict=True))
+        cells_by_name = columns.add_names(found)
+        yield FileRow(index, line, cells_by_name, names, lines.offset, lines.line, fault)
+        index += 1
+
+
+def _read_header(
+    lines: _DecodedLines, instructions: ImportInstructions
+) -> tuple[list[str], str, bool]:
+    """The columns, the delimiter, and whether the first line is a row already."""
+    preset = instructions.preset
+    text = next(lines, "")
+    delimiter = detect_delimiter(text)
+    if text.startswith("sep=") and len(text.strip()) > len("sep="):  # Excel's first line
+        delimiter, text = text.strip()[-1], next(lines, "")
+    try:
+        header = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        raise InvalidInput("the first line can't be read as the header of a CSV file") from None
+    if not any(cell.strip() for cell in header):
+        raise InvalidInput("the file is empty, or begins with an empty line")
+    if preset.header_optional:
+        if _is_row(header[0], instructions):
+            return (
+                [preset.address_columns[0], *(f"column {n}" for n in range(2, len(header) + 1))],
+                (delimiter),
+                True,
+            )
+        if len(header) == 1:
+            return [preset.address_columns[0]], delimiter, False
+    NamedColumns(instructions).check(header)
+    return header, delimiter, False
+
+
+def _is_row(text: str, instructions: ImportInstructions) -> bool:
+    try:
+        if instructions.preset.is_hashed:
+            parse_hashed_address(text, Channel.EMAIL)
+        elif instructions.channel is Channel.EMAIL:
+            parse_address(text, Channel.EMAIL)
+        else:
+            region = services().settings.phone_region
+            parse_address(text, instructions.channel, region=region)
+    except InvalidInput:
+        return False
+    return True
+
+
+def list_member(json_rows_path: str) -> str:
+    """The member of a document that `json_rows_path` leads to; TOP_LEVEL_LIST for none."""
+    return TOP_LEVEL_LIST if json_rows_path == "item" else json_rows_path.removesuffix(".item")
+
+
+def _is_ndjson(stream: BinaryIO, json_rows_path: str) -> bool:
+    """Whether the first line is a row by itself, and not (the first line of) a document."""
+    return is_row_line(stream.readline(MAX_LINE_BYTES), json_rows_path)
+
+
+def is_row_line(line: bytes, json_rows_path: str) -> bool:
+    """Whether the first line of a file that begins as JSON is a row by itself."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and json_rows_path.partition(".")[0] not in found
+
+
+def _read_ndjson(
+    stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint, bom_size: int
+) -> Iterator[FileRow]:
+    lines = _DecodedLines(stream, instructions.encoding, bom_size)
+    if start.offset:
+        stream.seek(start.offset)
+        lines = _DecodedLines(stream, instructions.encoding, start.offset, start.line)
+    index, checked, columns = start.index, start.index > 0, NamedColumns(instructions)
+    for text in lines:
+        if not text.strip():
+            continue
+        fault, found = "", None
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            fault = "the line is not JSON"
+        if not fault and not isinstance(found, dict):
+            fault = "the line is not a JSON object"
+        cells, names = _normalize_keys(found if isinstance(found, dict) else {})
+        if not fault and not checked:
+            columns.check([*names.values()])
+            checked = True
+        found_cells = columns.add_names(cells)
+        yield FileRow(index, lines.line, found_cells, names, lines.offset, lines.line, fault)
+        index += 1
+
+
+def _read_document(
+    stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint, list_name: str
+) -> Iterator[FileRow]:
+    rows, index = JsonRowParser({list_name}), 0
+    for block in iter(lambda: stream.read(_BLOCK), b""):
+        for _, found in rows.feed(block):
+            if index >= start.index:
+                yield _json_row(index, found, instructions)
+            index += 1
+    rows.close()
+
+
+def _read_sequence(
+    stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint
+) -> Iterator[FileRow]:
+    """A document as an upload stores it: see `json_documents`."""
+    stream.seek(start.offset)
+    lines = _DecodedLines(stream, "utf-8", start.offset, start.line)
+    name, index = list_member(instructions.preset.json_rows_path), start.index
+    for text in lines:
+        try:
+            page = json.loads(text.strip().removeprefix(RECORD_SEPARATOR.decode()) or "[]")
+        except (ValueError, RecursionError):
+            raise InvalidInput(f"the JSON text sequence is damaged after its row {index}") from None
+        rows = page.get(name, []) if isinstance(page, dict) else page
+        if not isinstance(rows, list) or len(rows) > 1:  # not written by us: it could not resume
+            raise InvalidInput("the file is a JSON text sequence: send its rows as NDJSON")
+        for found in rows:
+            yield _json_row(index, found, instructions, lines.offset)
+            index += 1
+
+
+def _json_row(
+    index: int, found: Any, instructions: ImportInstructions, end_offset: int = 0
+) -> FileRow:
+    """A row of a JSON document, whose lines can't be counted."""
+    fault = "" if isinstance(found, dict) else "it is not a JSON object"
+    cells, names = _normalize_keys(found if isinstance(found, dict) else {})
+    columns = NamedColumns(instructions)
+    if index == 0 and not fault:
+        columns.check([*names.values()])
+    renamed = columns.add_names(cells)
+    return FileRow(index, index + 1, renamed, names, end_offset, index + 1, fault)
+
+
+def _normalize_keys(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    names: Sequence[str] = list(found)
+    return (
+        {normalize_column_name(name): found[name] for name in reversed(names)},
+        {normalize_column_name(name): name for name in reversed(names)},
+    )

@@ -1,0 +1,301 @@
+"""Imports by API: a file is uploaded, and workers plan, apply and undo it step by step.
+
+The database is the queue: every step is checkpointed, and whichever process holds the lease
+continues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from preference_center.catalogue.store import current_catalogue
+from preference_center.core.errors import (
+    ImportConflict,
+    InvalidInput,
+    PreferenceCenterError,
+    UnknownImport,
+)
+from preference_center.infra import audit
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.lists.imports import plans
+from preference_center.lists.imports.apply import apply_import, ensure_not_applied
+from preference_center.lists.imports.budget import LEASE_DURATION, ImportBudget
+from preference_center.lists.imports.evaluate import ChunkEvaluator
+from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
+from preference_center.lists.imports.instructions import stored_instructions
+from preference_center.lists.imports.json_documents import to_row_sequence
+from preference_center.lists.imports.plan import CHUNK_SIZE, PlanStats
+from preference_center.lists.imports.sources import UploadedFile, open_unpacked, unpack_blocks
+from preference_center.lists.imports.undo import undo_import
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.store import import_jobs, uploaded_parts
+from preference_center.lists.store.import_jobs import Import, ImportState, ImportStep
+
+UPLOAD_RETENTION = timedelta(days=7)
+"""How long an uploaded file is kept that was not applied."""
+
+REPLACEABLE_STATES = frozenset(
+    {ImportState.AWAITING_FILE, ImportState.UPLOADED, ImportState.PLANNED, ImportState.UNUSABLE}
+)
+"""States in which nothing is applied yet, so that file and instructions may be replaced."""
+
+MAX_REFUSALS = 1_000
+"""Refusals that are stored with a plan; all are counted."""
+
+
+MAX_FILE_BYTES = 4 * 1024**3
+"""Of an uploaded file. Ten million rows take about a tenth of it."""
+
+
+def create_upload(
+    connection: Connection,
+    import_id: UUID,
+    instructions: ImportInstructions,
+    actor: str,
+    now: datetime,
+    *,
+    name: str = "",
+) -> None:
+    """Create an import whose file is uploaded next. Safe to repeat."""
+    import_jobs.insert_import(
+        connection,
+        import_id,
+        state=ImportState.AWAITING_FILE,
+        actor=actor,
+        name=name,
+        instructions=instructions.to_json(),
+        now=now,
+    )
+    audit.insert_audit_entry(connection, now, actor, "import.created", {"import": str(import_id)})
+
+
+def cancel_upload(connection: Connection, import_id: UUID, actor: str) -> None:
+    """Delete an import of which nothing was applied, and its file; what works on it stops.
+
+    Raises UnknownImport, and ImportConflict if it is or was applied.
+    """
+    found = import_jobs.lock_import(connection, import_id)
+    if found.state not in REPLACEABLE_STATES:
+        raise ImportConflict(f"this import is {found.state}: it can only be undone")
+    uploaded_parts.delete_parts(connection, import_id)
+    import_jobs.delete_import(connection, import_id)
+    audit.insert_audit_entry(
+        connection, services().now(), actor, "import.cancelled", {"import": str(import_id)}
+    )
+
+
+def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
+    """Store a file as it arrives, in place of an earlier one; workers then plan.
+
+    A gzip file is stored unpacked, a JSON document as its rows; the digest is that of the file
+    as it was sent. Raises InvalidInput for a damaged file, ImportConflict if it is being
+    applied, or another upload is in progress.
+    """
+    context = services()
+    lease = context.new_id()
+
+    def claim(connection: Connection) -> ImportInstructions:
+        found = import_jobs.lock_import(connection, import_id)
+        now = context.now()
+        if found.state not in REPLACEABLE_STATES:
+            raise ImportConflict(f"this import is {found.state}: its file can't be replaced")
+        if not import_jobs.claim_import(
+            connection, import_id, lease, now=now, until=now + LEASE_DURATION
+        ):
+            raise ImportConflict("another upload is in progress, or it is being planned")
+        plans.reset_plan(connection, import_id, ImportState.AWAITING_FILE)
+        uploaded_parts.delete_parts(connection, import_id)
+        return stored_instructions(found)
+
+    instructions = run_in_transaction(claim)
+    try:
+        digest, size = _store_parts(import_id, lease, blocks, instructions.preset.json_rows_path)
+    except BaseException:
+        with suppress(PreferenceCenterError):
+            run_in_transaction(lambda c: import_jobs.release_import(c, import_id, lease))
+        raise
+    if not run_in_transaction(
+        lambda c: plans.record_upload(c, import_id, lease, digest=digest, size_bytes=size)
+    ):
+        raise ImportConflict("another upload replaced this one")
+    context.queue.nudge_import(import_id)
+    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+
+
+def _store_parts(
+    import_id: UUID, lease: UUID, blocks: Iterable[bytes], json_rows_path: str
+) -> tuple[bytes, int]:
+    digest, size = hashlib.sha256(), 0
+
+    def as_sent() -> Iterator[bytes]:
+        for block in blocks:
+            digest.update(block)
+            yield block
+
+    # Unpacked and parsed once, here: a gzip file and a JSON document can only be read from their
+    # beginning, and every step of an import resumes where the one before it stopped.
+    kept = to_row_sequence(unpack_blocks(as_sent()), json_rows_path)
+    for number, part in enumerate(_split_parts(kept)):
+
+        def write_part(connection: Connection, number: int = number, part: bytes = part) -> None:
+            now = services().now()
+            if not import_jobs.claim_import(
+                connection, import_id, lease, now=now, until=now + LEASE_DURATION
+            ):
+                raise ImportConflict("another upload replaced this one, or it was cancelled")
+            uploaded_parts.insert_part(connection, import_id, number, part)
+
+        run_in_transaction(write_part)
+        size += len(part)
+    return digest.digest(), size
+
+
+def _split_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    kept = bytearray()
+    for block in blocks:
+        kept += block
+        while len(kept) >= uploaded_parts.PART_BYTES:
+            yield bytes(kept[: uploaded_parts.PART_BYTES])
+            del kept[: uploaded_parts.PART_BYTES]
+    if kept:
+        yield bytes(kept)
+
+
+def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: str) -> None:
+    """Decide to apply a planned import, from its first row on. Safe to repeat.
+
+    Raises ImportConflict unless `plan_id` is the current plan, or if it was applied already.
+    """
+    found = import_jobs.lock_import(connection, import_id)
+    if found.state is ImportState.APPLYING and found.plan == plan_id:
+        return
+    if found.state is not ImportState.PLANNED:
+        raise ImportConflict(f"this import is {found.state}: there is no plan to apply")
+    if found.plan != plan_id:
+        raise ImportConflict("the plan has changed: review it first")
+    ensure_not_applied(connection, plan_id, import_id)
+    now = services().now()
+    import_jobs.change_state(
+        connection, import_id, {ImportState.PLANNED}, ImportState.APPLYING, now
+    )
+    audit.insert_audit_entry(connection, now, actor, "import.applying", {"import": str(import_id)})
+
+
+def replace_instructions(
+    connection: Connection, import_id: UUID, instructions: ImportInstructions
+) -> None:
+    """Replace the instructions; an uploaded file is planned again.
+
+    Raises ImportConflict if it is being applied.
+    """
+    found = import_jobs.lock_import(connection, import_id)
+    if found.state not in REPLACEABLE_STATES:
+        raise ImportConflict(f"this import is {found.state}: its instructions can't be replaced")
+    state = ImportState.UPLOADED if found.file_stored else ImportState.AWAITING_FILE
+    plans.reset_plan(connection, import_id, state, instructions.to_json())
+    import_jobs.revoke_lease(connection, import_id)
+
+
+def continue_import(import_id: UUID, budget: ImportBudget) -> None:
+    """Do the next step of an uploaded import, if no other process holds it."""
+    # Another process may have it, or have changed its state; or it was cancelled.
+    with suppress(ImportConflict, UnknownImport):
+        found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+        if found.state is ImportState.UPLOADED:
+            _plan(found, budget)
+        elif found.state is ImportState.APPLYING:
+            apply_import(import_id, _source(found), budget)
+        elif found.state is ImportState.UNDOING:
+            undo_import(import_id, budget, found.actor)
+
+
+def _source(found: Import) -> UploadedFile:
+    return UploadedFile(found.id, found.size_bytes, found.digest or b"")
+
+
+def _plan(found: Import, budget: ImportBudget) -> None:
+    context = services()
+    lease, now = context.new_id(), context.now()
+    if not run_in_transaction(
+        lambda c: import_jobs.claim_import(c, found.id, lease, now=now, until=now + LEASE_DURATION)
+    ):
+        raise ImportConflict("another process is working on this import")
+    try:
+        _plan_claimed(
+            run_in_transaction(lambda c: import_jobs.get_import(c, found.id)), lease, budget
+        )
+    finally:
+        with suppress(PreferenceCenterError):
+            run_in_transaction(lambda c: import_jobs.release_import(c, found.id, lease))
+
+
+def _plan_claimed(found: Import, lease: UUID, budget: ImportBudget) -> None:
+    instructions = stored_instructions(found)
+    plan = instructions.plan_id(found.digest or b"")
+    problem = ""
+    try:
+        if not _plan_rows(found, instructions, lease, budget):
+            return
+    except InvalidInput as error:
+        problem = str(error)
+    run_in_transaction(
+        lambda c: plans.record_plan_finished(c, found.id, lease, plan=plan, problem=problem)
+    )
+
+
+def _plan_rows(
+    found: Import, instructions: ImportInstructions, lease: UUID, budget: ImportBudget
+) -> bool:
+    """Whether the end was reached. Raises InvalidInput if these instructions can't be applied."""
+    catalogue = current_catalogue()
+    instructions.check()
+    instructions.scopes.validate(catalogue)
+    findings, refusals = PlanStats.from_json(found.planned_stats), list(found.rejected_rows)
+    evaluator = ChunkEvaluator(
+        instructions,
+        catalogue,
+        import_id=found.id,
+        started_at=services().now(),
+        actor=found.actor,
+    )
+    start = ResumePoint(found.position, found.line_number, found.bytes_done)
+    with open_unpacked(_source(found)) as stream:
+        rows = read_rows(stream, instructions, start)
+        while budget.may_continue():
+            chunk = list(itertools.islice(rows, CHUNK_SIZE))
+            if not chunk:
+                findings.validate(catalogue)
+                return True
+            evaluation = evaluator.evaluate(chunk)
+            findings.add(evaluation)
+            capacity = MAX_REFUSALS - len(refusals)
+            refusals += [
+                {"line": r.line, "reason": r.reason} for r in evaluation.refusals[:capacity]
+            ]
+            last = chunk[-1]
+            step = ImportStep(
+                start_position=start.index,
+                position=last.index + 1,
+                bytes_done=last.end_offset,
+                line_number=last.last_line,
+                stats=findings.to_json(),
+            )
+            _save_step(found.id, lease, step, refusals)
+    return False
+
+
+def _save_step(
+    import_id: UUID, lease: UUID, step: ImportStep, refusals: Sequence[Mapping[str, Any]]
+) -> None:
+    until = services().now() + LEASE_DURATION
+    if not run_in_transaction(
+        lambda c: plans.record_plan_step(c, import_id, lease, step, refusals, until)
+    ):
+        raise ImportConflict("the file or the instructions were replaced in the meantime")

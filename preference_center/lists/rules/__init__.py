@@ -1,0 +1,1 @@
+"""How rows of a list are read: pure."""

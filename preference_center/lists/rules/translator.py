@@ -1,0 +1,282 @@
+"""Translate rows into changes. Shared by plan and apply, so that they agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from uuid import UUID
+
+from preference_center.catalogue import Catalogue
+from preference_center.core.addresses import (
+    Address,
+    Channel,
+    HashedAddress,
+    parse_address,
+    parse_hashed_address,
+)
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
+from preference_center.integrations.base.presets import ImportPreset, RowMeaning
+from preference_center.ledger.rules import (
+    EARLIEST_TIME,
+    check_policy_shown,
+    topic_for_address,
+    validate_opt_out_scope,
+)
+from preference_center.lists.rules.date_formats import UnreadableDates, is_date_stated
+from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.row_statements import (
+    FileRow,
+    RowStatement,
+    cell_text,
+    parse_row_statements,
+)
+from preference_center.lists.rules.scopes import LEAVE_OUT
+from preference_center.lists.rules.subscription_evidence import build_subscription_evidence
+from preference_center.lists.rules.timestamps import parse_timestamp
+
+_PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
+
+MISSING_SCOPE = "the scope map has no scope for its group"
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One change that a row makes."""
+
+    line: int
+    meaning: RowMeaning
+    change: Change
+    has_date: bool
+    """Whether the row states when it happened."""
+    has_country_code: bool = True
+    """Whether a phone number was read without the region of the instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRefusal:
+    """Why a row, or one of its statements, is refused; without the address (I12)."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class TranslatedRow:
+    """The result for one row."""
+
+    changes: list[RowChange] = field(default_factory=list)
+    refusals: list[RowRefusal] = field(default_factory=list)
+    groups: list[tuple[RowMeaning, str]] = field(default_factory=list)
+    unmapped: list[tuple[RowMeaning, str]] = field(default_factory=list)
+    excluded: int = 0
+    """Statements that were not to be imported."""
+    unreadable_dates: list[tuple[int, str]] = field(default_factory=list)
+    """Dates of the row, with its line, that no format reads and that may not be left out."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it contains nothing to import."""
+        return not (self.changes or self.refusals or self.unmapped or self.excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class RowTranslator:
+    """Translates the rows of one import.
+
+    `event_id(row, number)` returns the same id for the same statement each time, so that a row
+    that is read again after a crash is the same event. `started_at` serves as the current time.
+    """
+
+    instructions: ImportInstructions
+    catalogue: Catalogue
+    import_id: UUID
+    event_id: Callable[[int, int], UUID]
+    started_at: datetime
+    actor: str
+    region: str
+    zone: tzinfo
+
+    def translate(self, row: FileRow) -> TranslatedRow:
+        """The changes that the row makes, or why they are refused."""
+        reading = TranslatedRow()
+        preset = self.instructions.preset
+        if row.error:
+            reading.refusals.append(RowRefusal(row.line, row.error))
+            return reading
+        wanted = []
+        for statement in parse_row_statements(row, preset):
+            only = self.instructions.meaning_filter
+            if only and not only.covers(statement.column_meaning.meaning):
+                # The file does not state the other meaning: see `ImportPreset.requires_meaning`.
+                reading.excluded += not preset.requires_meaning
+            else:
+                wanted.append(statement)
+        if not wanted:
+            if preset.is_strict and not reading.excluded:
+                reading.refusals.append(RowRefusal(row.line, _describe_unknown_status(row, preset)))
+            return reading
+        try:
+            address = self._parse_address(row, self.region)
+        except InvalidInput as error:
+            reading.refusals.append(RowRefusal(row.line, str(error)))
+            return reading
+        for statement in wanted:
+            self._add_change(reading, row, statement, address)
+        return reading
+
+    def _add_change(
+        self,
+        translated: TranslatedRow,
+        row: FileRow,
+        statement: RowStatement,
+        address: Address | HashedAddress,
+    ) -> None:
+        meaning, preset = statement.column_meaning.meaning, self.instructions.preset
+        scope: str | None = UNDELIVERABLE
+        if meaning is not RowMeaning.BOUNCE:
+            translated.groups.append((meaning, statement.group))
+            scope = self.instructions.scopes.scope_of(statement.group)
+        if scope is None:
+            translated.unmapped.append((meaning, statement.group))
+            return
+        if scope == LEAVE_OUT:
+            translated.excluded += 1
+            return
+        for text in (statement.date, cell_text(row.cells, preset.received_at_columns)):
+            if self._is_unreadable_date(text):
+                translated.unreadable_dates.append((row.line, text))
+        try:
+            translated.changes.append(self._build_change(row, statement, address, scope))
+        except InvalidInput as error:
+            translated.refusals.append(RowRefusal(row.line, str(error)))
+
+    def _build_change(
+        self, row: FileRow, statement: RowStatement, address: Address | HashedAddress, scope: str
+    ) -> RowChange:
+        meaning = statement.column_meaning.meaning
+        evidence = {"import": str(self.import_id), "list": self.instructions.preset.name}
+        if meaning is not RowMeaning.BOUNCE:
+            evidence["group"] = statement.group[:200]
+        if meaning is RowMeaning.SUBSCRIPTION:
+            occurred = self._parse_date(statement.date, end_of_day=False)
+            dated = occurred is not None
+            occurred, proof = self._subscription_evidence(statement, address, scope, occurred)
+            received = self.started_at
+            evidence |= proof
+        else:
+            if scope != UNDELIVERABLE:
+                validate_opt_out_scope(address, scope, self.catalogue)
+            occurred, received, dated = self._times(row, statement, evidence)
+        change = Change(
+            id=self.event_id(row.index, statement.index),
+            kind=meaning.kind,
+            address=address,
+            scope=scope,
+            occurred_at=occurred,
+            received_at=received,
+            source=IMPORT_SOURCE,
+            actor=self.actor,
+            evidence=evidence,
+        )
+        return RowChange(row.line, meaning, change, dated, self._has_country_code(row, address))
+
+    def _subscription_evidence(
+        self,
+        statement: RowStatement,
+        address: Address | HashedAddress,
+        scope: str,
+        occurred: datetime | None,
+    ) -> tuple[datetime, dict[str, str]]:
+        if isinstance(address, HashedAddress):
+            raise InvalidInput("a hash can't be subscribed")
+        topic = topic_for_address(address, scope, self.catalogue)
+        stated = statement.evidence.get("policy") or None
+        return build_subscription_evidence(
+            statement.evidence,
+            self.instructions,
+            address,
+            topic,
+            occurred,
+            self.catalogue.policy.unproven_imports,
+            check_policy_shown(stated, self.catalogue, occurred or EARLIEST_TIME),
+        )
+
+    def _times(
+        self, row: FileRow, statement: RowStatement, evidence: dict[str, str]
+    ) -> tuple[datetime, datetime, bool]:
+        """When an opt-out happened, when its 72 hours begin, and whether the row has a date.
+
+        A date that is unreadable or in the future never loses an opt-out: it counts from now. The
+        72 hours begin when the list reached the company: a row's own date of receipt counts while
+        they still run, and is evidence after that.
+        """
+        stated = self.instructions.received_at or self.started_at
+        row_received_at = self._parse_date(
+            cell_text(row.cells, self.instructions.preset.received_at_columns), end_of_day=False
+        )
+        occurred = self._parse_date(statement.date, end_of_day=True) or row_received_at
+        received = stated
+        if row_received_at and row_received_at < stated:
+            evidence["received_at"] = row_received_at.isoformat()
+            received = row_received_at if row_received_at > self.started_at - WINDOW else stated
+        return min(occurred or received, self.started_at), received, occurred is not None
+
+    def _parse_date(self, text: str, *, end_of_day: bool) -> datetime | None:
+        if not text:
+            return None
+        found = self._parse_timestamp(text, end_of_day=end_of_day)
+        slack = timedelta(days=1) if end_of_day else CLOCK_TOLERANCE
+        if found is None or not EARLIEST_TIME <= found <= self.started_at + slack:
+            return None
+        return min(found, self.started_at)
+
+    def _parse_timestamp(self, text: str, *, end_of_day: bool) -> datetime | None:
+        formats = self.instructions.date_formats
+        return parse_timestamp(text, self.zone, end_of_day=end_of_day, formats=formats)
+
+    def _is_unreadable_date(self, text: str) -> bool:
+        return (
+            self.instructions.unreadable_dates is UnreadableDates.REFUSE
+            and is_date_stated(text)
+            and self._parse_timestamp(text, end_of_day=False) is None
+        )
+
+    def _has_country_code(self, row: FileRow, address: Address | HashedAddress) -> bool:
+        if address.channel is Channel.EMAIL or isinstance(address, HashedAddress):
+            return True
+        try:
+            return self._parse_address(row, None) == address
+        except InvalidInput:
+            return False
+
+    def _parse_address(self, row: FileRow, region: str | None) -> Address | HashedAddress:
+        preset = self.instructions.preset
+        raw = cell_text(row.cells, preset.address_columns)
+        channel = self.instructions.channel
+        named = cell_text(row.cells, preset.channel_columns).casefold()
+        if named:
+            try:
+                channel = Channel(named)
+            except ValueError:
+                raise InvalidInput("the channel is email, sms or phone") from None
+        if preset.is_hashed:
+            return parse_hashed_address(raw, channel)
+        return parse_address(raw, channel, region=region)
+
+
+def _describe_unknown_status(row: FileRow, preset: ImportPreset) -> str:
+    """Why the row states nothing. A status is shown if it is a word: it may be an address (I12)."""
+    columns = tuple(
+        name for meaning in preset.meanings for when in meaning.conditions for name in when.columns
+    )
+    status = cell_text(row.cells, columns)
+    if not _PLAIN_WORD.fullmatch(status):
+        return "the row has no known status"
+    return (
+        f'the status "{status}" is not known: `flask imports presets {preset.name}` lists those'
+        " that are"
+    )

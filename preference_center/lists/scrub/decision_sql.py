@@ -1,0 +1,244 @@
+"""The SQL that scrubs, second part: the decision on each cell about which there is a fact.
+
+One text for every engine. It computes what `decisions.rules.decide` computes; tests
+compare them
+row by row. Names that it uses: `fact` (a snapshot's rows) and `probe` (`digest_sql.probes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.core.addresses import Channel, KeyKind, may_match
+from preference_center.core.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+)
+from preference_center.decisions.rules import DecisionRule
+from preference_center.lists.scrub.digest_sql import DIGEST_HEX_LENGTH, sql_list, sql_literal
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMESTAMP_DIGITS = 17  # digits of microseconds until the year 5138
+_EVENT_ID_DIGITS = 32  # digits of an event's id
+
+
+def decisions(message: MessageType, topic: Topic | None, now_us: int) -> str:
+    """The decision on every cell in `probe` about which there is a fact.
+
+    Columns: cell, allow, rule, scope, since (microseconds). Other cells get the query's
+    `default_decision`.
+    """
+    if message.message_class is MessageClass.SERVICE:
+        return _decide(_service_decision(message), pauses="")
+    assert topic is not None
+    return _decide(
+        _marketing_decision(topic, now_us),
+        pauses=_active_pauses(topic.key, now_us),
+        topic=topic.key,
+    )
+
+
+def deciding_scopes(message: MessageType, topic: Topic | None) -> tuple[str, ...]:
+    """The scopes whose facts may decide about this message."""
+    if message.message_class is MessageClass.SERVICE:
+        return () if message.after_closing else (EVERYTHING,)
+    if topic is None or topic.retired:
+        return ()
+    return (topic.key, ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION)
+
+
+def deciding_facts(source: str, channel: Channel, scopes: Sequence[str]) -> str:
+    """The rows of a snapshot that may decide."""
+    if not scopes:
+        return f"SELECT * FROM {source} WHERE false"
+    return (
+        f"SELECT * FROM {source} WHERE channel = {sql_literal(channel)} AND scope IN "
+        f"({sql_list(scopes)})"
+    )
+
+
+def _kind_pairs(rule: Callable[[KeyKind, KeyKind], bool]) -> str:
+    """Every pair of kinds, as one number, for which `rule` holds of a probe and a fact."""
+    every = [KeyKind(n) for n in range(1, _KINDS)]
+    return ", ".join(str(p * _KINDS + s) for p in every for s in every if rule(p, s))
+
+
+_KINDS = 2 * max(KeyKind)
+_MATCHING = _kind_pairs(may_match)
+_EXACT = _kind_pairs(lambda probe, stored: bool(probe & stored & KeyKind.EXACT))
+
+
+def _matches() -> str:
+    """Every fact that a probe meets; `exact` if it is about the very address."""
+    kinds = f"p.kind * {_KINDS} + f.kind"
+    columns = "scope, out_at, out_event, reason, lift_at, pause_at, pause_until, consent_at"
+    return f"""SELECT p.cell, {kinds} IN ({_EXACT}) AS exact, {columns} FROM fact AS f JOIN (
+            SELECT cell, kind, digest FROM probe
+            UNION ALL SELECT cell, kind, left(digest, {DIGEST_HEX_LENGTH // 2}) FROM probe
+        ) AS p ON p.digest = f.digest WHERE {kinds} IN ({_MATCHING})"""
+
+
+def _newest_opt_out(scope: str) -> str:
+    # The event's id breaks ties as everywhere; with it comes the reason.
+    mark = f"lpad(CAST(out_at AS STRING), {_TIMESTAMP_DIGITS}, '0') || out_event || reason"
+    covers = f"scope = {sql_literal(scope)}"
+    if scope == EVERYTHING:
+        covers += " AND exact"
+    elif scope == ALL_MARKETING:  # all that the closing of another form reaches; its own meets
+        # a probe by the digest of its mailbox, too
+        covers += (
+            f" OR (scope = {sql_literal(EVERYTHING)} AND NOT exact"
+            " AND (exact_closing IS NULL OR out_event <> exact_closing))"
+        )
+    elif scope == RESTRICTION:  # each form ends its own (I9)
+        covers += f" AND {_is_active('out_at', 'lift_at')}"
+    return f"max(CASE WHEN {covers} THEN {mark} END)"
+
+
+def _newest_exact(column: str, scope: str) -> str:
+    return f"max(CASE WHEN exact AND scope = {sql_literal(scope)} THEN {column} END)"
+
+
+def _decide(select: str, *, pauses: str, topic: str = "") -> str:
+    """The decision over one row per cell: the newest of all that counts."""
+    outs = {"closed": EVERYTHING, "all_out": ALL_MARKETING, "bounced": UNDELIVERABLE}
+    lifts = {"all_lift": ALL_MARKETING, "reopened": EVERYTHING}
+    if topic:
+        outs["topic_out"] = lifts["topic_lift"] = topic
+        outs["restricted"] = RESTRICTION
+    columns = [f"{_newest_opt_out(scope)} AS {name}" for name, scope in outs.items()]
+    columns += [f"{_newest_exact('lift_at', scope)} AS {name}" for name, scope in lifts.items()]
+    if topic:
+        columns.append(f"{_newest_exact('consent_at', topic)} AS consent")
+    at = [f"CAST(left({name}, {_TIMESTAMP_DIGITS}) AS BIGINT) AS {name}_at" for name in outs]
+    widest = ["greatest(topic_lift, all_lift) AS topic_or_all_lift"] if topic else []
+    return f"""
+    WITH matches AS ({_matches()}),
+    own AS (SELECT cell, max(out_event) AS exact_closing FROM matches
+        WHERE exact AND scope = {sql_literal(EVERYTHING)} GROUP BY cell),
+    newest AS (SELECT matches.cell, {", ".join(columns)}
+        FROM matches LEFT JOIN own ON own.cell = matches.cell GROUP BY matches.cell),
+    active AS (SELECT *, {", ".join([*at, *widest])} FROM newest){pauses}
+    {select}"""
+
+
+def _is_active(at: str, lift: str) -> str:
+    """Opt-out wins a tie (I5)."""
+    return f"({at} IS NOT NULL AND ({lift} IS NULL OR {at} >= {lift}))"
+
+
+def _active_pauses(topic: str, now_us: int) -> str:
+    """The pause of each scope that runs longest, unless a lift is newer."""
+    mark = (
+        f"lpad(CAST(m.pause_until AS STRING), {_TIMESTAMP_DIGITS}, '0') || CAST(m.pause_at "
+        "AS STRING)"
+    )
+    columns = [
+        f"max(CASE WHEN m.scope = {sql_literal(scope)} AND {_is_active('m.pause_at', lift)}"
+        f" THEN {mark} END) AS {name}"
+        for name, scope, lift in (
+            ("bounce_pause", UNDELIVERABLE, "s.topic_or_all_lift"),
+            ("all_pause", ALL_MARKETING, "s.topic_or_all_lift"),
+            ("topic_pause", topic, "s.topic_lift"),
+        )
+    ]
+    return f""",
+    paused AS (SELECT m.cell, {", ".join(columns)}
+        FROM active AS s JOIN (SELECT * FROM matches WHERE pause_until > {now_us}) AS m
+        ON s.cell = m.cell GROUP BY m.cell)"""
+
+
+def _marketing_decision(topic: Topic, now_us: int) -> str:
+    """As `decide` for marketing."""
+    pause = "CAST(substr(p.{0}, " + str(_TIMESTAMP_DIGITS + 1) + ") AS BIGINT)"
+    consented = " AND ".join(
+        f"(s.{out}_at IS NULL OR s.{out}_at < s.consent)"
+        for out in ("topic_out", "all_out", "closed")
+    )
+    cutoff = topic.consents_count_from(_EPOCH + timedelta(microseconds=now_us))
+    if cutoff is not None:
+        consented += f" AND s.consent >= {(cutoff - _EPOCH) // timedelta(microseconds=1)}"
+    steps: list[tuple[str, DecisionRule | str, str | None, str]] = [
+        (_is_active("s.closed_at", "s.reopened"), DecisionRule.CLOSED, EVERYTHING, "s.closed_at"),
+        ("s.restricted_at IS NOT NULL", DecisionRule.RESTRICTED, RESTRICTION, "s.restricted_at"),
+        *_opt_out_steps(
+            "all_out", "s.topic_or_all_lift", DecisionRule.OPTED_OUT_OF_ALL_MARKETING, ALL_MARKETING
+        ),
+        *_opt_out_steps("topic_out", "s.topic_lift", DecisionRule.OPTED_OUT_OF_TOPIC, topic.key),
+        (
+            _is_active("s.bounced_at", "s.topic_or_all_lift"),
+            DecisionRule.BOUNCED,
+            UNDELIVERABLE,
+            "s.bounced_at",
+        ),
+        *(
+            (f"p.{name} IS NOT NULL", rule, scope, pause.format(name))
+            for name, rule, scope in (
+                ("bounce_pause", DecisionRule.BOUNCED, UNDELIVERABLE),
+                ("all_pause", DecisionRule.PAUSED, ALL_MARKETING),
+                ("topic_pause", DecisionRule.PAUSED, topic.key),
+            )
+        ),
+        (f"s.consent IS NOT NULL AND {consented}", DecisionRule.CONSENTED, topic.key, "s.consent"),
+    ]
+    last = (
+        DecisionRule.NO_CONSENT
+        if topic.default is TopicDefault.OPT_IN
+        else DecisionRule.NOT_OPTED_OUT
+    )
+    return _rule_cases(steps, last, "active AS s LEFT JOIN paused AS p ON p.cell = s.cell")
+
+
+def _service_decision(message: MessageType) -> str:
+    closed = DecisionRule.AFTER_CLOSING if message.after_closing else DecisionRule.CLOSED
+    is_closed = _is_active("s.closed_at", "s.reopened")
+    return _rule_cases(
+        [(is_closed, closed, EVERYTHING, "s.closed_at")], DecisionRule.SERVICE, "active AS s"
+    )
+
+
+def _opt_out_steps(
+    out: str, lift: str, rule: DecisionRule, scope: str
+) -> list[tuple[str, DecisionRule, str, str]]:
+    """A complaint is reported as such."""
+    active, at = _is_active(f"s.{out}_at", lift), f"s.{out}_at"
+    complained = (
+        f"substr(s.{out}, {_TIMESTAMP_DIGITS + _EVENT_ID_DIGITS + 1}) = '{EventKind.COMPLAINED}'"
+    )
+    return [
+        (f"{active} AND {complained}", DecisionRule.COMPLAINED, scope, at),
+        (active, rule, scope, at),
+    ]
+
+
+ALLOWING_RULES = frozenset(
+    {
+        DecisionRule.CONSENTED,
+        DecisionRule.NOT_OPTED_OUT,
+        DecisionRule.SERVICE,
+        DecisionRule.AFTER_CLOSING,
+    }
+)
+
+
+def _rule_cases(
+    steps: Sequence[tuple[str, DecisionRule | str, str | None, str]],
+    last: DecisionRule,
+    source: str,
+) -> str:
+    def cases(values: Sequence[str], otherwise: str) -> str:
+        whens = [f"WHEN {step[0]} THEN {value}" for step, value in zip(steps, values, strict=True)]
+        return f"CASE {' '.join(whens)} ELSE {otherwise} END"
+
+    rule = cases([sql_literal(step[1]) for step in steps], sql_literal(last))
+    scope = cases([sql_literal(step[2] or "") for step in steps], "''")
+    since = cases([step[3] for step in steps], "NULL")
+    return (
+        f"SELECT *, rule IN ({sql_list(sorted(ALLOWING_RULES))}) AS allow FROM"
+        f" (SELECT s.cell, {rule} AS rule, {scope} AS scope, {since} AS since FROM {source}) AS d"
+    )

@@ -1,0 +1,196 @@
+"""The layout of a list's file: CSV with its delimiter and header, or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import duckdb
+
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidList
+from preference_center.core.tabular import (
+    detect_delimiter,
+    find_address_cells,
+    find_address_column,
+    find_address_column_by_content,
+)
+from preference_center.lists.scrub.decision_query import REMOVED_COLUMNS
+
+_MAX_FIRST_LINE_BYTES = 1024 * 1024
+_BOM = "\ufeff"
+
+
+class Compression(StrEnum):
+    """The compression of a file, by the end of its name; values as DuckDB names them."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """What the user states about a list; the rest is detected."""
+
+    channel: Channel
+    region: str
+    address_column: str | None = None
+    """The name of the address's column, or its number from 1."""
+    delimiter: str | None = None
+    has_header: bool = True
+
+
+_OTHER_FORMATS = {
+    b"\x1f\x8b": "packed with gzip: give it a name that ends with .csv.gz",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard: give it a name that ends with .csv.zst",
+    b"PAR1": "Parquet: give it a name that ends with .parquet",
+    b"PK\x03\x04": "a spreadsheet or an archive: save it as CSV in UTF-8",
+}
+"""How files begin that are not CSV, whatever their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListLayout:
+    """The layout of a list. `address_column` is an index of `column_names`.
+
+    For CSV: `header_line` is the header as it is written, with its byte order mark, or None;
+    `skipped_lines` come before the first row; `newline` ends the lines.
+    """
+
+    path: Path
+    is_parquet: bool
+    column_names: tuple[str, ...]
+    address_column: int
+    compression: Compression = Compression.NONE
+    delimiter: str = ","
+    header_line: str | None = None
+    newline: str = "\n"
+    skipped_lines: int = 0
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is, or is to be, Parquet: by its name."""
+    return path.suffix.lower() in {".parquet", ".pq"}
+
+
+def compression_of(path: Path) -> Compression:
+    """How a CSV file is, or is to be, packed: by its name."""
+    ends = {".gz": Compression.GZIP, ".zst": Compression.ZSTD}
+    return ends.get(path.suffix.lower(), Compression.NONE)
+
+
+def detect_layout(path: Path, list_options: ListOptions) -> ListLayout:
+    """Inspect the beginning of a list. Raises InvalidList, which states what to fix."""
+    if is_parquet(path):
+        return _parquet_layout(path, list_options)
+    compression = compression_of(path)
+    first, newline, blank = _first_line(path, compression)
+    delimiter = list_options.delimiter or detect_delimiter(first)
+    row = _split(first.removeprefix(_BOM), delimiter)
+    if list_options.has_header:
+        if find_address_cells(row, list_options.channel, list_options.region):
+            raise InvalidList(
+                "the first row contains an address: if the list has no header, use --no-header"
+            )
+        column = find_address_column(row, list_options.address_column, list_options.channel)
+    elif list_options.address_column is not None:
+        column = find_address_column(
+            [str(n) for n in range(1, len(row) + 1)],
+            list_options.address_column,
+            list_options.channel,
+        )
+    else:
+        column = find_address_column_by_content(row, list_options.channel, list_options.region)
+    header = first if list_options.has_header else None
+    skip = blank + list_options.has_header
+    return ListLayout(
+        path, False, tuple(row), column, compression, delimiter, header, newline, skip
+    )
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error:
+        raise InvalidList(
+            "the first line can't be read as CSV: is a quote left open there?"
+        ) from None
+
+
+def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
+    """The first line that is not blank, without its end; the line end; blank lines before it."""
+    if compression is Compression.ZSTD:
+        return _first_line_of_zstd(path)
+    try:
+        with gzip.open(path) if compression is Compression.GZIP else path.open("rb") as file:
+            head = file.read(_MAX_FIRST_LINE_BYTES)
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise InvalidList(f"the list can't be read: {reason}") from None
+    for magic, what in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            raise InvalidList(f"the list is {what}")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidList("the list is UTF-16: save it as CSV in UTF-8")
+    if b"\n" not in head and b"\r" in head:
+        raise InvalidList("the list's lines end with a lone CR: save it with LF or CR LF")
+    lines = head.removeprefix(_BOM.encode()).split(b"\n")
+    blank = next((n for n, line in enumerate(lines) if line.strip()), None)
+    if blank is None:
+        raise InvalidList("the list is empty")
+    line = lines[blank]
+    if len(line) >= _MAX_FIRST_LINE_BYTES - len(_BOM.encode()):
+        raise InvalidList("the list's first line does not end within a mebibyte: is this CSV?")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise InvalidList("the list is not UTF-8: save it as CSV in UTF-8") from None
+    mark = _BOM if head.startswith(_BOM.encode()) else ""
+    return mark + text.removesuffix("\r"), "\r\n" if text.endswith("\r") else "\n", blank
+
+
+def _first_line_of_zstd(path: Path) -> tuple[str, str, int]:
+    # Python has no Zstandard before 3.14; DuckDB does.
+    try:
+        with closing(duckdb.connect()) as connection:
+            source = "(?, delim = '\x01', quote = '', escape = '', header = false,"
+            newline = connection.execute(
+                f"SELECT NewLineDelimiter FROM sniff_csv{source} compression = 'zstd')",
+                [str(path)],
+            ).fetchone()
+            row = connection.execute(
+                f"SELECT line FROM read_csv{source} compression = 'zstd', auto_detect = false,"
+                " columns = {'line': 'VARCHAR'}) LIMIT 1",
+                [str(path)],
+            ).fetchone()
+    except duckdb.Error:
+        raise InvalidList("the list can't be read: is it CSV in UTF-8, packed by zstd?") from None
+    if row is None or row[0] is None:
+        raise InvalidList("the list's first line is empty: begin with the header or a row")
+    return str(row[0]), "\r\n" if newline and newline[0] == "\\r\\n" else "\n", 0
+
+
+def _parquet_layout(path: Path, list_options: ListOptions) -> ListLayout:
+    if not list_options.has_header or list_options.delimiter is not None:
+        raise InvalidList("a Parquet file has a header and no delimiter: omit these options")
+    try:
+        with closing(duckdb.connect()) as connection:
+            rows = connection.execute(
+                "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
+            ).fetchall()
+    except duckdb.Error:
+        raise InvalidList("the list can't be read: is it a whole Parquet file?") from None
+    names = tuple(row[0] for row in rows)
+    if set(names) & set(REMOVED_COLUMNS):
+        raise InvalidList(f"the list already has a column of: {', '.join(REMOVED_COLUMNS)}")
+    return ListLayout(
+        path,
+        True,
+        names,
+        find_address_column(names, list_options.address_column, list_options.channel),
+    )

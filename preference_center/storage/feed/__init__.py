@@ -1,1 +1,0 @@
-"""Following the ledger: watermarks, pages of changes and snapshots."""

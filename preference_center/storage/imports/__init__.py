@@ -1,1 +1,0 @@
-"""Imports: their files, their plans and their state."""

@@ -1,1 +1,0 @@
-"""Reading addresses, events and the suppressions derived from them."""
