@@ -33,8 +33,7 @@ from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.lists.imports.plan import plan_import
 from preference_center.lists.imports.sources import LocalFile
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.scopes import build_scope_map
+from preference_center.lists.rules.instructions import ImportInstructions, build_scope_map
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 8

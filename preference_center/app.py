@@ -89,8 +89,8 @@ from preference_center.ledger.store.suppressions import (
     count_chosen_frequencies,
     list_suppressed_topics,
 )
+from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
-from preference_center.lists.api import imports as api_imports
 from preference_center.mailer.address_emails import ADDRESS_TEXTS
 from preference_center.mailer.erasure_notices import ERASURE_TEXTS
 from preference_center.mailer.link_emails import LINK_TEXTS

@@ -29,7 +29,7 @@ from preference_center.infra.job_queue import (
     VERIFY,
     JobQueue,
 )
-from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.apply import ImportBudget, Throttle
 from preference_center.lists.imports.uploads import continue_import
 from simulation.ground import Clock
 from simulation.people import START

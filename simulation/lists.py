@@ -12,13 +12,20 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
-from preference_center.lists.imports.budget import ImportBudget, Throttle
-from preference_center.lists.imports.undo import start_undo
+from preference_center.lists.imports.apply import ImportBudget, Throttle, start_undo
 from preference_center.lists.imports.uploads import confirm_plan, continue_import, receive_upload
-from preference_center.lists.rules.instructions import ImportInstructions, LegalBasis
-from preference_center.lists.rules.scopes import build_scope_map
-from preference_center.lists.store import import_jobs
-from preference_center.lists.store.import_jobs import ImportState
+from preference_center.lists.rules.instructions import (
+    ImportInstructions,
+    LegalBasis,
+    build_scope_map,
+)
+from preference_center.lists.store import (
+    UNFINISHED_STATES,
+    ImportState,
+    get_import,
+    insert_import,
+    list_imports,
+)
 from simulation.entry_points import UNDO_PERIOD, ZONES
 from simulation.oracle import Cause, OptOut, Oracle
 from simulation.people import Form
@@ -75,7 +82,7 @@ class Lists:
         text = "".join(["email,date\n", *rows])
 
         def add(connection: Connection) -> None:
-            import_jobs.insert_import(
+            insert_import(
                 connection,
                 import_id,
                 state=ImportState.AWAITING_FILE,
@@ -90,7 +97,7 @@ class Lists:
         continue_import(
             import_id, ImportBudget(throttle=Throttle(), sleep=lambda _: None, clock=lambda: 0.0)
         )
-        planned = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+        planned = run_in_transaction(lambda c: get_import(c, import_id))
         if planned.state is not ImportState.PLANNED:
             return f"{planned.state}: {planned.problem}"
         try:
@@ -127,7 +134,7 @@ class Lists:
         """See which are done by now; whether any is still at work."""
         if self._settled:
             return False
-        states = {found.id: found.state for found in run_autocommit(import_jobs.list_imports)}
+        states = {found.id: found.state for found in run_autocommit(list_imports)}
         for begun in self.begun.values():
             if states[begun.id] is ImportState.APPLIED and not begun.applied:
                 begun.applied = True
@@ -137,7 +144,7 @@ class Lists:
             if states[begun.id] is ImportState.UNDONE:
                 for opt_out in begun.opt_outs:
                     opt_out.gone = True
-        self._settled = not any(state in import_jobs.UNFINISHED_STATES for state in states.values())
+        self._settled = not any(state in UNFINISHED_STATES for state in states.values())
         return not self._settled
 
     def _says_nothing_new(self, opt_out: OptOut) -> bool:

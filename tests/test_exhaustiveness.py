@@ -27,7 +27,7 @@ from preference_center.destinations.rules.delivery import Blocker
 from preference_center.integrations.base.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
 from preference_center.ledger.rules import ReceivedVia
-from preference_center.lists.scrub.decision_query import RULE_REASONS
+from preference_center.lists.scrub.query import RULE_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "preference_center"

@@ -22,7 +22,7 @@ from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.job_queue import TICK_SECONDS
 from preference_center.lists.imports import uploads
-from preference_center.lists.imports.budget import ImportBudget
+from preference_center.lists.imports.apply import ImportBudget
 from preference_center.rights import company_webhooks
 from preference_center.rights.access_file import build as access_files
 from preference_center.web.emails import send_due_emails

@@ -38,7 +38,7 @@ from preference_center.infra.telemetry import capture_standard_logs, start_telem
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
-from preference_center.lists.store import import_jobs, uploaded_parts
+from preference_center.lists.store import delete_expired_parts, list_due_imports
 from preference_center.monitoring.alerting import start_alerting
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
@@ -141,9 +141,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
     delete_old_sessions(now)
     tidy_erasures(now)
-    run_autocommit(
-        lambda connection: uploaded_parts.delete_expired_parts(connection, now - UPLOAD_RETENTION)
-    )
+    run_autocommit(lambda connection: delete_expired_parts(connection, now - UPLOAD_RETENTION))
     run_retention(now)
 
 
@@ -170,7 +168,7 @@ def _tick_webhooks(now: datetime) -> int:
 
 
 def _tick_imports(now: datetime) -> int:
-    waiting = run_autocommit(lambda connection: import_jobs.list_due_imports(connection, now))
+    waiting = run_autocommit(lambda connection: list_due_imports(connection, now))
     for import_id in waiting:
         if not services().queue.enqueue_import(import_id):
             break

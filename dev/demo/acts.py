@@ -35,12 +35,10 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
-from preference_center.lists.imports.apply import apply_import, create_import
-from preference_center.lists.imports.budget import ImportBudget
+from preference_center.lists.imports.apply import ImportBudget, apply_import, create_import
 from preference_center.lists.imports.plan import plan_import
 from preference_center.lists.imports.sources import LocalFile
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.scopes import build_scope_map
+from preference_center.lists.rules.instructions import ImportInstructions, build_scope_map
 from preference_center.rights import requests
 
 SENDER = "key:shop"

@@ -12,9 +12,8 @@ from preference_center.decisions.api.row_formats import InputRow, NdjsonFormat, 
 from preference_center.decisions.rules import Decision, DecisionRule
 from preference_center.integrations.registry import load_presets
 from preference_center.ledger.watermarks import Watermark
-from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.scopes import ScopeMap
+from preference_center.lists.imports.read import ResumePoint, read_rows
+from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
 from preference_center.web.api.streams import gunzip, split_lines
 
 _ALLOWED = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)

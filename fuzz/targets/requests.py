@@ -28,7 +28,7 @@ from preference_center.decisions.api import stream
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
-from preference_center.lists.api import import_models
+from preference_center.lists import api as lists_api
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from preference_center.web.api import endpoint
 from preference_center.web.api.errors import handle_api_error, handle_invalid_input
@@ -50,7 +50,7 @@ _MODULES = (
     writes,
     change_feed,
     bodies,
-    import_models,
+    lists_api,
     endpoint,
     stream,
 )

@@ -362,7 +362,7 @@ _COMMANDS = {
         "Accounts of the console, and who is signed in to it.",
     ),
     "snapshot": (
-        "preference_center.lists.cli.snapshot:snapshot",
+        "preference_center.lists.cli.scrub:snapshot",
         "Create and inspect snapshots of all decisions, for scrubbing lists.",
     ),
     "spool": (

@@ -12,9 +12,7 @@ from preference_center.storage.personal_data import Holds
 FILES: Mapping[str, str] = {
     "preference_center/infra/files.py": ("what the callers write: see theirs"),
     "preference_center/lists/cli/export.py": "addresses, readable: an export for its operator",
-    "preference_center/lists/cli/import_output.py": (
-        "rejected rows as they were read, for the operator"
-    ),
+    "preference_center/lists/cli/imports.py": ("rejected rows as they were read, for the operator"),
     "preference_center/contacts/cli.py": ("addresses, readable: whom to inform, for the operator"),
     "preference_center/cli/links.py": "addresses and permanent links, for the operator",
     "preference_center/lists/cli/scrub.py": "a temporary folder, deleted at the end",

@@ -302,7 +302,7 @@ def begin(settings: Settings, number: signal.Signals) -> subprocess.Popen[bytes]
 HOOK = """
 import os
 from preference_center.app import create_app
-from preference_center.lists.scrub.writer import ScrubWriter
+from preference_center.lists.scrub.duck import ScrubWriter
 copy = ScrubWriter._copy
 def half(self, label, query, path, names=()):
     done = copy(self, label, query, path, names)

@@ -15,10 +15,9 @@ from preference_center.core.tabular import (
 from preference_center.decisions.api.row_formats import CsvFormat
 from preference_center.domain.rights.new_request import Agent
 from preference_center.integrations.base.presets import PRESETS
-from preference_center.lists.imports.named_columns import NamedColumns
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import cell_text
-from preference_center.lists.rules.scopes import ScopeMap
+from preference_center.lists.imports.read import NamedColumns
+from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
+from preference_center.lists.rules.rows import cell_text
 from preference_center.rights.agent_list import read_agent_list
 
 NAMES = [name for groups in ADDRESS_COLUMN_NAMES.values() for group in groups for name in group]

@@ -15,14 +15,20 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.lists.imports.apply import apply_import, create_import
-from preference_center.lists.imports.budget import ImportBudget
+from preference_center.lists.imports.apply import (
+    ImportBudget,
+    apply_import,
+    create_import,
+    start_undo,
+    undo_import,
+)
 from preference_center.lists.imports.plan import ImportPlan, plan_import
 from preference_center.lists.imports.sources import LocalFile
-from preference_center.lists.imports.undo import start_undo, undo_import
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.scopes import build_scope_map
-from preference_center.lists.rules.stats import ImportStats
+from preference_center.lists.rules.instructions import (
+    ImportInstructions,
+    ImportStats,
+    build_scope_map,
+)
 from preference_center.lists.rules.translator import RowRefusal
 from tests.clock import START
 

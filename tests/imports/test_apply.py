@@ -13,8 +13,8 @@ from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.lists.imports.budget import ImportBudget, Throttle
-from preference_center.lists.rules.date_formats import UnreadableDates
+from preference_center.lists.imports.apply import ImportBudget, Throttle
+from preference_center.lists.rules.rows import UnreadableDates
 from tests.clock import START
 from tests.imports.importing import (
     allows,

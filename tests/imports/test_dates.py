@@ -10,7 +10,7 @@ import pytest
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.lists.rules.date_formats import UnreadableDates, parse_date_format
+from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
 from tests.clock import START
 from tests.imports.importing import imported, instructions_for, planned, stats_of
 

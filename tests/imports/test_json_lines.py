@@ -12,13 +12,12 @@ import pytest
 from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
-from preference_center.lists.imports import json_documents
-from preference_center.lists.imports.imports_read_rows import MAX_LINE_BYTES, ResumePoint, read_rows
-from preference_center.lists.imports.json_documents import to_row_sequence
+from preference_center.lists.imports import uploads
+from preference_center.lists.imports.read import MAX_LINE_BYTES, ResumePoint, read_rows
 from preference_center.lists.imports.sources import LocalFile, open_unpacked
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import FileRow
-from preference_center.lists.rules.scopes import ScopeMap
+from preference_center.lists.imports.uploads import to_row_sequence
+from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
+from preference_center.lists.rules.rows import FileRow
 
 GENERIC, MAILGUN = "generic-list", "mailgun-unsubscribes"
 LIST = b'[{"address": "\xc3\xa9ric@example.com"},\n 7, {"address": "b@example.com", "x": [1.5]}]'
@@ -144,7 +143,7 @@ def test_a_document_that_holds_no_rows_is_not_read_to_its_end() -> None:
 
     with pytest.raises(InvalidInput, match="no row in 8 MiB"):
         list(to_row_sequence(endless(), "item"))
-    assert came <= json_documents.MAX_BYTES_WITHOUT_ROW + 200_000
+    assert came <= uploads.MAX_BYTES_WITHOUT_ROW + 200_000
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
 from preference_center.integrations.registry import load_presets
-from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import cell_text, parse_row_statements
-from preference_center.lists.rules.scopes import ScopeMap
+from preference_center.lists.imports.read import ResumePoint, read_rows
+from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
+from preference_center.lists.rules.rows import cell_text, parse_row_statements
 
 Statement = tuple[str, str, str]
 

@@ -15,12 +15,10 @@ from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset as by_name
 from preference_center.lists.imports import sources
-from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
+from preference_center.lists.imports.read import ResumePoint, read_rows
 from preference_center.lists.imports.sources import LocalFile, open_unpacked, unpack_blocks
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import FileRow
-from preference_center.lists.rules.scopes import ScopeMap
-from preference_center.lists.rules.timestamps import parse_timestamp
+from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
+from preference_center.lists.rules.rows import FileRow, parse_timestamp
 
 ROME = ZoneInfo("Europe/Rome")
 PACKED = gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0)
@@ -266,7 +264,7 @@ def test_a_list_without_a_header_begins_with_a_number_of_the_region(
 ) -> None:
     settings = SimpleNamespace(phone_region=region)
     monkeypatch.setattr(
-        "preference_center.lists.imports.imports_read_rows.services",
+        "preference_center.lists.imports.read.services",
         lambda: SimpleNamespace(settings=settings),
     )
     content = f"{first}\n+1 202 555 0115\n".encode()

@@ -9,10 +9,10 @@ import pytest
 
 from preference_center.core.errors import ImportConflict
 from preference_center.core.events import ALL_MARKETING
-from preference_center.lists.imports.apply import apply_import
-from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists import store as lists_store
+from preference_center.lists.imports.apply import ImportBudget, Throttle, apply_import
 from preference_center.lists.imports.sources import LocalFile
-from preference_center.lists.store import import_jobs
+from preference_center.lists.store import claim_import
 from tests.clock import Clock
 from tests.imports.importing import (
     AT_ONCE,
@@ -116,14 +116,14 @@ def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone
         instructions_for("addresses", ALL, only="opt-outs"),
     )
     import_id = begun(path, instructions)
-    take = import_jobs.claim_import
+    take = claim_import
 
     def late(*args: Any, **given: Any) -> bool:
-        monkeypatch.setattr(import_jobs, "claim_import", take)
+        monkeypatch.setattr(lists_store, "claim_import", take)
         apply_import(import_id, LocalFile(path), AT_ONCE)
         return take(*args, **given)
 
-    monkeypatch.setattr(import_jobs, "claim_import", late)
+    monkeypatch.setattr(lists_store, "claim_import", late)
     with pytest.raises(ImportConflict, match="nothing to continue"):
         apply_import(import_id, LocalFile(path), AT_ONCE)
     assert len(events()) == 3

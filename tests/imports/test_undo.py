@@ -16,10 +16,14 @@ from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.lists.imports.apply import apply_import
-from preference_center.lists.imports.budget import ImportBudget, Throttle
+from preference_center.lists.imports.apply import (
+    ImportBudget,
+    Throttle,
+    apply_import,
+    start_undo,
+    undo_import,
+)
 from preference_center.lists.imports.sources import LocalFile
-from preference_center.lists.imports.undo import start_undo, undo_import
 from tests.clock import Clock
 from tests.imports.importing import (
     AT_ONCE,

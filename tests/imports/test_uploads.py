@@ -16,17 +16,28 @@ from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.lists.imports import plans, uploads
-from preference_center.lists.imports.budget import ImportBudget, Throttle
-from preference_center.lists.imports.undo import start_undo
+from preference_center.lists import store as lists_store
+from preference_center.lists.imports import plan_store, uploads
+from preference_center.lists.imports.apply import ImportBudget, Throttle, start_undo
 from preference_center.lists.imports.uploads import (
     UPLOAD_RETENTION,
     continue_import,
     receive_upload,
 )
 from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.store import import_jobs, uploaded_parts
-from preference_center.lists.store.import_jobs import Import, ImportState
+from preference_center.lists.store import (
+    Import,
+    ImportState,
+    change_state,
+    claim_import,
+    delete_expired_parts,
+    delete_parts,
+    get_import,
+    insert_import,
+    list_due_imports,
+    list_part_sizes,
+    load_part,
+)
 from tests.clock import Clock
 from tests.imports.importing import AT_ONCE, books, events, instructions_for, planned
 
@@ -40,7 +51,7 @@ pytestmark = pytest.mark.usefixtures("in_force")
 def entered(instructions: ImportInstructions = OPT_OUTS) -> UUID:
     import_id, now = services().new_id(), services().now()
     run_in_transaction(
-        lambda c: import_jobs.insert_import(
+        lambda c: insert_import(
             c,
             import_id,
             state=ImportState.AWAITING_FILE,
@@ -54,12 +65,12 @@ def entered(instructions: ImportInstructions = OPT_OUTS) -> UUID:
 
 
 def now_as(import_id: UUID) -> Import:
-    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+    return run_in_transaction(lambda c: get_import(c, import_id))
 
 
 def confirm(import_id: UUID) -> None:
     assert run_in_transaction(
-        lambda c: import_jobs.change_state(
+        lambda c: change_state(
             c, import_id, {ImportState.PLANNED}, ImportState.APPLYING, services().now()
         )
     )
@@ -126,7 +137,7 @@ def test_nothing_of_the_file_can_be_read_in_the_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # I6, and a file that is applied is gone
-    monkeypatch.setattr(uploaded_parts, "PART_BYTES", 8_000)
+    monkeypatch.setattr(lists_store, "PART_BYTES", 8_000)
     import_id = entered()
     receive_upload(import_id, [lines(500)])
     contents = run_in_transaction(
@@ -139,7 +150,7 @@ def test_nothing_of_the_file_can_be_read_in_the_database(
     confirm(import_id)
     continue_import(import_id, AT_ONCE)
     assert len(events()) == 500
-    assert run_in_transaction(lambda c: uploaded_parts.list_part_sizes(c, import_id)) == []
+    assert run_in_transaction(lambda c: list_part_sizes(c, import_id)) == []
 
 
 def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
@@ -155,7 +166,7 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
     ]
 
     run_in_transaction(
-        lambda c: plans.reset_plan(c, import_id, ImportState.UPLOADED, OPT_OUTS.to_json())
+        lambda c: plan_store.reset_plan(c, import_id, ImportState.UPLOADED, OPT_OUTS.to_json())
     )
     continue_import(import_id, AT_ONCE)
     assert now_as(import_id).state is ImportState.PLANNED
@@ -178,7 +189,7 @@ def test_a_gzip_file_is_kept_unpacked_so_that_it_is_read_on_and_not_again() -> N
     found = receive_upload(import_id, [packed[:1], packed[1:7], packed[7:]])
     assert found.digest == sha256(packed).digest()
     assert found.size_bytes == len(content)
-    assert run_in_transaction(lambda c: uploaded_parts.load_part(c, import_id, 0)) == content
+    assert run_in_transaction(lambda c: load_part(c, import_id, 0)) == content
 
 
 def test_a_damaged_document_is_refused_and_can_be_sent_again() -> None:
@@ -195,15 +206,15 @@ def test_a_damaged_document_is_refused_and_can_be_sent_again() -> None:
 def test_a_tick_reads_no_more_of_a_document_the_further_it_has_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uploaded_parts, "PART_BYTES", 10_000)
+    monkeypatch.setattr(lists_store, "PART_BYTES", 10_000)
     monkeypatch.setattr(uploads, "CHUNK_SIZE", 30)
-    read, numbers = uploaded_parts.load_part, list[int]()
+    read, numbers = load_part, list[int]()
 
     def counted(connection: Connection, import_id: UUID, number: int) -> bytes:
         numbers.append(number)
         return read(connection, import_id, number)
 
-    monkeypatch.setattr(uploaded_parts, "load_part", counted)
+    monkeypatch.setattr(lists_store, "load_part", counted)
     import_id, document = entered(LISTED), people(300, note="x" * 2_000)
     found = receive_upload(import_id, [document])
     assert found.digest == sha256(document).digest()
@@ -225,19 +236,19 @@ def test_a_tick_reads_no_more_of_a_document_the_further_it_has_come(
 
 def test_a_process_that_another_overtook_stops_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was frozen while it applied a file; the other finished, so the file is gone."""
-    monkeypatch.setattr(uploaded_parts, "PART_BYTES", 100)
+    monkeypatch.setattr(lists_store, "PART_BYTES", 100)
     import_id = entered()
     receive_upload(import_id, [lines(40)])
     continue_import(import_id, AT_ONCE)
     confirm(import_id)
-    read = uploaded_parts.load_part
+    read = load_part
 
     def overtaken(connection: Connection, import_id: UUID, number: int) -> bytes:
         if number == 3:
-            uploaded_parts.delete_parts(connection, import_id)
+            delete_parts(connection, import_id)
         return read(connection, import_id, number)
 
-    monkeypatch.setattr(uploaded_parts, "load_part", overtaken)
+    monkeypatch.setattr(lists_store, "load_part", overtaken)
     continue_import(import_id, AT_ONCE)
     assert now_as(import_id).state is ImportState.APPLYING
 
@@ -281,15 +292,13 @@ def test_two_workers_do_not_do_one_import(clock: Clock) -> None:
     continue_import(import_id, AT_ONCE)
     confirm(import_id)
     until = clock() + timedelta(seconds=60)
-    run_in_transaction(
-        lambda c: import_jobs.claim_import(c, import_id, UUID(int=5), now=clock(), until=until)
-    )
-    assert run_in_transaction(lambda c: import_jobs.list_due_imports(c, clock())) == []
+    run_in_transaction(lambda c: claim_import(c, import_id, UUID(int=5), now=clock(), until=until))
+    assert run_in_transaction(lambda c: list_due_imports(c, clock())) == []
     continue_import(import_id, AT_ONCE)
     assert books() == []
 
     clock.advance(timedelta(seconds=61))  # the other one died
-    assert run_in_transaction(lambda c: import_jobs.list_due_imports(c, clock())) == [import_id]
+    assert run_in_transaction(lambda c: list_due_imports(c, clock())) == [import_id]
     continue_import(import_id, AT_ONCE)
     assert len(events()) == 3
 
@@ -300,10 +309,5 @@ def test_files_that_nobody_applies_are_forgotten(clock: Clock) -> None:
     continue_import(import_id, AT_ONCE)
     clock.advance(UPLOAD_RETENTION + timedelta(minutes=1))
 
-    assert (
-        run_in_transaction(
-            lambda c: uploaded_parts.delete_expired_parts(c, clock() - UPLOAD_RETENTION)
-        )
-        == 1
-    )
+    assert run_in_transaction(lambda c: delete_expired_parts(c, clock() - UPLOAD_RETENTION)) == 1
     assert now_as(import_id).state is ImportState.AWAITING_FILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from preference_center.lists.scrub.job import ScrubJob
+from preference_center.lists.scrub.query import ScrubJob
 
 
 def job(folder: Path, message_type: str, name: str = "list.csv") -> ScrubJob:

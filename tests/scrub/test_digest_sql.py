@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from preference_center.core.addresses import PROVIDERS, Channel, parse_address
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.infra.duckdb import connect
-from preference_center.lists.scrub.digest_sql import probes, with_digests
 from preference_center.lists.scrub.duck import duckdb_dialect
+from preference_center.lists.scrub.sql import probes, with_digests
 from tests.environment import _key
 
 KEYS = Keys(parse_ring(f"d1:{_key(1)},d2:{_key(4)}"), parse_ring(f"e1:{_key(2)}"))

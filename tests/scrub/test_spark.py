@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.decisions.rules import DecisionRule
-from preference_center.lists.scrub.job import ScrubEngine
+from preference_center.lists.scrub.query import ScrubEngine
 from tests.in_force import put_in_force
 from tests.scrub import world
 from tests.scrub.lists import job, read, write
@@ -73,9 +73,9 @@ def test_no_plan_shows_the_secret(app: Flask, tmp_path: Path) -> None:
     # I12
     from preference_center.infra.context import services
     from preference_center.lists.scrub import spark
-    from preference_center.lists.scrub.digest_sql import SqlDialect, with_digests
     from preference_center.lists.scrub.scrub_list import _decision_query
     from preference_center.lists.scrub.snapshots import create_snapshot, read_snapshot_metadata
+    from preference_center.lists.scrub.sql import SqlDialect, with_digests
 
     put_in_force(app, world.CLOSING)
     with app.app_context(), spark.spark_session("local[2]") as session:

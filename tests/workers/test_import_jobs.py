@@ -12,10 +12,8 @@ from preference_center.infra.job_queue import rq_queue
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.lists.imports.uploads import receive_upload
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.scopes import build_scope_map
-from preference_center.lists.store import import_jobs
-from preference_center.lists.store.import_jobs import ImportState
+from preference_center.lists.rules.instructions import ImportInstructions, build_scope_map
+from preference_center.lists.store import ImportState, change_state, get_import, insert_import
 from workers import jobs, scheduler
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -28,7 +26,7 @@ def uploaded() -> UUID:
     )
     import_id, now = services().new_id(), services().now()
     run_in_transaction(
-        lambda c: import_jobs.insert_import(
+        lambda c: insert_import(
             c,
             import_id,
             state=ImportState.AWAITING_FILE,
@@ -43,7 +41,7 @@ def uploaded() -> UUID:
 
 
 def state_of(import_id: UUID) -> ImportState:
-    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id)).state
+    return run_in_transaction(lambda c: get_import(c, import_id)).state
 
 
 def test_an_upload_survives_a_flush_of_redis(redis_url: str) -> None:
@@ -64,7 +62,7 @@ def test_a_job_plans_and_applies_what_is_decided() -> None:
     assert state_of(import_id) is ImportState.PLANNED  # nobody confirmed it
 
     run_in_transaction(
-        lambda c: import_jobs.change_state(
+        lambda c: change_state(
             c, import_id, {ImportState.PLANNED}, ImportState.APPLYING, services().now()
         )
     )

@@ -26,8 +26,14 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.store import suppressions
-from preference_center.lists.export import ExportRow, ExportSnapshot, open_export_snapshot
-from preference_center.lists.export_formats import ExportFile, ExportFormat, export_files
+from preference_center.lists.export import (
+    ExportFile,
+    ExportFormat,
+    ExportRow,
+    ExportSnapshot,
+    export_files,
+    open_export_snapshot,
+)
 
 CSV_COLUMNS = (
     "address", "channel", "status", "scope", "occurred_at", "received_at", "until", "reason",

@@ -18,10 +18,15 @@ from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.lists.imports.imports_read_rows import ENCODINGS
-from preference_center.lists.rules.date_formats import UnreadableDates, parse_date_format
-from preference_center.lists.rules.instructions import ImportInstructions, LegalBasis
-from preference_center.lists.rules.scopes import build_scope_map, parse_scope, parse_scope_file
+from preference_center.lists.imports.read import ENCODINGS
+from preference_center.lists.rules.instructions import (
+    ImportInstructions,
+    LegalBasis,
+    build_scope_map,
+    parse_scope,
+    parse_scope_file,
+)
+from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
 
 F = TypeVar("F", bound=Callable[..., Any])
 

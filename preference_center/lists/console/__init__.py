@@ -7,7 +7,7 @@ from uuid import UUID
 from flask.typing import ResponseReturnValue
 
 from preference_center.core.staff import Permission
-from preference_center.lists.console import acts, pages
+from preference_center.lists.console import acts, imports
 from preference_center.web.console.frame import Route
 
 _IMPORT = Permission.IMPORT
@@ -15,11 +15,11 @@ _IMPORT = Permission.IMPORT
 
 def show_import(import_id: UUID) -> ResponseReturnValue:
     """The page of one import."""
-    return pages.import_page(import_id)
+    return imports.import_page(import_id)
 
 
 ROUTES = (
-    Route("/imports", pages.imports, _IMPORT),
+    Route("/imports", imports.imports, _IMPORT),
     Route("/imports/new", acts.new_import, _IMPORT, ("GET", "POST")),
     Route("/imports/<uuid:import_id>", show_import, _IMPORT),
     Route("/imports/<uuid:import_id>/file", acts.upload_import, _IMPORT, ("POST",)),

@@ -20,17 +20,27 @@ from preference_center.infra.context import csrf, services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
-from preference_center.lists.console.forms import MAX_NAME, form_of, read_instructions, read_upload
-from preference_center.lists.console.pages import import_page, load_import
+from preference_center.lists import store
+from preference_center.lists.console.imports import (
+    MAX_NAME,
+    form_of,
+    import_page,
+    load_import,
+    read_instructions,
+    read_upload,
+)
 from preference_center.lists.imports import uploads
-from preference_center.lists.imports.imports_read_rows import ENCODINGS
-from preference_center.lists.imports.instructions import stored_instructions
-from preference_center.lists.imports.undo import start_undo_in_transaction
-from preference_center.lists.rules.date_formats import UnreadableDates, parse_date_format
-from preference_center.lists.rules.instructions import ImportInstructions, LegalBasis
-from preference_center.lists.rules.scopes import ScopeMap, build_scope_map
-from preference_center.lists.rules.stats import ImportStats
-from preference_center.lists.store import import_jobs
+from preference_center.lists.imports.apply import start_undo_in_transaction
+from preference_center.lists.imports.plan import stored_instructions
+from preference_center.lists.imports.read import ENCODINGS
+from preference_center.lists.rules.instructions import (
+    ImportInstructions,
+    ImportStats,
+    LegalBasis,
+    ScopeMap,
+    build_scope_map,
+)
+from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
 
@@ -144,7 +154,7 @@ def undo_applied_import(import_id: UUID) -> ResponseReturnValue:
         found=found,
         count=ImportStats.from_json(found.stats).total_new,
         dependent=run_autocommit(
-            lambda connection: import_jobs.list_dependent_imports(connection, import_id)
+            lambda connection: store.list_dependent_imports(connection, import_id)
         ),
     )
 

@@ -1,32 +1,84 @@
-"""Apply an import: chunk by chunk through `ledger.record`, each with its own checkpoint.
+"""How long and how fast an import may run.
+
+Apply an import: chunk by chunk through `ledger.record`, each with its own checkpoint.
 
 Chunk and checkpoint are one transaction, so that a process killed at any time leaves neither a
 gap nor a duplicate, and the next one resumes where it ended.
+
+Undo an import: retract exactly the events that it added, and nothing newer (I5).
 """
 
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import PurePath
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import ImportConflict, PreferenceCenterError
+from preference_center.core.events import IMPORT_SOURCE, Retraction
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.lists.imports.budget import LEASE_DURATION, ImportBudget, Throttle
-from preference_center.lists.imports.evaluate import ChunkEvaluator
-from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
-from preference_center.lists.imports.instructions import stored_instructions
+from preference_center.lists import store
+from preference_center.lists.imports.plan import ChunkEvaluator, event_id_range, stored_instructions
+from preference_center.lists.imports.read import ResumePoint, read_rows
 from preference_center.lists.imports.sources import ImportSource, open_unpacked
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import FileRow
-from preference_center.lists.rules.stats import ImportStats
-from preference_center.lists.store import import_jobs, uploaded_parts
-from preference_center.lists.store.import_jobs import Import, ImportState, ImportStep
+from preference_center.lists.rules.instructions import ImportInstructions, ImportStats
+from preference_center.lists.rules.rows import FileRow
+from preference_center.lists.store import Import, ImportState, ImportStep
+
+LEASE_DURATION = timedelta(seconds=60)
+"""How long an import stays locked after its worker stops responding."""
+
+
+MIN_CHUNK_SIZE, MAX_CHUNK_SIZE = 100, 5_000
+
+
+@dataclass(slots=True)
+class Throttle:
+    """Chunks of about `target_seconds`, with pauses that keep the load at `max_load`.
+
+    A chunk is one transaction: a request about an address in it waits until it ends.
+    """
+
+    target_seconds: float = 0.2
+    max_load: float = 0.5
+    chunk_size: int = 500
+
+    def next_pause(self, elapsed: float) -> float:
+        """Adapt to a chunk that took `elapsed` seconds. Returns the seconds to pause."""
+        wanted = self.chunk_size * self.target_seconds / max(elapsed, 0.001)
+        # At most double: one fast chunk proves nothing.
+        self.chunk_size = int(min(max(wanted, MIN_CHUNK_SIZE), MAX_CHUNK_SIZE, 2 * self.chunk_size))
+        return elapsed * (1 - self.max_load) / self.max_load
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBudget:
+    """Time limit and throttle of an import, and its callbacks between chunks.
+
+    `on_progress` is called with the last row of each recorded chunk, `on_undone` with the number
+    of retracted events.
+    """
+
+    until: datetime | None = None
+    should_stop: Callable[[], bool] = lambda: False
+    throttle: Throttle | None = None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    on_progress: Callable[[FileRow], None] = lambda _: None
+    on_undone: Callable[[int], None] = lambda _: None
+
+    def may_continue(self) -> bool:
+        """Whether another chunk may begin."""
+        return not self.should_stop() and (self.until is None or services().now() < self.until)
 
 
 def create_import(
@@ -47,7 +99,7 @@ def create_import(
 
     def insert(connection: Connection) -> None:
         ensure_not_applied(connection, plan_id, import_id)
-        import_jobs.insert_import(
+        store.insert_import(
             connection,
             import_id,
             state=ImportState.APPLYING,
@@ -70,7 +122,7 @@ def create_import(
 def ensure_not_applied(connection: Connection, plan_id: str, import_id: UUID) -> None:
     """Raises ImportConflict if another import of this plan exists; blocks concurrent ones."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (plan_id,))
-    for other in import_jobs.list_imports_by_plan(connection, plan_id):
+    for other in store.list_imports_by_plan(connection, plan_id):
         if other.id == import_id:  # our own, repeated after a broken connection
             continue
         if other.state is ImportState.APPLYING:
@@ -91,10 +143,10 @@ def apply_import(
     """
     context = services()
     lease = context.new_id()
-    found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+    found = run_in_transaction(lambda c: store.get_import(c, import_id))
     _check_file(found, source)
     taken = run_in_transaction(
-        lambda c: import_jobs.claim_import(
+        lambda c: store.claim_import(
             c,
             import_id,
             lease,
@@ -107,13 +159,13 @@ def apply_import(
         raise ImportConflict("another process is working on this import")
     try:
         # Load again: the process that held it may have advanced or finished it.
-        found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+        found = run_in_transaction(lambda c: store.get_import(c, import_id))
         _check_state(found)
         _apply_chunks(found, source, lease, budget)
     finally:
         with suppress(PreferenceCenterError):
-            run_in_transaction(lambda c: import_jobs.release_import(c, import_id, lease))
-    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+            run_in_transaction(lambda c: store.release_import(c, import_id, lease))
+    return run_in_transaction(lambda c: store.get_import(c, import_id))
 
 
 def _check_state(found: Import) -> None:
@@ -188,10 +240,10 @@ def _record_chunk(
         def in_transaction(
             connection: Connection, _: RecordResult, step: ImportStep = step
         ) -> None:
-            if not import_jobs.lock_against_undo(connection, step.depends_on):
+            if not store.lock_against_undo(connection, step.depends_on):
                 raise _DependencyUndone
             until = services().now() + LEASE_DURATION
-            if not import_jobs.record_step(connection, found.id, lease, step, until):
+            if not store.record_step(connection, found.id, lease, step, until):
                 raise ImportConflict(
                     "this import was taken over by another process, or is being undone"
                 )
@@ -208,12 +260,141 @@ def _finish_applying(found: Import, lease: UUID) -> None:
     now = services().now()
 
     def mark_applied(connection: Connection) -> None:
-        if import_jobs.change_state(
+        if store.change_state(
             connection, found.id, {ImportState.APPLYING}, ImportState.APPLIED, now, lease=lease
         ):
-            uploaded_parts.delete_parts(connection, found.id)
+            store.delete_parts(connection, found.id)
             audit.insert_audit_entry(
                 connection, now, found.actor, "import.applied", {"import": str(found.id)}
             )
 
     run_in_transaction(mark_applied)
+
+
+_NEXT_EVENTS = """
+SELECT id FROM event WHERE id BETWEEN %s AND %s AND id > %s AND source = %s
+ORDER BY id LIMIT %s
+"""
+
+
+_FIRST_ID = UUID(int=0)
+
+
+def start_undo(import_id: UUID, actor: str) -> Import:
+    """Decide to undo, which stops an import that is still being applied.
+
+    Raises UnknownImport and ImportConflict, as `start_undo_in_transaction`.
+    """
+    return run_in_transaction(
+        lambda connection: start_undo_in_transaction(connection, import_id, actor)
+    )
+
+
+def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: str) -> Import:
+    """`start_undo` within an existing transaction. Safe to repeat.
+
+    Raises UnknownImport, and ImportConflict if nothing of it was applied, if it is undone, or
+    if another applied import found rows "already present" because of this one.
+    """
+    found = store.lock_import(connection, import_id)
+    if found.state is ImportState.UNDONE:
+        raise ImportConflict("this import is undone already")
+    if found.state not in {ImportState.APPLYING, ImportState.APPLIED, ImportState.UNDOING}:
+        raise ImportConflict(f"this import is {found.state}: nothing of it was applied")
+    leaning = store.list_dependent_imports(connection, import_id)
+    if leaning:
+        raise ImportConflict(
+            "these imports skipped rows that this one had recorded; to keep those rows, undo"
+            " these imports first, and import their files again afterwards: "
+            + ", ".join(map(str, leaning))
+        )
+    if found.state is not ImportState.UNDOING:
+        now = services().now()
+        store.change_state(connection, import_id, {found.state}, ImportState.UNDOING, now)
+        store.revoke_lease(connection, import_id)
+        audit.insert_audit_entry(
+            connection, now, actor, "import.undoing", {"import": str(import_id)}
+        )
+    return store.get_import(connection, import_id)
+
+
+def undo_import(
+    import_id: UUID, budget: ImportBudget, actor: str, *, ignore_lease: bool = False
+) -> Import:
+    """Continue an undo, to the end or as far as `budget` allows; call `start_undo` before.
+
+    Raises ImportConflict if another process holds it.
+    """
+    context = services()
+    lease, now = context.new_id(), context.now()
+    until = now + LEASE_DURATION
+    if not run_in_transaction(
+        lambda c: store.claim_import(c, import_id, lease, now=now, until=until, force=ignore_lease)
+    ):
+        raise ImportConflict("another process is working on this import")
+    try:
+        found = run_in_transaction(lambda c: store.get_import(c, import_id))
+        _undo_chunks(found, lease, budget, actor)
+    finally:
+        with suppress(PreferenceCenterError):
+            run_in_transaction(lambda c: store.release_import(c, import_id, lease))
+    return run_in_transaction(lambda c: store.get_import(c, import_id))
+
+
+def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -> None:
+    assert found.started_at
+    first, last = event_id_range(found.id, found.started_at)
+    after = found.last_undone_event or _FIRST_ID
+    pace = budget.throttle or Throttle(chunk_size=100)
+    while budget.may_continue():
+        ids = _next_events(first, last, after, pace.chunk_size)
+        if not ids:
+            _finish_undoing(found, lease, actor)
+            return
+        begun = budget.clock()
+        _retract(found, lease, ids, actor)
+        after = ids[-1]
+        budget.on_undone(len(ids))
+        budget.sleep(pace.next_pause(budget.clock() - begun))
+
+
+def _next_events(first: UUID, last: UUID, after: UUID, size: int) -> list[UUID]:
+    rows = run_in_transaction(
+        lambda c: c.execute(_NEXT_EVENTS, (first, last, after, IMPORT_SOURCE, size)).fetchall()
+    )
+    return [row[0] for row in rows]
+
+
+def _retract(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
+    now = services().now()
+    retraction = Retraction(
+        id=uuid5(found.id, f"undo {ids[0]}"),
+        event_ids=tuple(ids),
+        occurred_at=now,
+        source=IMPORT_SOURCE,
+        actor=actor,
+        evidence={"import": str(found.id), "why": "undo"},
+    )
+
+    def in_transaction(connection: Connection, _: RecordResult) -> None:
+        until = services().now() + LEASE_DURATION
+        if not store.record_undo_step(
+            connection, found.id, lease, last_event=ids[-1], count=len(ids), until=until
+        ):
+            raise ImportConflict("this import was taken over by another process")
+
+    record([retraction], in_transaction, bulk=True)
+
+
+def _finish_undoing(found: Import, lease: UUID, actor: str) -> None:
+    now = services().now()
+
+    def mark_undone(connection: Connection) -> None:
+        if store.change_state(
+            connection, found.id, {ImportState.UNDOING}, ImportState.UNDONE, now, lease=lease
+        ):
+            audit.insert_audit_entry(
+                connection, now, actor, "import.undone", {"import": str(found.id)}
+            )
+
+    run_in_transaction(mark_undone)

@@ -1,33 +1,247 @@
-"""The dry run: reads the whole file, looks up what is new, and writes nothing."""
+"""The instructions of an import, loaded from its database row.
+
+Ids of an import's events: derived from the import and the row, and contiguous.
+
+So a row that is read again after a crash is the same event, events of an import are adjacent in
+the index as those of live traffic are, and undo finds them by one range.
+
+Which rows are new. Shared by plan and apply, so that they agree.
+
+The dry run: reads the whole file, looks up what is new, and writes nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from preference_center.catalogue import Catalogue
+from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
+from preference_center.core.events import Change, counts_at, uuid7
+from preference_center.decisions.rules import find_denial
 from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import RowMeaning
-from preference_center.lists.imports.evaluate import ChunkEvaluation, ChunkEvaluator
-from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
-from preference_center.lists.imports.named_columns import NamedColumns
+from preference_center.integrations.registry import get_preset
+from preference_center.ledger.store.lookup import load_facts
+from preference_center.lists import store
+from preference_center.lists.imports.plan_store import ImportMatch, MatchQuery, find_matches
+from preference_center.lists.imports.read import ENCODINGS, NamedColumns, ResumePoint, read_rows
 from preference_center.lists.imports.sources import ImportSource, open_unpacked
-from preference_center.lists.rules.date_formats import DateQuestion
-from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import FileRow
-from preference_center.lists.rules.scopes import missing_scopes_error
-from preference_center.lists.rules.stats import ImportStats
-from preference_center.lists.rules.translator import RowRefusal
+from preference_center.lists.rules.instructions import (
+    ImportInstructions,
+    ImportStats,
+    missing_scopes_error,
+)
+from preference_center.lists.rules.rows import DateQuestion, FileRow
+from preference_center.lists.rules.translator import (
+    UNPROVEN,
+    RowChange,
+    RowRefusal,
+    RowTranslator,
+    TranslatedRow,
+)
+from preference_center.lists.store import Import
+
+
+def stored_instructions(found: Import) -> ImportInstructions:
+    """How the file of this import is read. Raises InvalidInput if its preset no longer exists."""
+    return ImportInstructions.from_json(
+        found.instructions, get_preset(found.instructions["preset"])
+    )
+
+
+def validate_time_zone(name: str) -> None:
+    """Raises InvalidInput unless it is the IANA name of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput("not a known time zone; use e.g. Europe/Rome") from None
+
+
+def validate_encoding(name: str) -> None:
+    """Raises InvalidInput unless files can be read in this encoding."""
+    if name not in ENCODINGS:
+        raise InvalidInput(f"unknown encoding; use one of {', '.join(ENCODINGS)}")
+
+
+_IMPORT_BITS, _ROW_BITS, _STATEMENT_BITS = 26, 34, 14
+"""Bits of import, row and statement number: together the 74 free bits of a UUID 7."""
+
+
+def event_id_factory(import_id: UUID, started_at: datetime) -> Callable[[int, int], UUID]:
+    """A function from row and statement number to the id of that event."""
+    digest = hashlib.sha256(import_id.bytes).digest()
+    mark = int.from_bytes(digest[:4]) >> (32 - _IMPORT_BITS) << (_ROW_BITS + _STATEMENT_BITS)
+    return lambda row, number: uuid7(started_at, mark | row << _STATEMENT_BITS | number)
+
+
+def event_id_range(import_id: UUID, started_at: datetime) -> tuple[UUID, UUID]:
+    """The first and the last id that an event of this import can have."""
+    make = event_id_factory(import_id, started_at)
+    return make(0, 0), make((1 << _ROW_BITS) - 1, (1 << _STATEMENT_BITS) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEvaluation:
+    """The result for a chunk of rows."""
+
+    stats: ImportStats
+    changes: Sequence[Change]
+    depends_on: frozenset[UUID]
+    refusals: Sequence[RowRefusal]
+    unmapped: Counter[tuple[RowMeaning, str]]
+    groups: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
+    unreadable_dates: Sequence[tuple[int, str]] = ()
+
+
+class ChunkEvaluator:
+    """Translates rows of one import, and compares them with the ledger."""
+
+    def __init__(
+        self,
+        instructions: ImportInstructions,
+        catalogue: Catalogue,
+        *,
+        import_id: UUID,
+        started_at: datetime,
+        actor: str,
+    ) -> None:
+        self._own = event_id_range(import_id, started_at)
+        self._translator = RowTranslator(
+            instructions=instructions,
+            catalogue=catalogue,
+            import_id=import_id,
+            event_id=event_id_factory(import_id, started_at),
+            started_at=started_at,
+            actor=actor,
+            region=services().settings.phone_region,
+            zone=ZoneInfo(instructions.zone),
+        )
+
+    def evaluate(self, rows: Sequence[FileRow]) -> ChunkEvaluation:
+        """Raises Unavailable."""
+        readings = [self._translator.translate(record) for record in rows]
+        entries = [entry for reading in readings for entry in reading.changes]
+        found = self._find_matches(entries)
+        fresh = [
+            entry for n, entry in enumerate(entries) if not _is_already_present(entry, found.get(n))
+        ]
+        present = [
+            entry for n, entry in enumerate(entries) if _is_already_present(entry, found.get(n))
+        ]
+        leans = {
+            one.import_id
+            for n, one in found.items()
+            if one.import_id and _is_already_present(entries[n], one)
+        }
+        refusals = [refusal for reading in readings for refusal in reading.refusals]
+        return ChunkEvaluation(
+            stats=self._count(readings, fresh, present),
+            changes=[entry.change for entry in fresh],
+            depends_on=frozenset(leans),
+            refusals=refusals,
+            unmapped=Counter(group for reading in readings for group in reading.unmapped),
+            groups=Counter(group for reading in readings for group in reading.groups),
+            unreadable_dates=[date for reading in readings for date in reading.unreadable_dates],
+        )
+
+    def _find_matches(self, changes: Sequence[RowChange]) -> dict[int, ImportMatch]:
+        keys = services().keys
+        probes = [
+            MatchQuery(
+                digest=keys.exact_digest(entry.change.address),
+                channel=entry.change.address.channel,
+                scope=entry.change.scope,
+                received_at=entry.change.received_at,
+                is_opt_in=entry.meaning is RowMeaning.SUBSCRIPTION,
+            )
+            for entry in changes
+        ]
+        if not probes:
+            return {}
+        return run_in_transaction(
+            lambda connection: find_matches(
+                connection,
+                probes,
+                own_event_range=self._own,
+                undoing_imports=store.list_undoing(connection),
+                now=services().now(),
+            )
+        )
+
+    def _count(
+        self,
+        translated: Sequence[TranslatedRow],
+        new: Sequence[RowChange],
+        already_present: Sequence[RowChange],
+    ) -> ImportStats:
+        return ImportStats(
+            rows=len(translated),
+            without_data=sum(reading.is_empty for reading in translated),
+            excluded=sum(reading.excluded for reading in translated),
+            refused=sum(len(reading.refusals) for reading in translated),
+            undated=sum(
+                not entry.has_date and entry.meaning is not RowMeaning.SUBSCRIPTION for entry in new
+            ),
+            without_country_code=sum(not entry.has_country_code for entry in new),
+            without_evidence=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
+            still_suppressed=self._count_still_suppressed(new),
+            new=Counter((entry.meaning, entry.change.scope) for entry in new),
+            already_present=Counter(
+                (entry.meaning, entry.change.scope) for entry in already_present
+            ),
+        )
+
+    def _count_still_suppressed(self, new: Sequence[RowChange]) -> int:
+        """How many new subscriptions an active opt-out outweighs, of any form (I9)."""
+        asked = [
+            (entry.change.address, entry.change.scope)
+            for entry in new
+            if entry.meaning is RowMeaning.SUBSCRIPTION
+            and isinstance(entry.change.address, Address)
+        ]
+        if not asked:
+            return 0
+        now = self._translator.started_at
+        facts = load_facts([address for address, _ in asked])
+        return sum(
+            find_denial(scope, found, now) is not None
+            for (_, scope), found in zip(asked, facts, strict=True)
+        )
+
+
+def _is_already_present(row_change: RowChange, match: ImportMatch | None) -> bool:
+    change = row_change.change
+    # Undated opt-outs count from now on, and would be new each time the list is imported.
+    moment: datetime | None = counts_at(change.kind, change.occurred_at, change.received_at)
+    if not row_change.has_date and row_change.meaning is not RowMeaning.SUBSCRIPTION:
+        moment = None
+    return match is not None and match.is_redundant(moment)
+
+
+ImportProgress = Callable[[int], None]
+"""Called with the bytes of the file, or its rows, that are done since the last call."""
+
 
 T = TypeVar("T")
 
+
 CHUNK_SIZE = 2_000
+
+
 DATE_QUESTION = "dates"
 """The member of stored counts that has the dates which can't be read."""
+
+
 _MAX_GROUPS = 1_000
 
 

@@ -1,4 +1,7 @@
-"""Where the bytes of a file come from: a local path, or parts in the database."""
+"""Where the bytes of a file come from: a local path, or parts in the database.
+
+The rows of JSON documents, incrementally, with bounded memory and stack.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,37 @@ import hashlib
 import io
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 from uuid import UUID
+
+import ijson
 
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.lists.store import uploaded_parts
+from preference_center.lists import store
 
 _GZIP = b"\x1f\x8b"  # RFC 1952 2.3.1
+
+
 _GZIP_BITS = 16 + zlib.MAX_WBITS
+
+
 _BLOCK = 1024 * 1024
+
+
 _MIN_UNPACKED_LIMIT = 64 * 1024 * 1024
+
+
 _MAX_COMPRESSION_RATIO = 200
 """How many times larger than itself a gzip file may be unpacked, above _MIN_UNPACKED_LIMIT. Lists
 of addresses reach 3 to 20 times; 1,032 is possible (zlib's own limit), as a decompression bomb."""
+
+
 _DAMAGED = "the gzip file is damaged or cut short: get it again, or pack it again"
 
 
@@ -154,7 +169,7 @@ class _PartsReader(io.RawIOBase):
     def __init__(self, import_id: UUID) -> None:
         self._import_id = import_id
         self._sizes = run_in_transaction(
-            lambda connection: uploaded_parts.list_part_sizes(connection, import_id)
+            lambda connection: store.list_part_sizes(connection, import_id)
         )
         self._ends = list(accumulate(self._sizes))
         self._at = 0
@@ -179,12 +194,112 @@ class _PartsReader(io.RawIOBase):
         if number == len(self._ends):
             return 0
         if self._loaded[0] != number:
-            content = run_in_transaction(
-                lambda c: uploaded_parts.load_part(c, self._import_id, number)
-            )
+            content = run_in_transaction(lambda c: store.load_part(c, self._import_id, number))
             self._loaded = (number, content)
         begin = self._at - (self._ends[number] - self._sizes[number])
         piece = self._loaded[1][begin : begin + len(buffer)]
         buffer[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)
+
+
+TOP_LEVEL_LIST = ""
+"""The name for a document that is itself the list."""
+
+
+MAX_DEPTH = 100
+"""Levels of a document. ijson's own `items` keeps the path of each level, which needs memory in
+proportion to their square."""
+
+
+_START_EVENTS = frozenset({"start_map", "start_array"})
+
+
+_END_EVENTS = frozenset({"end_map", "end_array"})
+
+
+_START_OR_END_EVENTS = _START_EVENTS | _END_EVENTS
+
+
+class JsonRowParser:
+    """Parses documents, one after another (pages of an API), for the rows of their lists.
+
+    `lists` are the members of a document that are lists, or TOP_LEVEL_LIST. Raises InvalidInput
+    where a document is damaged or nested deeper than MAX_DEPTH.
+    """
+
+    def __init__(self, lists: Collection[str]) -> None:
+        self._lists = lists
+        self._events: list[tuple[str, Any]] = ijson.sendable_list()
+        self._parser = ijson.basic_parse_coro(self._events, multiple_values=True, use_float=True)
+        self._depth = 0
+        self._member = TOP_LEVEL_LIST
+        self._row_depth = -1
+        """The level of a row in the current list; -1 outside of any."""
+        self._row: ijson.ObjectBuilder | None = None
+        self._count = 0
+
+    def feed(self, block: bytes) -> Iterator[tuple[str, Any]]:
+        """Parse a block: each row that ends in it, and the list that it is in."""
+        damage: Exception | None = None
+        try:
+            self._parser.send(block)
+        except (ijson.JSONError, UnicodeDecodeError) as error:  # the latter: no UTF-8
+            damage = error
+        events = self._events.copy()
+        self._events.clear()
+        yield from self._rows_in(events)
+        if damage:
+            raise self._damaged_error() from None
+
+    def close(self) -> None:
+        """Check that the last document ends here."""
+        try:
+            self._parser.close()
+        except (ijson.JSONError, UnicodeDecodeError):
+            raise self._damaged_error() from None
+
+    def _damaged_error(self) -> InvalidInput:
+        return InvalidInput(f"the JSON document is damaged after its row {self._count}")
+
+    def _rows_in(self, events: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        for event, value in events:
+            if self._row and event not in _START_OR_END_EVENTS:
+                self._row.event(event, value)
+                continue
+            self._depth -= event in _END_EVENTS
+            for row in self._completed_row(event, value):
+                self._count += 1
+                yield self._member, row
+            self._depth += event in _START_EVENTS
+            if self._depth > MAX_DEPTH:
+                raise InvalidInput(f"the JSON document has more than {MAX_DEPTH} levels")
+
+    def _completed_row(self, event: str, value: Any) -> tuple[Any, ...]:
+        """The row that ends with this event, if one does."""
+        if self._row:
+            self._row.event(event, value)
+            if self._depth > self._row_depth:
+                return ()
+            value, self._row = self._row.value, None
+            return (value,)
+        if event in _END_EVENTS:
+            if self._depth < self._row_depth:
+                self._row_depth = -1
+        elif self._depth != self._row_depth:
+            self._track_lists(event, value)
+        elif event in _START_EVENTS:
+            self._row = ijson.ObjectBuilder()
+            self._row.event(event, value)
+        else:
+            return (value,)
+        return ()
+
+    def _track_lists(self, event: str, value: Any) -> None:
+        """Track where a list begins that is read."""
+        if self._depth == 0:
+            self._member = TOP_LEVEL_LIST
+        elif self._depth == 1 and event == "map_key":
+            self._member = value
+        if self._depth <= 1 and event == "start_array" and self._member in self._lists:
+            self._row_depth = self._depth + 1

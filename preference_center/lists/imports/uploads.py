@@ -1,4 +1,9 @@
-"""Imports by API: a file is uploaded, and workers plan, apply and undo it step by step.
+"""JSON documents stored with one row per line, so that reading can resume where it stopped.
+
+The stored form is a JSON text sequence (RFC 7464): each row in its own page, an array or an
+object with the list that it was in, as an API returns them.
+
+Imports by API: a file is uploaded, and workers plan, apply and undo it step by step.
 
 The database is the queue: every step is checkpointed, and whichever process holds the lease
 continues.
@@ -8,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -24,27 +31,115 @@ from preference_center.core.errors import (
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.lists.imports import plans
-from preference_center.lists.imports.apply import apply_import, ensure_not_applied
-from preference_center.lists.imports.budget import LEASE_DURATION, ImportBudget
-from preference_center.lists.imports.evaluate import ChunkEvaluator
-from preference_center.lists.imports.imports_read_rows import ResumePoint, read_rows
-from preference_center.lists.imports.instructions import stored_instructions
-from preference_center.lists.imports.json_documents import to_row_sequence
-from preference_center.lists.imports.plan import CHUNK_SIZE, PlanStats
-from preference_center.lists.imports.sources import UploadedFile, open_unpacked, unpack_blocks
-from preference_center.lists.imports.undo import undo_import
+from preference_center.integrations.registry import load_presets
+from preference_center.lists import store
+from preference_center.lists.imports import plan_store
+from preference_center.lists.imports.apply import (
+    LEASE_DURATION,
+    ImportBudget,
+    apply_import,
+    ensure_not_applied,
+    undo_import,
+)
+from preference_center.lists.imports.plan import (
+    CHUNK_SIZE,
+    ChunkEvaluator,
+    PlanStats,
+    stored_instructions,
+)
+from preference_center.lists.imports.read import (
+    MAX_LINE_BYTES,
+    RECORD_SEPARATOR,
+    UTF8_BOM,
+    ResumePoint,
+    is_row_line,
+    list_member,
+    read_rows,
+)
+from preference_center.lists.imports.sources import (
+    TOP_LEVEL_LIST,
+    JsonRowParser,
+    UploadedFile,
+    open_unpacked,
+    unpack_blocks,
+)
 from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.store import import_jobs, uploaded_parts
-from preference_center.lists.store.import_jobs import Import, ImportState, ImportStep
+from preference_center.lists.store import Import, ImportState, ImportStep
+
+MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
+"""Bytes of a document that must contain a row: what is read up to there may be in memory."""
+
+
+_BLOCK = 64 * 1024
+
+
+def to_row_sequence(blocks: Iterable[bytes], json_rows_path: str) -> Iterator[bytes]:
+    """The stored form of a file: the rows of a JSON document; any other file unchanged.
+
+    `json_rows_path` is the preset's, which distinguishes a row from a document. Rows of all
+    lists are stored that any preset reads, since the preset may be changed later. Raises
+    InvalidInput for a damaged document.
+    """
+    remaining = iter(blocks)
+    head = b""
+    for block in remaining:
+        head += block
+        if len(head) > MAX_LINE_BYTES or b"\n" in head.removeprefix(UTF8_BOM).lstrip():
+            break
+    text = head.removeprefix(UTF8_BOM)
+    begins = text.lstrip()[:1]
+    whole = itertools.chain([text], remaining)
+    if begins == b"[":
+        yield from _encode_rows(whole, {TOP_LEVEL_LIST})
+    elif begins == b"{" and not is_row_line(
+        text[:MAX_LINE_BYTES].partition(b"\n")[0], json_rows_path
+    ):
+        yield from _encode_rows(whole, _list_members())
+    else:
+        yield head
+        yield from remaining
+
+
+@cache
+def _list_members() -> frozenset[str]:
+    return frozenset(list_member(preset.json_rows_path) for preset in load_presets().values())
+
+
+def _encode_rows(blocks: Iterable[bytes], lists: Collection[str]) -> Iterator[bytes]:
+    yield RECORD_SEPARATOR + b"\n"  # even without rows
+    rows, rowless = JsonRowParser(lists), 0
+    for block in blocks:
+        for at in range(0, len(block), _BLOCK):
+            piece = block[at : at + _BLOCK]
+            rowless += len(piece)
+            for name, row in rows.feed(piece):
+                yield _encode_row(name, row)
+                rowless = 0
+            if rowless > MAX_BYTES_WITHOUT_ROW:
+                raise InvalidInput(
+                    f"the JSON document has no row in {MAX_BYTES_WITHOUT_ROW // 1024 // 1024} "
+                    "MiB: is it a list?"
+                )
+    rows.close()
+
+
+def _encode_row(name: str, row: Any) -> bytes:
+    page = [row] if name == TOP_LEVEL_LIST else {name: [row]}
+    line = RECORD_SEPARATOR + json.dumps(page, ensure_ascii=False).encode(errors="replace") + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise InvalidInput("a row of the JSON document is longer than a mebibyte")
+    return line
+
 
 UPLOAD_RETENTION = timedelta(days=7)
 """How long an uploaded file is kept that was not applied."""
+
 
 REPLACEABLE_STATES = frozenset(
     {ImportState.AWAITING_FILE, ImportState.UPLOADED, ImportState.PLANNED, ImportState.UNUSABLE}
 )
 """States in which nothing is applied yet, so that file and instructions may be replaced."""
+
 
 MAX_REFUSALS = 1_000
 """Refusals that are stored with a plan; all are counted."""
@@ -64,7 +159,7 @@ def create_upload(
     name: str = "",
 ) -> None:
     """Create an import whose file is uploaded next. Safe to repeat."""
-    import_jobs.insert_import(
+    store.insert_import(
         connection,
         import_id,
         state=ImportState.AWAITING_FILE,
@@ -81,11 +176,11 @@ def cancel_upload(connection: Connection, import_id: UUID, actor: str) -> None:
 
     Raises UnknownImport, and ImportConflict if it is or was applied.
     """
-    found = import_jobs.lock_import(connection, import_id)
+    found = store.lock_import(connection, import_id)
     if found.state not in REPLACEABLE_STATES:
         raise ImportConflict(f"this import is {found.state}: it can only be undone")
-    uploaded_parts.delete_parts(connection, import_id)
-    import_jobs.delete_import(connection, import_id)
+    store.delete_parts(connection, import_id)
+    store.delete_import(connection, import_id)
     audit.insert_audit_entry(
         connection, services().now(), actor, "import.cancelled", {"import": str(import_id)}
     )
@@ -102,16 +197,16 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
     lease = context.new_id()
 
     def claim(connection: Connection) -> ImportInstructions:
-        found = import_jobs.lock_import(connection, import_id)
+        found = store.lock_import(connection, import_id)
         now = context.now()
         if found.state not in REPLACEABLE_STATES:
             raise ImportConflict(f"this import is {found.state}: its file can't be replaced")
-        if not import_jobs.claim_import(
+        if not store.claim_import(
             connection, import_id, lease, now=now, until=now + LEASE_DURATION
         ):
             raise ImportConflict("another upload is in progress, or it is being planned")
-        plans.reset_plan(connection, import_id, ImportState.AWAITING_FILE)
-        uploaded_parts.delete_parts(connection, import_id)
+        plan_store.reset_plan(connection, import_id, ImportState.AWAITING_FILE)
+        store.delete_parts(connection, import_id)
         return stored_instructions(found)
 
     instructions = run_in_transaction(claim)
@@ -119,14 +214,14 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
         digest, size = _store_parts(import_id, lease, blocks, instructions.preset.json_rows_path)
     except BaseException:
         with suppress(PreferenceCenterError):
-            run_in_transaction(lambda c: import_jobs.release_import(c, import_id, lease))
+            run_in_transaction(lambda c: store.release_import(c, import_id, lease))
         raise
     if not run_in_transaction(
-        lambda c: plans.record_upload(c, import_id, lease, digest=digest, size_bytes=size)
+        lambda c: plan_store.record_upload(c, import_id, lease, digest=digest, size_bytes=size)
     ):
         raise ImportConflict("another upload replaced this one")
     context.queue.nudge_import(import_id)
-    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+    return run_in_transaction(lambda c: store.get_import(c, import_id))
 
 
 def _store_parts(
@@ -146,11 +241,11 @@ def _store_parts(
 
         def write_part(connection: Connection, number: int = number, part: bytes = part) -> None:
             now = services().now()
-            if not import_jobs.claim_import(
+            if not store.claim_import(
                 connection, import_id, lease, now=now, until=now + LEASE_DURATION
             ):
                 raise ImportConflict("another upload replaced this one, or it was cancelled")
-            uploaded_parts.insert_part(connection, import_id, number, part)
+            store.insert_part(connection, import_id, number, part)
 
         run_in_transaction(write_part)
         size += len(part)
@@ -161,9 +256,9 @@ def _split_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
     kept = bytearray()
     for block in blocks:
         kept += block
-        while len(kept) >= uploaded_parts.PART_BYTES:
-            yield bytes(kept[: uploaded_parts.PART_BYTES])
-            del kept[: uploaded_parts.PART_BYTES]
+        while len(kept) >= store.PART_BYTES:
+            yield bytes(kept[: store.PART_BYTES])
+            del kept[: store.PART_BYTES]
     if kept:
         yield bytes(kept)
 
@@ -173,7 +268,7 @@ def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: s
 
     Raises ImportConflict unless `plan_id` is the current plan, or if it was applied already.
     """
-    found = import_jobs.lock_import(connection, import_id)
+    found = store.lock_import(connection, import_id)
     if found.state is ImportState.APPLYING and found.plan == plan_id:
         return
     if found.state is not ImportState.PLANNED:
@@ -182,9 +277,7 @@ def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: s
         raise ImportConflict("the plan has changed: review it first")
     ensure_not_applied(connection, plan_id, import_id)
     now = services().now()
-    import_jobs.change_state(
-        connection, import_id, {ImportState.PLANNED}, ImportState.APPLYING, now
-    )
+    store.change_state(connection, import_id, {ImportState.PLANNED}, ImportState.APPLYING, now)
     audit.insert_audit_entry(connection, now, actor, "import.applying", {"import": str(import_id)})
 
 
@@ -195,19 +288,19 @@ def replace_instructions(
 
     Raises ImportConflict if it is being applied.
     """
-    found = import_jobs.lock_import(connection, import_id)
+    found = store.lock_import(connection, import_id)
     if found.state not in REPLACEABLE_STATES:
         raise ImportConflict(f"this import is {found.state}: its instructions can't be replaced")
     state = ImportState.UPLOADED if found.file_stored else ImportState.AWAITING_FILE
-    plans.reset_plan(connection, import_id, state, instructions.to_json())
-    import_jobs.revoke_lease(connection, import_id)
+    plan_store.reset_plan(connection, import_id, state, instructions.to_json())
+    store.revoke_lease(connection, import_id)
 
 
 def continue_import(import_id: UUID, budget: ImportBudget) -> None:
     """Do the next step of an uploaded import, if no other process holds it."""
     # Another process may have it, or have changed its state; or it was cancelled.
     with suppress(ImportConflict, UnknownImport):
-        found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+        found = run_in_transaction(lambda c: store.get_import(c, import_id))
         if found.state is ImportState.UPLOADED:
             _plan(found, budget)
         elif found.state is ImportState.APPLYING:
@@ -224,16 +317,14 @@ def _plan(found: Import, budget: ImportBudget) -> None:
     context = services()
     lease, now = context.new_id(), context.now()
     if not run_in_transaction(
-        lambda c: import_jobs.claim_import(c, found.id, lease, now=now, until=now + LEASE_DURATION)
+        lambda c: store.claim_import(c, found.id, lease, now=now, until=now + LEASE_DURATION)
     ):
         raise ImportConflict("another process is working on this import")
     try:
-        _plan_claimed(
-            run_in_transaction(lambda c: import_jobs.get_import(c, found.id)), lease, budget
-        )
+        _plan_claimed(run_in_transaction(lambda c: store.get_import(c, found.id)), lease, budget)
     finally:
         with suppress(PreferenceCenterError):
-            run_in_transaction(lambda c: import_jobs.release_import(c, found.id, lease))
+            run_in_transaction(lambda c: store.release_import(c, found.id, lease))
 
 
 def _plan_claimed(found: Import, lease: UUID, budget: ImportBudget) -> None:
@@ -246,7 +337,7 @@ def _plan_claimed(found: Import, lease: UUID, budget: ImportBudget) -> None:
     except InvalidInput as error:
         problem = str(error)
     run_in_transaction(
-        lambda c: plans.record_plan_finished(c, found.id, lease, plan=plan, problem=problem)
+        lambda c: plan_store.record_plan_finished(c, found.id, lease, plan=plan, problem=problem)
     )
 
 
@@ -296,6 +387,6 @@ def _save_step(
 ) -> None:
     until = services().now() + LEASE_DURATION
     if not run_in_transaction(
-        lambda c: plans.record_plan_step(c, import_id, lease, step, refusals, until)
+        lambda c: plan_store.record_plan_step(c, import_id, lease, step, refusals, until)
     ):
         raise ImportConflict("the file or the instructions were replaced in the meantime")

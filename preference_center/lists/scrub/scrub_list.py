@@ -12,14 +12,17 @@ from preference_center.infra.context import services
 from preference_center.infra.duckdb import ENGINE as DUCKDB_ENGINE
 from preference_center.infra.files import atomic_files, sha256_hex
 from preference_center.lists.scrub import duck
-from preference_center.lists.scrub.decision_query import (
+from preference_center.lists.scrub.layout import ListOptions, detect_layout, is_parquet
+from preference_center.lists.scrub.query import (
     DecisionQuery,
     OutputPaths,
+    ReceiptFile,
     ScrubCounts,
+    ScrubEngine,
+    ScrubJob,
     ScrubProgress,
+    ScrubReceipt,
 )
-from preference_center.lists.scrub.job import ReceiptFile, ScrubEngine, ScrubJob, ScrubReceipt
-from preference_center.lists.scrub.list_layout import ListOptions, detect_layout, is_parquet
 from preference_center.lists.scrub.snapshots import Snapshot, ensure_usable, read_snapshot_metadata
 
 

@@ -1,4 +1,9 @@
-"""Snapshots: a Parquet file with every fact that decides, and no address.
+"""All facts of all addresses, as one consistent read tells them, for lists scrubbed elsewhere.
+
+What `facts` finds for one address, this tells for everybody: a row per fact and digest.
+Digests only; no address, no sealed text.
+
+Snapshots: a Parquet file with every fact that decides, and no address.
 
 Its rows have the columns `FACT_COLUMNS`; its metadata contain watermark, catalogue, and
 fingerprints of the digest keys. Digests are keyed, so nobody can look up addresses in a stolen
@@ -7,15 +12,20 @@ snapshot without the key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from psycopg.abc import Buffer
+
 from preference_center.catalogue import Catalogue, parse_catalogue
-from preference_center.core.addresses import NORM_VERSION
-from preference_center.core.errors import InvalidSnapshot
+from preference_center.core.addresses import NORM_VERSION, KeyKind
+from preference_center.core.errors import CatalogueError, InvalidSnapshot
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.keys import Keys
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.duckdb import (
     ScrubError,
     glob_safe_path_literal,
@@ -23,10 +33,121 @@ from preference_center.infra.duckdb import (
     write_parquet,
 )
 from preference_center.infra.files import atomic_files
-from preference_center.lists.scrub.fact_snapshot import FACT_COLUMNS, write_snapshot
+from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.ledger.feed.cursors import open_ledger_snapshot
+from preference_center.ledger.watermarks import Watermark
+
+FACT_COLUMNS: Mapping[str, str] = {
+    "digest": "VARCHAR",
+    "channel": "VARCHAR",
+    "kind": "SMALLINT",
+    "scope": "VARCHAR",
+    "out_at": "BIGINT",
+    "out_event": "VARCHAR",
+    "reason": "VARCHAR",
+    "lift_at": "BIGINT",
+    "pause_at": "BIGINT",
+    "pause_until": "BIGINT",
+    "consent_at": "BIGINT",
+}
+"""The columns of a fact and their SQL types.
+
+`digest` is hexadecimal: 64 digits, or 32 where an opt-out by mail names an address by half of
+its digest. `kind` is a `KeyKind`. Times are microseconds since 1970, UTC.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """The metadata of a snapshot."""
+
+    taken_at: datetime
+    """Of a replica, so much earlier as it was behind."""
+    watermark: Watermark
+    catalogue_version: int
+    catalogue_text: str
+    fingerprints: Mapping[str, str]
+    """Fingerprints of the digest keys."""
+    matches_md5: bool
+    """Whether some addresses are known by an MD5 only: look up the `md5_keys`, too."""
+    row_count: int
+
+
+def _micros(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+# As LOOK_UP_BY_DIGEST in `suppression_lookup`, for every digest.
+_SELECT_FACTS = f"""
+SELECT encode(k.digest, 'hex'), k.channel, k.kind, s.scope, {_micros("s.out_at")},
+    replace(s.out_event::text, '-', ''), s.reason, {_micros("s.lift_at")},
+    {_micros("s.pause_at")}, {_micros("s.pause_until")}, NULL::bigint
+FROM address_key k JOIN suppression s ON s.address_id = k.address_id
+WHERE COALESCE(s.out_at, s.lift_at, s.pause_at) IS NOT NULL
+UNION ALL
+SELECT encode(k.digest, 'hex'), k.channel, k.kind, c.topic, NULL, NULL, NULL, NULL, NULL, NULL,
+    {_micros("c.at")}
+FROM address_key k JOIN consent c ON c.address_id = k.address_id
+WHERE k.kind & {KeyKind.EXACT:d} <> 0
+UNION ALL
+SELECT encode(u.digest_prefix, 'hex'), 'email', {KeyKind.EXACT | KeyKind.MAILBOX:d},
+    COALESCE(u.scope, '{ALL_MARKETING}'), {_micros("u.last_received_at")},
+    replace(u.id::text, '-', ''), '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL
+FROM pending_mail_opt_out u
+"""
+
+
+def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
+    """Pass every fact to `write`, as CSV without a header in the order of FACT_COLUMNS.
+
+    The facts and the metadata are of one point in time. Raises Unavailable, KeyMismatch if our
+    keys are not those of the database, and CatalogueError before any catalogue.
+    """
+    require_known_keys()
+    now = services().now()
+    with open_ledger_snapshot() as snapshot:
+        connection, watermark = snapshot.connection, snapshot.watermark
+        connection.execute("SET LOCAL enable_seqscan = on")
+        version, text = _catalogue(connection)
+        with connection.cursor() as cursor:
+            with cursor.copy(f"COPY ({_SELECT_FACTS}) TO STDOUT (FORMAT csv)".encode()) as copy:
+                for block in copy:
+                    write(block)
+            rows = cursor.rowcount
+        return SnapshotInfo(
+            snapshot.as_of(now),
+            watermark,
+            version,
+            text,
+            _fingerprints(connection),
+            _matches_md5(connection),
+            rows,
+        )
+
+
+def _catalogue(connection: Connection) -> tuple[int, str]:
+    row = connection.execute(
+        "SELECT id, text FROM catalogue_version ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
+    return row[0], row[1]
+
+
+def _fingerprints(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(
+        "SELECT key, fingerprint FROM key_fingerprint WHERE key LIKE 'digest:%'"
+    )
+    return dict(rows.fetchall())
+
+
+def _matches_md5(connection: Connection) -> bool:
+    return connection.execute("SELECT FROM md5_matching WHERE id = 1").fetchone() is not None
+
 
 SNAPSHOT_FORMAT = 1
 """Version of a snapshot's columns and metadata."""
+
 
 _METADATA_KEY = "preference_center"
 

@@ -23,8 +23,9 @@ from preference_center.core.tabular import (
     find_address_column_by_content,
 )
 from preference_center.decisions.rules import DecisionRule
-from preference_center.lists.scrub import decision_sql, digest_sql
-from preference_center.lists.scrub.decision_query import (
+from preference_center.lists.scrub import sql
+from preference_center.lists.scrub.layout import ListOptions, is_parquet
+from preference_center.lists.scrub.query import (
     REMOVED_COLUMNS,
     RULE_REASONS,
     DecisionQuery,
@@ -33,8 +34,7 @@ from preference_center.lists.scrub.decision_query import (
     ScrubProgress,
     count_by_rule,
 )
-from preference_center.lists.scrub.digest_sql import SqlDialect
-from preference_center.lists.scrub.list_layout import ListOptions, is_parquet
+from preference_center.lists.scrub.sql import SqlDialect
 
 try:
     import pyspark
@@ -95,14 +95,14 @@ def scrub_with_spark(
         lambda text, pattern: f"regexp_like({text}, '^(?:{pattern})\\\\z')",
         [(f"inner{n}", f"outer{n}") for n in range(query.keys.digest_length)],
     )
-    looks = digest_sql.with_digests(dialect, query.channel, md5=query.match_md5)
-    concerned = digest_sql.candidates_condition(md5=query.match_md5, keys=query.keys.digest_length)
+    looks = sql.with_digests(dialect, query.channel, md5=query.match_md5)
+    concerned = sql.candidates_condition(md5=query.match_md5, keys=query.keys.digest_length)
     candidate = spark.sql(f"SELECT * FROM ({looks}) AS digested WHERE {concerned}").persist()
     candidate.createOrReplaceTempView("candidate")
     unreadable = _parse_candidates(spark, candidate, query)
     progress("Deciding", 0)
     spark.sql(
-        digest_sql.probes(md5=query.match_md5, keys=query.keys.digest_length)
+        sql.probes(md5=query.match_md5, keys=query.keys.digest_length)
     ).createOrReplaceTempView("probe")
     decisions = _decisions(spark, query, unreadable).persist()
     progress("Writing", 0)
@@ -178,8 +178,8 @@ def _create_views(
     cells = rows.select("cell").crossJoin(f.broadcast(secret))
     cells.createOrReplaceTempView("list")
     spark.read.parquet(str(snapshot)).createOrReplaceTempView("snapshot_fact")
-    wanted = decision_sql.deciding_scopes(query.message, query.topic)
-    facts = decision_sql.deciding_facts("snapshot_fact", query.channel, wanted)
+    wanted = sql.deciding_scopes(query.message, query.topic)
+    facts = sql.deciding_facts("snapshot_fact", query.channel, wanted)
     spark.sql(facts).createOrReplaceTempView("fact")
 
 
@@ -208,7 +208,7 @@ def _parse_candidates(
 def _decisions(spark: SparkSession, query: DecisionQuery, unreadable: DataFrame) -> DataFrame:
     decided = spark.sql(
         "SELECT cell, allow, rule, scope, since FROM"
-        f" ({decision_sql.decisions(query.message, query.topic, query.now_us)})"
+        f" ({sql.decisions(query.message, query.topic, query.now_us)})"
     )
     refused = unreadable.select(
         "cell",

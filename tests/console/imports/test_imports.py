@@ -13,9 +13,9 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.lists.console import pages
+from preference_center.lists import store as lists_store
+from preference_center.lists.console import imports
 from preference_center.lists.imports import sources, uploads
-from preference_center.lists.store import uploaded_parts
 from tests.clock import START, Clock
 from tests.console.staff import BASE, Staff, csrf_token, staff, words
 from tests.in_force import put_in_force
@@ -236,7 +236,7 @@ def test_a_decompression_bomb_is_stopped(
 def test_a_file_above_the_limit_is_not_stored(
     app: Flask, who: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preference_center.lists.console.forms.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("preference_center.lists.console.imports.MAX_FILE_BYTES", 10)
     path = begin(who)
     assert upload(who, path).status_code == 413
     assert rows(app, "SELECT FROM list_import WHERE file_stored") == []
@@ -246,7 +246,7 @@ def test_a_file_is_sealed_as_it_arrives_and_needs_the_token(
     app: Flask, who: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = begin(who)
-    monkeypatch.setattr(uploaded_parts, "PART_BYTES", 1_000)
+    monkeypatch.setattr(lists_store, "PART_BYTES", 1_000)
     assert upload(who, path, b"ada@example.com\n" * 100).status_code == 303
     parts = rows(app, "SELECT content FROM list_import_part")
     assert len(parts) == 2
@@ -310,7 +310,7 @@ def test_an_import_of_a_command_says_how_it_is_continued(app: Flask, who: Staff)
 
 
 def test_the_list_goes_on(who: Staff, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "IMPORTS_PER_PAGE", 1)
+    monkeypatch.setattr(imports, "IMPORTS_PER_PAGE", 1)
     begin(who, name="first")
     clock.now += timedelta(seconds=1)
     newest = begin(who, name="second").rpartition("/")[2]

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.errors import InvalidInput
-from preference_center.lists.rules.date_formats import (
+from preference_center.lists.rules.rows import (
     DateFormat,
     DateQuestion,
     is_date_stated,
     parse_date_format,
+    parse_timestamp,
 )
-from preference_center.lists.rules.timestamps import parse_timestamp
 
 ROME = ZoneInfo("Europe/Rome")
 

@@ -1,29 +1,186 @@
-"""From the bytes of a file to its rows: CSV, NDJSON or a JSON document, all streamed."""
+"""Check by its columns that a file fits its preset, before any row is used.
+
+The columns of a file by the names under which a preset reads them.
+
+From the bytes of a file to its rows: CSV, NDJSON or a JSON document, all streamed.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.tabular import detect_delimiter, normalize_column_name
+from preference_center.core.tabular import (
+    detect_delimiter,
+    find_likely_columns,
+    normalize_column_name,
+)
 from preference_center.infra.context import services
-from preference_center.lists.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
-from preference_center.lists.imports.named_columns import NamedColumns
+from preference_center.integrations.base.presets import ImportPreset
+from preference_center.integrations.registry import load_presets
+from preference_center.lists.imports.sources import TOP_LEVEL_LIST, JsonRowParser
 from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.rules.row_statements import FileRow
+from preference_center.lists.rules.rows import FileRow
+
+_MAX_SHOWN_COLUMNS, _MAX_SHOWN_NAMES, _MAX_HINTS = 20, 4, 3
+
+
+_ROW_LIKE = re.compile(r"@|\d{6}")
+
+
+def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
+    """Raises InvalidInput that names what is missing, or which preset may fit."""
+    names = list(header)
+    found = {normalize_column_name(name) for name in names}
+    for column, other in preset.excluded_columns.items():
+        if normalize_column_name(column) in found:
+            raise InvalidInput(
+                f"the file has a column {column}, which {preset.name} does not have:"
+                f" is it one for the preset {other}?"
+            )
+    for columns in (preset.address_columns, *preset.required_columns):
+        if not any(normalize_column_name(name) in found for name in columns):
+            raise InvalidInput(
+                f"the file has no column {' or '.join(columns[:_MAX_SHOWN_NAMES])}, which"
+                f" {preset.name} needs. {describe_columns(names)}{_preset_hint(found, preset)}"
+            )
+
+
+def matching_presets(column_names: Collection[str]) -> list[str]:
+    """The presets whose files may have these columns (normalized names), the likeliest first."""
+    fits = [
+        preset
+        for preset in load_presets().values()
+        if not preset.header_optional
+        and not any(
+            normalize_column_name(column) in column_names for column in preset.excluded_columns
+        )
+        and all(
+            any(normalize_column_name(name) in column_names for name in columns)
+            for columns in (preset.address_columns, *preset.required_columns)
+        )
+    ]
+    fits.sort(key=lambda preset: -len(preset.known_columns & set(column_names)))
+    return [preset.name for preset in fits]
+
+
+def describe_columns(names: Collection[str]) -> str:
+    """The columns; nothing of a first line that looks like a row, which may be an address (I12)."""
+    if any(_ROW_LIKE.search(name) for name in names):
+        return "Its first line looks like a row: does it lack a header?"
+    return f"It has: {', '.join(list(names)[:_MAX_SHOWN_COLUMNS]) or 'none'}."
+
+
+def _preset_hint(found: Collection[str], preset: ImportPreset) -> str:
+    others = [name for name in matching_presets(found) if name != preset.name]
+    if others:
+        return f" It could fit: {', '.join(others[:_MAX_HINTS])}."
+    return " `flask imports presets` shows what each preset reads."
+
+
+class NamedColumns:
+    """Adds the names that a preset reads for columns which are called otherwise in the file.
+
+    The address is where `core.tabular` finds it, or in the column that the instructions name;
+    so is the date, if they name one.
+    """
+
+    def __init__(self, instructions: ImportInstructions) -> None:
+        self._preset = instructions.preset
+        self._address_name = normalize_column_name(self._preset.address_columns[0])
+        self._channel = instructions.channel
+        self._address_column = normalize_column_name(instructions.address_column)
+        self._date_column = normalize_column_name(instructions.date_column)
+        self._date_keys = tuple(
+            normalize_column_name(meaning.date_columns[0])
+            for meaning in self._preset.meanings
+            if meaning.date_columns
+        )
+
+    def check(self, header: Sequence[str]) -> None:
+        """Raises InvalidInput unless the preset can read a file with these columns."""
+        keys = tuple(normalize_column_name(name) for name in header)
+        for wanted in filter(None, (self._address_column, self._date_column)):
+            if keys.count(wanted) != 1:
+                how_many = "no column" if wanted not in keys else "several columns"
+                raise InvalidInput(
+                    f"the file has {how_many} of the name that you gave. {describe_columns(header)}"
+                )
+        likely = self._likely_columns(keys)
+        if len(likely) > 1 and not self._address_column:
+            names = ", ".join(name.strip() for n, name in enumerate(header) if keys[n] in likely)
+            raise InvalidInput(
+                "several columns may hold the address: choose one with --column (`column` in the"
+                f" API). They are: {names}"
+            )
+        aliases = [self._preset.address_columns[0]] if self._address_key(keys) else []
+        check_columns([*header, *aliases], self._preset)
+
+    def add_names(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The cells of a row (keyed by normalized names), with the names that the preset reads."""
+        renamed: dict[str, Any] = {}
+        if key := self._address_key(tuple(cells)):
+            # An empty cell is not filled from another column: that may be another address.
+            names = map(normalize_column_name, self._preset.address_columns)
+            renamed = dict.fromkeys(names, "") | {self._address_name: cells[key]}
+        if self._date_column:
+            renamed |= dict.fromkeys(self._date_keys, cells.get(self._date_column))
+        return {**cells, **renamed} if renamed else cells
+
+    def list_unread(self, column_names: Mapping[str, str]) -> tuple[str, ...]:
+        """The columns (normalized names to those in the file) that nothing is read from."""
+        if any(
+            meaning.group_column_prefix or meaning.other_columns_are_groups
+            for meaning in self._preset.meanings
+        ):
+            return ()
+        read = self._preset.known_columns
+        address = self._address_key(tuple(column_names))
+        if address:  # the others may hold a phone number
+            read -= {normalize_column_name(each) for each in self._preset.address_columns}
+        read |= {self._date_column, address or ""}
+        return tuple(name.strip() for key, name in column_names.items() if key not in read)
+
+    def _address_key(self, keys: tuple[str, ...]) -> str | None:
+        if self._address_column:
+            return self._address_column if self._address_column in keys else None
+        likely = self._likely_columns(keys)
+        return likely[0] if likely else None
+
+    def _likely_columns(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not self._preset.detects_address:
+            return ()
+        return _find_likely(keys, self._channel)
+
+
+@lru_cache(maxsize=1_000)
+def _find_likely(keys: tuple[str, ...], channel: Channel) -> tuple[str, ...]:
+    return tuple(keys[index] for index in find_likely_columns(keys, channel))
+
 
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
 """Encodings in which line ends can be found in the bytes."""
 
+
 MAX_LINE_BYTES = 1024 * 1024
+
+
 UTF8_BOM = b"\xef\xbb\xbf"
+
+
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
 _BLOCK = 64 * 1024
+
+
 RECORD_SEPARATOR = b"\x1e"
 """Begins each text of a JSON text sequence (RFC 7464)."""
 

@@ -1,8 +1,15 @@
-"""Imports: their state, their progress, and the lease of the process that works on each."""
+"""Imports: their state, their progress, and the lease of the process that works on each.
+
+Uploaded files in parts, compressed and sealed, so that every process can read them.
+
+Imports of lists, and their progress.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +17,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from preference_center.core.errors import UnknownImport
+from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.core.errors import ImportConflict, UnknownImport
+from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection
+from preference_center.infra.keys.sealed_columns import import_part_context
+from preference_center.infra.models import TimestampTz
 
 
 class ImportState(StrEnum):
@@ -319,3 +333,105 @@ def list_undoing(connection: Connection) -> list[UUID]:
 
 def _to_import(row: tuple[Any, ...]) -> Import:
     return Import(row[0], ImportState(row[1]), *row[2:])
+
+
+PART_BYTES = 512 * 1024
+"""Bytes of the file in one part."""
+
+
+def insert_part(connection: Connection, import_id: UUID, part_number: int, data: bytes) -> None:
+    """Store one part. Safe to repeat."""
+    packed = base64.b64encode(zlib.compress(data, 1)).decode()
+    content = services().keys.seal(packed, context=import_part_context(import_id, part_number))
+    connection.execute(
+        """INSERT INTO list_import_part (import_id, number, size_bytes, content)
+        VALUES (%s, %s, %s, %s) ON CONFLICT (import_id, number)
+        DO UPDATE SET size_bytes = EXCLUDED.size_bytes, content = EXCLUDED.content""",
+        (import_id, part_number, len(data), content),
+    )
+
+
+def load_part(connection: Connection, import_id: UUID, part_number: int) -> bytes:
+    """One part as it was uploaded. Raises ImportConflict if the file is gone."""
+    row = connection.execute(
+        "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
+        (import_id, part_number),
+    ).fetchone()
+    if row is None:  # another process went on meanwhile
+        raise ImportConflict("another process has finished this import, or its file was replaced")
+    packed = services().keys.open(row[0], context=import_part_context(import_id, part_number))
+    return zlib.decompress(base64.b64decode(packed))
+
+
+def list_part_sizes(connection: Connection, import_id: UUID) -> list[int]:
+    """The size of each part in bytes, in their order."""
+    rows = connection.execute(
+        "SELECT size_bytes FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
+    )
+    return [row[0] for row in rows]
+
+
+def delete_parts(connection: Connection, import_id: UUID) -> None:
+    """Delete the file."""
+    connection.execute("DELETE FROM list_import_part WHERE import_id = %s", (import_id,))
+
+
+def delete_expired_parts(connection: Connection, before: datetime) -> int:
+    """Delete the files of imports created before that and not applied; returns how many parts."""
+    return connection.execute(
+        """WITH expired AS (
+            UPDATE list_import i SET state = 'awaiting_file', file_stored = false, plan = ''
+            WHERE i.created_at < %s AND i.state IN ('awaiting_file', 'planned', 'unusable')
+                AND EXISTS (SELECT FROM list_import_part p WHERE p.import_id = i.id)
+            RETURNING i.id
+        )
+        DELETE FROM list_import_part p USING expired WHERE p.import_id = expired.id""",
+        (before,),
+    ).rowcount
+
+
+class ImportRow(db.Model):  # type: ignore[misc,name-defined]
+    """One import. Its progress is updated in the transaction that records its rows.
+
+    `position` counts the rows done, `bytes_done` is the offset of the next one. `lease` is the
+    process at work; if another one claims the import, the first one's next step fails.
+    `planned_stats` are of the dry run of an uploaded file, `stats` of applying it.
+    `depends_on` are the imports whose events made rows of this one "already present".
+    """
+
+    __tablename__ = "list_import"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    plan: Mapped[str] = mapped_column(Text, server_default="")
+    actor: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text, server_default="")
+    instructions: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    started_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    file_stored: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    size_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    position: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    bytes_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    planned_stats: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    stats: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    rejected_rows: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
+    problem: Mapped[str] = mapped_column(Text, server_default="")
+    depends_on: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
+    last_undone_event: Mapped[UUID | None] = mapped_column(Uuid)
+    undone_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    lease_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    __table_args__ = (Index("list_import_state", "state"), Index("list_import_plan", "plan"))
+
+
+class ImportPartRow(db.Model):  # type: ignore[misc,name-defined]
+    """A part of an uploaded file, compressed and sealed; deleted when the import is done."""
+
+    __tablename__ = "list_import_part"
+    import_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(Integer)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

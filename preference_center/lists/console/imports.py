@@ -1,0 +1,395 @@
+"""The states and counts of imports in words.
+
+The list of imports, and the page of one.
+
+The form that says how to read a file, and the file itself as it arrives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import abort, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import format_decimal, lazy_gettext
+from flask_babel import gettext as _
+from flask_babel.speaklater import LazyString
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+from werkzeug.wsgi import get_input_stream
+
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput, UnknownImport
+from preference_center.core.events import ALL_MARKETING, SHARING
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_autocommit
+from preference_center.integrations.base.presets import MeaningFilter, RowMeaning
+from preference_center.integrations.registry import get_preset
+from preference_center.ledger.rules import clamp_to_now
+from preference_center.lists import store
+from preference_center.lists.imports.plan import (
+    PlanStats,
+    stored_instructions,
+    validate_encoding,
+    validate_time_zone,
+)
+from preference_center.lists.imports.uploads import MAX_FILE_BYTES, REPLACEABLE_STATES
+from preference_center.lists.rules.instructions import (
+    LEAVE_OUT,
+    ImportInstructions,
+    ImportStats,
+    LegalBasis,
+    ScopeMap,
+)
+from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
+from preference_center.lists.store import UNFINISHED_STATES, Import, ImportState
+from preference_center.web.console.frame import render_page
+
+STATE_TITLES: Mapping[ImportState, LazyString] = {
+    ImportState.AWAITING_FILE: lazy_gettext("waits for its file"),
+    ImportState.UPLOADED: lazy_gettext("is being read"),
+    ImportState.PLANNED: lazy_gettext("waits for your confirmation"),
+    ImportState.UNUSABLE: lazy_gettext("needs instructions"),
+    ImportState.APPLYING: lazy_gettext("is being applied"),
+    ImportState.APPLIED: lazy_gettext("applied"),
+    ImportState.UNDOING: lazy_gettext("is being undone"),
+    ImportState.UNDONE: lazy_gettext("undone"),
+}
+
+
+STATE_KINDS: Mapping[ImportState, str] = {
+    ImportState.AWAITING_FILE: "none",
+    ImportState.UPLOADED: "none",
+    ImportState.PLANNED: "warn",
+    ImportState.UNUSABLE: "bad",
+    ImportState.APPLYING: "none",
+    ImportState.APPLIED: "good",
+    ImportState.UNDOING: "none",
+    ImportState.UNDONE: "none",
+}
+"""As `ui.badge` has them."""
+
+
+MEANING_TITLES: Mapping[RowMeaning, LazyString] = {
+    RowMeaning.OPT_OUT: lazy_gettext("opt-out"),
+    RowMeaning.SUBSCRIPTION: lazy_gettext("subscription"),
+    RowMeaning.BOUNCE: lazy_gettext("bounce"),
+    RowMeaning.COMPLAINT: lazy_gettext("complaint"),
+}
+
+
+# From the beginning of a word, so that a long one without an @ is read once.
+_ADDRESS = re.compile(r"(?<![^\s\"'<>(),;:=])[^\s\"'<>(),;:=]+@[^\s\"'<>(),;:=]+")
+
+
+def without_addresses(text: str) -> str:
+    """A text about a file, which may quote a cell of it, with no address in it (I12)."""
+    return _ADDRESS.sub("•••@•••", text)
+
+
+def warnings_of(stats: ImportStats) -> list[str]:
+    """What to know before an import with these counts is applied."""
+    found: list[tuple[int, str]] = [
+        (
+            stats.refused,
+            _("Refused, and not imported: %(count)s. See why below."),
+        ),
+        (
+            stats.undated,
+            _("Opt-outs, bounces and complaints without a date, which count from now: %(count)s."),
+        ),
+        (
+            stats.without_country_code,
+            _("Phone numbers without a country code, read as local ones: %(count)s."),
+        ),
+        (
+            stats.without_evidence,
+            _("Subscriptions without evidence, recorded as unproven: %(count)s."),
+        ),
+        (
+            stats.still_suppressed,
+            _("Subscriptions that stay off, since these people have opted out: %(count)s."),
+        ),
+        (stats.excluded, _("Left out, as instructed: %(count)s.")),
+        (stats.without_data, _("Rows with nothing that could be imported: %(count)s.")),
+    ]
+    return [text % {"count": format_decimal(count)} for count, text in found if count]
+
+
+IMPORTS_PER_PAGE = 50
+
+
+REFUSALS_SHOWN = 100
+
+
+_PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MappedGroup:
+    """A group of the file, with the scope that is stated for it, if one is."""
+
+    group: str
+    meaning: str
+    count: int
+    scope: str
+
+
+def imports() -> ResponseReturnValue:
+    """The imports, the newest first."""
+    before = request.args.get("before", type=UUID)
+    found = run_autocommit(
+        lambda connection: store.list_newest_imports(connection, IMPORTS_PER_PAGE + 1, before)
+    )
+    shown = found[:IMPORTS_PER_PAGE]
+    older = url_for("console.imports", before=shown[-1].id) if len(found) > len(shown) else ""
+    return _page(
+        "list",
+        imports=shown,
+        older=older,
+        is_live=any(each.state in UNFINISHED_STATES for each in shown),
+        new_counts={each.id: ImportStats.from_json(each.stats).total_new for each in shown},
+        percents={each.id: percent_done(each) for each in shown},
+    )
+
+
+def import_page(
+    import_id: UUID, *, problem: str = "", status: int = HTTPStatus.OK
+) -> ResponseReturnValue:
+    """One import: what it would do or did, and what can be done with it."""
+    found = load_import(import_id)
+    plan = PlanStats.from_json(found.planned_stats)
+    stats = ImportStats.from_json(found.stats) if found.stats else plan.stats
+    return _page(
+        "import",
+        status=status,
+        problem=problem,
+        found=found,
+        stats=stats,
+        percent=percent_done(found),
+        is_live=found.state in UNFINISHED_STATES,
+        is_replaceable=found.state in REPLACEABLE_STATES,
+        warnings=warnings_of(stats) if found.state is not ImportState.UPLOADED else [],
+        refusals=found.rejected_rows[:REFUSALS_SHOWN],
+        groups=_mapped_groups(found, plan),
+        is_mapping_missing=found.state is ImportState.UNUSABLE and bool(plan.unmapped),
+        scopes=scope_choices(),
+        date_patterns=plan.dates.patterns or [],
+        without_addresses=without_addresses,
+        resume_command=f"flask imports resume {found.id} FILE",
+    )
+
+
+def load_import(import_id: UUID) -> Import:
+    """The import, or the request ends with 404."""
+    try:
+        return run_autocommit(lambda connection: store.get_import(connection, import_id))
+    except UnknownImport:
+        abort(HTTPStatus.NOT_FOUND)
+
+
+def scope_choices() -> list[str]:
+    """What a group can stand for."""
+    topics = current_catalogue_or_empty().topics.values()
+    return [*(t.key for t in topics if not t.retired), ALL_MARKETING, SHARING, LEAVE_OUT]
+
+
+def percent_done(found: Import) -> int:
+    """How far the work on an import is, from 0 to 100."""
+    if found.state is ImportState.UNDOING:
+        done, whole = found.undone_count, ImportStats.from_json(found.stats).total_new
+    else:
+        done, whole = found.bytes_done, found.size_bytes
+    return min(_PERCENT, done * _PERCENT // whole) if whole else 0
+
+
+def _mapped_groups(found: Import, plan: PlanStats) -> list[MappedGroup]:
+    """The groups that were found, those without a scope first."""
+    try:
+        scopes = stored_instructions(found).scopes
+    except InvalidInput:  # the preset is not there any more
+        return []
+    groups = [
+        MappedGroup(group, str(MEANING_TITLES[meaning]), count, scopes.scope_of(group) or "")
+        for (meaning, group), count in plan.groups.items()
+    ]
+    return sorted(groups, key=lambda each: (each.scope != "", -each.count))
+
+
+def _page(template: str, **values: Any) -> ResponseReturnValue:
+    return render_page(
+        f"lists/{template}",
+        state_titles=STATE_TITLES,
+        state_kinds=STATE_KINDS,
+        meaning_titles=MEANING_TITLES,
+        **values,
+    )
+
+
+T = TypeVar("T")
+
+
+MAX_NAME, MAX_TEXT, MAX_DATE_FORMATS = 100, 4_000, 10
+
+
+_BLOCK_SIZE = 1 << 16
+
+
+_MAX_HEAD = 1 << 20
+"""Bytes of the fields before the file, and of what the parser holds at a time."""
+
+
+@dataclass(slots=True)
+class FormProblems:
+    """What is wrong with a form, by field."""
+
+    found: dict[str, str] = field(default_factory=dict)
+
+    def collect(self, name: str, parse: Callable[..., T], *arguments: Any) -> T | None:
+        """What `parse` returns; None, and a problem of this field, if it raises an error."""
+        try:
+            return parse(*arguments)
+        except (InvalidInput, ValueError) as error:
+            text = str(error) if isinstance(error, InvalidInput) else _("Choose one of the list.")
+            self.found[name] = text
+            return None
+
+
+def read_instructions(
+    form: MultiDict[str, str], scopes: ScopeMap
+) -> tuple[ImportInstructions | None, dict[str, str]]:
+    """The instructions in a form, or None with what is wrong, by field; `scopes` stay."""
+    problems = FormProblems()
+    text = {name: form.get(name, "").strip()[:MAX_TEXT] for name in form}
+
+    def chosen(name: str, kind: Callable[[str], T]) -> T | None:
+        return problems.collect(name, kind, text[name]) if text.get(name) else None
+
+    preset = problems.collect("preset", get_preset, text.get("preset", ""))
+    zone, encoding = text.get("time_zone") or "UTC", text.get("encoding") or "utf-8"
+    problems.collect("time_zone", validate_time_zone, zone)
+    problems.collect("encoding", validate_encoding, encoding)
+    patterns = [line.strip() for line in text.get("date_formats", "").splitlines() if line.strip()]
+    formats = problems.collect(
+        "date_formats", lambda: tuple(map(parse_date_format, patterns[:MAX_DATE_FORMATS]))
+    )
+    received_at = chosen("received_at", _parse_time)
+    values = {
+        "meaning_filter": chosen("only", MeaningFilter),
+        "channel": chosen("channel", Channel) or Channel.EMAIL,
+        "legal_basis": chosen("legal_basis", LegalBasis),
+        "unreadable_dates": chosen("unreadable_dates", UnreadableDates) or UnreadableDates.REFUSE,
+    }
+    if problems.found or preset is None:
+        return None, problems.found
+    instructions = ImportInstructions(
+        preset=preset,
+        scopes=scopes,
+        source=text.get("source", ""),
+        wording=text.get("wording", ""),
+        language=text.get("language", ""),
+        zone=zone,
+        encoding=encoding,
+        received_at=received_at,
+        address_column=text.get("column", ""),
+        date_column=text.get("date_column", ""),
+        date_formats=formats or (),
+        **values,  # type: ignore[arg-type]
+    )
+    problems.collect("only", instructions.check)
+    return (None if problems.found else instructions), problems.found
+
+
+def form_of(instructions: ImportInstructions) -> MultiDict[str, str]:
+    """The form as it would have been filled in for these instructions."""
+    received = instructions.received_at
+    return MultiDict(
+        {
+            "preset": instructions.preset.name,
+            "only": instructions.meaning_filter or "",
+            "channel": instructions.channel,
+            "column": instructions.address_column,
+            "date_column": instructions.date_column,
+            "date_formats": "\n".join(each.pattern for each in instructions.date_formats),
+            "unreadable_dates": instructions.unreadable_dates,
+            "time_zone": instructions.zone,
+            "encoding": instructions.encoding,
+            "received_at": received.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") if received else "",
+            "source": instructions.source,
+            "wording": instructions.wording,
+            "language": instructions.language,
+            "legal_basis": instructions.legal_basis or "",
+        }
+    )
+
+
+def _parse_time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return clamp_to_now(at if at.tzinfo else at.replace(tzinfo=UTC), services().now())
+
+
+def read_upload() -> tuple[dict[str, str], Iterator[bytes] | None]:
+    """The fields of this request's form, and the blocks of the file that follows them.
+
+    Nothing is kept in memory or on disk: a list of addresses may be large, and would lie there
+    unsealed. None instead of blocks where no file was chosen. Raises BadRequest for another kind
+    of body.
+    """
+    boundary = request.mimetype_params.get("boundary", "")
+    if request.mimetype != "multipart/form-data" or not boundary:
+        raise BadRequest
+    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), _MAX_HEAD, max_parts=20)
+    events = _events(decoder)
+    fields: dict[str, str] = {}
+    name, left = "", _MAX_HEAD
+    for event in events:
+        match event:
+            case Field():
+                name = event.name
+                fields[name] = ""
+            case Data() if name:
+                left -= len(event.data)
+                if left < 0:
+                    raise RequestEntityTooLarge
+                fields[name] += event.data.decode("utf-8", "replace")
+            case File():
+                return fields, _file_blocks(events) if event.filename else None
+            case _:
+                pass
+    return fields, None
+
+
+def _events(decoder: MultipartDecoder) -> Iterator[Event]:
+    stream = get_input_stream(request.environ, safe_fallback=False)
+    while True:
+        try:
+            event = decoder.next_event()
+        except ValueError:
+            raise BadRequest from None
+        if isinstance(event, Epilogue):
+            return
+        if isinstance(event, NeedData):
+            decoder.receive_data(stream.read(_BLOCK_SIZE) or None)
+            continue
+        yield event
+
+
+def _file_blocks(events: Iterator[Event]) -> Iterator[bytes]:
+    left = MAX_FILE_BYTES
+    for event in events:
+        if not isinstance(event, Data):
+            return
+        left -= len(event.data)
+        if left < 0:
+            raise RequestEntityTooLarge
+        yield event.data
+        if not event.more_data:
+            return
