@@ -16,15 +16,7 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center.api import (
-    browser_consents,
-    erasures,
-    preferences,
-    rights,
-    sender_links,
-    suppressions,
-    writes,
-)
+from preference_center.api import erasures, preferences, rights, sender_links, suppressions, writes
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
@@ -37,6 +29,8 @@ from preference_center.contacts import console as people
 from preference_center.contacts.console.timeline import find_bursts, list_requests
 from preference_center.contacts.notices import api as policies
 from preference_center.contacts.store import contacts_merged, load_locale
+from preference_center.cookies import api as browser_consents
+from preference_center.cookies.pages import routes as cookie_pages
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
@@ -96,7 +90,6 @@ from preference_center.mailer.erasure_notices import ERASURE_TEXTS
 from preference_center.mailer.link_emails import LINK_TEXTS
 from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.pages import routes as recipient_pages
-from preference_center.pages.cookies import routes as cookie_pages
 from preference_center.pages.one_click import handle_one_click
 from preference_center.pages.one_time_link import handle_expired_link
 from preference_center.pages.rights import routes as rights_pages

@@ -298,7 +298,7 @@ _COMMANDS = {
         "Check one received mail: FILE as .eml, or - for standard input.",
     ),
     "cookies": (
-        "preference_center.cli.cookies:group",
+        "preference_center.cookies.cli:group",
         "What browsers chose about cookies: counts for compliance.",
     ),
     "db": ("preference_center.infra.cli.database:migrations", "Perform database migrations."),

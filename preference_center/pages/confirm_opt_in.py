@@ -27,6 +27,7 @@ from preference_center.contacts.choices import (
     resume,
 )
 from preference_center.contacts.rules.preferences import Preferences
+from preference_center.cookies.signal import record_signal, render_gpc_page
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
@@ -34,7 +35,6 @@ from preference_center.domain.preference_form import kept_pauses
 from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
-from preference_center.pages.gpc import record_signal, render_gpc_page
 from preference_center.pages.preference_result import (
     read_save_result,
     requested_result,

@@ -10,11 +10,11 @@ from uuid import UUID
 from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
+from preference_center.cookies.signal import record_signal
 from preference_center.core.errors import ExpiredLink, InvalidLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.pages.gpc import record_signal
 from preference_center.pages.press_result import PressKind, read_press_result
 from preference_center.pages.proven_addresses import additional_tokens, page_url
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out

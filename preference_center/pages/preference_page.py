@@ -12,13 +12,13 @@ from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.contacts.choices import is_opt_out_only
+from preference_center.cookies.signal import render_gpc_page
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.links import OptInMethod
 from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_result import show_result
 from preference_center.infra.context import services
 from preference_center.pages.forms import PreferenceForm
-from preference_center.pages.gpc import render_gpc_page
 from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.preference_result import (
     read_save_result,

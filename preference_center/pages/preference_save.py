@@ -15,6 +15,7 @@ from flask import request
 
 from preference_center.contacts.choices import PREFERENCE_PAGE, retract
 from preference_center.contacts.rules.preferences import Preferences
+from preference_center.cookies.signal import gpc_opt_out
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import Change
 from preference_center.core.links import FormPurpose, OptInMethod
@@ -30,7 +31,6 @@ from preference_center.pages.forms import (
     PreferenceForm,
     parse_choices,
 )
-from preference_center.pages.gpc import gpc_opt_out
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
 from preference_center.pages.preference_result import read_save_result
 from preference_center.pages.preference_section import find_opt_in_method, load_preferences

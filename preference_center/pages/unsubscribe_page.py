@@ -14,6 +14,7 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.contacts.choices import UNSUBSCRIBE_PAGE, opt_out, retract
+from preference_center.cookies.signal import gpc_opt_out, render_gpc_page
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.core.events import ALL_MARKETING
@@ -25,7 +26,6 @@ from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger import record
 from preference_center.ledger.spool import record_or_spool
-from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.press_result import (
     RESULT_PARAMETER,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.cookies.store.browser_consents import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.browser_consents import insert_consent
 from tests.api.sender import Sender, make_sender
 from tests.clock import START, Clock
 from tests.storage.test_browser_consents import FIRST, next_of

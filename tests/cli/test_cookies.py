@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.cookie_consent import ConsentMethod
+from preference_center.cookies.rules.cookie_consent import ConsentMethod
+from preference_center.cookies.store.browser_consents import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.browser_consents import insert_consent
 from tests.storage.test_browser_consents import FIRST
 
 if TYPE_CHECKING:

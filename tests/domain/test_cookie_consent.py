@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.catalogue import CookieCategory, Site, SiteCategory
-from preference_center.domain.cookie_consent import (
+from preference_center.cookies.rules.cookie_consent import (
     CONSENT_DURATION,
     BrowserConsent,
     ConsentCookie,
@@ -18,7 +18,7 @@ from preference_center.domain.cookie_consent import (
     CookieChoiceState,
     parse_consent_cookie,
 )
-from preference_center.domain.cookie_counts import ConsentCount, count_choices
+from preference_center.cookies.rules.cookie_counts import ConsentCount, count_choices
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ESSENTIAL, FUNCTIONAL, ADVERTISING = CookieCategory

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.cookies.rules.gpc import SOURCE
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -20,7 +21,6 @@ from preference_center.core.events import (
     ScopeState,
     fold,
 )
-from preference_center.domain.gpc import SOURCE
 from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -8,10 +8,10 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.rules.model import rights_offered
+from preference_center.cookies.signal import record_signal
 from preference_center.domain.rights.identity import may_act
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
 from preference_center.mailer.right_titles import AGENT_ACT
-from preference_center.pages.gpc import record_signal
 from preference_center.pages.rights.agent import act_for_somebody
 from preference_center.pages.rights.coming_back import reopen
 from preference_center.pages.rights.correct import correct

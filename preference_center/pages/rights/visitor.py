@@ -8,12 +8,12 @@ from typing import Any
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.cookies.signal import signal_status
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links.tokens import Link
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.infra.context import services
-from preference_center.pages.gpc import signal_status
 from preference_center.web.pages.rendering import (
     catalogue_or_empty,
     render_page,

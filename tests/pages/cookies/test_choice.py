@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.cookies.pages import choice as choices
+from preference_center.cookies.pages import sites
 from preference_center.core.errors import Unavailable
-from preference_center.pages.cookies import choice as choices
-from preference_center.pages.cookies import sites
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE

@@ -23,7 +23,7 @@ def test_it_names_the_only_cookie_of_our_pages(app: Flask, client: FlaskClient) 
         for path in PRODUCT.rglob("*.py")
         if re.search(r"\.set_cookie\(|\"Set-Cookie\"\] =", path.read_text(encoding="utf-8"))
     }
-    assert setting == {"pages/cookies/choice.py"}  # at the origin of the site
+    assert setting == {"cookies/pages/choice.py"}  # at the origin of the site
 
 
 def test_each_site_is_linked_at_its_own_origin(client: FlaskClient) -> None:

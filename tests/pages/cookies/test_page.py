@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.cookies.pages import choice, sites
+from preference_center.cookies.pages import page as page_module
 from preference_center.core.errors import Unavailable
-from preference_center.pages.cookies import choice, sites
-from preference_center.pages.cookies import page as page_module
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.pages.cookies.shop import ORIGIN
@@ -140,7 +140,7 @@ def test_without_the_database_the_cookie_still_says_what_was_chosen(
     def unavailable(_: object) -> object:
         raise Unavailable("no database")
 
-    monkeypatch.setattr("preference_center.pages.cookies.page.run_autocommit", unavailable)
+    monkeypatch.setattr("preference_center.cookies.pages.page.run_autocommit", unavailable)
     assert switches(show(client)) == {"functional": True, "advertising": True}
 
 

@@ -11,12 +11,12 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import load_last_applied_at
 from preference_center.contacts.choices import opt_out
+from preference_center.cookies.rules.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import SHARING, Change
 from preference_center.core.links.tokens import Link
 from preference_center.decisions.rules import newest_opt_in
 from preference_center.destinations.store.deliveries import find_address_id
-from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record

@@ -17,19 +17,19 @@ from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.catalogue import CONSENT_COOKIE, Site
-from preference_center.core.errors import InvalidInput
-from preference_center.domain.cookie_consent import (
+from preference_center.cookies.pages.sites import is_foreign, within_rates
+from preference_center.cookies.rules.cookie_consent import (
     CONSENT_DURATION,
     BrowserConsent,
     ConsentMethod,
     check_choices,
     parse_consent_cookie,
 )
+from preference_center.cookies.signal import has_signal
+from preference_center.cookies.store.browser_consents import insert_consent
+from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import read_body, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.pages.cookies.sites import is_foreign, within_rates
-from preference_center.pages.gpc import has_signal
-from preference_center.storage.browser_consents import insert_consent
 from preference_center.web.languages import match_language, page_language
 from preference_center.web.pages.rendering import catalogue_or_empty
 

@@ -13,15 +13,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.catalogue import CONSENT_COOKIE, Brand, CookieCategory, Site
-from preference_center.core.errors import Unavailable
-from preference_center.domain.cookie_consent import (
-    ConsentCookie,
-    ConsentMethod,
-    parse_consent_cookie,
-)
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_autocommit
-from preference_center.pages.cookies.choice import (
+from preference_center.cookies.pages import describe_category, gpc_text
+from preference_center.cookies.pages.choice import (
     MAX_BODY_BYTES,
     StaleVersion,
     make_consent,
@@ -29,10 +22,17 @@ from preference_center.pages.cookies.choice import (
     set_consent_cookie,
     store_consent,
 )
-from preference_center.pages.cookies.sites import find_site, is_foreign, within_rates
-from preference_center.pages.cookies.texts import describe_category, gpc_text
-from preference_center.pages.gpc import has_signal
-from preference_center.storage.browser_consents import find_consent
+from preference_center.cookies.pages.sites import find_site, is_foreign, within_rates
+from preference_center.cookies.rules.cookie_consent import (
+    ConsentCookie,
+    ConsentMethod,
+    parse_consent_cookie,
+)
+from preference_center.cookies.signal import has_signal
+from preference_center.cookies.store.browser_consents import find_consent
+from preference_center.core.errors import Unavailable
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.web.languages import chosen_language
 from preference_center.web.pages.rendering import (
     OWN_ORIGIN,

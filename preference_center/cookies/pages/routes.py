@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from preference_center.pages.cookies.config import site_config
-from preference_center.pages.cookies.own import own_cookies
-from preference_center.pages.cookies.page import site_choice
-from preference_center.pages.cookies.script import consent_script
-from preference_center.pages.gpc import gpc_support_document
+from preference_center.cookies.pages.config import site_config
+from preference_center.cookies.pages.own import own_cookies
+from preference_center.cookies.pages.page import site_choice
+from preference_center.cookies.pages.script import consent_script
+from preference_center.cookies.signal import gpc_support_document
 from preference_center.web.pages.routing import FORM, Route
 
 ROUTES: tuple[Route, ...] = (

@@ -9,8 +9,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from preference_center.catalogue.rules.sites import CookieCategory
-from preference_center.domain.cookie_consent import BrowserConsent, ConsentMethod
-from preference_center.domain.cookie_counts import GRANTED, REFUSED, ConsentCount
+from preference_center.cookies.rules.cookie_consent import BrowserConsent, ConsentMethod
+from preference_center.cookies.rules.cookie_counts import GRANTED, REFUSED, ConsentCount
 from preference_center.infra.db.transactions import Connection
 
 _INSERT = """

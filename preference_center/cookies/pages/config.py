@@ -10,9 +10,9 @@ from flask import Response, request
 from flask_babel import gettext as _
 
 from preference_center.catalogue import DEFAULT_COLOURS, DEFAULT_RADIUS, Brand
-from preference_center.domain.cookie_consent import CONSENT_MONTHS
-from preference_center.pages.cookies.sites import find_site
-from preference_center.pages.cookies.texts import describe_category, gpc_text, notice_url
+from preference_center.cookies.pages import describe_category, gpc_text, notice_url
+from preference_center.cookies.pages.sites import find_site
+from preference_center.cookies.rules.cookie_consent import CONSENT_MONTHS
 from preference_center.web.languages import page_language, text_direction
 from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
 

@@ -1,0 +1,1 @@
+"""The choice of cookies per browser, and the signal that a browser sends."""
