@@ -7,8 +7,8 @@ from uuid import UUID
 
 from flask import Response
 
-from preference_center.cookies.rules.cookie_consent import ConsentMethod, CookieChoiceState
-from preference_center.cookies.store.browser_consents import StoredConsent, find_consent
+from preference_center.cookies.rules import ConsentMethod, CookieChoiceState
+from preference_center.cookies.store import StoredConsent, find_consent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.web.api.bodies import ResponseBody

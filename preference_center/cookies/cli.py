@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 import click
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.cookies.rules.cookie_counts import ConsentCount, count_choices
-from preference_center.cookies.store.browser_consents import count_cells
+from preference_center.cookies.rules import ConsentCount, count_choices
+from preference_center.cookies.store import count_cells
 from preference_center.core.small_cells import MIN_CELL
 from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.ledger.feed.cursors import read_report

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import load_last_applied_at
 from preference_center.contacts.choices import opt_out
-from preference_center.cookies.rules.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
+from preference_center.cookies.rules import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import SHARING, Change
 from preference_center.core.links.tokens import Link

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.cookies.store.browser_consents import insert_consent
+from preference_center.cookies.store import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
 from tests.api.sender import Sender, make_sender
 from tests.clock import START, Clock

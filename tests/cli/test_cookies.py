@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.cookies.rules.cookie_consent import ConsentMethod
-from preference_center.cookies.store.browser_consents import insert_consent
+from preference_center.cookies.rules import ConsentMethod
+from preference_center.cookies.store import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
 from tests.storage.test_browser_consents import FIRST
 

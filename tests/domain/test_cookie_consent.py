@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.catalogue import CookieCategory, Site, SiteCategory
-from preference_center.cookies.rules.cookie_consent import (
+from preference_center.cookies.rules import (
     CONSENT_DURATION,
     BrowserConsent,
     ConsentCookie,
+    ConsentCount,
     ConsentMethod,
     CookieChoiceState,
+    count_choices,
     parse_consent_cookie,
 )
-from preference_center.cookies.rules.cookie_counts import ConsentCount, count_choices
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ESSENTIAL, FUNCTIONAL, ADVERTISING = CookieCategory

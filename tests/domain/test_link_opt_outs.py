@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.cookies.rules.gpc import SOURCE
+from preference_center.cookies.rules import SOURCE
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.events import (
     ALL_MARKETING,

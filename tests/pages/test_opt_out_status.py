@@ -401,7 +401,7 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 
 def test_every_way_to_say_no_has_its_words() -> None:
     from preference_center.contacts import choices
-    from preference_center.cookies.rules import gpc
+    from preference_center.cookies.rules import SOURCE
     from preference_center.inbound.mail_opt_outs import MAILTO
     from preference_center.ledger.rules import ReceivedVia
 
@@ -410,7 +410,7 @@ def test_every_way_to_say_no_has_its_words() -> None:
         choices.ONE_CLICK,
         choices.UNSUBSCRIBE_PAGE,
         choices.PREFERENCE_PAGE,
-        gpc.SOURCE,
+        SOURCE,
     }
     for way in {*ReceivedVia, *ours, MAILTO}:
         assert f'"{way}": _(' in template

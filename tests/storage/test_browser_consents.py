@@ -10,13 +10,8 @@ from uuid import UUID
 import pytest
 
 from preference_center.catalogue import CookieCategory
-from preference_center.cookies.rules.cookie_consent import BrowserConsent, ConsentMethod
-from preference_center.cookies.rules.cookie_counts import ConsentCount
-from preference_center.cookies.store.browser_consents import (
-    count_cells,
-    find_consent,
-    insert_consent,
-)
+from preference_center.cookies.rules import BrowserConsent, ConsentCount, ConsentMethod
+from preference_center.cookies.store import count_cells, find_consent, insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.retention import retention_rules, run_retention
 from tests.clock import START, Clock

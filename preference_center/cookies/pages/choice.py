@@ -1,39 +1,118 @@
-"""A browser's choice is recorded, and answered with its cookie.
+"""A site of the catalogue, and whether a request comes from it.
+
+A browser's choice is recorded, and answered with its cookie.
 
 The site passes the request on from its own origin, so that the cookie is set there, by HTTP:
 browsers delete what scripts set after a week (docs/decisions/0077).
+
+`/consent/<site>/config.json`: the texts, cookies and looks that `consent.js` shows.
+
+`GET /consent.js`: the script of the consent tool, which the company's sites load from here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from secrets import token_bytes
+from typing import Any
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response, abort, current_app, request
+from flask_babel import gettext as _
 from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from preference_center.catalogue import CONSENT_COOKIE, Site
-from preference_center.cookies.pages.sites import is_foreign, within_rates
-from preference_center.cookies.rules.cookie_consent import (
+from preference_center.catalogue import CONSENT_COOKIE, DEFAULT_COLOURS, DEFAULT_RADIUS, Brand, Site
+from preference_center.cookies.pages import describe_category, gpc_text, notice_url
+from preference_center.cookies.rules import (
     CONSENT_DURATION,
+    CONSENT_MONTHS,
     BrowserConsent,
     ConsentMethod,
     check_choices,
     parse_consent_cookie,
 )
 from preference_center.cookies.signal import has_signal
-from preference_center.cookies.store.browser_consents import insert_consent
+from preference_center.cookies.store import insert_consent
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import read_body, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.web.languages import match_language, page_language
-from preference_center.web.pages.rendering import catalogue_or_empty
+from preference_center.web.languages import (
+    match_language,
+    page_language,
+    set_contact_language,
+    set_wording,
+    text_direction,
+)
+from preference_center.web.pages.networks import network_of
+from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
+
+SITE_RATE = "30000 per minute"
+
+
+SENDER_RATE = "3000 per minute"
+
+
+NETWORK_RATE = "60 per minute"
+"""Choices that are recorded: of one site, of it from one sender, and from one visitor's network.
+
+Anybody can send one, and none is worth anything to a forger; the rates keep the table small. The
+sender, mostly the site's own server, is the network that connects. It alone says which visitors
+it sends for, so each of them is counted by sender: nobody else can use up their rate.
+"""
+
+
+def find_site(key: str) -> tuple[Site, Brand]:
+    """The site and its brand, whose wording the rest of the request has. Responds 404 if unknown.
+
+    Its language is the query's `language`, unless the person has switched.
+    """
+    catalogue = catalogue_or_empty()
+    site = catalogue.sites.get(key) or abort(404)
+    brand = catalogue.brands[site.brand]
+    set_wording(brand.wording)
+    set_contact_language(request.args.get("language"))
+    return site, brand
+
+
+def is_foreign(site: Site) -> bool:
+    """Whether a page of somebody else sent this request (RFC 6454, else Fetch Metadata).
+
+    The choice of a browser is not secret, but no other site may make it. Browsers that send
+    neither header are old, and are believed.
+    """
+    origin = request.headers.get("Origin", "null")
+    if origin != "null":
+        return origin not in site.origins
+    return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+
+
+def within_rates(site: Site) -> bool:
+    """Whether one more choice may be recorded; counts it.
+
+    Networks are counted by keyed digests for a minute, and stored nowhere.
+    """
+    context = services()
+    limiter, digest = context.limiter, context.keys.digest
+    sender = network_of(request.remote_addr)
+    visitor = network_of(request.headers.get("X-Forwarded-For", "").partition(",")[0].strip())
+    if visitor is not None:
+        key = digest(f"network:{visitor} by {sender}").hex()
+        if not limiter.hit(NETWORK_RATE, "consent-from", key):
+            return False
+    key = digest(f"network:{sender}").hex()
+    return (
+        limiter.acquire(SENDER_RATE, "consent-by", site.key, key).allowed
+        and limiter.acquire(SITE_RATE, "consent-site", site.key).allowed
+    )
+
 
 MAX_BODY_BYTES = 4096
+
+
 _JSON_METHODS = tuple(method for method in ConsentMethod if method is not ConsentMethod.PAGE)
 
 
@@ -136,3 +215,85 @@ def _read_json(site: Site) -> BrowserConsent:
 
 def _json(content: Mapping[str, object], status: int) -> Response:
     return Response(json.dumps(content), status, mimetype="application/json")
+
+
+CONFIG_MAX_AGE_SECONDS = 300
+"""How long pages may show an earlier version of it. Their choice is then refused as stale."""
+
+
+def site_config(key: str) -> Response:
+    """The configuration of a site, the same for everybody, for pages of any origin."""
+    site, brand = find_site(key)
+    text = CatalogueText(catalogue_or_empty())
+    content = {
+        "site": site.key,
+        "version": site.version,
+        "language": page_language(),
+        "direction": text_direction(page_language()),
+        "months": CONSENT_MONTHS,
+        "texts": _texts(),
+        "notice_url": notice_url(brand, text),
+        "path": site.path,
+        "categories": [describe_category(site, category, text) for category in site.categories],
+        "brand": _looks(brand),
+    }
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    response = Response(body, mimetype="application/json")
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response.headers["Vary"] = "Accept-Language"
+    response.cache_control.public = True
+    response.cache_control.max_age = CONFIG_MAX_AGE_SECONDS
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.make_conditional(request)
+    return response
+
+
+def _texts() -> dict[str, str]:
+    return {
+        "title": _("Cookies on this site"),
+        "text": _(
+            "Some cookies are needed for this site to work. Others are used only with your"
+            " consent. You can change this choice at any time, at the end of every page."
+        ),
+        "accept": _("Accept all"),
+        "refuse": _("Refuse all"),
+        "choose": _("Choose"),
+        "save": _("Save choice"),
+        "close": _("Continue without accepting"),
+        "cancel": _("Close"),
+        "always_on": _("Always on"),
+        "gpc": gpc_text(),
+        "more": _("Privacy notice"),
+        "details": _("Cookies of this category"),
+        "saved": _("Your choice is saved."),
+        "not_saved": _(
+            "Your choice could not be saved. Nothing optional is used. Please try again later."
+        ),
+    }
+
+
+def _looks(brand: Brand) -> dict[str, Any]:
+    """The brand's tokens as CSS values; the font is the site's own, which has it already."""
+    colours = brand.colours or DEFAULT_COLOURS
+    radius = DEFAULT_RADIUS if brand.radius is None else brand.radius
+    schemes = {
+        name: {"accent": each.accent, "accent_text": each.on_accent}
+        for name, each in colours.items()
+    }
+    return {**schemes["light"], "dark": schemes["dark"], "radius": f"{radius}px"}
+
+
+SCRIPT_MAX_AGE_SECONDS = 3600
+"""How long browsers may use it without asking; then its ETag tells whether it has changed."""
+
+
+def consent_script() -> Response:
+    """The script, for pages of any origin; also with `crossorigin` and a hash (W3C SRI)."""
+    response = current_app.send_static_file("consent.js")
+    response.cache_control.no_cache = None  # which Flask sets where the app names no age
+    response.cache_control.public = True
+    response.cache_control.max_age = SCRIPT_MAX_AGE_SECONDS
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response

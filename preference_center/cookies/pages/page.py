@@ -1,6 +1,8 @@
 """`/consent/<site>`: the choice without a script. The site shows it at its own origin.
 
 Assets and links lead to our own host, since every other path of that origin is the site's.
+
+`/cookies`: what our own pages set, and where each of the company's sites has its choice.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Response, g, make_response, redirect, request
+from flask import Response, current_app, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -17,19 +19,17 @@ from preference_center.cookies.pages import describe_category, gpc_text
 from preference_center.cookies.pages.choice import (
     MAX_BODY_BYTES,
     StaleVersion,
+    find_site,
+    is_foreign,
     make_consent,
     record_json,
     set_consent_cookie,
     store_consent,
+    within_rates,
 )
-from preference_center.cookies.pages.sites import find_site, is_foreign, within_rates
-from preference_center.cookies.rules.cookie_consent import (
-    ConsentCookie,
-    ConsentMethod,
-    parse_consent_cookie,
-)
+from preference_center.cookies.rules import ConsentCookie, ConsentMethod, parse_consent_cookie
 from preference_center.cookies.signal import has_signal
-from preference_center.cookies.store.browser_consents import find_consent
+from preference_center.cookies.store import find_consent
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
@@ -139,4 +139,19 @@ def _shown_choice(site: Site) -> ShownChoice | None:
         cookie,
         counts=cookie.answers(site, services().now().date()),
         decided_at=stored.consent.decided_at if stored and is_found else None,
+    )
+
+
+def own_cookies() -> ResponseReturnValue:
+    """The page. Our own pages set one cookie, where a form must be protected from forgery."""
+    catalogue = catalogue_or_empty()
+    return render_page(
+        "cookies/own_cookies",
+        brands=tuple(catalogue.brands.values()),
+        cookie_name=current_app.config["SESSION_COOKIE_NAME"],
+        sites=[
+            (catalogue.brands[site.brand], f"{origin}{site.path}", origin.partition("://")[2])
+            for site in catalogue.sites.values()
+            for origin in site.origins[:1]
+        ],
     )

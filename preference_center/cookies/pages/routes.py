@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from preference_center.cookies.pages.config import site_config
-from preference_center.cookies.pages.own import own_cookies
-from preference_center.cookies.pages.page import site_choice
-from preference_center.cookies.pages.script import consent_script
+from preference_center.cookies.pages.choice import consent_script, site_config
+from preference_center.cookies.pages.page import own_cookies, site_choice
 from preference_center.cookies.signal import gpc_support_document
 from preference_center.web.pages.routing import FORM, Route
 

@@ -9,7 +9,7 @@ costs a look-up and a lock.
 from __future__ import annotations
 
 from preference_center.contacts import models as contacts_models
-from preference_center.cookies.store import tables_browser_consents
+from preference_center.cookies import store as cookies_store
 from preference_center.destinations import models as destinations_models
 from preference_center.ledger import models as ledger_models
 from preference_center.lists import store as lists_store

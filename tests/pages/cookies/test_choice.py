@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.cookies.pages import choice
 from preference_center.cookies.pages import choice as choices
-from preference_center.cookies.pages import sites
 from preference_center.core.errors import Unavailable
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
@@ -253,7 +253,7 @@ def test_the_sites_own_pages_may_choose(choose: Choose, headers: dict[str, str])
 
 
 def test_one_network_cannot_fill_the_table(choose: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "NETWORK_RATE", "1 per hour")
+    monkeypatch.setattr(choice, "NETWORK_RATE", "1 per hour")
     headers = {"X-Forwarded-For": "203.0.114.7, 10.0.0.1"}
     assert choose("refuse", headers=headers).status_code == 201
     assert choose("refuse", headers=headers).status_code == 429
@@ -264,7 +264,7 @@ def test_one_network_cannot_fill_the_table(choose: Choose, monkeypatch: pytest.M
 def test_who_claims_to_send_for_a_visitor_uses_up_nothing_of_theirs(
     choose: Choose, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, rate: str
 ) -> None:
-    monkeypatch.setattr(sites, rate, "1 per hour")
+    monkeypatch.setattr(choice, rate, "1 per hour")
     visitor = {"X-Forwarded-For": "203.0.114.7"}
     client.environ_base["REMOTE_ADDR"] = "198.51.101.66"
     assert choose("refuse", headers=visitor).status_code == 201
@@ -277,7 +277,7 @@ def test_who_claims_to_send_for_a_visitor_uses_up_nothing_of_theirs(
 def test_one_site_cannot_fill_the_table(
     choose: Choose, monkeypatch: pytest.MonkeyPatch, rate: str
 ) -> None:
-    monkeypatch.setattr(sites, rate, "1 per hour")
+    monkeypatch.setattr(choice, rate, "1 per hour")
     assert choose("refuse").status_code == 201
     assert choose("refuse").status_code == 429
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.cookies.pages import choice, sites
+from preference_center.cookies.pages import choice
 from preference_center.cookies.pages import page as page_module
 from preference_center.core.errors import Unavailable
 from preference_center.web.languages import LANGUAGES
@@ -175,7 +175,7 @@ def test_no_other_site_may_post_the_form(client: FlaskClient, database_url: str)
 def test_beyond_the_rate_nothing_is_recorded(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sites, "SITE_RATE", "1 per hour")
+    monkeypatch.setattr(choice, "SITE_RATE", "1 per hour")
     assert press(client, "accept").status_code == 303
     assert_says(press(client, "accept"), 429, "Too many requests at once.")
 

@@ -1,4 +1,7 @@
-"""The recorded choices of browsers about cookies. Rows are added and expire, and never change."""
+"""The recorded choices of browsers about cookies. Rows are added and expire, and never change.
+
+What browsers chose about the cookies of the company's sites; no row is anybody's.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,21 @@ from datetime import datetime
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
+from sqlalchemy import BigInteger, Identity, Index, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.catalogue.rules.sites import CookieCategory
-from preference_center.cookies.rules.cookie_consent import BrowserConsent, ConsentMethod
-from preference_center.cookies.rules.cookie_counts import GRANTED, REFUSED, ConsentCount
+from preference_center.cookies.rules import (
+    GRANTED,
+    REFUSED,
+    BrowserConsent,
+    ConsentCount,
+    ConsentMethod,
+)
+from preference_center.infra.context import db
 from preference_center.infra.db.transactions import Connection
+from preference_center.infra.models import TimestampTz
 
 _INSERT = """
 INSERT INTO browser_consent (id, site, choices, method, version, policy_version, language,
@@ -22,11 +35,13 @@ VALUES (%(id)s, %(site)s, %(choices)s, %(method)s, %(version)s, %(policy_version
 ON CONFLICT (id) DO NOTHING
 """
 
+
 _FIND = """
 SELECT c.id, c.site, c.choices, c.method, c.version, c.language, c.decided_at, c.policy_version,
     c.previous, EXISTS (SELECT FROM browser_consent n WHERE n.previous = c.id)
 FROM browser_consent c WHERE c.id = %s
 """
+
 
 _COUNT = f"""
 SELECT c.site, (c.decided_at AT TIME ZONE 'UTC')::date, choice.key, c.method,
@@ -90,3 +105,24 @@ def count_cells(
     """How often each choice was made from `start` until before `end`; None sets no limit."""
     given = {"site": site, "start": start, "end": end}
     return [ConsentCount(*row) for row in connection.execute(_COUNT.encode(), given)]
+
+
+class BrowserConsentRow(db.Model):  # type: ignore[misc,name-defined]
+    """One choice. Rows are never updated: a newer one names the `previous` that it ends."""
+
+    __tablename__ = "browser_consent"
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, unique=True)
+    site: Mapped[str] = mapped_column(Text)
+    choices: Mapped[dict[str, bool]] = mapped_column(JSONB)
+    method: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    policy_version: Mapped[str | None] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(Text)
+    decided_at: Mapped[datetime] = mapped_column(TimestampTz)
+    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
+    previous: Mapped[UUID | None] = mapped_column(Uuid)
+    __table_args__ = (
+        Index("browser_consent_previous", "previous"),
+        Index("browser_consent_decided_at", "decided_at"),
+    )

@@ -1,9 +1,15 @@
-"""A browser's choices about the cookies of one site: the rules, and the cookie that holds them."""
+"""A browser's choices about the cookies of one site: the rules, and the cookie that holds them.
+
+Counts of choices about cookies, with small cells merged as in other statistics.
+
+Global Privacy Control: what the signal means for an address (docs/decisions/0079).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -11,17 +17,24 @@ from uuid import UUID
 
 from preference_center.catalogue.rules.sites import CookieCategory, Site
 from preference_center.core.errors import InvalidInput
+from preference_center.core.events import SHARING, Event, ScopeFact
+from preference_center.core.small_cells import MonthlyCell, merge_small_cells
+from preference_center.decisions.rules import newest_opt_in
 
 CONSENT_DURATION = timedelta(seconds=15_768_000)
 """Half a year: sooner nobody is asked again (Garante, 10 June 2021), later everybody."""
 
+
 CONSENT_MONTHS = 6
 """The same as people and scripts read it."""
+
 
 _COOKIE = re.compile(
     r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>[0-9]{8})"
     r"\.(?P<granted>-|[a-z]+(?:\+[a-z]+)*)"
 )
+
+
 _NOTHING = "-"
 
 
@@ -145,3 +158,73 @@ def check_choices(
         and not (gpc and category is CookieCategory.ADVERTISING)
         for category in site.optional
     }
+
+
+GRANTED, REFUSED = "granted", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentCount:
+    """How often one category of one site was chosen in one way on one day (UTC)."""
+
+    site: str
+    day: date
+    category: str
+    method: str
+    outcome: str
+    count: int
+
+
+def count_choices(counts: Iterable[ConsentCount]) -> list[ConsentCount]:
+    """The counts, by site and day; those of a site, day and category are merged if small."""
+    by_category: dict[tuple[str, date, str], list[ConsentCount]] = defaultdict(list)
+    for each in counts:
+        by_category[each.site, each.day, each.category].append(each)
+    return [
+        ConsentCount(site, day, category, cell.source, cell.outcome, cell.count)
+        for (site, day, category), found in sorted(by_category.items())
+        for cell in merge_small_cells(
+            MonthlyCell("choice", category, each.method, each.outcome, each.count) for each in found
+        )
+    ]
+
+
+SOURCE = "global_privacy_control"
+"""The source, and the method, of the opt-outs that the signal records."""
+
+
+class GpcStatus(StrEnum):
+    """How the signal is treated; shown by `gpc_notice.html`."""
+
+    PENDING = "pending"
+    """It is recorded once any button is pressed: a GET never writes (I7)."""
+    HONOURED = "honoured"
+    """Sale and sharing of what belongs to this address is opted out of."""
+    OVERRIDDEN = "overridden"
+    """The person has agreed to it since the signal was recorded (11 CCR 7025(c)(3))."""
+
+
+def gpc_status(facts: Sequence[ScopeFact], first_signal_at: datetime | None) -> GpcStatus:
+    """The status of the signal, given the exact facts of the address (I9).
+
+    `first_signal_at` is when it was first recorded for the address, if ever. A consent from before
+    that does not outweigh the signal: the person may have turned the signal on since.
+    """
+    if any(fact.exact and fact.scope == SHARING and fact.state.is_suppressed for fact in facts):
+        return GpcStatus.HONOURED
+    consent = newest_opt_in(SHARING, facts)
+    if consent and first_signal_at and consent.at > first_signal_at:
+        return GpcStatus.OVERRIDDEN
+    return GpcStatus.PENDING
+
+
+def find_first_signal(events: Iterable[Event], retracted: Collection[UUID]) -> datetime | None:
+    """When the signal was first recorded, by the events of exactly one address."""
+    return min(
+        (
+            event.counts_at
+            for event in events
+            if event.source == SOURCE and event.scope == SHARING and event.id not in retracted
+        ),
+        default=None,
+    )
