@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from bench.ground import TOPIC, Ground, hush
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
-from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
-from preference_center.rights.requests import open_request
+from preference_center.rights.requests.handle import open_request
+from preference_center.rights.rules.model import IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.new_request import NewRequest
 
 LIMIT = 60.0
 """Seconds that the file of a person with 10,000 events may take."""

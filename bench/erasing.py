@@ -18,14 +18,14 @@ from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.config import Settings
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.erase import erase_addresses
+from preference_center.rights.erasure.erase import erase_addresses
+from preference_center.rights.rules.model import Extent
 
 TOOLS = 3
 _AT_ONCE = 1_000

@@ -16,13 +16,12 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center.api import erasures, preferences, rights, sender_links, suppressions, writes
+from preference_center.api import preferences, sender_links, suppressions, writes
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import reports, requests, review, senders
+from preference_center.console import reports, review, senders
 from preference_center.console.catalogue import previews
-from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
 from preference_center.contacts import api as contacts_api
 from preference_center.contacts import console as people
@@ -85,22 +84,25 @@ from preference_center.ledger.store.suppressions import (
 )
 from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
-from preference_center.mailer.address_emails import ADDRESS_TEXTS
-from preference_center.mailer.erasure_notices import ERASURE_TEXTS
 from preference_center.mailer.link_emails import LINK_TEXTS
-from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.pages import routes as recipient_pages
 from preference_center.pages.one_click import handle_one_click
 from preference_center.pages.one_time_link import handle_expired_link
-from preference_center.pages.rights import routes as rights_pages
 from preference_center.probes.health import blueprint as probes_blueprint
+from preference_center.rights import console as requests
 from preference_center.rights.access_file.other_records import mail_review_period
-from preference_center.rights.journal import require_replayed
+from preference_center.rights.address_emails import ADDRESS_TEXTS
+from preference_center.rights.api import erasures, rights
+from preference_center.rights.console.timeline import request_entries
+from preference_center.rights.erasure.journal import require_replayed
+from preference_center.rights.erasure.store.reappearances import erase_again_in_tool
+from preference_center.rights.mailer_erasure_notices import ERASURE_TEXTS
+from preference_center.rights.pages import routes as rights_pages
+from preference_center.rights.requests.merging import merge_requests
+from preference_center.rights.rights_emails import RIGHTS_TEXTS
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event
-from preference_center.storage.rights.merging import merge_requests
-from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.web import api as preference_center_api
 from preference_center.web import console, languages, pages
 from preference_center.web.api.bodies import install_openapi

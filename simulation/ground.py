@@ -30,7 +30,7 @@ from preference_center.infra.context import EXTENSION_NAME, Services, db
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
-from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
+from preference_center.rights.erasure.journal import EXTENSION_KEY as REPLAY_GATE
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 

@@ -16,15 +16,15 @@ from typing import Any
 from preference_center import contacts
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.errors import InvalidInput, ReplayPending
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
 from preference_center.ledger.rules import ConsentEvidence
-from preference_center.rights import journal
-from preference_center.rights.erase import erase_contacts
-from preference_center.rights.replay import replay
-from preference_center.rights.returning import return_after_erasure
+from preference_center.rights.erasure import journal
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.erasure.erase import erase_contacts
+from preference_center.rights.erasure.rights_replay import replay
+from preference_center.rights.rules.model import Extent
 from simulation.accounts import Accounts
 from simulation.acts import Act
 from simulation.crew import Crew, Mishap

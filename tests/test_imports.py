@@ -149,7 +149,7 @@ def test_the_rule_catches(module: str, name: str) -> None:
     "module, name",
     [
         ("preference_center.ledger.feed.api", "preference_center.web.api.endpoint"),
-        ("preference_center.rights.pages.ask", "preference_center.rights.requests.steps"),
+        ("preference_center.rights.pages.ask", "preference_center.rights.requests.handle.steps"),
         ("preference_center.rights.pages.ask", "preference_center.rights.pages.visitor"),
         ("preference_center.app", "preference_center.rights.console"),
         ("preference_center.core.addresses", "idna"),

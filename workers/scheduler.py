@@ -47,14 +47,14 @@ from preference_center.monitoring.collectors import (
 )
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.history import record_samples
-from preference_center.rights.clocks import run_clocks
-from preference_center.rights.erasure_upkeep import tidy_erasures
+from preference_center.rights import webhooks as rights_webhooks
+from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
+from preference_center.rights.requests import files, proofs
+from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.mail import review_queue
-from preference_center.storage.rights import files, proofs
-from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks

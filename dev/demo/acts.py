@@ -18,8 +18,6 @@ from preference_center.contacts import choices
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
-from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
-from preference_center.domain.rights.new_request import NewRequest
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.infra import outbox
 from preference_center.infra.context import services
@@ -39,7 +37,9 @@ from preference_center.lists.imports.apply import ImportBudget, apply_import, cr
 from preference_center.lists.imports.plan import plan_import
 from preference_center.lists.imports.sources import LocalFile
 from preference_center.lists.rules.instructions import ImportInstructions, build_scope_map
-from preference_center.rights import requests
+from preference_center.rights.requests import handle
+from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.new_request import NewRequest
 
 SENDER = "key:shop"
 """Who relays what people say in the shop."""
@@ -143,7 +143,7 @@ def ask(
         kind, via, "en", (email(address),), extent=extent, level=level, text=text,
         identity_asked=level is IdentityLevel.NONE,
     )  # fmt: skip
-    requests.open_request(new, "console:sara")
+    handle.open_request(new, "console:sara")
 
 
 def import_list(path: Path, rows: Iterable[tuple[str, str]], topic: str) -> None:

@@ -25,12 +25,12 @@ from preference_center.burst_scan import flag_bursts
 from preference_center.contacts.choices import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.destinations.set_up import pause_destination
-from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import ReceivedVia
 from preference_center.monitoring.history import record_samples
+from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.web.api import keys
 from preference_center.web.api.keys import EXTENSION_KEY, FLUSH_SECONDS, KeyUsageCounter
 

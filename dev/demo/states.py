@@ -30,7 +30,7 @@ from preference_center.ledger.rules import (
     build_opt_out_change,
 )
 from preference_center.rights.access_file.build import build_access_file
-from preference_center.storage.rights import files
+from preference_center.rights.requests import files
 
 TOPICS = {"cascina": "cascina.newsletter", "bottega": "bottega.similar_products"}
 """Per brand, the topic of the message whose links are opened."""

@@ -19,15 +19,16 @@ from preference_center.destinations.rules.promise import (
     Measurements,
 )
 from preference_center.destinations.store import samples, states, webhooks
-from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
+from preference_center.rights.erasure.rights_journal import count_unwritten
+from preference_center.rights.erasure.store import erasures
+from preference_center.rights.requests.store import request_queue
+from preference_center.rights.rules.clock import request_stage
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.rights import erasures, request_queue
-from preference_center.storage.rights.journal import count_unwritten
 
 
 def measure_database(now: datetime) -> Measurements:

@@ -42,7 +42,7 @@ from preference_center.pages.preference_result import (
     save_result_url,
 )
 from preference_center.pages.preference_section import load_preferences
-from preference_center.rights.returning import record_opt_ins
+from preference_center.rights.erasure.come_back import record_opt_ins
 from preference_center.web.emails import emails_stopped, may_email
 from preference_center.web.languages import join_names, page_language
 from preference_center.web.pages.rendering import (

@@ -34,7 +34,7 @@ from preference_center.pages.forms import (
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
 from preference_center.pages.preference_result import read_save_result
 from preference_center.pages.preference_section import find_opt_in_method, load_preferences
-from preference_center.rights.returning import record_opt_ins
+from preference_center.rights.erasure.come_back import record_opt_ins
 from preference_center.web.languages import page_language
 from preference_center.web.pages.rendering import catalogue_or_empty, open_for_link
 

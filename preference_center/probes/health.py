@@ -17,7 +17,6 @@ from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.destinations.store import states, webhooks
 from preference_center.destinations.store.states import LateRows
 from preference_center.destinations.store.webhooks import OverdueBacklog
-from preference_center.domain.rights.clock import request_stage
 from preference_center.infra.context import services
 from preference_center.infra.db.schema import require_fitting_schema
 from preference_center.infra.db.transactions import (
@@ -33,11 +32,13 @@ from preference_center.probes.readiness import (
     ListeningPort,
     ReadinessProbe,
 )
+from preference_center.rights.erasure.rights_journal import count_unwritten
+from preference_center.rights.erasure.store import erasures
+from preference_center.rights.erasure.store.erasures import OpenErasures
+from preference_center.rights.requests.store import request_queue
+from preference_center.rights.rules.clock import request_stage
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.mail import bursts, review_queue
-from preference_center.storage.rights import erasures, request_queue
-from preference_center.storage.rights.erasures import OpenErasures
-from preference_center.storage.rights.journal import count_unwritten
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
 blueprint = APIBlueprint("probes", __name__, enable_openapi=False)

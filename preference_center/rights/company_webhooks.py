@@ -15,14 +15,15 @@ from typing import Any
 
 from preference_center.catalogue.rules.privacy import AccountClosing
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.domain.rights.model import Extent, RequestKind, RequestState, StepAction
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.company_webhooks import send_due, send_signed
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.storage.rights import requests, webhooks
-from preference_center.storage.rights.webhooks import ClaimedWebhook
+from preference_center.rights import webhooks
+from preference_center.rights.requests.store import requests
+from preference_center.rights.rules.model import Extent, RequestKind, RequestState, StepAction
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.webhooks import ClaimedWebhook
 
 
 class RightsWebhookKind(StrEnum):

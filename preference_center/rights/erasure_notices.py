@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Channel
 from preference_center.core.links.tokens import restore_address
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
-from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject
+from preference_center.rights.erasure.store.erasures import ErasedAccount, ErasureSubject
+from preference_center.rights.rules.model import Extent
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
 NOTICE_LIFETIME = timedelta(days=3)

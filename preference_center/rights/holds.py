@@ -6,17 +6,12 @@ from datetime import datetime
 
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.rights.decisions import check_ends_hold
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.rights.holds import (
-    Hold,
-    end_holds,
-    insert_hold,
-    list_in_force,
-)
+from preference_center.rights.rights_holds import Hold, end_holds, insert_hold, list_in_force
+from preference_center.rights.rules.decisions import check_ends_hold
 
 _WITH_CONTACT = """
 SELECT a.id FROM address a WHERE a.digest = %(digest)s AND a.channel = %(channel)s

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from preference_center.core.addresses import Channel
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
-from preference_center.domain.rights.model import RequestKind, RequestState
-from preference_center.domain.rights.new_request import NewRequest
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
-from preference_center.rights import requests
+from preference_center.rights.requests import handle
+from preference_center.rights.rules.model import RequestKind, RequestState
+from preference_center.rights.rules.new_request import NewRequest
+from preference_center.rights.rules.request import RightsRequest
 from preference_center.web.emails import may_email
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
@@ -41,7 +41,7 @@ def open_mailed_request(new: NewRequest) -> RightsRequest:
         if request.id == own.id and _waits_for_proof(request):
             _insert_link(connection, request, new)
 
-    return requests.open_request(own, SENDER, mail_link)
+    return handle.open_request(own, SENDER, mail_link)
 
 
 def _waits_for_proof(request: RightsRequest) -> bool:

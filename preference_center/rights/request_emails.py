@@ -14,7 +14,11 @@ from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import FormPurpose
-from preference_center.domain.rights.model import (
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
+from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
+from preference_center.rights.requests.store.requests import SealedPart, open_part
+from preference_center.rights.rules.model import (
     Extent,
     IdentityLevel,
     RequestKind,
@@ -22,13 +26,9 @@ from preference_center.domain.rights.model import (
     RequestVia,
     StepAction,
 )
-from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection
-from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
-from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
-from preference_center.links.rights_status import rights_status_url
-from preference_center.storage.rights.requests import SealedPart, open_part
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.rules.rights_answers import ANSWER_TIMES, answer_url
+from preference_center.rights.rules.rights_status import rights_status_url
 from preference_center.web.emails import may_email
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, RetentionRule
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.erase import erase_addresses
+from preference_center.rights import rights_retention
+from preference_center.rights.erasure.erase import erase_addresses
+from preference_center.rights.rights_retention import RetentionRun
+from preference_center.rights.rules.model import Extent
 from preference_center.rights.statistics import count_finished_months
-from preference_center.storage.rights import retention
-from preference_center.storage.rights.retention import RetentionRun
 
 WINDOW = 5_000
 """How many rows one transaction looks at."""
@@ -111,8 +111,8 @@ def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | No
             finished_at=None if found else now,
         )
         if extent is None:
-            retention.delete_expired(connection, kind, items)
-            retention.save_run(connection, moved)
+            rights_retention.delete_expired(connection, kind, items)
+            rights_retention.save_run(connection, moved)
         return moved, items
 
     found = run_in_transaction(step)
@@ -122,12 +122,12 @@ def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | No
     if extent is not None:
         # Erased before the position is stored: a run that is killed finds them again, or gone.
         erase_addresses(items, extent, origin=RequestOrigin("retention", "retention", now))
-        run_in_transaction(lambda connection: retention.save_run(connection, run))
+        run_in_transaction(lambda connection: rights_retention.save_run(connection, run))
     return len(items)
 
 
 def _due_run(connection: Connection, kind: RetainedData, now: datetime) -> RetentionRun | None:
-    run = retention.load_run(connection, kind)
+    run = rights_retention.load_run(connection, kind)
     if run is not None and run.finished_at is None:
         return run
     if run is not None and now - run.started_at < RUN_INTERVAL:
@@ -151,10 +151,12 @@ def _next_window(
     connection: Connection, kind: RetainedData, before: datetime, now: datetime, after: int
 ) -> tuple[int, list[Any]] | None:
     """Where the next window ends, and what of it has expired; None after the last row."""
-    up_to = retention.window_end(connection, kind, after=after, rows=WINDOW)
+    up_to = rights_retention.window_end(connection, kind, after=after, rows=WINDOW)
     if up_to is None:
         return None
-    return up_to, retention.find_expired(connection, kind, before, now, after=after, up_to=up_to)
+    return up_to, rights_retention.find_expired(
+        connection, kind, before, now, after=after, up_to=up_to
+    )
 
 
 def retained_addresses(planned: PlannedRemoval) -> list[int]:

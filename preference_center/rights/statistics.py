@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from preference_center.core.small_cells import merge_small_cells
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.storage.rights import statistics
+from preference_center.rights import rights_statistics
 
 
 def count_finished_months(now: datetime) -> list[date]:
@@ -19,8 +19,8 @@ def count_finished_months(now: datetime) -> list[date]:
 
 
 def _uncounted(connection: Connection, now: datetime) -> Iterator[date]:
-    first = statistics.first_month(connection)
-    last = statistics.last_counted_month(connection)
+    first = rights_statistics.first_month(connection)
+    last = rights_statistics.last_counted_month(connection)
     if first is None:
         return
     month = _next_month(last) if last else first.astimezone(UTC).date().replace(day=1)
@@ -30,8 +30,10 @@ def _uncounted(connection: Connection, now: datetime) -> Iterator[date]:
 
 
 def _count(connection: Connection, month: date) -> None:
-    cells = statistics.count_month(connection, _midnight(month), _midnight(_next_month(month)))
-    statistics.insert_counts(connection, month, merge_small_cells(cells))
+    cells = rights_statistics.count_month(
+        connection, _midnight(month), _midnight(_next_month(month))
+    )
+    rights_statistics.insert_counts(connection, month, merge_small_cells(cells))
 
 
 def _next_month(month: date) -> date:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from preference_center.contacts.notices.store import OUTBOX
 from preference_center.infra.db.transactions import Connection
-from preference_center.storage.rights import webhooks as rights_webhooks
+from preference_center.rights import webhooks as rights_webhooks
 
 OUTBOXES = (rights_webhooks.OUTBOX, OUTBOX)
 

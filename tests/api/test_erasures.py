@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.rights.erasure.store.erasures import READABLE_FOR
 from preference_center.rights.holds import place_hold
-from preference_center.storage.rights.erasures import READABLE_FOR
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.domain.histories import NEWS

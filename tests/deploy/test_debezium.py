@@ -17,7 +17,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.personal_data import TABLES, Holds
+from preference_center.rights.erasure.personal_data import TABLES, Holds
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change, retraction
 

@@ -13,12 +13,12 @@ from preference_center.core.tabular import (
     normalize_column_name,
 )
 from preference_center.decisions.api.row_formats import CsvFormat
-from preference_center.domain.rights.new_request import Agent
 from preference_center.integrations.base.presets import PRESETS
 from preference_center.lists.imports.read import NamedColumns
 from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
 from preference_center.lists.rules.rows import cell_text
-from preference_center.rights.agent_list import read_agent_list
+from preference_center.rights.requests.agent_list import read_agent_list
+from preference_center.rights.rules.new_request import Agent
 
 NAMES = [name for groups in ADDRESS_COLUMN_NAMES.values() for group in groups for name in group]
 

@@ -27,7 +27,7 @@ from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import find_by_digest_prefix, load_readable
 from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from preference_center.ledger.store.suppressions import FIRST_POSITION, PendingMailOptOut
-from preference_center.storage.personal_data import TABLES, Holds
+from preference_center.rights.erasure.personal_data import TABLES, Holds
 from preference_center.web.console.looks import (
     PersonAccess,
     insert_person_access,

@@ -22,8 +22,8 @@ from preference_center.infra.keys.sealed_columns import (
     list_rotations,
     rotate_encryption,
 )
+from preference_center.rights.erasure.personal_data import TABLES, Holds
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from preference_center.storage.personal_data import TABLES, Holds
 from tests.key_rotation.processes import new_key, process_with
 
 if TYPE_CHECKING:

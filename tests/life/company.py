@@ -32,7 +32,7 @@ from preference_center.integrations.base.contract import (
     PushResult,
 )
 from preference_center.ledger.spool.replay import SpoolReplayer
-from preference_center.rights.request_steps import find_request_by_reference
+from preference_center.rights.requests.request_steps import find_request_by_reference
 from preference_center.web.emails import send_due_emails
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock
@@ -279,7 +279,7 @@ class Company:
         erase_due(number, connect, until=until, stop=_never)
 
     def _build_files(self) -> None:
-        from preference_center.storage.rights import files
+        from preference_center.rights.requests import files
 
         for request_id in run_in_transaction(lambda c: files.list_waiting(c, 20)):
             jobs.build_access_file(str(request_id))

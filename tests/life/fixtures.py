@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.rights import journal
+from preference_center.rights.erasure import journal
 from tests.in_force import CATALOGUE, put_in_force
 from tests.life.company import Company
 from tests.life.traces import Places

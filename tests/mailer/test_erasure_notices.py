@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.outbox import EmailKind
+from preference_center.rights.rules.model import Extent
 from preference_center.web.languages import LANGUAGES
 from tests.mailer.test_messages import rendered, text_and_html
 

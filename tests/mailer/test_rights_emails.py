@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.rights.model import (
+from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
+from preference_center.rights.rights_emails import RIGHTS_TEXTS
+from preference_center.rights.rules.model import (
     ExtensionReason,
     RefusalGround,
     RequestKind,
     RequestOutcome,
 )
-from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
-from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force

@@ -21,11 +21,11 @@ from preference_center.contacts.notices.select import (
 from preference_center.contacts.notices.store import insert_notices
 from preference_center.core.errors import InvalidInput, UnknownPolicyVersion
 from preference_center.core.events import EventKind
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.erase import erase_addresses
-from preference_center.rights.move import move_address, undo_move
+from preference_center.rights.erasure.erase import erase_addresses
+from preference_center.rights.requests.move import move_address, undo_move
+from preference_center.rights.rules.model import Extent
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.policy_notices.people import (

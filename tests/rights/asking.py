@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
-from preference_center.domain.rights.new_request import NewRequest
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights import requests
-from preference_center.rights.request_steps import list_steps
+from preference_center.rights.requests import handle
+from preference_center.rights.requests.request_steps import list_steps
+from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.new_request import NewRequest
+from preference_center.rights.rules.request import RightsRequest
 
 ADA = parse_address("ada@example.com", Channel.EMAIL)
 NUMBER = parse_address("+39 333 1234567", Channel.SMS)
@@ -25,7 +25,7 @@ def new(kind: RequestKind = RequestKind.ACCESS, **given: Any) -> NewRequest:
 
 
 def ask(kind: RequestKind = RequestKind.ACCESS, **given: Any) -> RightsRequest:
-    return requests.open_request(new(kind, **given), "test")
+    return handle.open_request(new(kind, **given), "test")
 
 
 def actions(request: RightsRequest) -> list[str]:

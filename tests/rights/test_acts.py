@@ -11,18 +11,18 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.contacts.rules.contact import AccountState, Contact, ContactRef
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
-from preference_center.domain.rights.model import (
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights.holds import end_hold, place_hold
+from preference_center.rights.requests import acts, clocks, handle, request_steps
+from preference_center.rights.requests.request_steps import load_request
+from preference_center.rights.rules.model import (
     Extent,
     IdentityLevel,
     RequestKind,
     RequestOutcome,
     RequestState,
 )
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights import acts, clocks, request_steps, requests
-from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.request_steps import load_request
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, CONTROLS, actions, ask, rows
@@ -112,7 +112,7 @@ def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
         acts.fulfil_data_request(asked, "support")
     clocks.run_clocks(services().now())
     assert rows(EVENTS) == []
-    requests.confirm_identity(asked.id, CONTROLS, "support")
+    handle.confirm_identity(asked.id, CONTROLS, "support")
     assert load_request(asked.id).state is RequestState.DONE
     assert rows(EVENTS)
 
@@ -120,7 +120,7 @@ def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
 def test_what_is_confirmed_within_another_transaction_is_done_by_the_scheduler() -> None:
     asked = ask(RequestKind.RESTRICT)
     run_in_transaction(
-        lambda c: requests.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+        lambda c: handle.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
     assert load_request(asked.id).state is RequestState.OPEN
     clocks.run_clocks(services().now())
@@ -167,7 +167,7 @@ def test_accounts_that_wait_for_the_company_hold_up_nobody(
     ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
     asked = ask(RequestKind.RESTRICT)
     run_in_transaction(
-        lambda c: requests.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+        lambda c: handle.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
     clocks.run_clocks(services().now())
     assert load_request(asked.id).state is RequestState.DONE

@@ -9,22 +9,21 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ExpiredLink, InvalidInput
-from preference_center.domain.rights.model import (
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights.requests import agents, handle, proofs
+from preference_center.rights.requests.clocks import run_clocks
+from preference_center.rights.requests.request_steps import list_steps, load_request
+from preference_center.rights.rules.model import (
     Extent,
     IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.new_request import Agent
-from preference_center.domain.rights.proof_files import ProofFile, ProofKind
-from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights import agents, requests
-from preference_center.rights.clocks import run_clocks
-from preference_center.rights.request_steps import list_steps, load_request
-from preference_center.storage.rights import proofs
+from preference_center.rights.rules.new_request import Agent
+from preference_center.rights.rules.proof_files import ProofFile, ProofKind
+from preference_center.rights.rules.request import RightsRequest
 from tests.clock import Clock
 from tests.rights.asking import ADA, actions, new, rows
 from tests.rights.decisions import INVOICE, WEEKLY
@@ -170,7 +169,7 @@ def test_a_rejected_file_leaves_it_to_the_person() -> None:
 
 
 def test_only_requests_of_agents_have_an_authority() -> None:
-    own = requests.open_request(new(RequestKind.RESTRICT), "person")
+    own = handle.open_request(new(RequestKind.RESTRICT), "person")
     for act in (agents.accept_authority, agents.reject_authority):
         with pytest.raises(InvalidInput, match="no agent"):
             act(own.id, "compliance")
@@ -216,7 +215,7 @@ def test_a_request_has_three_files_however_often_it_comes() -> None:
 
 def test_the_person_is_asked_about_every_agent() -> None:
     """One agent's request is no repeat of another's, nor of the person's own."""
-    own = requests.open_request(new(RequestKind.ERASE))
+    own = handle.open_request(new(RequestKind.ERASE))
     first, other, again = (
         ask(RequestKind.ERASE, agent=agent)
         for agent in (FIRM, Agent("Eve", "eve@dr.example"), FIRM)

@@ -7,21 +7,21 @@ from datetime import timedelta
 import pytest
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.domain.rights.model import (
-    ExtensionReason,
-    IdentityLevel,
-    RequestKind,
-    RequestOutcome,
-    RequestState,
-)
-from preference_center.rights import requests
-from preference_center.rights.clocks import run_clocks
-from preference_center.rights.request_steps import (
+from preference_center.rights.requests import handle
+from preference_center.rights.requests.clocks import run_clocks
+from preference_center.rights.requests.request_steps import (
     complete_data_request,
     extend_deadline,
     list_steps,
     load_request,
     open_sealed,
+)
+from preference_center.rights.rules.model import (
+    ExtensionReason,
+    IdentityLevel,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
 )
 from tests.clock import Clock
 from tests.rights.asking import CONTROLS, actions, ask, rows
@@ -91,7 +91,7 @@ def test_a_request_whose_identity_nobody_asked_for_never_lapses(clock: Clock) ->
 
 def test_after_two_years_only_what_can_be_counted_is_left(clock: Clock) -> None:
     asked = ask(RequestKind.CORRECT, text="secret", external_ids=("c-1",))
-    requests.confirm_identity(asked.id, IdentityLevel.CONTACT, "test")
+    handle.confirm_identity(asked.id, IdentityLevel.CONTACT, "test")
     complete_data_request(asked.id, RequestOutcome.FULFILLED, "test")
     clock.advance(730 * DAY)
     run_clocks(clock.now)

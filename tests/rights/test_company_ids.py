@@ -14,17 +14,12 @@ from flask import Flask
 from preference_center.contacts import upsert_contacts
 from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.rights.model import (
-    Extent,
-    IdentityLevel,
-    RequestKind,
-    RequestState,
-)
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
-from preference_center.rights.erase import erase_contacts
+from preference_center.rights.erasure.erase import erase_contacts
+from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestState
+from preference_center.rights.rules.request import RightsRequest
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, NUMBER, ask, rows
 

@@ -14,24 +14,24 @@ import pytest
 from flask import Flask
 from standardwebhooks.webhooks import Webhook
 
-from preference_center.domain.rights.model import (
+from preference_center.infra.company_webhooks import ALLOW_PRIVATE, GIVE_UP_AFTER
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights import webhooks
+from preference_center.rights.company_webhooks import send_due_webhooks
+from preference_center.rights.requests import handle
+from preference_center.rights.requests.clocks import run_clocks
+from preference_center.rights.requests.request_steps import (
+    complete_data_request,
+    refuse_data_request,
+    withdraw_data_request,
+)
+from preference_center.rights.rules.model import (
     IdentityLevel,
     RefusalGround,
     RequestKind,
     RequestOutcome,
 )
-from preference_center.infra.company_webhooks import ALLOW_PRIVATE, GIVE_UP_AFTER
-from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights import requests
-from preference_center.rights.clocks import run_clocks
-from preference_center.rights.company_webhooks import send_due_webhooks
-from preference_center.rights.request_steps import (
-    complete_data_request,
-    refuse_data_request,
-    withdraw_data_request,
-)
-from preference_center.storage.rights import webhooks
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import CONTROLS, ask, rows
@@ -113,7 +113,7 @@ def test_the_company_is_asked_before_an_account_is_erased_or_closed(
     ask(RequestKind.CLOSE, level=CONTROLS)
     send(clock)
     assert program.types() == ["rights.close_requested", "rights.requested", "rights.requested"]
-    requests.confirm_identity(erase.id, IdentityLevel.CONTACT, "support")
+    handle.confirm_identity(erase.id, IdentityLevel.CONTACT, "support")
     send(clock)
     assert program.bodies()[3]["type"] == "rights.erase_requested"
 

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.errors import ForbiddenTransition, InvalidInput
-from preference_center.domain.rights.decisions import ProposalChanged, SecondPersonRequired
-from preference_center.domain.rights.model import (
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights.holds import end_hold, place_hold
+from preference_center.rights.requests import decisions, minors
+from preference_center.rights.requests.acts import fulfil_data_request
+from preference_center.rights.requests.proposals import find_proposal, find_proposals
+from preference_center.rights.requests.request_steps import (
+    list_steps,
+    load_request,
+    refuse_data_request,
+    withdraw_data_request,
+)
+from preference_center.rights.rules.decisions import ProposalChanged, SecondPersonRequired
+from preference_center.rights.rules.model import (
     Extent,
     IdentityLevel,
     RefusalGround,
@@ -18,18 +29,7 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights import decisions, minors
-from preference_center.rights.acts import fulfil_data_request
-from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.proposals import find_proposal, find_proposals
-from preference_center.rights.request_steps import (
-    list_steps,
-    load_request,
-    refuse_data_request,
-    withdraw_data_request,
-)
+from preference_center.rights.rules.request import RightsRequest
 from tests.in_force import put_in_force
 from tests.rights.asking import ADA, actions, ask, rows
 

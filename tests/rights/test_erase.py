@@ -14,26 +14,21 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import UnderHold, UnknownContact
 from preference_center.core.events import EventKind, FrequencyChoice
 from preference_center.decisions.rules import DecisionRule
-from preference_center.domain.rights.model import (
-    Extent,
-    IdentityLevel,
-    RequestKind,
-    RequestVia,
-)
-from preference_center.domain.rights.new_request import NewRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.addresses import load_pushable, load_readable
-from preference_center.rights.corrections import correct_address
-from preference_center.rights.erase import (
+from preference_center.rights.erasure.erase import (
     CHUNK_SIZE,
     erase_addresses,
     erase_again,
     erase_contacts,
 )
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.requests import open_request
+from preference_center.rights.requests.corrections import correct_address
+from preference_center.rights.requests.handle import open_request
+from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.new_request import NewRequest
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, retraction, waiting

@@ -19,22 +19,22 @@ from preference_center.core.errors import (
     KeyMismatch,
     ReplayPending,
 )
-from preference_center.domain.rights.model import Extent
 from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.rights import erase as erase_module
-from preference_center.rights import journal
-from preference_center.rights.erasure_upkeep import tidy_erasures
+from preference_center.rights.erasure import erase as erase_module
+from preference_center.rights.erasure import journal
+from preference_center.rights.erasure import rights_journal as journal_rows
+from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
+from preference_center.rights.erasure.journal import load_status, require_replayed
+from preference_center.rights.erasure.journal_store import open_files, read_entries
+from preference_center.rights.erasure.rights_replay import replay
+from preference_center.rights.erasure.store import erasures
+from preference_center.rights.erasure.store.erasures import READABLE_FOR
 from preference_center.rights.holds import place_hold
-from preference_center.rights.journal import load_status, require_replayed
-from preference_center.rights.journal_store import open_files, read_entries
-from preference_center.rights.replay import replay
-from preference_center.storage.rights import erasures
-from preference_center.storage.rights import journal as journal_rows
-from preference_center.storage.rights.erasures import READABLE_FOR
+from preference_center.rights.rules.model import Extent
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -285,7 +285,7 @@ def test_a_line_that_was_altered_is_refused(folder: Path) -> None:
 
 
 def test_a_journal_of_other_keys_is_refused(folder: Path) -> None:
-    from preference_center.rights.journal_store import write_entries
+    from preference_center.rights.erasure.journal_store import write_entries
 
     store()
     erase()

@@ -17,16 +17,16 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import AddressConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind
 from preference_center.decisions.rules import Decision, DecisionRule, decide
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.rights import move as moving
-from preference_center.rights.move import move_address, undo_move
-from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.rights.moves import Move
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.requests import move as moving
+from preference_center.rights.requests.move import move_address, undo_move
+from preference_center.rights.requests.moves import Move
+from preference_center.rights.rules.model import Extent
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, together, waiting

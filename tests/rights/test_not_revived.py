@@ -23,7 +23,6 @@ from preference_center.contacts.store import find_locale
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.decisions.rules import DecisionRule
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
@@ -32,6 +31,7 @@ from preference_center.ledger.feed.changes import FeedPage, list_changes
 from preference_center.ledger.forms import renormalise
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists.rules.instructions import LegalBasis
+from preference_center.rights.rules.model import Extent
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.imports.importing import imported, instructions_for, taken_back

@@ -8,7 +8,19 @@ from uuid import uuid4
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.rights.model import (
+from preference_center.infra import outbox
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail, SendResult
+from preference_center.rights.requests.request_steps import (
+    complete_data_request,
+    extend_deadline,
+    fail_identity,
+    list_steps,
+    refuse_data_request,
+    withdraw_data_request,
+)
+from preference_center.rights.rules.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
@@ -18,19 +30,7 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.new_request import Agent
-from preference_center.infra import outbox
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail, SendResult
-from preference_center.rights.request_steps import (
-    complete_data_request,
-    extend_deadline,
-    fail_identity,
-    list_steps,
-    refuse_data_request,
-    withdraw_data_request,
-)
+from preference_center.rights.rules.new_request import Agent
 from tests.clock import Clock
 from tests.rights.asking import ADA, CONTROLS, NUMBER, ask, rows
 

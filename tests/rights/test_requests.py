@@ -15,25 +15,11 @@ from preference_center.catalogue.rules.privacy import Law
 from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownRequest
-from preference_center.domain.rights.identity import Circumstance
-from preference_center.domain.rights.model import (
-    AskedFact,
-    ExtensionReason,
-    Extent,
-    IdentityLevel,
-    RefusalGround,
-    RequestKind,
-    RequestOutcome,
-    RequestState,
-    RequestVia,
-)
-from preference_center.domain.rights.new_request import Agent
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights import requests
-from preference_center.rights.request_steps import (
+from preference_center.rights.requests import handle
+from preference_center.rights.requests.request_steps import (
     ask_identity,
     complete_data_request,
     extend_deadline,
@@ -45,6 +31,20 @@ from preference_center.rights.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
+from preference_center.rights.rules.identity import Circumstance
+from preference_center.rights.rules.model import (
+    AskedFact,
+    ExtensionReason,
+    Extent,
+    IdentityLevel,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    RequestVia,
+)
+from preference_center.rights.rules.new_request import Agent
+from preference_center.rights.rules.request import RightsRequest
 from tests.clock import START, Clock
 from tests.ledger.changes import together
 from tests.rights.asking import ADA, CONTROLS, NUMBER, actions, ask, rows
@@ -80,7 +80,7 @@ def test_a_request_without_proof_waits_for_it_and_its_clock_stands(clock: Clock)
     assert asked.state is RequestState.IDENTIFYING
     assert asked.stopped_at == START
     clock.advance(5 * DAY)
-    known = requests.confirm_identity(asked.id, CONTROLS, "test")
+    known = handle.confirm_identity(asked.id, CONTROLS, "test")
     assert known.state is RequestState.OPEN
     assert known.due_at == asked.due_at + 5 * DAY
     assert actions(asked) == ["received", "identity_asked", "identity_confirmed"]
@@ -95,19 +95,19 @@ def test_the_clock_runs_until_identity_is_asked_and_for_ever_under_californian_l
         clock.advance(2 * DAY)
         assert ask_identity(asked.id, "test").state is RequestState.IDENTIFYING
         clock.advance(3 * DAY)
-        known = requests.confirm_identity(asked.id, CONTROLS, "test")
+        known = handle.confirm_identity(asked.id, CONTROLS, "test")
         assert known.due_at == asked.due_at + moved
         complete_data_request(asked.id, RequestOutcome.FULFILLED, "test")
 
 
 def test_a_level_that_is_not_enough_opens_nothing() -> None:
     asked = ask(RequestKind.ERASE, identity_asked=True)
-    still = requests.confirm_identity(asked.id, CONTROLS, "test")
+    still = handle.confirm_identity(asked.id, CONTROLS, "test")
     assert still.state is RequestState.IDENTIFYING
     assert still.level == CONTROLS
     with pytest.raises(ForbiddenTransition):
         complete_data_request(asked.id, RequestOutcome.FULFILLED, "test")
-    known = requests.confirm_identity(
+    known = handle.confirm_identity(
         asked.id, IdentityLevel.CONTACT, "support", [AskedFact.LAST_ORDER, AskedFact.SUBSCRIPTIONS]
     )
     assert known.state is RequestState.OPEN
@@ -230,7 +230,7 @@ def test_an_extension_that_no_law_gives_is_refused() -> None:
 def test_a_stopped_clock_moves_the_extension_too(clock: Clock) -> None:
     asked = ask(identity_asked=True)
     clock.advance(4 * DAY)
-    requests.confirm_identity(asked.id, CONTROLS, "test")
+    handle.confirm_identity(asked.id, CONTROLS, "test")
     longer = extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
     assert longer.deadline == datetime(2027, 2, 24, 9, tzinfo=UTC) + 4 * DAY
 

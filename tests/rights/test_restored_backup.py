@@ -17,9 +17,9 @@ from preference_center.infra.context import EXTENSION_NAME, db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import EvidenceState, verify_evidence
-from preference_center.rights import journal
-from preference_center.rights.erasure_upkeep import tidy_erasures
-from preference_center.rights.replay import replay
+from preference_center.rights.erasure import journal
+from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
+from preference_center.rights.erasure.rights_replay import replay
 from tests.clock import Clock
 from tests.ledger.changes import change
 from tests.rights.decisions import INVOICE, WEEKLY, ask

@@ -12,15 +12,15 @@ from preference_center import contacts
 from preference_center.contacts.rules.account import is_restricted
 from preference_center.contacts.rules.contact import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.domain.rights.model import (
+from preference_center.infra.context import services
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import load_exact_facts
+from preference_center.rights.rules.model import (
     IdentityLevel,
     RequestKind,
     RequestOutcome,
     RequestState,
 )
-from preference_center.infra.context import services
-from preference_center.ledger.rules import RequestOrigin
-from preference_center.ledger.store.lookup import load_exact_facts
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, CONTROLS, ask

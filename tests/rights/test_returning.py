@@ -13,14 +13,14 @@ from preference_center.contacts.rules.contact import AccountState, Contact, Cont
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence
-from preference_center.rights.erasure_upkeep import tidy_erasures
-from preference_center.rights.returning import return_after_erasure
-from preference_center.storage.rights.erasures import READABLE_FOR
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
+from preference_center.rights.erasure.store.erasures import READABLE_FOR
+from preference_center.rights.rules.model import Extent
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, retraction, waiting

@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from preference_center.infra.context import db
+from preference_center.rights.erasure.personal_data import TABLES, Holds
+from preference_center.rights.erasure.personal_data_elsewhere import (
+    FILES,
+    JOB_ARGUMENTS,
+    REDIS_KEYS,
+)
 from preference_center.storage import tables
-from preference_center.storage.personal_data import TABLES, Holds
-from preference_center.storage.personal_data_elsewhere import FILES, JOB_ARGUMENTS, REDIS_KEYS
 from workers import jobs
 
 ROOT = Path(__file__).resolve().parents[2]

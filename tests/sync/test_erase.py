@@ -15,7 +15,6 @@ from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.destinations.erase import erase_due
 from preference_center.destinations.store import destinations
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -30,8 +29,9 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.integrations.registry import get_spec
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.erase import erase_contacts
-from preference_center.rights.erasure_upkeep import tidy_erasures
+from preference_center.rights.erasure.erase import erase_contacts
+from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
+from preference_center.rights.rules.model import Extent
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
     ErasingTool,

@@ -20,13 +20,13 @@ from preference_center.destinations.store import backfills, destinations
 from preference_center.destinations.store.backfills import backfill
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.destinations.validate import frequency_problems
-from preference_center.domain.rights.model import Extent
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Capabilities, DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence
-from preference_center.rights.returning import return_after_erasure
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.rules.model import Extent
 from tests.api.test_frequencies import TEXT
 from tests.clock import Clock
 from tests.in_force import put_in_force

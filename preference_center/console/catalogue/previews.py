@@ -25,19 +25,19 @@ from preference_center.core.errors import ConfigError
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Permission
-from preference_center.domain.rights.model import (
-    ExtensionReason,
-    Extent,
-    RefusalGround,
-    RequestKind,
-    RequestOutcome,
-)
 from preference_center.infra.context import services
 from preference_center.infra.outbox import (
     LANGUAGE_SWITCHED,
     REQUIRED_VALUES,
     EmailKind,
     OutgoingEmail,
+)
+from preference_center.rights.rules.model import (
+    ExtensionReason,
+    Extent,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
 )
 from preference_center.web.console.frame import SECURITY_HEADERS, Route, render_page
 from preference_center.web.emails import render_email

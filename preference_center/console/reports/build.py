@@ -14,7 +14,6 @@ from preference_center.catalogue import Catalogue
 from preference_center.console.reports import words
 from preference_center.console.reports.facts import ReportFacts
 from preference_center.console.reports.tables import ReportTable, Value
-from preference_center.console.requests.words import kind_words
 from preference_center.contacts.words import scope_title, source_title
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
@@ -26,6 +25,7 @@ from preference_center.domain.reports.opt_out_counts import (
     break_down,
 )
 from preference_center.domain.reports.periods import Unit, start_of, units_of
+from preference_center.rights.words import kind_words
 from preference_center.web.console.charts import BarChart, bar_chart
 from preference_center.web.languages import page_language
 

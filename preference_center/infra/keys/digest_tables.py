@@ -48,7 +48,7 @@ DIGEST_COLUMNS: Mapping[str, DigestRotation] = {
     "burst.message_ids": DigestRotation.STAYS,
     "pending_mail_opt_out.digest_prefix": DigestRotation.STAYS,
 }
-"""Every column of digests; a test compares it with `storage.personal_data`."""
+"""Every column of digests; a test compares it with `rights.erasure.personal_data`."""
 
 
 @dataclass(frozen=True, slots=True)

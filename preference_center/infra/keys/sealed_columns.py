@@ -1,7 +1,7 @@
 """Every column that is sealed with the encryption keys: its rows, and what each is sealed for.
 
 A seal holds in one place only (`Keys.seal`): its context is made here, to seal, to open and to
-rotate. A test compares `SEALED_COLUMNS` with `storage.personal_data`.
+rotate. A test compares `SEALED_COLUMNS` with `rights.erasure.personal_data`.
 
 What a rotation reports while it runs.
 

@@ -21,9 +21,9 @@ from preference_center.contacts.consents import ConsentRecords, build_consent_re
 from preference_center.core.tabular import is_spreadsheet_formula
 from preference_center.infra.context import services
 from preference_center.rights.access_file import ledger_records, other_records
+from preference_center.rights.access_file import rights_subject as stored
 from preference_center.rights.access_file.records import AccessFileHead, Record
 from preference_center.rights.access_file.subject import AccessSubject, readable_address
-from preference_center.storage.rights import subject as stored
 
 PAGE, DATA = "index.html", "data.json"
 TEMPLATE = "rights/access_file/access_file.html"

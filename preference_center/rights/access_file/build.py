@@ -12,8 +12,6 @@ import structlog
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
-from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import (
     Connection,
@@ -26,13 +24,15 @@ from preference_center.infra.job_queue import JOB_TIMEOUT_SECONDS
 from preference_center.rights.access_file.archive import write_archive
 from preference_center.rights.access_file.subject import load_subject
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
-from preference_center.rights.request_steps import (
+from preference_center.rights.requests import files
+from preference_center.rights.requests.request_steps import (
     PERSON,
     add_step,
     complete_data_request,
     load_request,
 )
-from preference_center.storage.rights import files
+from preference_center.rights.rules.model import RequestKind, RequestOutcome, RequestState
+from preference_center.rights.rules.request import RightsRequest
 from preference_center.web.languages import in_language
 
 log = structlog.get_logger()

@@ -1,6 +1,6 @@
 """Which part of the file has what of each table with personal data, and which tables it leaves out.
 
-Tests compare both with `storage.personal_data`, so that a new table can't be forgotten.
+Tests compare both with `rights.erasure.personal_data`, so that a new table can't be forgotten.
 """
 
 from __future__ import annotations

@@ -10,12 +10,10 @@ from flask_babel import gettext as _
 from preference_center.contacts.notices.store import list_notices_of
 from preference_center.core.staff import actor_kind
 from preference_center.destinations.store import webhooks
-from preference_center.domain.rights.model import IdentityLevel
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.hooks import Hook
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
-from preference_center.mailer.right_titles import right_title
+from preference_center.rights.access_file import rights_subject as stored
 from preference_center.rights.access_file import words
 from preference_center.rights.access_file.records import (
     AuthorityRecord,
@@ -35,11 +33,13 @@ from preference_center.rights.access_file.records import (
     StepRecord,
     TopicRecord,
 )
+from preference_center.rights.access_file.rights_subject import SubjectRows
 from preference_center.rights.access_file.subject import AccessSubject
-from preference_center.storage.rights import requests
-from preference_center.storage.rights import subject as stored
-from preference_center.storage.rights.requests import RightsStep
-from preference_center.storage.rights.subject import SubjectRows
+from preference_center.rights.requests.store import requests
+from preference_center.rights.requests.store.requests import RightsStep
+from preference_center.rights.rules.model import IdentityLevel
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.titles import right_title
 from preference_center.web.console import looks as person_access
 
 

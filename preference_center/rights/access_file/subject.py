@@ -11,7 +11,6 @@ from preference_center.contacts.store import SubjectAddress, list_addresses
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links.tokens import restore_address
 from preference_center.destinations.set_up import SystemTitles, load_system_titles
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.lookup import (
@@ -20,7 +19,8 @@ from preference_center.ledger.store.lookup import (
     load_exact_facts,
     load_facts_by_id,
 )
-from preference_center.storage.rights import requests
+from preference_center.rights.requests.store import requests
+from preference_center.rights.rules.request import RightsRequest
 
 
 @dataclass(frozen=True, slots=True)

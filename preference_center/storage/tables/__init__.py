@@ -13,5 +13,6 @@ from preference_center.cookies import store as cookies_store
 from preference_center.destinations import models as destinations_models
 from preference_center.ledger import models as ledger_models
 from preference_center.lists import store as lists_store
-from preference_center.storage.tables import alerts, mail, reports, rights
+from preference_center.rights import models as rights
+from preference_center.storage.tables import alerts, mail, reports
 from preference_center.web import models as web_models

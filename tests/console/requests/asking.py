@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
-from preference_center.domain.rights.model import RequestKind, RequestVia
-from preference_center.domain.rights.new_request import NewRequest
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights import requests
-from preference_center.rights.request_steps import list_steps, load_request
+from preference_center.rights.requests import handle
+from preference_center.rights.requests.request_steps import list_steps, load_request
+from preference_center.rights.rules.model import RequestKind, RequestVia
+from preference_center.rights.rules.new_request import NewRequest
+from preference_center.rights.rules.request import RightsRequest
 from tests.rights.asking import ADA, new
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SCRIPT = "<script>alert(1)</script>"
 def ask(app: Flask, kind: RequestKind = RequestKind.CORRECT, **given: Any) -> RightsRequest:
     with app.app_context():
         made: NewRequest = new(kind, **{"via": RequestVia.PHONE, "addresses": (ADA,)} | given)
-        return requests.open_request(made, "test")
+        return handle.open_request(made, "test")
 
 
 def all_pages(member: Staff, path: str) -> Iterator[str]:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.console.requests import closed
 from preference_center.core.staff import Role
-from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestState
-from preference_center.domain.rights.request import RightsRequest
-from preference_center.rights.request_steps import refuse_data_request, withdraw_data_request
+from preference_center.rights.console import closed
+from preference_center.rights.requests.request_steps import (
+    refuse_data_request,
+    withdraw_data_request,
+)
+from preference_center.rights.rules.model import RefusalGround, RequestKind, RequestState
+from preference_center.rights.rules.request import RightsRequest
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask
 from tests.console.staff import staff, words

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.console.requests import proofs
 from preference_center.core.staff import Role
-from preference_center.domain.rights import proof_files
-from preference_center.domain.rights.model import (
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights.access_file.build import build_access_file
+from preference_center.rights.console import proofs
+from preference_center.rights.requests.proofs import list_proofs
+from preference_center.rights.rules import proof_files
+from preference_center.rights.rules.model import (
     IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.new_request import Agent
-from preference_center.domain.rights.request import RightsRequest
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights.access_file.build import build_access_file
-from preference_center.storage.rights.proofs import list_proofs
+from preference_center.rights.rules.new_request import Agent
+from preference_center.rights.rules.request import RightsRequest
 from tests.console.requests.asking import actions, ask, load, rows
 from tests.console.staff import Staff, staff, words
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.console.requests import queue
 from preference_center.core.staff import Role
-from preference_center.domain.rights.model import RequestKind
+from preference_center.rights.console import queue
+from preference_center.rights.rules.model import RequestKind
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask
 from tests.console.staff import staff, words
@@ -97,7 +97,7 @@ def test_a_request_is_found_by_its_reference_also_once_it_is_closed(app: Flask) 
 
 
 def test_reports_of_minors_have_a_list_of_their_own(app: Flask) -> None:
-    from preference_center.rights import minors
+    from preference_center.rights.requests import minors
 
     report = ask(app, RequestKind.MINOR)
     with app.app_context():

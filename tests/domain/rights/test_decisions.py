@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from preference_center.domain.rights.decisions import (
+from preference_center.rights.rules.decisions import (
     Decision,
     OwnDecision,
     Proposal,
@@ -15,7 +15,7 @@ from preference_center.domain.rights.decisions import (
     check_second_person,
     needs_second_person,
 )
-from preference_center.domain.rights.model import RefusalGround, RequestKind
+from preference_center.rights.rules.model import RefusalGround, RequestKind
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 ADA, GRACE = "console:ada", "console:grace"

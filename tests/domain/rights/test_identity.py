@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.rights.identity import (
+from preference_center.rights.rules.identity import (
     Circumstance,
     Proof,
     is_role_mailbox,
@@ -15,7 +15,7 @@ from preference_center.domain.rights.identity import (
     proven_level,
     required_level,
 )
-from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
+from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind
 
 NEEDED = {
     (RequestKind.ACCESS, None): 2,

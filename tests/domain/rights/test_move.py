@@ -30,8 +30,8 @@ from preference_center.core.events import (
     fold,
 )
 from preference_center.decisions.rules import find_denial
-from preference_center.domain.rights.move import build_move_changes, check_move
 from preference_center.ledger.rules import RequestOrigin
+from preference_center.rights.rules.changes import build_move_changes, check_move
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS, PAST, histories
 

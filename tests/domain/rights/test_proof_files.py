@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.rights.proof_files import (
+from preference_center.rights.rules.proof_files import (
     MAX_PROOF_BYTES,
     ProofFile,
     ProofKind,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.rights.laws import compute_deadlines
-from preference_center.domain.rights.model import (
+from preference_center.rights.rules.laws import compute_deadlines
+from preference_center.rights.rules.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
@@ -25,8 +25,8 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
-from preference_center.domain.rights.request import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest, SubjectRows, build_request
+from preference_center.rights.rules.request import RightsRequest
 from tests.clock import START
 
 ROME = ZoneInfo("Europe/Rome")

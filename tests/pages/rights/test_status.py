@@ -15,7 +15,17 @@ import pytest
 from preference_center.contacts import upsert_contacts
 from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.rights.model import (
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.rights.access_file.build import build_access_file
+from preference_center.rights.requests import handle
+from preference_center.rights.requests.request_steps import (
+    extend_deadline,
+    list_steps,
+    refuse_data_request,
+)
+from preference_center.rights.rules.model import (
     ExtensionReason,
     IdentityLevel,
     RefusalGround,
@@ -23,13 +33,7 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.new_request import NewRequest
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights import requests
-from preference_center.rights.access_file.build import build_access_file
-from preference_center.rights.request_steps import extend_deadline, list_steps, refuse_data_request
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.web.languages import LANGUAGES
 from tests.ledger.changes import add_destination
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
@@ -62,7 +66,7 @@ def build(app: Flask) -> UUID:
 def forwarded(app: Flask, status: str) -> str:
     """The status page as the mail has it, which somebody else may read."""
     from preference_center.infra.context import services
-    from preference_center.links.rights_status import create_rights_status_token
+    from preference_center.rights.rules.rights_status import create_rights_status_token
 
     with app.app_context():
         (request,) = requests_in(app)
@@ -155,7 +159,7 @@ def test_the_file_of_a_contact_is_downloaded_where_its_answers_are_mailed(
         origin = RequestOrigin("test", "test", services().now())
         both = tuple(parse_address(each, Channel.EMAIL) for each in (ADDRESS, "jane@work.example"))
         upsert_contacts([ContactUpdate(external_id="c-1", addresses=both)], origin)
-        requests.open_request(
+        handle.open_request(
             NewRequest(
                 RequestKind.ACCESS,
                 RequestVia.API,

@@ -14,17 +14,17 @@ from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
-from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
-from preference_center.domain.rights.new_request import NewRequest
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import bounces, record
 from preference_center.ledger.bounces import CountedBounce
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
-from preference_center.rights.move import move_address
-from preference_center.rights.requests import open_request
+from preference_center.rights.requests.handle import open_request
+from preference_center.rights.requests.move import move_address
+from preference_center.rights.rules.model import IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.new_request import NewRequest
+from preference_center.rights.rules.request import RightsRequest
 from preference_center.web.console.looks import insert_person_access
 from tests.clock import START
 from tests.domain.histories import NEWS

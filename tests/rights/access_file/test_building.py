@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.errors import Unavailable
-from preference_center.domain.rights.model import IdentityLevel, RequestState
 from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import (
@@ -13,8 +12,9 @@ from preference_center.rights.access_file.build import (
     build_access_file,
     read_access_file,
 )
-from preference_center.rights.request_steps import list_steps, load_request
-from preference_center.storage.rights import files
+from preference_center.rights.requests import files
+from preference_center.rights.requests.request_steps import list_steps, load_request
+from preference_center.rights.rules.model import IdentityLevel, RequestState
 from tests.clock import START, Clock
 from tests.ledger.changes import change
 from tests.rights.access_file.people import (

@@ -1,1 +1,0 @@
-"""Rules of data-subject requests: what may be asked, by whom, by when it is answered."""

@@ -1,1 +1,0 @@
-"""The pages on which people exercise their rights: one question a page, no script."""

@@ -1,0 +1,224 @@
+"""/console/requests/new: record what a person asks for by phone, letter or in person.
+
+Whom it is about is found by a recorded look, from the person's page or here, so that no address
+is in a URL (I12).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from uuid import UUID
+
+from flask import abort, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from preference_center.catalogue.rules.privacy import Law
+from preference_center.contacts.words import access_reasons
+from preference_center.core.addresses import Address, Channel, mask_address, parse_address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import AccessReason
+from preference_center.infra.context import services
+from preference_center.rights import words
+from preference_center.rights.console.act_pages import (
+    ActPage,
+    Field,
+    load_or_404,
+    options,
+    read_choice,
+    read_time,
+    render_act,
+    url_of,
+)
+from preference_center.rights.console.problems import problem_words
+from preference_center.rights.requests import agents, handle
+from preference_center.rights.requests.request_steps import open_sealed, part_addresses
+from preference_center.rights.rules.identity import Proof, proven_level
+from preference_center.rights.rules.model import Extent, RequestKind, RequestVia
+from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.web.console.frame import current_actor, redirect_after_post
+from preference_center.web.console.looks import open_look, record_look
+from preference_center.web.languages import LANGUAGES
+
+_VIA = (
+    RequestVia.PHONE,
+    RequestVia.POSTAL_MAIL,
+    RequestVia.EMAIL,
+    RequestVia.IN_PERSON,
+    RequestVia.CHAT,
+    RequestVia.AGENT,
+)
+"""How a request reaches staff."""
+
+
+def new_request() -> ResponseReturnValue:
+    """Name whom a request is about (GET); the look is recorded, then the form follows (POST)."""
+    problem = ""
+    if request.method == "POST":
+        try:
+            address, reason = _read_address(), read_choice(AccessReason, "reason")
+            access_id = record_look(address, reason, request.form.get("reference", "").strip())
+        except InvalidInput as error:
+            problem = problem_words(error)
+        else:
+            return redirect_after_post(url_for("console.open_request", access_id=access_id))
+    return render_act(_address_page(), url_for("console.request_queue_page"), problem)
+
+
+def open_request(access_id: UUID) -> ResponseReturnValue:
+    """Record a request about the person of a look."""
+    address, problem = open_look(access_id).address, ""
+    if request.method == "POST":
+        try:
+            opened = _open(address)
+        except InvalidInput as error:
+            problem = problem_words(error)
+        else:
+            return redirect_after_post(url_of(opened))
+    return render_act(_request_page(address), url_for("console.request_queue_page"), problem)
+
+
+def see_person(request_id: UUID) -> ResponseReturnValue:
+    """Look at the person whom a request is about (POST): one more recorded look."""
+    asked = load_or_404(request_id)
+    named = part_addresses(open_sealed(asked))
+    if not named:
+        abort(HTTPStatus.NOT_FOUND)
+    access_id = record_look(named[0], AccessReason.DATA_REQUEST, asked.reference)
+    return redirect_after_post(url_for("console.person", access_id=access_id))
+
+
+def _address_page() -> ActPage:
+    return ActPage(
+        _("Open a request"),
+        [_("The look is recorded, and shown to the person if they ask for their data.")],
+        _("Continue"),
+        (
+            Field("channel", _("Channel"), options(Channel, words.channel_words)),
+            Field("address", _("Address")),
+            Field(
+                "reason",
+                _("Why do you look this person up?"),
+                [(reason.value, text) for reason, text in access_reasons().items()],
+            ),
+            Field("reference", _("Number of the ticket or case, if there is one"), required=False),
+        ),
+    )
+
+
+def _request_page(address: Address) -> ActPage:
+    unknown, later = ("", _("not stated")), _("not yet")
+    return ActPage(
+        _("Open a request"),
+        [
+            _("About %(address)s.", address=mask_address(address)),
+            _("The person is mailed the reference; read it out, too. An objection counts at once."),
+        ],
+        _("Open the request"),
+        (
+            Field("kind", _("What they ask for"), options(RequestKind, words.kind_words)),
+            Field(
+                "extent",
+                _("How far, if they ask to erase"),
+                [("", "–"), *options(Extent, words.extent_words)],
+            ),
+            Field("via", _("How it reached us"), options(_VIA, words.via_words)),
+            Field(
+                "received_at",
+                _("Received"),
+                type="datetime-local",
+                hint=_("Empty: now. The clock runs from then."),
+                required=False,
+            ),
+            Field(
+                "proof",
+                _("What shows who they are"),
+                [(Proof.NOTHING.value, later), *_proofs()],
+            ),
+            Field(
+                "asked",
+                _("Proof"),
+                [("yes", _("They were asked for proof: the clock may stop"))],
+                several=True,
+            ),
+            Field("law", _("Law of where they live"), [unknown, *options(Law, words.law_words)]),
+            Field("language", _("Language of the answer"), [("", _("theirs")), *_languages()]),
+            Field(
+                "text",
+                _("What they wrote or said"),
+                type="textarea",
+                hint=_("As it is, without what is not needed; it is sealed"),
+                required=False,
+            ),
+            Field("agent_name", _("Name of the agent, if one asks"), required=False),
+            Field("agent_address", _("Email address of the agent"), required=False),
+        ),
+    )
+
+
+def _proofs() -> list[tuple[str, str]]:
+    return options([proof for proof in Proof if proof is not Proof.NOTHING], words.proof_words)
+
+
+def _languages() -> list[tuple[str, str]]:
+    return list(LANGUAGES.items())
+
+
+def _read_address() -> Address:
+    region = services().settings.phone_region
+    typed, channel = request.form.get("address", ""), read_choice(Channel, "channel")
+    return parse_address(typed, channel, region=region)
+
+
+def _open(address: Address) -> RightsRequest:
+    extent, law = request.form.get("extent"), request.form.get("law")
+    via = read_choice(RequestVia, "via", _VIA)
+    new = NewRequest(
+        kind=read_choice(RequestKind, "kind"),
+        via=via,
+        language=_read_language(),
+        addresses=(address,),
+        extent=read_choice(Extent, "extent") if extent else None,
+        law=read_choice(Law, "law") if law else None,
+        received_at=_read_received_at(),
+        level=proven_level(read_choice(Proof, "proof")),
+        identity_asked="yes" in request.form.getlist("asked"),
+        text=_read_text(),
+        agent=_read_agent(via),
+    )
+    if new.agent:
+        return agents.ask_for_principal(new, actor=current_actor())
+    return handle.open_request(new, current_actor())
+
+
+def _read_language() -> str:
+    chosen = request.form.get("language", "")
+    return chosen if chosen in LANGUAGES else ""
+
+
+def _read_received_at() -> datetime | None:
+    received_at = read_time("received_at")
+    if received_at is not None and received_at > services().now():
+        raise InvalidInput(_("It can’t have been received in the future: check the date."))
+    return received_at
+
+
+def _read_text() -> str:
+    """What was written, with the line breaks of this service; a browser counts each as two."""
+    text = request.form.get("text", "").replace("\r\n", "\n").strip()
+    if len(text) > MAX_TEXT:
+        count = len(text) - MAX_TEXT
+        raise InvalidInput(_("The text is %(count)s characters too long.", count=count))
+    return text
+
+
+def _read_agent(via: RequestVia) -> Agent | None:
+    name = request.form.get("agent_name", "").strip()
+    address = request.form.get("agent_address", "").strip()
+    if via is RequestVia.AGENT:
+        return Agent(name, address)
+    if name or address:
+        raise InvalidInput(_("An agent is named only where the request came by an agent."))
+    return None

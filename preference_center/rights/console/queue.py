@@ -1,0 +1,214 @@
+"""/console/requests: the open requests, worst first, and the reports of minors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import dropwhile, islice
+from typing import Any, TypeVar
+
+from flask import request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from preference_center.catalogue.rules.privacy import Law
+from preference_center.core.addresses import mask_address
+from preference_center.core.deadlines import RequestStage
+from preference_center.core.errors import InvalidInput
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_autocommit
+from preference_center.rights import words
+from preference_center.rights.console import progress
+from preference_center.rights.console.act_pages import options
+from preference_center.rights.requests import minors
+from preference_center.rights.requests.queue import MAX_OPEN, QueueEntry, load_queue
+from preference_center.rights.requests.request_steps import (
+    find_request_by_reference,
+    open_sealed,
+    part_addresses,
+)
+from preference_center.rights.requests.store import request_queue
+from preference_center.rights.rules.decisions import Proposal
+from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.web.console.frame import redirect_after_post, render_page
+
+PAGE = 50
+"""Requests on one page."""
+
+_QUEUE_KINDS = tuple(kind for kind in RequestKind if kind is not RequestKind.MINOR)
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request of the list."""
+
+    request: RightsRequest
+    stage: RequestStage | None
+    clock: str
+    subject: str
+    """Whom it is about, masked."""
+    proposal: Proposal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the list is limited to. `stage` may also be STOPPED or SECOND_PERSON."""
+
+    kind: RequestKind | None
+    law: Law | None
+    stage: str
+    brand: str
+
+    def match(self, entry: QueueEntry) -> bool:
+        """Whether an entry is in the list."""
+        asked = entry.request
+        return (
+            (self.kind is None or asked.kind is self.kind)
+            and (self.law is None or asked.law is self.law)
+            and self.stage in {"", entry.stage or STOPPED, entry.proposal and SECOND_PERSON}
+            and self.brand in {"", asked.brand}
+        )
+
+    def as_query(self) -> dict[str, Any]:
+        """For links."""
+        values = {"kind": self.kind or "", "law": self.law or "", "stage": self.stage}
+        values["brand"] = self.brand
+        return {name: str(value) for name, value in values.items() if value}
+
+
+STOPPED = "stopped"
+"""The stage of a request whose clock stands still."""
+SECOND_PERSON = "second_person"
+"""That of one about which somebody proposed a decision; it is on time or late besides."""
+
+
+def request_queue_page() -> ResponseReturnValue:
+    """The open requests; reports of minors have a page of their own."""
+    queue = load_queue(_QUEUE_KINDS)
+    filters = Filters(
+        chosen(RequestKind, "kind"),
+        chosen(Law, "law"),
+        request.args.get("stage", ""),
+        request.args.get("brand", ""),
+    )
+    matching = [each for each in queue if filters.match(each)]
+    shown, following = _page(matching, request.args.get("after", ""))
+    return render_page(
+        "rights/console/queue",
+        rows=_rows(shown),
+        older=following
+        and url_for("console.request_queue_page", **filters.as_query(), after=following),
+        filters=filters,
+        counts=_counts(queue),
+        matching=len(matching),
+        brands=[(brand, brand) for brand in _brands(queue)],
+        kinds=options(_QUEUE_KINDS, words.kind_words),
+        laws=options(Law, words.law_words),
+        stages=_stage_choices(),
+        has_more=len(queue) >= MAX_OPEN,
+        max_open=MAX_OPEN,
+        words=words,
+        progress=progress,
+    )
+
+
+def minor_reports() -> ResponseReturnValue:
+    """The open reports of minors, to be decided within 72 hours."""
+    queue = load_queue([RequestKind.MINOR])
+    shown, following = _page(queue, request.args.get("after", ""))
+    rows = _rows(shown)
+    return render_page(
+        "rights/console/minors",
+        rows=rows,
+        contradicted=minors.list_contradicted([row.request for row in rows]),
+        older=following and url_for("console.minor_reports", after=following),
+        words=words,
+        progress=progress,
+    )
+
+
+def find_request() -> ResponseReturnValue:
+    """Go to the request with a reference, open or closed.
+
+    By POST: what people type there may be an address (I12).
+    """
+    typed = request.form.get("reference", "")
+    try:
+        found = find_request_by_reference(typed)
+    except InvalidInput:
+        problem = _("No request has this reference. It has 16 letters and digits.")
+        return render_page("rights/console/not_found", status=404, problem=problem, typed=typed)
+    return redirect_after_post(url_for("console.show_request", request_id=found.id))
+
+
+def _brands(queue: Sequence[QueueEntry]) -> list[str]:
+    return sorted({each.request.brand for each in queue if each.request.brand})
+
+
+def _counts(queue: Sequence[QueueEntry]) -> list[tuple[str, str, int]]:
+    """For each stage its code, its words and how many requests are in it, the worst first."""
+    counted = Counter(str(each.stage or STOPPED) for each in queue)
+    counted[SECOND_PERSON] = sum(each.proposal is not None for each in queue)
+    return [(code, title, counted[code]) for code, title in _stage_choices()]
+
+
+def _stage_choices() -> list[tuple[str, str]]:
+    stages = [(str(stage), words.stage_words(stage)) for stage in reversed(RequestStage)]
+    others = [
+        (STOPPED, str(_("clock stopped"))),
+        (SECOND_PERSON, str(_("waits for a second person"))),
+    ]
+    return [*stages, *others]
+
+
+def _page(entries: Sequence[QueueEntry], after: str) -> tuple[list[QueueEntry], str]:
+    """The entries after a key of the order, and the key that the next page continues after."""
+    rest = dropwhile(lambda each: _key(each) <= after, entries) if after else iter(entries)
+    found = list(islice(rest, PAGE + 1))
+    return found[:PAGE], _key(found[PAGE - 1]) if len(found) > PAGE else ""
+
+
+def _key(entry: QueueEntry) -> str:
+    """The place of an entry in the order of the queue."""
+    asked = entry.request
+    stopped = int(asked.stopped_at is not None)
+    return f"{stopped}.{asked.deadline.timestamp():017.6f}.{asked.id}"
+
+
+def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
+    ids = [each.request.id for each in entries]
+    found = run_autocommit(lambda connection: request_queue.load_requests(connection, ids))
+    by_id = {each.request.id: each for each in entries}
+    now = services().now()
+    return [
+        Row(
+            each,
+            by_id[each.id].stage,
+            progress.clock_words(each, now),
+            masked_subject(each),
+            by_id[each.id].proposal,
+        )
+        for each in found
+    ]
+
+
+def masked_subject(request: RightsRequest) -> str:
+    """Whom a request is about, masked; what is known of it where it names no address."""
+    part = open_sealed(request)
+    addresses = [mask_address(each) for each in part_addresses(part)]
+    if addresses:
+        return ", ".join(addresses)
+    return str(_("an id of the company")) if part.external_ids else str(_("nobody any more"))
+
+
+def chosen(choices: type[E], name: str) -> E | None:
+    """The one that a parameter of the URL names; None if it names none that there is."""
+    try:
+        return choices(request.args.get(name, ""))
+    except ValueError:
+        return None

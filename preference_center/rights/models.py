@@ -1,0 +1,315 @@
+"""Data-subject requests, erasures, moved addresses, holds and de-identified statistics."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.infra.context import db
+from preference_center.infra.models import APPEND_ONLY, TimestampTz
+
+_NOT_CLOSED = text("closed_at IS NULL")
+
+
+class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
+    """One data-subject request, its clock and its outcome; `domain.rights` has the values.
+
+    Its reference is the receipt code of `id`. While the clock is stopped `stopped_at` is set, and
+    `due_at` is moved on when it starts again. `sealed` is the free text, the subject as it was
+    typed, the agent and the reporter: JSON, sealed, wiped when the request is forgotten, as are
+    the digests. `next_at` is the queue of what the request waits for: reminders, an end by time.
+    """
+
+    __tablename__ = "rights_request"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    extent: Mapped[str | None] = mapped_column(Text)
+    law: Mapped[str | None] = mapped_column(Text)
+    via: Mapped[str] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(Text)
+    brand: Mapped[str | None] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    recorded_at: Mapped[datetime] = mapped_column(TimestampTz)
+    confirm_by: Mapped[datetime | None] = mapped_column(TimestampTz)
+    confirmed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    due_at: Mapped[datetime] = mapped_column(TimestampTz)
+    stopped_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    extended_to: Mapped[datetime | None] = mapped_column(TimestampTz)
+    extension_reason: Mapped[str] = mapped_column(Text, server_default="")
+    level: Mapped[int] = mapped_column(SmallInteger)
+    required_level: Mapped[int] = mapped_column(SmallInteger)
+    """What the act needs, as it was when the request was received."""
+    failures: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """How often the check of identity failed."""
+    state: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    refusal: Mapped[str | None] = mapped_column(Text)
+    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
+    address_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
+    subject_digests: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
+    """Exact digests of the addresses and external ids that it is about, known here or not."""
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    closed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    forget_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    __table_args__ = (
+        Index("rights_request_open", "due_at", postgresql_where=_NOT_CLOSED),
+        Index(
+            "rights_request_closed",
+            "closed_at",
+            "id",
+            postgresql_where=text("closed_at IS NOT NULL"),
+        ),
+        Index("rights_request_received", "received_at"),
+        Index(
+            "rights_request_contact", "contact_id", postgresql_where=text("contact_id IS NOT NULL")
+        ),
+        Index("rights_request_subject", "subject_digests", postgresql_using="gin"),
+        Index("rights_request_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("rights_request_forget", "forget_at", postgresql_where=text("forget_at IS NOT NULL")),
+    )
+
+
+class RightsWebhookRow(db.Model):  # type: ignore[misc,name-defined]
+    """A signed message to the company about a request, until it is delivered; nothing personal.
+
+    `next_at` is the queue, and while a worker holds the row, the end of its lease.
+    """
+
+    __tablename__ = "rights_webhook"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(Uuid)
+    kind: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    __table_args__ = (
+        Index("rights_webhook_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("rights_webhook_done", "created_at", postgresql_where=text("next_at IS NULL")),
+    )
+
+
+class RightsStepRow(db.Model):  # type: ignore[misc,name-defined]
+    """One step of a request: its only history; append-only, and nothing personal."""
+
+    __tablename__ = "rights_step"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(Uuid)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    __table_args__ = (
+        Index("rights_step_request", "request_id", "id"),
+        Index(
+            "rights_step_proposal",
+            "request_id",
+            "id",
+            postgresql_where=text("action IN ('decision_proposed', 'decision_declined')"),
+        ),
+        APPEND_ONLY,
+    )
+
+
+class RightsProofRow(db.Model):  # type: ignore[misc,name-defined]
+    """A file that proves an agent's authority, sealed."""
+
+    __tablename__ = "rights_proof"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    """`rights.rules.proof_files.ProofKind`."""
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    declared_type: Mapped[str] = mapped_column(Text)
+    sniffed_type: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    forget_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
+
+
+class RightsFileRow(db.Model):  # type: ignore[misc,name-defined]
+    """The file that answers a request for access, in sealed parts."""
+
+    __tablename__ = "rights_file"
+    request_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    expires_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
+
+
+class ErasureRow(db.Model):  # type: ignore[misc,name-defined]
+    """An erasure of one address. It hides at once: the address is readable here only (I6).
+
+    `ciphertext` is the address, sealed as in its own row, for what is still to be pushed to
+    tools and erased there; null once all is done, and at `give_up_at` at the latest. An address
+    that a tool shows again after that gets another erasure. Of one address, one at most has it.
+
+    `address_id` is null where a contact without any address was erased. `contact_id` is the
+    contact of an erased account. `entry` numbers the entries of the erasure journal; it has this
+    one since `journaled_at`. An erasure of what a tool showed again needs none.
+    """
+
+    __tablename__ = "erasure"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    address_id: Mapped[int | None] = mapped_column(BigInteger)
+    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
+    extent: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[UUID | None] = mapped_column(Uuid)
+    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
+    begun_at: Mapped[datetime] = mapped_column(TimestampTz)
+    give_up_at: Mapped[datetime] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    entry: Mapped[int | None] = mapped_column(BigInteger)
+    journaled_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    __table_args__ = (
+        Index("erasure_address", "address_id"),
+        Index("erasure_entry", "entry", unique=True),
+        Index(
+            "erasure_not_journaled",
+            "entry",
+            postgresql_where=text("entry IS NOT NULL AND journaled_at IS NULL"),
+        ),
+        Index("erasure_not_finished", "begun_at", postgresql_where=text("finished_at IS NULL")),
+        Index("erasure_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
+        Index("erasure_open", "give_up_at", postgresql_where=text("ciphertext IS NOT NULL")),
+    )
+
+
+class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
+    """An erasure at one destination: suppress, confirm, erase, read back.
+
+    `next_at` is the queue, and while a worker holds the row, the end of its lease. A task with
+    `by_hand_since` waits for a person, who finds in `reason` why and what to do: the tool
+    can't erase, or the destination was removed. `destination` is its name, for tasks that outlive
+    it. `job` is the tool's own id of a deletion that it does later, until that is done.
+    """
+
+    __tablename__ = "erasure_task"
+    erasure_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    destination: Mapped[str] = mapped_column(Text)
+    suppressed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    erased_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    confirmed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    """When the tool was read and no longer knew the address."""
+    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    """`destinations.rules.erase_task.TaskOutcome`; empty while the task is open."""
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    ack: Mapped[str] = mapped_column(Text, server_default="")
+    """How the tool acknowledged the deletion."""
+    job: Mapped[str] = mapped_column(Text, server_default="")
+    by_hand_since: Mapped[datetime | None] = mapped_column(TimestampTz)
+    done_by: Mapped[str | None] = mapped_column(Text)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    __table_args__ = (
+        Index(
+            "erasure_task_queue",
+            "destination_id",
+            "next_at",
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        Index(
+            "erasure_task_by_hand",
+            "by_hand_since",
+            postgresql_where=text("by_hand_since IS NOT NULL AND outcome = ''"),
+        ),
+    )
+
+
+class AddressMoveRow(db.Model):  # type: ignore[misc,name-defined]
+    """An address that was corrected to another; until `undo_until` the old one may object.
+
+    `contact_id` is the contact that the move linked the new address to; null if it was linked
+    already, so that an undo leaves that link alone.
+    """
+
+    __tablename__ = "address_move"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    request_id: Mapped[UUID | None] = mapped_column(Uuid)
+    from_address_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    to_address_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
+    event_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    """What it recorded: an undo retracts exactly these."""
+    moved_at: Mapped[datetime] = mapped_column(TimestampTz)
+    undo_until: Mapped[datetime] = mapped_column(TimestampTz)
+    undone_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    __table_args__ = (
+        Index(
+            "address_move_request", "request_id", postgresql_where=text("request_id IS NOT NULL")
+        ),
+    )
+
+
+class HoldRow(db.Model):  # type: ignore[misc,name-defined]
+    """A legal hold: while it lasts, neither erasure nor retention touches its subject."""
+
+    __tablename__ = "hold"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    reference: Mapped[str] = mapped_column(Text)
+    """The case, as the company names it; nothing personal."""
+    ground: Mapped[str] = mapped_column(Text)
+    address_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    placed_at: Mapped[datetime] = mapped_column(TimestampTz)
+    placed_by: Mapped[str] = mapped_column(Text)
+    ends_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    ended_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    ended_by: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (Index("hold_placed", "placed_at", "id"),)
+
+
+class RetentionRunRow(db.Model):  # type: ignore[misc,name-defined]
+    """The last run of the retention of one kind of data; items up to `position` were looked at."""
+
+    __tablename__ = "retention_run"
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class MonthlyCountRow(db.Model):  # type: ignore[misc,name-defined]
+    """Events and deliveries of a month, counted before they expire; no ids, no small cells."""
+
+    __tablename__ = "monthly_count"
+    month: Mapped[date] = mapped_column(Date, primary_key=True)
+    what: Mapped[str] = mapped_column(Text, primary_key=True)
+    scope: Mapped[str] = mapped_column(Text, primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    outcome: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class ErasureJournalRow(db.Model):  # type: ignore[misc,name-defined]
+    """One row: how far this database has the erasure journal, which is kept elsewhere.
+
+    After a restore it has less than the journal: `/v1/` is refused until that is replayed.
+    """
+
+    __tablename__ = "erasure_journal"
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
+    last_entry: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    replayed_at: Mapped[datetime | None] = mapped_column(TimestampTz)

@@ -1,0 +1,254 @@
+"""Bring about what a request asks for, in one transaction with its last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from preference_center import contacts
+from preference_center.catalogue.rules.privacy import AccountClosing
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts import WrittenContact
+from preference_center.contacts.rules.contact import ContactRef
+from preference_center.core.errors import (
+    ForbiddenTransition,
+    InvalidInput,
+    InvalidRows,
+    PreferenceCenterError,
+    UnknownContact,
+)
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
+from preference_center.ledger import record
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.rights import request_emails
+from preference_center.rights.erasure import erase
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.erasure.store import erasures
+from preference_center.rights.requests import minors, request_steps, restricting
+from preference_center.rights.requests.proposals import require_second_person
+from preference_center.rights.requests.request_steps import SOURCE, part_addresses
+from preference_center.rights.rules.decisions import Decision
+from preference_center.rights.rules.model import (
+    Extent,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    StepAction,
+)
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.rules.transitions import require_transition
+from preference_center.web.languages import SOURCE_LANGUAGE
+
+SERVICE = "service"
+"""The actor of what this service does by itself."""
+
+InTransaction = Callable[[Connection, Sequence[Any]], None]
+"""Called in the transaction of the effect, with what that has written."""
+InTransactionOfRequest = Callable[[Connection, RightsRequest], None]
+"""Called with the completed request in that transaction; perhaps again after a failure."""
+Effect = Callable[[RightsRequest, RequestOrigin, InTransaction], object]
+
+log = structlog.get_logger()
+
+
+def act_if_ready(request: RightsRequest) -> RightsRequest:
+    """Fulfil the request if it acts by itself and is open; else return it as it is.
+
+    A failure is logged: the scheduler tries again.
+    """
+    closing = current_catalogue_or_empty().rights.closing
+    if request.state is not RequestState.OPEN or not request.acts_by_itself(closing):
+        return request
+    if request.kind not in kinds_of_own_acts() or _waits_for_report(request):
+        return request
+    try:
+        return fulfil_data_request(request, SERVICE)
+    except ForbiddenTransition:  # another process was faster
+        return request_steps.load_request(request.id)
+    except PreferenceCenterError as error:
+        log.warning("rights_act_failed", request=str(request.id), error=type(error).__name__)
+        return request
+
+
+def kinds_of_own_acts() -> frozenset[RequestKind]:
+    """The kinds of requests of which some act by themselves here.
+
+    A request for access is fulfilled by the job that builds its file.
+    """
+    asks = current_catalogue_or_empty().rights.closing is AccountClosing.ASK
+    others = {RequestKind.REOPEN} | ({RequestKind.CLOSE} if asks else set())
+    return frozenset(_EFFECTS) - others
+
+
+def fulfil_data_request(
+    request: RightsRequest,
+    actor: str,
+    outcome: RequestOutcome = RequestOutcome.FULFILLED,
+    in_transaction: InTransactionOfRequest | None = None,
+) -> RightsRequest:
+    """Do what the request asks for and complete it; what has no effect here is only completed.
+
+    The outcome is another where nothing is held, or nothing had to be changed. `in_transaction`
+    writes what belongs to the same transaction, and gets the completed request. Raises
+    ForbiddenTransition unless the request is open; then nothing is done. Raises InvalidInput
+    where the effect is not possible, with the remedy, SecondPersonRequired for one of the staff
+    alone, and Unavailable.
+    """
+    require_transition(request.state, RequestState.DONE)
+    # `complete` checks it again, when some effects have begun already.
+    run_autocommit(lambda c: require_second_person(c, request, Decision.FULFIL, actor))
+    completion = _Completion(request, actor, outcome, in_transaction)
+    effect = _EFFECTS.get(request.kind, _nothing)
+    try:
+        effect(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
+    except (UnknownContact, InvalidRows) as error:
+        if not _is_about_nobody(error):
+            raise
+        completion.outcome = RequestOutcome.NOTHING_HELD
+        _nothing(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
+    assert completion.completed
+    return completion.completed
+
+
+def _is_about_nobody(error: UnknownContact | InvalidRows) -> bool:
+    errors = [each.error for each in error.errors] if isinstance(error, InvalidRows) else [error]
+    return all(isinstance(each, UnknownContact) for each in errors)
+
+
+@dataclass(slots=True)
+class _Completion:
+    """Completes the request in the transaction of its effect."""
+
+    request: RightsRequest
+    actor: str
+    outcome: RequestOutcome
+    in_transaction: InTransactionOfRequest | None = None
+    completed: RightsRequest | None = None
+
+    def write(self, connection: Connection, written: Sequence[object]) -> None:
+        contacts_written = [each for each in written if isinstance(each, WrittenContact)]
+        outcome = self.outcome
+        if contacts_written and not any(each.is_changed for each in contacts_written):
+            outcome = RequestOutcome.ALREADY_SO
+        completed = request_steps.complete_data_request(
+            self.request.id, outcome, self.actor, connection=connection
+        )
+        if self.request.kind in _ERASING:
+            # From the copy made before: the stored request no longer names anybody.
+            notice = replace(completed, sealed=self.request.sealed)
+            request_emails.insert_email(connection, notice, StepAction.DONE)
+            request_emails.inform_reporter(connection, notice)
+        if self.in_transaction:
+            self.in_transaction(connection, completed)
+        self.completed = completed
+
+
+def _refs(request: RightsRequest) -> list[ContactRef]:
+    """The contacts that the request is about, by what it names exactly (I9)."""
+    part = request_steps.open_sealed(request)
+    refs = [ContactRef(address=each) for each in part_addresses(part)]
+    refs += [ContactRef(external_id=each) for each in part.external_ids]
+    if not refs:
+        raise InvalidInput("the request names nobody any more: what it named was erased")
+    return refs
+
+
+def _proof(request: RightsRequest, act: str) -> ConsentEvidence:
+    wording = f"Data-subject request {request.reference}: {act}"
+    return ConsentEvidence(SOURCE, wording, SOURCE_LANGUAGE, request.received_at)
+
+
+def _nothing(_: RightsRequest, __: RequestOrigin, done: InTransaction) -> object:
+    return run_in_transaction(lambda connection: done(connection, ()))
+
+
+def _close(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    named = [(ref, request.received_at) for ref in _refs(request)]
+    return contacts.deactivate_contacts(named, origin, done)
+
+
+def _reopen(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    """Who was erased gets a new contact, everybody else their own."""
+    proof, refs = _proof(request, "reopen the account"), _refs(request)
+    erased = contacts.load_contacts(refs).erased
+    if not erased:
+        return contacts.reopen_contacts([(ref, proof) for ref in refs], origin, done)
+    *others, last = sorted(erased, key=lambda address: (address.channel, address.exact))
+    for address in others:
+        return_after_erasure(address, proof, origin=origin)
+    return return_after_erasure(
+        last,
+        proof,
+        origin=origin,
+        in_transaction=lambda c, contact: done(c, [WrittenContact(contact, is_changed=True)]),
+    )
+
+
+def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> None:
+    restricting.restrict_named(request, _refs(request), origin, done)
+
+
+def _waits_for_report(request: RightsRequest) -> bool:
+    """Whether it would end a restriction while staff decide on a report of a minor.
+
+    Anybody who reads the mailbox can ask for the end; if the report is right, that is the minor.
+    """
+    if request.kind is not RequestKind.UNRESTRICT:
+        return False
+    refs, exact_digest = _refs(request), services().keys.exact_digest
+    contact_set, digests = contacts.load_contacts(refs), {*request.subject_digests}
+    for ref in refs:
+        owner = contact_set.owner(ref.address) if ref.address else None
+        digests.update(map(exact_digest, owner.addresses if owner else ()))
+    reports = run_autocommit(lambda c: minors.list_reports(c, sorted(digests)))
+    return any(not report.state.closed for report in reports)
+
+
+def _unrestrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> None:
+    if _waits_for_report(request):
+        raise InvalidInput("a report that this is a minor's address is open: decide on it first")
+    proof = _proof(request, "end the restriction")
+    restricting.unrestrict_named(request, _refs(request), proof, origin, done)
+
+
+def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    """MARKETING erases exactly the addresses that it names, ACCOUNT their contacts.
+
+    An address that is not known yet is stored first, so that its suppression remains.
+    """
+    refs, extent = _refs(request), request.extent
+    assert extent
+    if extent is Extent.ACCOUNT:
+        return erase.erase_contacts(
+            refs, extent, origin=origin, request_id=request.id, in_transaction=done
+        )
+    named = [ref.address for ref in refs if ref.address is not None]
+    record([], known_addresses=named)
+    keys = services().keys
+    ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
+    return erase.erase_addresses(
+        ids, extent, origin=origin, request_id=request.id, in_transaction=done
+    )
+
+
+def _erase_minor(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    """A confirmed report erases the account: consents and tools with it."""
+    return erase.erase_contacts(
+        _refs(request), Extent.ACCOUNT, origin=origin, request_id=request.id, in_transaction=done
+    )
+
+
+_ERASING = {RequestKind.ERASE, RequestKind.MINOR}
+_EFFECTS: Mapping[RequestKind, Effect] = {
+    RequestKind.CLOSE: _close,
+    RequestKind.ERASE: _erase,
+    RequestKind.MINOR: _erase_minor,
+    RequestKind.REOPEN: _reopen,
+    RequestKind.RESTRICT: _restrict,
+    RequestKind.UNRESTRICT: _unrestrict,
+}
+"""What requests bring about here. The others are fulfilled by those who complete them."""

@@ -1,0 +1,92 @@
+"""What happens to requests by time alone; the scheduler calls `run_clocks` every minute."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
+from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
+from preference_center.rights.request_emails import EMAIL_LIFETIME
+from preference_center.rights.requests import acts, request_steps
+from preference_center.rights.requests.acts import SERVICE
+from preference_center.rights.requests.agents import remind_principals
+from preference_center.rights.requests.store import request_queue, requests
+from preference_center.rights.requests.store.requests import RightsStep
+from preference_center.rights.rules.clock import request_stage
+from preference_center.rights.rules.model import StepAction
+from preference_center.rights.rules.request import RightsRequest
+from preference_center.web.languages import SOURCE_LANGUAGE, match_language
+
+_LIMIT = 500
+"""How many requests of each sort one call handles."""
+
+log = structlog.get_logger()
+
+
+def run_clocks(now: datetime) -> None:
+    """Remind of requests, let those lapse that nobody proved, act, and forget old ones.
+
+    Each request is a transaction of its own. Raises Unavailable.
+    """
+    for request_id in run_autocommit(lambda c: request_queue.list_woken(c, now, _LIMIT)):
+        _wake(request_id, now)
+    kinds = acts.kinds_of_own_acts()
+    for request in run_autocommit(lambda c: request_queue.list_acting(c, kinds, now, _LIMIT)):
+        acts.act_if_ready(request)
+    remind_principals(now)
+    run_in_transaction(lambda connection: _forget(connection, now))
+
+
+def _wake(request_id: UUID, now: datetime) -> None:
+    def write(connection: Connection) -> None:
+        request = requests.load_request(connection, request_id, for_update=True)
+        if request is None or request.next_at is None or request.next_at > now:
+            return  # somebody else did
+        if request.lapses_at is not None and request.lapses_at <= now:
+            lapsed = request.lapse(now)
+            request_steps.store_change(connection, lapsed, SERVICE, StepAction.LAPSED)
+        else:
+            _remind(connection, request, now)
+
+    run_in_transaction(write)
+
+
+def _remind(connection: Connection, request: RightsRequest, now: datetime) -> None:
+    """Inform the company by log, webhook and mail that time runs out."""
+    catalogue = current_catalogue_or_empty()
+    stage = request_stage(
+        request.received_at, request.deadline, now, target=catalogue.rights.target
+    )
+    request_steps.store_change(
+        connection, request.schedule(now), SERVICE, StepAction.REMINDED, {"stage": stage}
+    )
+    log.warning("rights_request_waits", request=str(request.id), kind=request.kind, stage=stage)
+    context, controller = services(), catalogue.controller
+    if controller is None or context.settings.mail_server is None:
+        return
+    email = OutgoingEmail(
+        id=context.new_id(),
+        kind=EmailKind.RIGHTS_REMINDER,
+        recipient=parse_address(controller.privacy_contact, Channel.EMAIL),
+        language=match_language(catalogue.default_language) or SOURCE_LANGUAGE,
+        brand=None,
+        values={
+            "reference": request.reference,
+            "right": request.kind.value,
+            "due": request.deadline.isoformat(),
+        },
+        expires_at=now + EMAIL_LIFETIME,
+    )
+    insert_emails(connection, [email])
+
+
+def _forget(connection: Connection, now: datetime) -> None:
+    for request_id in request_queue.forget_requests(connection, now, _LIMIT):
+        step = RightsStep(now, SERVICE, StepAction.FORGOTTEN)
+        requests.insert_step(connection, request_id, step)

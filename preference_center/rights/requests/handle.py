@@ -1,0 +1,54 @@
+"""Data-subject requests, as entry points use them (docs/rights.md).
+
+The rules are those of `domain.rights`. What a request brings about is written in one
+transaction with its step: by `complete(..., in_transaction)`, or by `complete` with the
+`connection` of the effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.rights.requests import acts, opening, request_steps
+from preference_center.rights.requests.request_steps import PERSON, add_step
+from preference_center.rights.rules.model import AskedFact, IdentityLevel, StepAction
+from preference_center.rights.rules.new_request import NewRequest
+from preference_center.rights.rules.request import RightsRequest
+
+
+def open_request(
+    new: NewRequest, actor: str = PERSON, in_transaction: opening.InTransaction | None = None
+) -> RightsRequest:
+    """Record a request and send its reference; returns it, or the one that it repeats.
+
+    The same request about the same person within a day is one, to which it may add identity.
+    An objection to marketing counts in the same transaction. What acts by itself is done at once
+    if identity is proven, else the scheduler does it. Raises InvalidInput, Unavailable.
+    """
+    return acts.act_if_ready(opening.open_request(new, actor, in_transaction))
+
+
+def confirm_identity(
+    request_id: UUID,
+    level: IdentityLevel,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record that identity is proven to `level`; `facts` are what support asked about.
+
+    Opens the request if that is enough for it; what acts by itself is then done, with a
+    `connection` by the scheduler. Raises UnknownRequest, ForbiddenTransition, Unavailable.
+    """
+    request = request_steps.confirm_identity(request_id, level, actor, facts, connection=connection)
+    return request if connection else acts.act_if_ready(request)
+
+
+def record_look(request_id: UUID, look: StepAction, actor: str) -> None:
+    """Record that staff read what a request keeps sealed. Raises Unavailable."""
+    now = services().now()
+    run_in_transaction(lambda c: add_step(c, request_id, now, actor, look))

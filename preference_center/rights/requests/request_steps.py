@@ -1,0 +1,319 @@
+"""What is done to a stored request: each act is one transaction, with its step.
+
+Entry points use `rights.requests.handle`. The rules are those of `domain.rights`. What the person
+must know of is mailed, and the company's program informed, in the same transaction; with a
+`connection` that is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import UnknownRequest
+from preference_center.core.events import parse_receipt_code
+from preference_center.core.links.tokens import restore_address
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
+from preference_center.rights import company_webhooks, request_emails
+from preference_center.rights.requests.proposals import require_second_person
+from preference_center.rights.requests.store import requests
+from preference_center.rights.requests.store.requests import RightsStep, SealedPart
+from preference_center.rights.rules.decisions import Decision
+from preference_center.rights.rules.laws import Deadlines, compute_deadlines
+from preference_center.rights.rules.model import (
+    AskedFact,
+    ExtensionReason,
+    IdentityLevel,
+    RefusalGround,
+    RequestOutcome,
+    RequestState,
+    StepAction,
+)
+from preference_center.rights.rules.request import RightsRequest
+
+SOURCE = "rights"
+"""The source of events that requests bring about."""
+PERSON = "person"
+"""The actor of what people do themselves."""
+InTransaction = Callable[[Connection], None]
+"""Writes what belongs to the same transaction; it may be called again after a failure."""
+Change = Callable[[RightsRequest], RightsRequest]
+Check = Callable[[Connection, RightsRequest], None]
+"""Raises where the locked request must not be changed."""
+
+
+def load_request(request_id: UUID) -> RightsRequest:
+    """The request of this id. Raises UnknownRequest, Unavailable."""
+    return _require(run_autocommit(lambda c: requests.load_request(c, request_id)))
+
+
+def find_request_by_reference(text: str) -> RightsRequest:
+    """The request with this reference, however it is written.
+
+    Raises InvalidInput if it is no reference, UnknownRequest if none has it.
+    """
+    first, last = parse_receipt_code(text)
+    return _require(run_autocommit(lambda c: requests.find_between(c, first, last)))
+
+
+def list_steps(request_id: UUID) -> list[RightsStep]:
+    """The history of a request."""
+    return run_autocommit(lambda c: requests.fetch_steps(c, request_id))
+
+
+def open_sealed(request: RightsRequest) -> SealedPart:
+    """What the request says in words, and whom it names; empty once it was forgotten."""
+    return requests.open_part(services().keys, request)
+
+
+def part_addresses(part: SealedPart) -> list[Address]:
+    """The addresses that a request names."""
+    return [restore_address(text, Channel(channel)) for channel, text in part.addresses]
+
+
+def add_step(
+    connection: Connection,
+    request_id: UUID,
+    at: datetime,
+    actor: str,
+    action: str,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append a step in the caller's transaction. `detail` has codes and ids, nothing personal."""
+    requests.insert_step(connection, request_id, RightsStep(at, actor, action, detail or {}))
+
+
+def ask_identity(
+    request_id: UUID, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
+    """Record that the person was asked to prove who they are; the clock may stop."""
+
+    def ask(request: RightsRequest) -> RightsRequest:
+        stops = deadlines_of(request).stops_for_identity
+        return request.ask_identity(services().now(), stops_clock=stops)
+
+    return _act(request_id, actor, StepAction.IDENTITY_ASKED, ask, connection=connection)
+
+
+def confirm_identity(
+    request_id: UUID,
+    level: IdentityLevel,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record that identity is proven to `level`; `facts` are what support asked about.
+
+    Opens the request if that is enough for it.
+    """
+    detail = {"level": level.value, "facts": sorted(facts)}
+    return _act(
+        request_id,
+        actor,
+        StepAction.IDENTITY_CONFIRMED,
+        lambda request: request.confirm_identity(level, services().now()),
+        detail,
+        connection=connection,
+    )
+
+
+def fail_identity(
+    request_id: UUID,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record a failed check of identity; the third refuses the request."""
+    return _act(
+        request_id,
+        actor,
+        StepAction.IDENTITY_FAILED,
+        lambda request: request.fail_identity(services().now()),
+        {"facts": sorted(facts)},
+        connection=connection,
+    )
+
+
+def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
+    """Record that the person was informed that the request was received, e.g. by letter."""
+
+    def confirm(request: RightsRequest) -> RightsRequest:
+        return replace(request, confirmed_at=request.confirmed_at or services().now())
+
+    return _act(request_id, actor, StepAction.RECEIPT_CONFIRMED, confirm)
+
+
+def extend_deadline(
+    request_id: UUID,
+    reason: ExtensionReason,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Take the longer time that the law allows, and inform the person of it and why."""
+
+    def lengthen(request: RightsRequest) -> RightsRequest:
+        extendable_to = deadlines_of(request).extendable_to
+        return request.extend(extendable_to, reason, services().now())
+
+    detail = {"reason": reason}
+    return _act(request_id, actor, StepAction.EXTENDED, lengthen, detail, connection=connection)
+
+
+def refuse_data_request(
+    request_id: UUID,
+    ground: RefusalGround,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Refuse the request, and inform the person why and how to complain.
+
+    Raises SecondPersonRequired for one of the staff alone.
+    """
+
+    def check(connection: Connection, request: RightsRequest) -> None:
+        require_second_person(connection, request, Decision.REFUSE, actor, ground)
+
+    return _act(
+        request_id,
+        actor,
+        StepAction.REFUSED,
+        lambda request: request.refuse(ground, services().now()),
+        {"ground": ground},
+        check=check,
+        connection=connection,
+    )
+
+
+def complete_data_request(
+    request_id: UUID,
+    outcome: RequestOutcome,
+    actor: str,
+    in_transaction: InTransaction | None = None,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record that the request is fulfilled, with its effect, and inform the person.
+
+    The effect is what `in_transaction` writes; or pass the `connection` of the transaction that
+    writes it. Raises ForbiddenTransition unless identity is proven, SecondPersonRequired for one
+    of the staff alone.
+    """
+
+    def check(connection: Connection, request: RightsRequest) -> None:
+        require_second_person(connection, request, Decision.FULFIL, actor)
+
+    return _act(
+        request_id,
+        actor,
+        StepAction.DONE,
+        lambda request: request.complete(outcome, services().now()),
+        {"outcome": outcome},
+        in_transaction,
+        check=check,
+        connection=connection,
+    )
+
+
+def withdraw_data_request(
+    request_id: UUID, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
+    """Record that the person no longer asks for it."""
+    return _act(
+        request_id,
+        actor,
+        StepAction.WITHDRAWN,
+        lambda request: request.withdraw(services().now()),
+        connection=connection,
+    )
+
+
+def deadlines_of(request: RightsRequest) -> Deadlines:
+    """The dates of a request by the laws configured now, with what its clock was stopped."""
+    catalogue = current_catalogue_or_empty()
+    laws = [request.law] if request.law else catalogue.rights.laws
+    zone = time_zone(catalogue)
+    plain = compute_deadlines(request.kind, laws, request.received_at, zone)
+    stopped = request.due_at - plain.due_at
+    return compute_deadlines(request.kind, laws, request.received_at, zone, stopped=stopped)
+
+
+def time_zone(catalogue: Catalogue) -> ZoneInfo:
+    """The company's: days and months of deadlines are its."""
+    return ZoneInfo(catalogue.controller.timezone if catalogue.controller else "UTC")
+
+
+def _act(
+    request_id: UUID,
+    actor: str,
+    action: StepAction,
+    change: Change,
+    detail: Mapping[str, Any] | None = None,
+    in_transaction: InTransaction | None = None,
+    *,
+    check: Check | None = None,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Change the locked request, append its step, and write what follows from it."""
+
+    def write(connection: Connection) -> RightsRequest:
+        before = _require(requests.load_request(connection, request_id, for_update=True))
+        after = change(before)
+        if check:
+            check(connection, before)
+        stored = store_change(connection, after, actor, action, detail)
+        if in_transaction:
+            in_transaction(connection)
+        return stored
+
+    return write(connection) if connection else run_in_transaction(write)
+
+
+def store_change(
+    connection: Connection,
+    after: RightsRequest,
+    actor: str,
+    action: StepAction,
+    detail: Mapping[str, Any] | None = None,
+) -> RightsRequest:
+    """Write a changed request, which this transaction has locked, with its step."""
+    requests.update_request(connection, after)
+    append_step(connection, after, actor, action, detail)
+    if action is StepAction.IDENTITY_FAILED and after.state is RequestState.REFUSED:
+        append_step(connection, after, actor, StepAction.REFUSED, {"ground": after.refusal})
+    return after
+
+
+def append_step(
+    connection: Connection,
+    request: RightsRequest,
+    actor: str,
+    action: StepAction,
+    detail: Mapping[str, Any] | None = None,
+    *,
+    mails: bool = True,
+) -> None:
+    """Append a step; mail the person, and inform the company's program, if it concerns them."""
+    now, more = services().now(), dict(detail or {})
+    if mails and request_emails.has_email(request, action):
+        mail = request_emails.insert_email(connection, request, action)
+        more["mail"] = mail and str(mail)
+    add_step(connection, request.id, now, actor, action, more)
+    company_webhooks.insert_webhooks(connection, request, action)
+
+
+def _require(request: RightsRequest | None) -> RightsRequest:
+    if request is None:
+        raise UnknownRequest("there is no such request")
+    return request

@@ -1,0 +1,298 @@
+"""Stored data-subject requests and their steps; the rules are those of `domain.rights`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from preference_center.catalogue.rules.privacy import Law
+from preference_center.core.keys import Keys
+from preference_center.infra.db.transactions import Connection
+from preference_center.infra.keys.sealed_columns import rights_request_context
+from preference_center.rights.rules.clock import REPEAT_WINDOW
+from preference_center.rights.rules.model import (
+    ExtensionReason,
+    Extent,
+    IdentityLevel,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    RequestVia,
+)
+from preference_center.rights.rules.request import RightsRequest
+
+_COLUMNS = tuple(column.name for column in fields(RightsRequest))
+SELECT_REQUESTS = f"SELECT {', '.join(_COLUMNS)} FROM rights_request"  # noqa: S608 - constants
+_ENUMS: Mapping[str, type[Enum]] = {
+    "kind": RequestKind,
+    "extent": Extent,
+    "law": Law,
+    "via": RequestVia,
+    "extension_reason": ExtensionReason,
+    "level": IdentityLevel,
+    "required_level": IdentityLevel,
+    "state": RequestState,
+    "outcome": RequestOutcome,
+    "refusal": RefusalGround,
+}
+_EMPTY_IF_NONE = ("extension_reason", "outcome")
+
+_INSERT = f"""
+INSERT INTO rights_request ({", ".join(_COLUMNS)})
+VALUES ({", ".join(f"%({name})s" for name in _COLUMNS)})
+ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - constants
+_UPDATE = f"""
+UPDATE rights_request SET {", ".join(f"{name} = %({name})s" for name in _COLUMNS)}
+WHERE id = %(id)s
+"""  # noqa: S608 - constants
+_FIND_SAME = f"""
+{SELECT_REQUESTS} WHERE kind = %(kind)s AND extent IS NOT DISTINCT FROM %(extent)s
+    AND subject_digests @> %(digests)s AND subject_digests <@ %(digests)s
+    AND recorded_at > %(since)s AND closed_at IS NULL
+ORDER BY recorded_at, id FOR UPDATE
+"""
+_FIND_SUBJECT = """
+SELECT address.id, linked.contact_id, address.erased_at IS NOT NULL
+FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
+JOIN address ON address.digest = given.digest AND address.channel = given.channel
+LEFT JOIN contact_address linked ON linked.address_id = address.id
+ORDER BY address.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RightsStep:
+    """One step of a request. `detail` holds codes and ids only.
+
+    `email_outcome`: what became of the email about it, a SendResult; empty without an email, and
+    before it was tried.
+    """
+
+    at: datetime
+    actor: str
+    action: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    email_outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubject:
+    """The rows that the addresses of a request have, if any."""
+
+    address_ids: tuple[int, ...]
+    contact_id: UUID | None
+    """None also where they are of several contacts."""
+    is_erased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPart:
+    """What a request says in words and names in clear: sealed, and wiped with the request."""
+
+    text: str = ""
+    addresses: tuple[tuple[str, str], ...] = ()
+    """Channel and canonical form of each."""
+    external_ids: tuple[str, ...] = ()
+    agent: Mapping[str, str] = field(default_factory=dict)
+    reporter: str = ""
+
+
+def insert_request(connection: Connection, request: RightsRequest) -> None:
+    """Store a new request; nothing if its id is stored already."""
+    connection.execute(_INSERT, _to_row(request))
+
+
+def update_request(connection: Connection, request: RightsRequest) -> None:
+    """Store a request that was loaded for update in this transaction."""
+    connection.execute(_UPDATE, _to_row(request) | {"version": request.version + 1})
+
+
+def load_request(
+    connection: Connection, request_id: UUID, *, for_update: bool = False
+) -> RightsRequest | None:
+    """The request with this id; `for_update` locks it until the transaction ends."""
+    lock = " FOR UPDATE" if for_update else ""
+    return _fetch_one(connection, f"{SELECT_REQUESTS} WHERE id = %(id)s{lock}", {"id": request_id})
+
+
+def find_between(connection: Connection, first: UUID, last: UUID) -> RightsRequest | None:
+    """The request whose id lies between these: that of a reference."""
+    query = f"{SELECT_REQUESTS} WHERE id BETWEEN %(first)s AND %(last)s ORDER BY id LIMIT 1"
+    return _fetch_one(connection, query, {"first": first, "last": last})
+
+
+def lock_subject(connection: Connection, digests: Sequence[bytes]) -> None:
+    """Let other transactions that open a request of this subject wait for this one's end."""
+    for digest in sorted(digests):
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
+
+
+def find_same(connection: Connection, new: RightsRequest) -> list[RightsRequest]:
+    """The open requests that asked for the same about the same people within REPEAT_WINDOW.
+
+    The oldest first; they are locked.
+    """
+    given = {
+        "kind": new.kind,
+        "extent": new.extent,
+        "digests": list(new.subject_digests),
+        "since": new.recorded_at - REPEAT_WINDOW,
+    }
+    return fetch_requests(connection, _FIND_SAME, given)
+
+
+def find_subject(
+    connection: Connection, digests: Sequence[bytes], channels: Sequence[str]
+) -> KnownSubject:
+    """The rows of these addresses: exact only (I9)."""
+    rows = connection.execute(
+        _FIND_SUBJECT, {"digests": list(digests), "channels": list(channels)}
+    ).fetchall()
+    contacts = {contact for _, contact, _ in rows}
+    return KnownSubject(
+        address_ids=tuple(row[0] for row in rows),
+        contact_id=contacts.pop() if len(contacts) == 1 else None,
+        is_erased=any(erased for _, _, erased in rows),
+    )
+
+
+def list_requests(
+    connection: Connection,
+    *,
+    states: Collection[RequestState] = (),
+    kinds: Collection[RequestKind] = (),
+    due_before: datetime | None = None,
+    after: UUID | None = None,
+    limit: int = 100,
+) -> list[RightsRequest]:
+    """Requests in the order in which they were recorded, those after the id `after`.
+
+    Without `states` of every state. With `due_before` only open ones whose clock runs and whose
+    deadline is not later.
+    """
+    return fetch_requests(
+        connection,
+        f"""{SELECT_REQUESTS} WHERE (%(states)s::text[] = '{{}}' OR state = ANY(%(states)s))
+            AND (%(kinds)s::text[] = '{{}}' OR kind = ANY(%(kinds)s))
+            AND (%(after)s::uuid IS NULL OR id > %(after)s)
+            AND (%(due_before)s::timestamptz IS NULL OR closed_at IS NULL AND stopped_at IS NULL
+                AND COALESCE(extended_to, due_at) <= %(due_before)s)
+        ORDER BY id LIMIT %(limit)s""",
+        {
+            "states": [str(state) for state in states],
+            "kinds": [str(kind) for kind in kinds],
+            "due_before": due_before,
+            "after": after,
+            "limit": limit,
+        },
+    )
+
+
+def list_of_subject(connection: Connection, digests: Collection[bytes]) -> list[RightsRequest]:
+    """Every request about one of these exact addresses or external ids, the oldest first (I9)."""
+    return fetch_requests(
+        connection,
+        f"{SELECT_REQUESTS} WHERE subject_digests && %(digests)s::bytea[] ORDER BY recorded_at, id",
+        {"digests": list(digests)},
+    )
+
+
+def insert_step(connection: Connection, request_id: UUID, step: RightsStep) -> None:
+    """Append a step."""
+    connection.execute(
+        "INSERT INTO rights_step (request_id, at, actor, action, detail) VALUES (%s,%s,%s,%s,%s)",
+        (request_id, step.at, step.actor, step.action, Jsonb(dict(step.detail))),
+    )
+
+
+def fetch_steps(connection: Connection, request_id: UUID) -> list[RightsStep]:
+    """The steps of a request in their order."""
+    rows = connection.execute(
+        """SELECT step.at, step.actor, step.action, step.detail, COALESCE(email.outcome, '')
+        FROM rights_step step
+        LEFT JOIN outgoing_mail email ON email.id = (step.detail->>'mail')::uuid
+        WHERE step.request_id = %s ORDER BY step.id""",
+        (request_id,),
+    )
+    return [RightsStep(*row) for row in rows]
+
+
+def list_newest_steps(
+    connection: Connection, request_ids: Sequence[UUID], actions: Collection[str]
+) -> dict[UUID, RightsStep]:
+    """The newest step with one of these actions, of each of these requests that has one."""
+    rows = connection.execute(
+        """SELECT DISTINCT ON (request_id) request_id, at, actor, action, detail FROM rights_step
+        WHERE request_id = ANY(%s) AND action = ANY(%s) ORDER BY request_id, id DESC""",
+        (list(request_ids), list(actions)),
+    )
+    return {row[0]: RightsStep(*row[1:]) for row in rows}
+
+
+def list_proposal_steps(connection: Connection) -> dict[UUID, RightsStep]:
+    """The newest step about a proposed decision, of each open request that has one."""
+    rows = connection.execute(
+        """SELECT DISTINCT ON (step.request_id) step.request_id, step.at, step.actor, step.action,
+            step.detail
+        FROM rights_step step JOIN rights_request request ON request.id = step.request_id
+        WHERE step.action IN ('decision_proposed', 'decision_declined')
+            AND request.closed_at IS NULL
+        ORDER BY step.request_id, step.id DESC"""
+    )
+    return {row[0]: RightsStep(*row[1:]) for row in rows}
+
+
+def seal_part(keys: Keys, request_id: UUID, part: SealedPart) -> bytes:
+    """`part`, encrypted for the row of this request."""
+    return keys.seal(json.dumps(asdict(part)), context=rights_request_context(request_id))
+
+
+def open_part(keys: Keys, request: RightsRequest) -> SealedPart:
+    """What was sealed with the request; empty once it was forgotten. Raises DecryptionError."""
+    if request.sealed is None:
+        return SealedPart()
+    content = json.loads(keys.open(request.sealed, context=rights_request_context(request.id)))
+    content["addresses"] = tuple((channel, text) for channel, text in content["addresses"])
+    content["external_ids"] = tuple(content["external_ids"])
+    return SealedPart(**content)
+
+
+def _fetch_one(
+    connection: Connection, query: str, given: Mapping[str, Any]
+) -> RightsRequest | None:
+    found = fetch_requests(connection, query, given)
+    return found[0] if found else None
+
+
+def fetch_requests(
+    connection: Connection, query: str, given: Mapping[str, Any]
+) -> list[RightsRequest]:
+    """The requests that a query finds, which begins with SELECT_REQUESTS."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_from_row(row) for row in cursor.execute(query.encode(), given)]
+
+
+def _from_row(row: dict[str, Any]) -> RightsRequest:
+    for name, kind in _ENUMS.items():
+        row[name] = None if row[name] in {None, ""} else kind(row[name])
+    row["address_ids"] = tuple(row["address_ids"])
+    row["subject_digests"] = tuple(map(bytes, row["subject_digests"]))
+    return RightsRequest(**row)
+
+
+def _to_row(request: RightsRequest) -> dict[str, Any]:
+    row = {name: getattr(request, name) for name in _COLUMNS}
+    row |= {name: row[name] or "" for name in _EMPTY_IF_NONE}
+    row |= {name: list(row[name]) for name in ("address_ids", "subject_digests")}
+    return row

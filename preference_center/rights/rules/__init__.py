@@ -1,0 +1,1 @@
+"""Kinds, laws, deadlines, identity and decisions of requests: pure."""

@@ -1,1 +1,0 @@
-"""The SQL of data-subject requests, erasures, holds and retention."""
