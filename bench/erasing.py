@@ -25,7 +25,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_addresses
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 
 TOOLS = 3
 _AT_ONCE = 1_000

@@ -91,15 +91,14 @@ from preference_center.pages.one_time_link import handle_expired_link
 from preference_center.probes.health import blueprint as probes_blueprint
 from preference_center.rights import console as requests
 from preference_center.rights.access_file.other_records import mail_review_period
-from preference_center.rights.address_emails import ADDRESS_TEXTS
-from preference_center.rights.api import erasures, rights
+from preference_center.rights.api import erasures
+from preference_center.rights.api import requests as rights
 from preference_center.rights.console.timeline import request_entries
+from preference_center.rights.email_texts import ADDRESS_TEXTS, ERASURE_TEXTS, RIGHTS_TEXTS
 from preference_center.rights.erasure.journal import require_replayed
-from preference_center.rights.erasure.store.reappearances import erase_again_in_tool
-from preference_center.rights.mailer_erasure_notices import ERASURE_TEXTS
+from preference_center.rights.erasure.store import erase_again_in_tool
 from preference_center.rights.pages import routes as rights_pages
-from preference_center.rights.requests.merging import merge_requests
-from preference_center.rights.rights_emails import RIGHTS_TEXTS
+from preference_center.rights.requests.moves import merge_requests
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
-from preference_center.rights.requests.move import move_address, undo_move
+from preference_center.rights.requests.correct import move_address, undo_move
 from simulation.accounts import Accounts
 from simulation.acts import Act
 from simulation.crew import Crew, Mishap

@@ -23,7 +23,7 @@ from preference_center.infra.context import services
 from preference_center.infra.job_queue import TICK_SECONDS
 from preference_center.lists.imports import uploads
 from preference_center.lists.imports.apply import ImportBudget
-from preference_center.rights import company_webhooks
+from preference_center.rights import webhooks
 from preference_center.rights.access_file import build as access_files
 from preference_center.web.emails import send_due_emails
 from workers.process import stop_requested
@@ -126,5 +126,5 @@ def send_rights_webhooks() -> None:
     Requests of data subjects first: they have deadlines, announcements are long.
     """
     until = services().now() + timedelta(seconds=TICK_SECONDS)
-    company_webhooks.send_due_webhooks(until=until, stop=stop_requested.is_set)
+    webhooks.send_due_webhooks(until=until, stop=stop_requested.is_set)
     select.send_due_batches(until=until, stop=stop_requested.is_set)

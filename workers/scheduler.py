@@ -48,8 +48,8 @@ from preference_center.monitoring.collectors import (
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.history import record_samples
 from preference_center.rights import webhooks as rights_webhooks
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.requests import files, proofs
+from preference_center.rights.erasure.erase import tidy_erasures
+from preference_center.rights.requests import files
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
@@ -137,7 +137,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: delete_old_usage(connection, now))
     run_autocommit(lambda connection: looks.forget_addresses(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
-    run_autocommit(lambda connection: proofs.purge_proofs(connection, now))
+    run_autocommit(lambda connection: files.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
     delete_old_sessions(now)
     tidy_erasures(now)

@@ -19,9 +19,9 @@ from preference_center.core.mime import parse_addresses, usable_addresses
 from preference_center.domain.mail.rights_words import WrittenByPerson
 from preference_center.infra.context import services
 from preference_center.rights.mailed_requests import find_reference, open_mailed_request
-from preference_center.rights.requests.request_steps import find_request_by_reference
-from preference_center.rights.rules.model import Extent, RequestKind, RequestVia
-from preference_center.rights.rules.new_request import MAX_REPORT, MAX_TEXT, NewRequest
+from preference_center.rights.requests.steps import find_request_by_reference
+from preference_center.rights.rules.decisions import MAX_REPORT, MAX_TEXT, NewRequest
+from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 
 RATE = "3 per hour; 10 per day"
 """Requests of one mailbox that are answered; beyond it a person reads the mail."""

@@ -307,7 +307,7 @@ _COMMANDS = {
         "Manage the connected tools, to which every opt-out is pushed.",
     ),
     "erasures": (
-        "preference_center.rights.cli.erasures:erasures_group",
+        "preference_center.rights.cli:erasures_group",
         "Erase people, see what is still open in which tool, replay the journal.",
     ),
     "export": (
@@ -350,7 +350,7 @@ _COMMANDS = {
         "Counts per day, which the reports of the console show.",
     ),
     "retention": (
-        "preference_center.rights.cli.retention:retention_group",
+        "preference_center.rights.cli:retention_group",
         "What is past its retention, as the catalogue's [retention] states it.",
     ),
     "scrub": (
@@ -370,7 +370,7 @@ _COMMANDS = {
         "Opt-outs received while PostgreSQL was unavailable, on this host's disk.",
     ),
     "statistics": (
-        "preference_center.rights.cli.cli_statistics:statistics",
+        "preference_center.rights.cli:statistics",
         "Print the counts of each finished month as tab-separated values, the newest first.",
     ),
 }

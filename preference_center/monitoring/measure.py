@@ -24,10 +24,10 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
-from preference_center.rights.erasure.rights_journal import count_unwritten
-from preference_center.rights.erasure.store import erasures
-from preference_center.rights.requests.store import request_queue
-from preference_center.rights.rules.clock import request_stage
+from preference_center.rights.erasure.journal import count_unwritten
+from preference_center.rights.erasure.store import count_open
+from preference_center.rights.requests.store import load_stages
+from preference_center.rights.rules.requests import request_stage
 from preference_center.storage.company_webhooks import count_due_webhooks
 
 
@@ -49,7 +49,7 @@ def measure_database(now: datetime) -> Measurements:
             rights_webhooks_due=count_due_webhooks(connection, now),
             emails_due=emails,
             oldest_email_due_at=oldest,
-            erasures_by_hand=erasures.count_open(connection).by_hand,
+            erasures_by_hand=count_open(connection).by_hand,
             erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
             rotation_started_at=min((each.started_at for each in unfinished), default=None),
             publishers=cursors.load_oldest_unpublished(connection),
@@ -85,7 +85,7 @@ def _count_rights(connection: Connection, now: datetime) -> dict[RequestStage, i
     target = current_catalogue_or_empty().rights.target
     return Counter(
         request_stage(received_at, deadline, now, target=target)
-        for received_at, deadline in request_queue.load_stages(connection)
+        for received_at, deadline in load_stages(connection)
     )
 
 

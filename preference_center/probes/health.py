@@ -32,11 +32,10 @@ from preference_center.probes.readiness import (
     ListeningPort,
     ReadinessProbe,
 )
-from preference_center.rights.erasure.rights_journal import count_unwritten
-from preference_center.rights.erasure.store import erasures
-from preference_center.rights.erasure.store.erasures import OpenErasures
-from preference_center.rights.requests.store import request_queue
-from preference_center.rights.rules.clock import request_stage
+from preference_center.rights.erasure.journal import count_unwritten
+from preference_center.rights.erasure.store import OpenErasures, count_open
+from preference_center.rights.requests.store import load_stages
+from preference_center.rights.rules.requests import request_stage
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.mail import bursts, review_queue
 
@@ -196,7 +195,7 @@ def _load_counts(connection: Connection, now: datetime) -> tuple[int, int]:
 
 def _load_erasures(connection: Connection) -> tuple[OpenErasures, int]:
     journaled = services().settings.erasure_journal is not None
-    return erasures.count_open(connection), count_unwritten(connection) if journaled else 0
+    return count_open(connection), count_unwritten(connection) if journaled else 0
 
 
 def _erasures_to_json(open_erasures: OpenErasures, unwritten: int) -> dict[str, Any]:
@@ -212,7 +211,7 @@ def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
     target = current_catalogue_or_empty().rights.target
     stages = Counter(
         request_stage(received_at, deadline, now, target=target)
-        for received_at, deadline in request_queue.load_stages(connection)
+        for received_at, deadline in load_stages(connection)
     )
     late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
     return late | {"webhooks_due": count_due_webhooks(connection, now)}

@@ -1,8 +1,14 @@
-"""Place legal holds: what is claimed in court, or must be kept by law, is not erased."""
+"""Legal holds: while one lasts, neither erasure nor retention touches its address.
+
+Place legal holds: what is claimed in court, or must be kept by law, is not erased.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
@@ -10,8 +16,90 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
-from preference_center.rights.rights_holds import Hold, end_holds, insert_hold, list_in_force
 from preference_center.rights.rules.decisions import check_ends_hold
+
+IN_FORCE = "ended_at IS NULL AND (ends_at IS NULL OR ends_at > %(now)s)"
+"""A condition on `hold`: whether it lasts at the time `now`."""
+
+
+_SELECT = """SELECT id, reference, ground, address_id, placed_at, placed_by, ends_at, ended_at,
+    ended_by FROM hold"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One hold on one address. `reference` is the case, as the company names it."""
+
+    id: UUID
+    reference: str
+    ground: str
+    address_id: int
+    placed_at: datetime
+    placed_by: str
+    ends_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+
+    def is_in_force(self, now: datetime) -> bool:
+        """Whether it lasts at `now`."""
+        return self.ended_at is None and (self.ends_at is None or self.ends_at > now)
+
+
+def insert_hold(connection: Connection, hold: Hold) -> None:
+    """Store a new hold."""
+    connection.execute(
+        """INSERT INTO hold (id, reference, ground, address_id, placed_at, placed_by, ends_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+        (
+            hold.id,
+            hold.reference,
+            hold.ground,
+            hold.address_id,
+            hold.placed_at,
+            hold.placed_by,
+            hold.ends_at,
+        ),
+    )
+
+
+def end_holds(connection: Connection, reference: str, now: datetime, actor: str) -> int:
+    """End the holds of a case that are in force; returns how many."""
+    return connection.execute(
+        f"""UPDATE hold SET ended_at = %(now)s, ended_by = %(actor)s
+        WHERE reference = %(reference)s AND {IN_FORCE}""",  # noqa: S608 - a constant
+        {"reference": reference, "now": now, "actor": actor},
+    ).rowcount
+
+
+def list_holds(connection: Connection, limit: int = 10_000) -> list[Hold]:
+    """The newest holds, the newest first."""
+    rows = connection.execute(
+        f"{_SELECT} ORDER BY placed_at DESC, id DESC LIMIT %s",
+        (limit,),
+    )
+    return [Hold(*row) for row in rows]
+
+
+def list_in_force(connection: Connection, reference: str, now: datetime) -> list[Hold]:
+    """The holds of a case that last at `now`, locked until the transaction ends."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE reference = %(reference)s AND {IN_FORCE} ORDER BY id FOR UPDATE",
+        {"reference": reference, "now": now},
+    )
+    return [Hold(*row) for row in rows]
+
+
+def held_addresses(
+    connection: Connection, address_ids: Collection[int], now: datetime
+) -> dict[int, str]:
+    """Those of these addresses that are under a hold, each with the ground of one."""
+    rows = connection.execute(
+        f"""SELECT address_id, max(ground) FROM hold
+        WHERE address_id = ANY(%(ids)s) AND {IN_FORCE} GROUP BY address_id""",  # noqa: S608 - a constant
+        {"ids": list(address_ids), "now": now},
+    )
+    return dict(rows.fetchall())
+
 
 _WITH_CONTACT = """
 SELECT a.id FROM address a WHERE a.digest = %(digest)s AND a.channel = %(channel)s

@@ -11,9 +11,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.rights.requests import handle
-from preference_center.rights.rules.model import RequestKind, RequestState
-from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.requests import RequestKind, RequestState
 from preference_center.web.emails import may_email
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 

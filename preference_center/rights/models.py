@@ -136,7 +136,7 @@ class RightsProofRow(db.Model):  # type: ignore[misc,name-defined]
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     request_id: Mapped[UUID] = mapped_column(Uuid, index=True)
     kind: Mapped[str] = mapped_column(Text)
-    """`rights.rules.proof_files.ProofKind`."""
+    """`rights.rules.identity.ProofKind`."""
     content: Mapped[bytes] = mapped_column(LargeBinary)
     declared_type: Mapped[str] = mapped_column(Text)
     sniffed_type: Mapped[str] = mapped_column(Text)

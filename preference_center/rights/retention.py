@@ -1,4 +1,13 @@
-"""Remove what is past its retention, by the rules of the catalogue and DEFAULT_RETENTION.
+"""Monthly counts of events and deliveries, by what can't be traced to a person.
+
+Count each month once it is over, before what it is counted from may expire.
+
+What is past its retention: found in bounded steps, so that no step holds anything up.
+
+What somebody limits the use of, what is under a hold and what an open request is about is left
+alone (GDPR art. 17(3), 18(2)).
+
+Remove what is past its retention, by the rules of the catalogue and DEFAULT_RETENTION.
 
 Evidence, acknowledgements and audit entries are deleted, addresses and closed accounts are erased
 like at a person's own request. Each kind is walked once a day in windows of rows; every window is
@@ -7,25 +16,293 @@ a transaction, so a run can be killed anywhere and goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, RetentionRule
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts.rules.contact import AccountState
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION
+from preference_center.core.small_cells import MonthlyCell, merge_small_cells
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights import rights_retention
 from preference_center.rights.erasure.erase import erase_addresses
-from preference_center.rights.rights_retention import RetentionRun
-from preference_center.rights.rules.model import Extent
-from preference_center.rights.statistics import count_finished_months
+from preference_center.rights.holds import IN_FORCE
+from preference_center.rights.rules.requests import Extent
+
+DELIVERY = "delivery"
+"""`MonthlyCell.what` of deliveries; its source is the destination. Events have their kind."""
+
+
+_EVENTS = """
+SELECT kind, scope, source, '', count(*) FROM event
+WHERE recorded_at >= %(start)s AND recorded_at < %(end)s GROUP BY 1, 2, 3
+"""
+
+
+_DELIVERY_COUNTS = f"""
+SELECT '{DELIVERY}', '', COALESCE(t.name, ''), d.outcome, count(*)
+FROM delivery d LEFT JOIN destination t ON t.id = d.destination_id
+WHERE d.at >= %(start)s AND d.at < %(end)s GROUP BY 3, 4
+"""  # noqa: S608 - a constant
+
+
+def count_month(connection: Connection, start: datetime, end: datetime) -> list[MonthlyCell]:
+    """Count what was recorded from `start` until before `end` (UTC). Reads the whole ledger."""
+    times = {"start": start, "end": end}
+    rows = [*connection.execute(_EVENTS, times), *connection.execute(_DELIVERY_COUNTS, times)]
+    return [MonthlyCell(*row) for row in rows]
+
+
+def first_month(connection: Connection) -> datetime | None:
+    """When the first event was recorded; None in an empty ledger."""
+    row = connection.execute("SELECT recorded_at FROM event ORDER BY seq LIMIT 1").fetchone()
+    return row[0] if row else None
+
+
+def last_counted_month(connection: Connection) -> date | None:
+    """The newest month that has counts."""
+    row = connection.execute("SELECT max(month) FROM monthly_count").fetchone()
+    return row[0] if row else None
+
+
+def insert_counts(connection: Connection, month: date, cells: Sequence[MonthlyCell]) -> None:
+    """Store the counts of a month. Safe to repeat."""
+    connection.cursor().executemany(
+        """INSERT INTO monthly_count (month, what, scope, source, outcome, count)
+        VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+        [(month, c.what, c.scope, c.source, c.outcome, c.count) for c in cells],
+    )
+
+
+def list_counts(connection: Connection) -> list[tuple[date, MonthlyCell]]:
+    """All counts, the newest month first."""
+    rows = connection.execute(
+        """SELECT month, what, scope, source, outcome, count FROM monthly_count
+        ORDER BY month DESC, what, scope, source, outcome"""
+    )
+    return [(row[0], MonthlyCell(*row[1:])) for row in rows]
+
+
+def count_finished_months(now: datetime) -> list[date]:
+    """Count the months that are over and have no counts yet; returns them. Raises Unavailable."""
+    months = run_in_transaction(lambda connection: list(_uncounted(connection, now)))
+    for month in months:
+        run_in_transaction(lambda connection, month=month: _count(connection, month))  # type: ignore[misc]
+    return months
+
+
+def _uncounted(connection: Connection, now: datetime) -> Iterator[date]:
+    first = first_month(connection)
+    last = last_counted_month(connection)
+    if first is None:
+        return
+    month = _next_month(last) if last else first.astimezone(UTC).date().replace(day=1)
+    while month < now.astimezone(UTC).date().replace(day=1):
+        yield month
+        month = _next_month(month)
+
+
+def _count(connection: Connection, month: date) -> None:
+    cells = count_month(connection, _midnight(month), _midnight(_next_month(month)))
+    insert_counts(connection, month, merge_small_cells(cells))
+
+
+def _next_month(month: date) -> date:
+    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+# OFFSET 0 avoids a full scan by a plan that was made while the table was small.
+def _exempt(address: str) -> str:
+    """A condition: whether the address of this column must be left alone."""
+    return f"""(EXISTS (SELECT FROM hold WHERE hold.address_id = {address} AND {IN_FORCE} OFFSET 0)
+        OR EXISTS (SELECT FROM suppression r WHERE r.address_id = {address}
+            AND r.scope = '{RESTRICTION}' AND r.active OFFSET 0)
+        OR {address} IN (
+            SELECT unnest(q.address_ids) FROM rights_request q WHERE q.closed_at IS NULL))"""  # noqa: S608 - constants
+
+
+_EVIDENCE = f"""
+SELECT e.seq AS number, e.id AS item FROM event e
+WHERE e.seq > %(after)s AND e.seq <= %(up_to)s AND e.recorded_at < %(before)s
+    AND EXISTS (SELECT FROM event_evidence v WHERE v.event_id = e.id OFFSET 0)
+    AND EXISTS (SELECT FROM event n WHERE n.address_id = e.address_id AND n.scope = e.scope
+        AND n.seq > e.seq AND n.recorded_at < %(before)s OFFSET 0)
+    AND NOT EXISTS (SELECT FROM suppression s WHERE s.address_id = e.address_id
+        AND s.scope = e.scope AND e.id IN (s.out_event, s.lift_event, s.pause_event) OFFSET 0)
+    AND NOT EXISTS (SELECT FROM consent c WHERE c.address_id = e.address_id
+        AND c.topic = e.scope AND c.event = e.id OFFSET 0)
+    AND NOT {_exempt("e.address_id")}
+"""  # noqa: S608 - constants
+"""Of events that a newer one of their scope has replaced: what is in force stays proven."""
+
+
+_DELIVERIES = f"""
+SELECT d.id AS number, d.id AS item FROM delivery d
+WHERE d.id > %(after)s AND d.id <= %(up_to)s AND d.at < %(before)s
+    AND EXISTS (SELECT FROM delivery_ack a WHERE a.delivery_id = d.id OFFSET 0)
+    AND NOT {_exempt("d.address_id")}
+"""  # noqa: S608 - constants
+
+
+_ADDRESSES = f"""
+SELECT a.id AS number, a.id AS item FROM address a
+WHERE a.id > %(after)s AND a.id <= %(up_to)s
+    AND a.ciphertext IS NOT NULL
+    AND EXISTS (SELECT FROM suppression s WHERE s.address_id = a.id
+        AND s.scope = '{ALL_MARKETING}' AND s.active OFFSET 0)
+    AND NOT EXISTS (SELECT FROM contact_address c WHERE c.address_id = a.id OFFSET 0)
+    AND NOT EXISTS (SELECT FROM event e WHERE e.address_id = a.id
+        AND e.recorded_at >= %(before)s OFFSET 0)
+    AND NOT {_exempt("a.id")}
+"""  # noqa: S608 - constants
+
+
+_ACCOUNTS = f"""
+SELECT ca.address_id AS number, ca.address_id AS item FROM contact_address ca
+WHERE ca.address_id > %(after)s AND ca.address_id <= %(up_to)s
+    AND EXISTS (SELECT FROM contact c WHERE c.id = ca.contact_id
+        AND c.account = '{AccountState.DEACTIVATED}' OFFSET 0)
+    AND NOT EXISTS (SELECT FROM contact_address o WHERE o.contact_id = ca.contact_id
+        AND (EXISTS (SELECT FROM suppression s WHERE s.address_id = o.address_id
+            AND s.scope = '{EVERYTHING}' AND s.out_at >= %(before)s OFFSET 0)
+            OR {_exempt("o.address_id")}) OFFSET 0)
+"""  # noqa: S608 - constants
+"""The addresses of accounts that were closed before; all of an account or none."""
+
+
+_AUDIT = """
+SELECT id AS number, id AS item FROM audit
+WHERE id > %(after)s AND id <= %(up_to)s AND at < %(before)s
+"""
+
+
+_BROWSER_CONSENTS = """
+SELECT c.seq AS number, c.id AS item FROM browser_consent c
+WHERE c.seq > %(after)s AND c.seq <= %(up_to)s
+    AND (c.expires_at < %(before)s OR EXISTS (SELECT FROM browser_consent n
+        WHERE n.previous = c.id AND n.decided_at < %(before)s))
+"""
+
+
+_EXPIRED: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: _EVIDENCE,
+    RetainedData.DELIVERIES: _DELIVERIES,
+    RetainedData.SUPPRESSED_ADDRESSES: _ADDRESSES,
+    RetainedData.CLOSED_ACCOUNTS: _ACCOUNTS,
+    RetainedData.AUDIT: _AUDIT,
+    RetainedData.BROWSER_CONSENTS: _BROWSER_CONSENTS,
+}
+
+
+_NUMBERS: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: "SELECT seq AS number FROM event",
+    RetainedData.DELIVERIES: "SELECT id AS number FROM delivery",
+    RetainedData.SUPPRESSED_ADDRESSES: "SELECT id AS number FROM address",
+    RetainedData.CLOSED_ACCOUNTS: "SELECT address_id AS number FROM contact_address",
+    RetainedData.AUDIT: "SELECT id AS number FROM audit",
+    RetainedData.BROWSER_CONSENTS: "SELECT seq AS number FROM browser_consent",
+}
+"""The rows that a run looks at. Their numbers have gaps: a new epoch skips a great many."""
+
+
+_DELETE: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: "DELETE FROM event_evidence WHERE event_id = ANY(%s)",
+    RetainedData.DELIVERIES: "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)",
+    RetainedData.AUDIT: """
+        WITH given AS (SELECT unnest(%s::bigint[]) AS id), looks AS (
+            DELETE FROM person_access USING given WHERE person_access.audit_id = given.id
+        )
+        DELETE FROM audit USING given WHERE audit.id = given.id""",
+    RetainedData.BROWSER_CONSENTS: "DELETE FROM browser_consent WHERE id = ANY(%s)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRun:
+    """How far the run of one kind is: what is up to `position` was looked at."""
+
+    kind: RetainedData
+    position: int
+    removed: int
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def window_end(connection: Connection, kind: RetainedData, *, after: int, rows: int) -> int | None:
+    """The number of the last of the next `rows` rows; None after the last one."""
+    query = f"""SELECT max(number) FROM (
+        SELECT * FROM ({_NUMBERS[kind]}) AS all_rows WHERE number > %s
+        ORDER BY number LIMIT %s) AS next_rows"""  # noqa: S608 - constants
+    row = connection.execute(query.encode(), (after, rows)).fetchone()
+    return row[0] if row else None
+
+
+def find_expired(
+    connection: Connection,
+    kind: RetainedData,
+    before: datetime,
+    now: datetime,
+    *,
+    after: int,
+    up_to: int,
+) -> list[Any]:
+    """The expired items whose number is above `after` and at most `up_to`.
+
+    Ids of events, deliveries, addresses, audit entries or choices about cookies, by kind.
+    """
+    given = {"before": before, "now": now, "after": after, "up_to": up_to}
+    return [row[1] for row in connection.execute(_EXPIRED[kind].encode(), given)]
+
+
+def delete_expired(connection: Connection, kind: RetainedData, items: list[Any]) -> int:
+    """Delete items of a kind that is deleted, not erased; returns how many were there."""
+    return connection.execute(_DELETE[kind].encode(), (items,)).rowcount
+
+
+def load_run(connection: Connection, kind: RetainedData) -> RetentionRun | None:
+    """The run of a kind that is under way, or the last one."""
+    row = connection.execute(
+        """SELECT kind, position, removed, started_at, finished_at FROM retention_run
+        WHERE kind = %s FOR UPDATE""",
+        (kind,),
+    ).fetchone()
+    return RetentionRun(RetainedData(row[0]), *row[1:]) if row else None
+
+
+def save_run(connection: Connection, run: RetentionRun) -> None:
+    """Store how far a run is."""
+    connection.execute(
+        """INSERT INTO retention_run AS r (kind, position, removed, started_at, finished_at)
+        VALUES (%(kind)s, %(position)s, %(removed)s, %(started_at)s, %(finished_at)s)
+        ON CONFLICT (kind) DO UPDATE SET position = EXCLUDED.position,
+            removed = EXCLUDED.removed, started_at = EXCLUDED.started_at,
+            finished_at = EXCLUDED.finished_at""",
+        {
+            "kind": run.kind,
+            "position": run.position,
+            "removed": run.removed,
+            "started_at": run.started_at,
+            "finished_at": run.finished_at,
+        },
+    )
+
 
 WINDOW = 5_000
 """How many rows one transaction looks at."""
+
+
 RUN_INTERVAL = timedelta(days=1)
+
+
 WINDOWS_PER_TICK = 20
+
 
 _ERASED: dict[RetainedData, Extent] = {
     RetainedData.SUPPRESSED_ADDRESSES: Extent.MARKETING,
@@ -111,8 +388,8 @@ def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | No
             finished_at=None if found else now,
         )
         if extent is None:
-            rights_retention.delete_expired(connection, kind, items)
-            rights_retention.save_run(connection, moved)
+            delete_expired(connection, kind, items)
+            save_run(connection, moved)
         return moved, items
 
     found = run_in_transaction(step)
@@ -122,12 +399,12 @@ def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | No
     if extent is not None:
         # Erased before the position is stored: a run that is killed finds them again, or gone.
         erase_addresses(items, extent, origin=RequestOrigin("retention", "retention", now))
-        run_in_transaction(lambda connection: rights_retention.save_run(connection, run))
+        run_in_transaction(lambda connection: save_run(connection, run))
     return len(items)
 
 
 def _due_run(connection: Connection, kind: RetainedData, now: datetime) -> RetentionRun | None:
-    run = rights_retention.load_run(connection, kind)
+    run = load_run(connection, kind)
     if run is not None and run.finished_at is None:
         return run
     if run is not None and now - run.started_at < RUN_INTERVAL:
@@ -151,12 +428,10 @@ def _next_window(
     connection: Connection, kind: RetainedData, before: datetime, now: datetime, after: int
 ) -> tuple[int, list[Any]] | None:
     """Where the next window ends, and what of it has expired; None after the last row."""
-    up_to = rights_retention.window_end(connection, kind, after=after, rows=WINDOW)
+    up_to = window_end(connection, kind, after=after, rows=WINDOW)
     if up_to is None:
         return None
-    return up_to, rights_retention.find_expired(
-        connection, kind, before, now, after=after, up_to=up_to
-    )
+    return up_to, find_expired(connection, kind, before, now, after=after, up_to=up_to)
 
 
 def retained_addresses(planned: PlannedRemoval) -> list[int]:

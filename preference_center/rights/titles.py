@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import gettext
 
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 
 AGENT_ACT = "agent"
 """The page of agents, which is no right of its own."""

@@ -11,9 +11,9 @@ from flask_babel.speaklater import LazyString
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import RequestStage
-from preference_center.rights.erasure.erasure_list import DoneByHand
-from preference_center.rights.rules.identity import Proof
-from preference_center.rights.rules.model import (
+from preference_center.rights.erasure.tasks import DoneByHand
+from preference_center.rights.rules.identity import Proof, ProofKind
+from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
     Extent,
@@ -24,7 +24,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.proof_files import ProofKind
 
 _HOUR = timedelta(hours=1)
 _IN_HOURS_BELOW = timedelta(days=2)

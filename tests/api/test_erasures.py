@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.rights.erasure.store.erasures import READABLE_FOR
+from preference_center.rights.erasure.store import READABLE_FOR
 from preference_center.rights.holds import place_hold
 from tests.api.sender import Sender, make_sender
 from tests.clock import START

@@ -20,7 +20,7 @@ from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.outbox import EmailKind
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file
-from preference_center.rights.rules.model import RequestState
+from preference_center.rights.rules.requests import RequestState
 from preference_center.web.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.pressing import press

@@ -11,8 +11,8 @@ import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.rights.erasure import journal
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.erasure.store.erasures import READABLE_FOR
+from preference_center.rights.erasure.erase import tidy_erasures
+from preference_center.rights.erasure.store import READABLE_FOR
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination

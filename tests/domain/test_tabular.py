@@ -17,8 +17,8 @@ from preference_center.integrations.base.presets import PRESETS
 from preference_center.lists.imports.read import NamedColumns
 from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
 from preference_center.lists.rules.rows import cell_text
-from preference_center.rights.requests.agent_list import read_agent_list
-from preference_center.rights.rules.new_request import Agent
+from preference_center.rights.requests.agents import read_agent_list
+from preference_center.rights.rules.decisions import Agent
 
 NAMES = [name for groups in ADDRESS_COLUMN_NAMES.values() for group in groups for name in group]
 

@@ -11,7 +11,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.destinations.connect import LEASE_DURATION
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.faults.service import PATIENCE, TOPIC, Service
 from tests.faults.tool import SlowReceiver
 

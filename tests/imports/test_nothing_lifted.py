@@ -16,7 +16,7 @@ from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists.rules.instructions import LegalBasis
-from preference_center.rights.requests.move import move_address, undo_move
+from preference_center.rights.requests.correct import move_address, undo_move
 from tests.clock import START, Clock
 from tests.imports.importing import (
     allows,

@@ -10,15 +10,15 @@ import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests.clocks import run_clocks
-from preference_center.rights.requests.request_steps import open_sealed
-from preference_center.rights.requests.store.requests import list_requests
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests.steps import open_sealed
+from preference_center.rights.requests.store import list_requests
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.request import RightsRequest
 from preference_center.storage.mail import review_queue
 from tests.domain.mail.reports import reply
 from tests.in_force import CATALOGUE, put_in_force

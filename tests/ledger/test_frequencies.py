@@ -17,7 +17,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_facts, load_facts_by_id
-from preference_center.rights.erasure.erasure_rules import ErasedRows, erase_rows
+from preference_center.rights.erasure.tables import ErasedRows, erase_rows
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction

@@ -37,14 +37,14 @@ from preference_center.ledger.sql import (
 )
 from preference_center.ledger.store.lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
 from preference_center.lists.imports.plan_store import MatchQuery, find_matches
-from preference_center.rights.erasure.store.erasures import (
+from preference_center.rights.erasure.store import (
     STOP_WAITING,
     finish_erasures,
     forget_overdue,
     hand_over_late_tasks,
     load_accounts,
 )
-from preference_center.rights.rights_retention import find_expired
+from preference_center.rights.retention import find_expired
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change

@@ -32,7 +32,7 @@ from preference_center.integrations.base.contract import (
     PushResult,
 )
 from preference_center.ledger.spool.replay import SpoolReplayer
-from preference_center.rights.requests.request_steps import find_request_by_reference
+from preference_center.rights.requests.steps import find_request_by_reference
 from preference_center.web.emails import send_due_emails
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock

@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FormPurpose, Links
-from preference_center.rights.rules.rights_status import (
+from preference_center.rights.rules.identity import (
     create_rights_status_token,
     read_rights_status_token,
     rights_status_url,

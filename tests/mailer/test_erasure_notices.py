@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.infra.outbox import EmailKind
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from preference_center.web.languages import LANGUAGES
 from tests.mailer.test_messages import rendered, text_and_html
 

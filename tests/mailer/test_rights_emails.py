@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
-from preference_center.rights.rights_emails import RIGHTS_TEXTS
-from preference_center.rights.rules.model import (
+from preference_center.rights.email_texts import RIGHTS_TEXTS
+from preference_center.rights.rules.requests import (
     ExtensionReason,
     RefusalGround,
     RequestKind,

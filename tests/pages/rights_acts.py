@@ -11,8 +11,8 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.requests.store.requests import list_requests
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.requests.store import list_requests
+from preference_center.rights.rules.requests import Extent
 from tests.clock import START
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from preference_center.rights.rules.request import RightsRequest
+    from preference_center.rights.rules.decisions import RightsRequest
 
 
 def form_fields(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.rights.erasing import erase, row, rows, store, tables_with
 

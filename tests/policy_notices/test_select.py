@@ -24,8 +24,8 @@ from preference_center.core.events import EventKind
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_addresses
-from preference_center.rights.requests.move import move_address, undo_move
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.requests.correct import move_address, undo_move
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.ledger.changes import patient
 from tests.policy_notices.people import (

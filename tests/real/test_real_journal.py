@@ -10,14 +10,14 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import JournalUnavailable
-from preference_center.rights.erasure.journal_store import (
+from preference_center.rights.erasure.journal import (
     JournalEntry,
     last_number,
     open_files,
     read_entries,
     write_entries,
 )
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.real.conftest import Start
 from tests.real.tools.moto import KEY, REGION, SECRET
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from preference_center.infra.db.transactions import Connection
-from preference_center.rights.erasure.erasure_rules import ERASURE_RULES
+from preference_center.rights.erasure.tables import ERASURE_RULES
 
 
 def erase_of(connection: Connection, table: str, address_id: int) -> int:

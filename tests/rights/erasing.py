@@ -17,7 +17,7 @@ from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 
 ADA, GRACE = (parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace"))

@@ -14,9 +14,9 @@ from preference_center.core.errors import ForbiddenTransition, InvalidInput, Und
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.requests import acts, clocks, handle, request_steps
-from preference_center.rights.requests.request_steps import load_request
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests import clocks, decide, handle, steps
+from preference_center.rights.requests.steps import load_request
+from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
     RequestKind,
@@ -70,7 +70,7 @@ def test_an_erasure_of_the_account_waits_for_the_company() -> None:
     assert asked.state is RequestState.OPEN
     clocks.run_clocks(services().now())
     assert rows(EVENTS) == []
-    done = acts.fulfil_data_request(asked, "company")
+    done = decide.fulfil_data_request(asked, "company")
     assert done.state is RequestState.DONE
     assert ("erased", "everything") in rows(EVENTS)
 
@@ -81,7 +81,7 @@ def test_the_catalogue_says_who_closes_an_account(app: Flask, closing: str, stat
     asked = ask(RequestKind.CLOSE, level=CONTROLS)
     assert asked.state == state
     if closing == "ask":
-        acts.fulfil_data_request(asked, "company")
+        decide.fulfil_data_request(asked, "company")
     assert stored_contact().account is AccountState.DEACTIVATED
 
 
@@ -90,16 +90,16 @@ def test_a_closed_account_is_reopened_when_support_fulfils_it(clock: Clock) -> N
     clock.advance(timedelta(minutes=1))
     asked = ask(RequestKind.REOPEN, level=CONTROLS)
     assert asked.state is RequestState.OPEN
-    acts.fulfil_data_request(asked, "support")
+    decide.fulfil_data_request(asked, "support")
     assert stored_contact().account is AccountState.OPEN
 
 
 def test_who_was_erased_comes_back_when_support_fulfils_it(clock: Clock) -> None:  # I6
     erased = ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=IdentityLevel.CONTACT)
-    acts.fulfil_data_request(load_request(erased.id), "company")
+    decide.fulfil_data_request(load_request(erased.id), "company")
     clock.advance(timedelta(days=1))
     asked = ask(RequestKind.REOPEN, level=IdentityLevel.CONTACT)
-    acts.fulfil_data_request(asked, "support")
+    decide.fulfil_data_request(asked, "support")
     assert load_request(asked.id).state is RequestState.DONE
     assert stored_contact().account is AccountState.OPEN
     assert rows("SELECT erased_at FROM address WHERE ciphertext IS NOT NULL") == [(None,)]
@@ -109,7 +109,7 @@ def test_who_was_erased_comes_back_when_support_fulfils_it(clock: Clock) -> None
 def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
     asked = ask(kind, extent=Extent.MARKETING if kind is RequestKind.ERASE else None)
     with pytest.raises(ForbiddenTransition):
-        acts.fulfil_data_request(asked, "support")
+        decide.fulfil_data_request(asked, "support")
     clocks.run_clocks(services().now())
     assert rows(EVENTS) == []
     handle.confirm_identity(asked.id, CONTROLS, "support")
@@ -131,7 +131,7 @@ def test_an_effect_and_its_step_are_one_transaction(monkeypatch: pytest.MonkeyPa
     def fail(*_: object, **__: object) -> None:
         raise InvalidInput("no")
 
-    monkeypatch.setattr(request_steps, "complete_data_request", fail)
+    monkeypatch.setattr(steps, "complete_data_request", fail)
     asked = ask(RequestKind.RESTRICT, level=CONTROLS)
     assert asked.state is RequestState.OPEN
     assert rows(EVENTS) == []
@@ -146,7 +146,7 @@ def test_a_held_address_stays_until_the_hold_ends() -> None:
     asked = ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
     assert asked.state is RequestState.OPEN
     with pytest.raises(UnderHold):
-        acts.fulfil_data_request(asked, "support")
+        decide.fulfil_data_request(asked, "support")
     end_hold("case-1", "legal")
     clocks.run_clocks(services().now())
     assert load_request(asked.id).state is RequestState.DONE

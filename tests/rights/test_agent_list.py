@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.errors import InvalidList
-from preference_center.rights.requests.agent_list import AgentRow, read_agent_list
-from preference_center.rights.rules.new_request import Agent
+from preference_center.rights.requests.agents import AgentRow, read_agent_list
+from preference_center.rights.rules.decisions import Agent
 
 AGENT = Agent("Data Rights Ltd", "post@agents.example")
 

@@ -11,19 +11,18 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights.requests import agents, handle, proofs
+from preference_center.rights.requests import agents, files, handle
 from preference_center.rights.requests.clocks import run_clocks
-from preference_center.rights.requests.request_steps import list_steps, load_request
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests.steps import list_steps, load_request
+from preference_center.rights.rules.decisions import Agent, RightsRequest
+from preference_center.rights.rules.identity import ProofFile, ProofKind
+from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import Agent
-from preference_center.rights.rules.proof_files import ProofFile, ProofKind
-from preference_center.rights.rules.request import RightsRequest
 from tests.clock import Clock
 from tests.rights.asking import ADA, actions, new, rows
 from tests.rights.decisions import INVOICE, WEEKLY
@@ -177,7 +176,7 @@ def test_only_requests_of_agents_have_an_authority() -> None:
 
 def test_files_are_sealed_and_go_after_90_days(clock: Clock) -> None:
     asked = ask(files=(PDF, HEIR))
-    found = run_in_transaction(lambda c: proofs.list_proofs(c, asked.id))
+    found = run_in_transaction(lambda c: files.list_proofs(c, asked.id))
     stored = sorted(found, key=lambda each: each.kind, reverse=True)
     assert [(each.kind, each.type, each.size_bytes) for each in stored] == [
         ("power_of_attorney", "application/pdf", len(PDF.content)),
@@ -186,12 +185,12 @@ def test_files_are_sealed_and_go_after_90_days(clock: Clock) -> None:
     [sealed] = rows("SELECT content FROM rights_proof WHERE kind = 'heir'")
     assert HEIR.content not in bytes(sealed[0])
     read = run_in_transaction(
-        lambda c: proofs.load_content(c, services().keys, asked.id, stored[0].id)
+        lambda c: files.load_content(c, services().keys, asked.id, stored[0].id)
     )
     assert read == PDF.content
     for days, left in ((89, 2), (1, 0)):
         now = clock.advance(days * DAY)
-        run_in_transaction(lambda c, at=now: proofs.purge_proofs(c, at))  # type: ignore[misc]
+        run_in_transaction(lambda c, at=now: files.purge_proofs(c, at))  # type: ignore[misc]
         assert rows("SELECT count(*) FROM rights_proof") == [(left,)]
 
 

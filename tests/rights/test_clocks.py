@@ -9,14 +9,14 @@ import pytest
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.clocks import run_clocks
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests.steps import (
     complete_data_request,
     extend_deadline,
     list_steps,
     load_request,
     open_sealed,
 )
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.requests import (
     ExtensionReason,
     IdentityLevel,
     RequestKind,

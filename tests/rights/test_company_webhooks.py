@@ -18,20 +18,20 @@ from preference_center.infra.company_webhooks import ALLOW_PRIVATE, GIVE_UP_AFTE
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights import webhooks
-from preference_center.rights.company_webhooks import send_due_webhooks
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.clocks import run_clocks
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests.steps import (
     complete_data_request,
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RefusalGround,
     RequestKind,
     RequestOutcome,
 )
+from preference_center.rights.webhooks import send_due_webhooks
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import CONTROLS, ask, rows

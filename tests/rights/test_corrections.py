@@ -15,21 +15,20 @@ from preference_center.core.errors import InvalidInput, UnknownEvent
 from preference_center.core.events import EventKind, format_receipt_code
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.rights.requests.corrections import (
+from preference_center.rights.requests.correct import (
     CONSENT_RETRACTED,
     correct_address,
     retract_consent,
 )
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.requests.request_steps import list_steps, load_request
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests.steps import list_steps, load_request
+from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.request import RightsRequest
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.ledger.changes import change

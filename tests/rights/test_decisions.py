@@ -10,17 +10,22 @@ import pytest
 from preference_center.core.errors import ForbiddenTransition, InvalidInput
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.requests import decisions, minors
-from preference_center.rights.requests.acts import fulfil_data_request
-from preference_center.rights.requests.proposals import find_proposal, find_proposals
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests import decide, minors
+from preference_center.rights.requests.decide import fulfil_data_request
+from preference_center.rights.requests.steps import (
+    find_proposal,
+    find_proposals,
     list_steps,
     load_request,
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.decisions import ProposalChanged, SecondPersonRequired
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.decisions import (
+    ProposalChanged,
+    RightsRequest,
+    SecondPersonRequired,
+)
+from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
     RefusalGround,
@@ -29,7 +34,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.request import RightsRequest
 from tests.in_force import put_in_force
 from tests.rights.asking import ADA, actions, ask, rows
 
@@ -66,7 +70,7 @@ def confirm(request: RightsRequest, actor: str) -> object:
 def carry_out(request: RightsRequest, actor: str) -> RightsRequest:
     """As somebody does who has just read the proposal that waits."""
     proposal = find_proposal(list_steps(request.id))
-    return decisions.carry_out(request.id, actor, proposal.code if proposal else "")
+    return decide.carry_out(request.id, actor, proposal.code if proposal else "")
 
 
 def dismiss(request: RightsRequest, actor: str) -> object:
@@ -103,7 +107,7 @@ def test_systems_and_commands_decide_by_the_companys_own_procedure(actor: str) -
 
 def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
     request = erasure()
-    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    decide.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     with pytest.raises(SecondPersonRequired, match="another person"):
         carry_out(request, ADA_OF_STAFF)
     with pytest.raises(SecondPersonRequired):
@@ -117,7 +121,7 @@ def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
 
 def test_another_person_erases() -> None:  # I6
     request = erasure()
-    decisions.propose_fulfilment(request.id, RequestOutcome.PARTLY, ADA_OF_STAFF)
+    decide.propose_fulfilment(request.id, RequestOutcome.PARTLY, ADA_OF_STAFF)
     done = carry_out(request, GRACE)
     assert (done.state, done.outcome) == (RequestState.DONE, RequestOutcome.PARTLY)
     assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(1,)]
@@ -127,54 +131,54 @@ def test_another_person_erases() -> None:  # I6
 def test_two_people_decide_on_a_report_of_a_minor(confirmed: bool) -> None:  # noqa: FBT001
     report = ask(RequestKind.MINOR)
     if confirmed:
-        decisions.propose_fulfilment(report.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
+        decide.propose_fulfilment(report.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
     else:
-        decisions.propose_refusal(report.id, RefusalGround.UNFOUNDED, ADA_OF_STAFF)
+        decide.propose_refusal(report.id, RefusalGround.UNFOUNDED, ADA_OF_STAFF)
     decided = carry_out(report, GRACE)
     assert decided.state is (RequestState.DONE if confirmed else RequestState.REFUSED)
 
 
 def test_a_proposal_that_was_declined_counts_no_longer() -> None:
     request = erasure()
-    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    decide.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     with pytest.raises(InvalidInput, match="proposed already"):
-        decisions.propose_refusal(request.id, RefusalGround.EXCESSIVE, GRACE)
+        decide.propose_refusal(request.id, RefusalGround.EXCESSIVE, GRACE)
     assert list(run_in_transaction(find_proposals)) == [request.id]
-    decisions.decline(request.id, GRACE)
+    decide.decline(request.id, GRACE)
     assert run_in_transaction(find_proposals) == {}
     with pytest.raises(SecondPersonRequired):
         refuse(request, GRACE)
     with pytest.raises(InvalidInput, match="nothing is proposed"):
         carry_out(request, GRACE)
     with pytest.raises(InvalidInput, match="nothing is proposed"):
-        decisions.decline(request.id, GRACE)
+        decide.decline(request.id, GRACE)
 
 
 def test_who_decides_has_read_the_proposal_that_waits() -> None:
     request = erasure()
-    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    decide.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     read = find_proposal(list_steps(request.id))
     assert read
-    decisions.decline(request.id, ADA_OF_STAFF)
-    decisions.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
+    decide.decline(request.id, ADA_OF_STAFF)
+    decide.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
     with pytest.raises(ProposalChanged):
-        decisions.carry_out(request.id, GRACE, read.code)
+        decide.carry_out(request.id, GRACE, read.code)
     assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(0,)]
 
 
 def test_what_cannot_be_decided_cannot_be_proposed() -> None:
     unproven = ask(RequestKind.ERASE, via=RequestVia.PHONE)
     with pytest.raises(ForbiddenTransition, match="confirm who the person is"):
-        decisions.propose_fulfilment(unproven.id, RequestOutcome.FULFILLED, GRACE)
+        decide.propose_fulfilment(unproven.id, RequestOutcome.FULFILLED, GRACE)
     withdraw_data_request(unproven.id, GRACE)
     with pytest.raises(ForbiddenTransition, match="closed"):
-        decisions.propose_refusal(unproven.id, RefusalGround.CLAIMS, GRACE)
+        decide.propose_refusal(unproven.id, RefusalGround.CLAIMS, GRACE)
     assert "decision_proposed" not in actions(unproven)
 
 
 def test_a_request_that_was_closed_meanwhile_is_not_decided_again() -> None:
     request = erasure()
-    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    decide.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     withdraw_data_request(request.id, "person")
     with pytest.raises(ForbiddenTransition, match="closed"):
         carry_out(request, GRACE)

@@ -25,10 +25,10 @@ from preference_center.rights.erasure.erase import (
     erase_contacts,
 )
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.requests.corrections import correct_address
+from preference_center.rights.requests.correct import correct_address
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestVia
-from preference_center.rights.rules.new_request import NewRequest
+from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, retraction, waiting

@@ -11,7 +11,7 @@ from flask import Flask
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, REPEAT_INTERVAL, EventKind
 from preference_center.ledger import record
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.ledger.changes import change, retraction
 from tests.rights.decisions import WEEKLY, ask

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.erasure.store.erasures import READABLE_FOR, WARNED_BEFORE
+from preference_center.rights.erasure.erase import tidy_erasures
+from preference_center.rights.erasure.store import READABLE_FOR, WARNED_BEFORE
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, waiting

@@ -12,8 +12,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.rights_holds import held_addresses
+from preference_center.rights.holds import end_hold, held_addresses, place_hold
 from tests.clock import START, Clock
 from tests.rights.asking import ADA, rows
 

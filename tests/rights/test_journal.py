@@ -26,15 +26,17 @@ from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure import erase as erase_module
 from preference_center.rights.erasure import journal
-from preference_center.rights.erasure import rights_journal as journal_rows
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.erasure.journal import load_status, require_replayed
-from preference_center.rights.erasure.journal_store import open_files, read_entries
-from preference_center.rights.erasure.rights_replay import replay
-from preference_center.rights.erasure.store import erasures
-from preference_center.rights.erasure.store.erasures import READABLE_FOR
+from preference_center.rights.erasure import store as erasure_store
+from preference_center.rights.erasure.erase import replay, tidy_erasures
+from preference_center.rights.erasure.journal import (
+    load_status,
+    open_files,
+    read_entries,
+    require_replayed,
+)
+from preference_center.rights.erasure.store import READABLE_FOR
 from preference_center.rights.holds import place_hold
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -285,7 +287,7 @@ def test_a_line_that_was_altered_is_refused(folder: Path) -> None:
 
 
 def test_a_journal_of_other_keys_is_refused(folder: Path) -> None:
-    from preference_center.rights.erasure.journal_store import write_entries
+    from preference_center.rights.erasure.journal import write_entries
 
     store()
     erase()
@@ -311,16 +313,16 @@ class Killed(BaseException):
 
 
 STEPS = [
-    (erasures, "lock_accounts"),
-    (erasures, "insert_erasures"),
+    (erasure_store, "lock_accounts"),
+    (erasure_store, "insert_erasures"),
     (erase_module, "erase_rows"),
-    (erasures, "finish_erasures"),
+    (erasure_store, "finish_erasures"),
     (audit, "insert_audit_entry"),
-    (erasures, "number_entries"),
+    (erasure_store, "number_entries"),
     (erase_module, "write_journal"),
-    (journal_rows, "lock_unwritten"),
+    (journal, "lock_unwritten"),
     (journal, "write_entries"),
-    (journal_rows, "mark_written"),
+    (journal, "mark_written"),
 ]
 
 

@@ -18,22 +18,22 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.holds import place_hold
-from preference_center.rights.requests import acts
+from preference_center.rights.requests import decide as acts
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.minors import contradict, dismiss
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests.steps import (
     load_request,
     open_sealed,
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import (
     RefusalGround,
     RequestKind,
     RequestOutcome,
     RequestState,
 )
-from preference_center.rights.rules.request import RightsRequest
 from tests.clock import Clock
 from tests.rights.asking import ADA, CONTROLS, actions, rows
 from tests.rights.asking import ask as ask_for

@@ -23,10 +23,10 @@ from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure.come_back import return_after_erasure
-from preference_center.rights.requests import move as moving
-from preference_center.rights.requests.move import move_address, undo_move
+from preference_center.rights.requests import correct
+from preference_center.rights.requests.correct import move_address, undo_move
 from preference_center.rights.requests.moves import Move
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, together, waiting
@@ -188,14 +188,14 @@ def test_a_restricted_contact_ends_the_restriction_of_the_new_address_too(clock:
 
 def test_who_is_erased_during_the_move_is_not_moved(monkeypatch: pytest.MonkeyPatch) -> None:  # I6
     store(OLD)
-    plan = moving._plan
+    plan = correct._plan
 
     def plan_and_erase(*given: Any) -> Any:
         found = plan(*given)
         run_in_transaction(lambda c: c.execute("UPDATE address SET erased_at = now()"))
         return found
 
-    monkeypatch.setattr(moving, "_plan", plan_and_erase)
+    monkeypatch.setattr(correct, "_plan", plan_and_erase)
     with pytest.raises(InvalidInput):
         move()
     assert rows("SELECT count(*) FROM event") == [(0,)]
@@ -347,15 +347,15 @@ def test_what_belongs_to_it_is_written_with_it_or_nothing_is() -> None:
 
 def test_an_opt_out_during_the_move_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:  # I5
     record([change(1, address=OLD)])
-    plan = moving._plan
+    plan = correct._plan
 
     def plan_and_opt_out(*given: Any) -> Any:
         found = plan(*given)
-        monkeypatch.setattr(moving, "_plan", plan)
+        monkeypatch.setattr(correct, "_plan", plan)
         record([change(2, scope=ALL_MARKETING, address=OLD)])
         return found
 
-    monkeypatch.setattr(moving, "_plan", plan_and_opt_out)
+    monkeypatch.setattr(correct, "_plan", plan_and_opt_out)
     move()
     assert ("opted_out", ALL_MARKETING) in events_of(NEW)
     assert events_of(NEW).count(("opted_out", NEWS)) == 1

@@ -25,7 +25,7 @@ from preference_center.decisions.rules import decide
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.rights.requests.move import move_address
+from preference_center.rights.requests.correct import move_address
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS, PAST, histories
 from tests.ledger.oracle import Oracle

@@ -31,7 +31,7 @@ from preference_center.ledger.feed.changes import FeedPage, list_changes
 from preference_center.ledger.forms import renormalise
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists.rules.instructions import LegalBasis
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.imports.importing import imported, instructions_for, taken_back

@@ -12,7 +12,7 @@ from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import ClaimedEmail, OutgoingEmail, SendResult
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests.steps import (
     complete_data_request,
     extend_deadline,
     fail_identity,
@@ -20,7 +20,8 @@ from preference_center.rights.requests.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.decisions import Agent
+from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
     IdentityLevel,
@@ -30,7 +31,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import Agent
 from tests.clock import Clock
 from tests.rights.asking import ADA, CONTROLS, NUMBER, ask, rows
 

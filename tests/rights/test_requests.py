@@ -19,7 +19,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.requests import handle
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests.steps import (
     ask_identity,
     complete_data_request,
     extend_deadline,
@@ -31,8 +31,9 @@ from preference_center.rights.requests.request_steps import (
     refuse_data_request,
     withdraw_data_request,
 )
+from preference_center.rights.rules.decisions import Agent, RightsRequest
 from preference_center.rights.rules.identity import Circumstance
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
     Extent,
@@ -43,8 +44,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import Agent
-from preference_center.rights.rules.request import RightsRequest
 from tests.clock import START, Clock
 from tests.ledger.changes import together
 from tests.rights.asking import ADA, CONTROLS, NUMBER, actions, ask, rows

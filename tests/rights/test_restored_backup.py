@@ -18,8 +18,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.ledger.store.events import EvidenceState, verify_evidence
 from preference_center.rights.erasure import journal
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.erasure.rights_replay import replay
+from preference_center.rights.erasure.erase import replay, tidy_erasures
 from tests.clock import Clock
 from tests.ledger.changes import change
 from tests.rights.decisions import INVOICE, WEEKLY, ask

@@ -15,7 +15,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.infra.context import services
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestOutcome,

@@ -18,9 +18,9 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure.come_back import return_after_erasure
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.erasure.store.erasures import READABLE_FOR
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.erasure.erase import tidy_erasures
+from preference_center.rights.erasure.store import READABLE_FOR
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, retraction, waiting

@@ -11,8 +11,7 @@ from preference_center.core.events import SHARING
 from preference_center.core.small_cells import MonthlyCell
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.rights.rights_statistics import list_counts
-from preference_center.rights.statistics import count_finished_months
+from preference_center.rights.retention import count_finished_months, list_counts
 from tests.clock import START, Clock
 from tests.ledger.changes import change
 

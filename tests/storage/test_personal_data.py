@@ -12,11 +12,7 @@ import pytest
 
 from preference_center.infra.context import db
 from preference_center.rights.erasure.personal_data import TABLES, Holds
-from preference_center.rights.erasure.personal_data_elsewhere import (
-    FILES,
-    JOB_ARGUMENTS,
-    REDIS_KEYS,
-)
+from preference_center.rights.erasure.tables import FILES, JOB_ARGUMENTS, REDIS_KEYS
 from preference_center.storage import tables
 from workers import jobs
 

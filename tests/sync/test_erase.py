@@ -29,9 +29,8 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.integrations.registry import get_spec
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.erasure.erase import erase_contacts, tidy_erasures
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
     ErasingTool,

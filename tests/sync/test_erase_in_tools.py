@@ -25,7 +25,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.destinations.rate_limits import wait_for_no_rate_limit
 from tests.integrations.tools import customerio, salesforce

@@ -26,7 +26,7 @@ from preference_center.integrations.base.contract import Capabilities, Destinati
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure.come_back import return_after_erasure
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from tests.api.test_frequencies import TEXT
 from tests.clock import Clock
 from tests.in_force import put_in_force

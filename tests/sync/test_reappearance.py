@@ -15,10 +15,9 @@ from preference_center.destinations.store import destinations
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import PushItem, PushOutcome
-from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.erasure.erasure_upkeep import tidy_erasures
-from preference_center.rights.erasure.store.erasures import READABLE_FOR
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.erasure.erase import erase_contacts, tidy_erasures
+from preference_center.rights.erasure.store import READABLE_FOR
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.rights.erasing import origin, row, rows, tables_with
 from tests.sync.erasing_tool import ErasingTool, erase

@@ -9,8 +9,8 @@ from preference_center.infra.context import services
 from preference_center.infra.job_queue import BUILD_ACCESS_FILE, JOB_QUEUES, rq_queue
 from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.requests.files import FILE_RETENTION
-from preference_center.rights.requests.request_steps import load_request
-from preference_center.rights.rules.model import IdentityLevel, RequestState
+from preference_center.rights.requests.steps import load_request
+from preference_center.rights.rules.requests import IdentityLevel, RequestState
 from tests.clock import Clock
 from tests.rights.access_file.people import ADA, GRACE, ask
 from workers import jobs, scheduler

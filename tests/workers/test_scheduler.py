@@ -15,9 +15,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.rights.requests.agents import ask_for_principal
-from preference_center.rights.rules.model import RequestVia
-from preference_center.rights.rules.new_request import Agent
-from preference_center.rights.rules.proof_files import ProofFile, ProofKind
+from preference_center.rights.rules.decisions import Agent
+from preference_center.rights.rules.identity import ProofFile, ProofKind
+from preference_center.rights.rules.requests import RequestVia
 from preference_center.web.api import idempotency
 from preference_center.web.console.accounts import RETENTION, SESSION_LIFETIME
 from tests.console.staff import staff

@@ -32,7 +32,7 @@ from preference_center.infra.outbox import (
     EmailKind,
     OutgoingEmail,
 )
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
     RefusalGround,

@@ -7,7 +7,7 @@ The rows by which a sender informs people of a version, each with a decision as 
 
 Announce a version to the company's webhook: batches that are signed and never lost.
 
-Standard Webhooks 1.0.0, with the URL and secret of `rights.company_webhooks`. A batch keeps its
+Standard Webhooks 1.0.0, with the URL and secret of `rights.webhooks`. A batch keeps its
 id and its people however often it is sent, so the receiver can drop a repeat by `webhook-id`.
 """
 

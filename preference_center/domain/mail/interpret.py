@@ -51,7 +51,7 @@ from preference_center.domain.mail.rights_words import (
     find_right,
     says_under_18,
 )
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 
 _NON_SUPPRESSING_CAUSES = {
     BounceCause.FULL,

@@ -25,7 +25,7 @@ from preference_center.domain.mail.objections.text import (
     remove_quotations,
     tokenize,
 )
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 
 MAX_READ = 6_000
 """Characters of the person's own text that are read."""

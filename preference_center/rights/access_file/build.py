@@ -1,17 +1,31 @@
-"""Build the file of a request once, keep it sealed, and complete the request with it."""
+"""Write the file: a ZIP of a page, of JSON and of tables, one part of it after the other.
+
+Events and deliveries may be many: they are read again for each format, so that none of them is
+in memory longer than it takes to write it.
+
+Build the file of a request once, keep it sealed, and complete the request with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import chain
 from typing import IO, cast
 from uuid import UUID
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import structlog
+from flask import current_app
 
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts.consents import ConsentRecords, build_consent_records
 from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
+from preference_center.core.tabular import is_spreadsheet_formula
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import (
     Connection,
@@ -21,21 +35,166 @@ from preference_center.infra.db.transactions import (
     transaction,
 )
 from preference_center.infra.job_queue import JOB_TIMEOUT_SECONDS
-from preference_center.rights.access_file.archive import write_archive
-from preference_center.rights.access_file.subject import load_subject
+from preference_center.rights.access_file import ledger_records, other_records
+from preference_center.rights.access_file.ledger_records import (
+    AccessSubject,
+    load_subject,
+    readable_address,
+)
+from preference_center.rights.access_file.records import AccessFileHead, Record
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.rights.requests import files
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests.steps import (
     PERSON,
     add_step,
     complete_data_request,
     load_request,
 )
-from preference_center.rights.rules.model import RequestKind, RequestOutcome, RequestState
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import RequestKind, RequestOutcome, RequestState
 from preference_center.web.languages import in_language
 
+PAGE, DATA = "index.html", "data.json"
+
+
+TEMPLATE = "rights/access_file/access_file.html"
+
+
+def write_archive(output: IO[bytes], subject: AccessSubject, expires_at: datetime) -> None:
+    """Write the whole file about these people to `output`, which need not be able to seek."""
+    head = build_head(subject, expires_at)
+    with ZipFile(output, "w", ZIP_DEFLATED) as archive:
+        with _open_member(archive, PAGE, subject.now) as text:
+            _write_page(text, head, subject)
+        with _open_member(archive, DATA, subject.now) as text:
+            _write_json(text, head, subject)
+        for name, consents in _consent_records(subject):
+            with _open_member(archive, name, subject.now) as text:
+                text.write(consents.model_dump_json(indent=2) + "\n")
+        for name, records in _tables(head, subject).items():
+            with _open_member(archive, f"{name}.csv", subject.now) as text:
+                _write_csv(text, records)
+
+
+def build_head(subject: AccessSubject, expires_at: datetime) -> AccessFileHead:
+    """Everything but events and deliveries."""
+    rows = ledger_records.load_rows(
+        subject.connection, subject.ids, [each.digest for each in subject.addresses]
+    )
+    return AccessFileHead(
+        made_at=subject.now,
+        expires_at=expires_at,
+        language=subject.language,
+        reference=subject.request.reference,
+        controller=other_records.controller_record(subject),
+        addresses=ledger_records.address_records(subject),
+        contacts=other_records.contact_records(subject),
+        choices=list(ledger_records.choice_records(subject)),
+        suppressions=list(ledger_records.suppression_records(subject)),
+        consents=list(ledger_records.consent_records(subject)),
+        topics=other_records.topic_records(subject),
+        recipients=other_records.recipient_records(subject, rows),
+        bounces=other_records.bounce_records(subject, rows),
+        requests=other_records.request_records(subject),
+        erasures=other_records.erasure_records(subject, rows),
+        moves=other_records.move_records(subject, rows),
+        holds=other_records.hold_records(subject, rows),
+        policy_notices=other_records.policy_notice_records(subject),
+        retention=other_records.retention_records(subject),
+        looks_by_staff=other_records.staff_look_records(subject),
+        notes=other_records.notes(),
+    )
+
+
+def _write_page(text: IO[str], head: AccessFileHead, subject: AccessSubject) -> None:
+    template = current_app.jinja_env.get_template(TEMPLATE)
+    stream = template.stream(
+        head=head,
+        events=ledger_records.event_records(subject),
+        deliveries=other_records.delivery_records(subject),
+        time_zone=services().settings.time_zone,
+        text_of={each.number: each.address or each.number for each in head.addresses},
+    )
+    stream.enable_buffering(100)
+    text.writelines(stream)
+
+
+def _write_json(text: IO[str], head: AccessFileHead, subject: AccessSubject) -> None:
+    text.write(head.model_dump_json(indent=2).removesuffix("\n}"))
+    for name, records in (
+        ("events", ledger_records.event_records(subject)),
+        ("deliveries", other_records.delivery_records(subject)),
+    ):
+        text.write(f',\n  "{name}": [')
+        for number, record in enumerate(records):
+            text.write((",\n    " if number else "\n    ") + record.model_dump_json())
+        text.write("\n  ]")
+    text.write("\n}\n")
+
+
+def _consent_records(subject: AccessSubject) -> Iterator[tuple[str, ConsentRecords]]:
+    """The consents of each address that can be read, in the open form."""
+    for number, (each, facts) in enumerate(zip(subject.addresses, subject.facts, strict=True), 1):
+        if address := readable_address(each):
+            yield (
+                f"consent-records-{number}.json",
+                build_consent_records(
+                    subject.connection,
+                    address,
+                    subject.catalogue,
+                    facts,
+                    subject.language,
+                    subject.now,
+                ),
+            )
+
+
+def _tables(head: AccessFileHead, subject: AccessSubject) -> dict[str, Iterable[Record]]:
+    return {
+        "addresses": head.addresses,
+        "choices": head.choices,
+        "suppressions": head.suppressions,
+        "consents": head.consents,
+        "events": ledger_records.event_records(subject),
+        "deliveries": other_records.delivery_records(subject),
+        "looks_by_staff": head.looks_by_staff,
+    }
+
+
+def _write_csv(text: IO[str], records: Iterable[Record]) -> None:
+    """One line per record; a table without any has nothing, not even a header."""
+    found = iter(records)
+    first = next(found, None)
+    if first is None:
+        return
+    writer = csv.writer(text)
+    writer.writerow(type(first).model_fields)
+    writer.writerows(
+        [_cell(value) for value in record.model_dump(mode="json").values()]
+        for record in chain([first], found)
+    )
+
+
+def _cell(value: object) -> str:
+    """A text for a spreadsheet, which runs no formula that somebody else may have written."""
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        value = "; ".join(f"{name}: {given}" for name, given in value.items())
+    text = str(value)
+    return f"'{text}" if is_spreadsheet_formula(text) else text
+
+
+@contextmanager
+def _open_member(archive: ZipFile, name: str, at: datetime) -> Iterator[IO[str]]:
+    info = ZipInfo(name, at.astimezone(UTC).timetuple()[:6])
+    info.compress_type = ZIP_DEFLATED
+    with archive.open(info, "w") as member, io.TextIOWrapper(member, "utf-8", newline="") as text:
+        yield text
+
+
 log = structlog.get_logger()
+
 
 SERVICE = "service"
 """The actor of what happens by itself."""

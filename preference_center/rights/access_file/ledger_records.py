@@ -1,17 +1,40 @@
-"""The parts of the file that come from the ledger: events, and what they add up to now."""
+"""Whom the file is about, and what is known of them, read in one snapshot.
+
+The parts of the file that come from the ledger: events, and what they add up to now.
+
+What is stored of the people that a request is about: of exactly their addresses (I9).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from flask_babel import format_date
 from flask_babel import gettext as _
 
+from preference_center.catalogue import Catalogue
 from preference_center.contacts.rules.preferences import ScopeStatus, compute_preferences
-from preference_center.contacts.store import SubjectAddress
+from preference_center.contacts.store import SubjectAddress, list_addresses
+from preference_center.core.addresses import Address, Channel
 from preference_center.core.events import ALL_MARKETING, Event, format_receipt_code
+from preference_center.core.keys import Keys
+from preference_center.core.links.tokens import restore_address
 from preference_center.destinations.rules.delivery import ActiveSuppression, active_suppressions
+from preference_center.destinations.set_up import SystemTitles, load_system_titles
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.events import iter_events_of, load_events_by_id
+from preference_center.ledger.store.lookup import (
+    NO_SCOPE_FACTS,
+    ScopeFacts,
+    load_exact_facts,
+    load_facts_by_id,
+)
 from preference_center.rights.access_file import words
 from preference_center.rights.access_file.records import (
     AddressRecord,
@@ -20,7 +43,84 @@ from preference_center.rights.access_file.records import (
     EventRecord,
     SuppressionRecord,
 )
-from preference_center.rights.access_file.subject import AccessSubject, readable_address
+from preference_center.rights.requests import store
+from preference_center.rights.rules.decisions import RightsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSubject:
+    """The people of one request: their addresses in the order of the file, with their facts.
+
+    Everything is read from `connection`, as of one point in time.
+    """
+
+    connection: Connection = field(repr=False)
+    request: RightsRequest
+    addresses: Sequence[SubjectAddress]
+    facts: Sequence[ScopeFacts]
+    """Those of exactly each address (I9)."""
+    catalogue: Catalogue
+    titles: SystemTitles
+    language: str
+    now: datetime
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the addresses that are stored."""
+        return [each.id for each in self.addresses if each.id is not None]
+
+    @property
+    def numbers(self) -> Mapping[int, int]:
+        """The number in the file of each stored address, by its id."""
+        return {each.id: n for n, each in enumerate(self.addresses, 1) if each.id is not None}
+
+
+def load_subject(
+    connection: Connection, request: RightsRequest, catalogue: Catalogue, language: str
+) -> AccessSubject:
+    """The people of this request, also where nothing is stored about them."""
+    addresses = _load_addresses(connection, request)
+    return AccessSubject(
+        connection,
+        request,
+        addresses,
+        _load_facts(connection, addresses),
+        catalogue,
+        load_system_titles(connection, catalogue),
+        language,
+        services().now(),
+    )
+
+
+def readable_address(each: SubjectAddress) -> Address | None:
+    """The address, if it can be read."""
+    return restore_address(each.text, Channel(each.channel)) if each.text else None
+
+
+def _load_addresses(connection: Connection, request: RightsRequest) -> list[SubjectAddress]:
+    keys = services().keys
+    stored = list_addresses(connection, keys, request.subject_digests, request.address_ids)
+    known = {(each.channel, each.digest) for each in stored}
+    typed = [
+        SubjectAddress(channel, keys.digest(text), text=text)
+        for channel, text in store.open_part(keys, request).addresses
+    ]
+    return [*stored, *(each for each in typed if (each.channel, each.digest) not in known)]
+
+
+def _load_facts(connection: Connection, addresses: Sequence[SubjectAddress]) -> list[ScopeFacts]:
+    """By the address where it can be read, since an opt-out by mail may wait for it; else by id."""
+    readable = {n: found for n, each in enumerate(addresses) if (found := readable_address(each))}
+    by_address = load_exact_facts(list(readable.values()), connection) if readable else []
+    facts = dict(zip(readable, by_address, strict=True))
+    by_id = load_facts_by_id(connection, [each.id for each in addresses if each.id is not None])
+    return [
+        facts[n]
+        if n in facts
+        else tuple(f for f in by_id.get(each.id or 0, NO_SCOPE_FACTS) if f.exact)
+        for n, each in enumerate(addresses)
+    ]
+
 
 _INTERNAL_EVIDENCE = frozenset(
     {"destination", "import", "key_id", "move", "moved_event", "moved_source", "request"}
@@ -170,3 +270,138 @@ def _title(subject: AccessSubject, scope: str) -> str:
 
 def _frequency_in_words(subject: AccessSubject, topic: str, key: str | None) -> str | None:
     return key and words.frequency_title(topic, key, subject.catalogue, subject.language)
+
+
+_FETCH_SIZE = 500
+
+
+_SELECT_CONTACTS = """
+SELECT c.id, c.account, c.restricted_at, c.locale, c.created_at, c.changed_at,
+    array_agg(linked.address_id ORDER BY linked.address_id)
+FROM contact c JOIN contact_address linked ON linked.contact_id = c.id
+WHERE linked.address_id = ANY(%(ids)b) GROUP BY c.id ORDER BY c.created_at, c.id
+"""
+
+
+_SELECT_DELIVERIES = """
+SELECT d.address_id, destination.name, d.at, d.outcome, answered.ack
+FROM delivery d LEFT JOIN destination ON destination.id = d.destination_id
+LEFT JOIN delivery_ack answered ON answered.delivery_id = d.id
+WHERE d.address_id = ANY(%(ids)b) ORDER BY d.id
+"""
+
+
+_SELECT_TOOLS = """
+SELECT d.name, d.sends, array_agg(a.id ORDER BY a.id)
+FROM address a
+CROSS JOIN destination d
+JOIN sync_state s ON s.destination_id = d.id AND s.address_id = a.id
+WHERE a.id = ANY(%(ids)b) GROUP BY d.id ORDER BY d.name
+"""
+
+
+_SELECT_BOUNCES = "SELECT digest, at, code FROM counted_bounce WHERE digest = ANY(%s) ORDER BY at"
+
+
+_SELECT_ERASURES = """
+SELECT id, address_id, extent, begun_at, finished_at FROM erasure
+WHERE address_id = ANY(%s) ORDER BY begun_at
+"""
+
+
+_SELECT_ERASURE_TASKS = """
+SELECT erasure_id, destination, suppressed_at, erased_at, confirmed_at, by_hand_since
+FROM erasure_task WHERE erasure_id = ANY(%s) ORDER BY destination
+"""
+
+
+_SELECT_MOVES = """
+SELECT from_address_id, to_address_id, moved_at, undone_at FROM address_move
+WHERE from_address_id = ANY(%(ids)s) OR to_address_id = ANY(%(ids)s) ORDER BY moved_at
+"""
+
+
+_SELECT_HOLDS = """
+SELECT address_id, ground, placed_at, ends_at, ended_at FROM hold
+WHERE address_id = ANY(%s) ORDER BY placed_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectContact:
+    """A contact that has some of these addresses."""
+
+    id: UUID
+    account: str
+    restricted_at: datetime | None
+    locale: str | None
+    created_at: datetime
+    changed_at: datetime
+    address_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDelivery:
+    """What was reported to one tool, and its answer; `tool` is None once it was removed."""
+
+    address_id: int
+    tool: str | None
+    at: datetime
+    outcome: str
+    ack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRows:
+    """Everything else, as it is stored."""
+
+    tools: Sequence[tuple[str, Sequence[str], Sequence[int]]]
+    """Destination, the topics it sends, and the addresses that have a state there."""
+    bounces: Sequence[tuple[bytes, datetime, str]]
+    erasures: Sequence[tuple[UUID, int, str, datetime, datetime | None]]
+    erasure_tasks: Mapping[UUID, Sequence[Sequence[Any]]]
+    moves: Sequence[tuple[int, int, datetime, datetime | None]]
+    holds: Sequence[tuple[int, str, datetime, datetime | None, datetime | None]]
+
+
+def list_contacts(connection: Connection, ids: Sequence[int]) -> list[SubjectContact]:
+    """The contacts of these addresses, with those of the addresses that they have."""
+    rows = connection.execute(_SELECT_CONTACTS, {"ids": list(ids)}, binary=True)
+    return [SubjectContact(*row) for row in rows]
+
+
+def list_external_ids(connection: Connection, keys: Keys, contact_id: UUID) -> list[str]:
+    """The company's own ids of this contact, as far as they can be read."""
+    rows = connection.execute(
+        """SELECT digest, ciphertext FROM contact_external_id
+        WHERE contact_id = %s AND ciphertext IS NOT NULL ORDER BY linked_at, digest""",
+        (contact_id,),
+    )
+    return [keys.open(ciphertext, context=digest) for digest, ciphertext in rows]
+
+
+def iter_deliveries(connection: Connection, ids: Sequence[int]) -> Iterator[ToolDelivery]:
+    """Everything that was pushed to tools about these addresses, the oldest first."""
+    with closing(connection.cursor("deliveries", binary=True)) as cursor:
+        cursor.execute(_SELECT_DELIVERIES, {"ids": list(ids)})
+        while rows := cursor.fetchmany(_FETCH_SIZE):
+            yield from (ToolDelivery(*row) for row in rows)
+
+
+def load_rows(connection: Connection, ids: Sequence[int], digests: Sequence[bytes]) -> SubjectRows:
+    """The other rows of these addresses."""
+    given = list(ids)
+    erasures = connection.execute(_SELECT_ERASURES, (given,)).fetchall()
+    tasks: dict[UUID, list[Sequence[Any]]] = {}
+    for erasure_id, *task in connection.execute(
+        _SELECT_ERASURE_TASKS, ([row[0] for row in erasures],)
+    ):
+        tasks.setdefault(erasure_id, []).append(task)
+    return SubjectRows(
+        tools=connection.execute(_SELECT_TOOLS, {"ids": given}, binary=True).fetchall(),
+        bounces=connection.execute(_SELECT_BOUNCES, (list(digests),)).fetchall(),
+        erasures=erasures,
+        erasure_tasks=tasks,
+        moves=connection.execute(_SELECT_MOVES, {"ids": given}).fetchall(),
+        holds=connection.execute(_SELECT_HOLDS, (given,)).fetchall(),
+    )

@@ -13,8 +13,8 @@ from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.hooks import Hook
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
-from preference_center.rights.access_file import rights_subject as stored
-from preference_center.rights.access_file import words
+from preference_center.rights.access_file import ledger_records, words
+from preference_center.rights.access_file.ledger_records import AccessSubject, SubjectRows
 from preference_center.rights.access_file.records import (
     AuthorityRecord,
     BounceRecord,
@@ -33,12 +33,10 @@ from preference_center.rights.access_file.records import (
     StepRecord,
     TopicRecord,
 )
-from preference_center.rights.access_file.rights_subject import SubjectRows
-from preference_center.rights.access_file.subject import AccessSubject
-from preference_center.rights.requests.store import requests
-from preference_center.rights.requests.store.requests import RightsStep
-from preference_center.rights.rules.model import IdentityLevel
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.requests import store
+from preference_center.rights.requests.store import RightsStep
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import IdentityLevel
 from preference_center.rights.titles import right_title
 from preference_center.web.console import looks as person_access
 
@@ -82,10 +80,12 @@ def contact_records(subject: AccessSubject) -> list[ContactRecord]:
             language=each.locale,
             created_at=each.created_at,
             changed_at=each.changed_at,
-            external_ids=stored.list_external_ids(connection, keys, each.id) if shows_ids else None,
+            external_ids=ledger_records.list_external_ids(connection, keys, each.id)
+            if shows_ids
+            else None,
             addresses=[numbers[address_id] for address_id in each.address_ids],
         )
-        for each in stored.list_contacts(connection, subject.ids)
+        for each in ledger_records.list_contacts(connection, subject.ids)
     ]
 
 
@@ -126,7 +126,7 @@ def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[Recipie
 def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
     """What was reported to each tool, and its answer; the oldest first."""
     numbers = subject.numbers
-    for each in stored.iter_deliveries(subject.connection, subject.ids):
+    for each in ledger_records.iter_deliveries(subject.connection, subject.ids):
         yield DeliveryRecord(
             address=numbers[each.address_id],
             tool=subject.titles(each.tool or ""),
@@ -243,12 +243,12 @@ def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
 
 def request_records(subject: AccessSubject) -> list[RequestRecord]:
     """Every request about these addresses, this one included."""
-    found = requests.list_of_subject(subject.connection, subject.request.subject_digests)
+    found = store.list_of_subject(subject.connection, subject.request.subject_digests)
     return [_request_record(subject, each) for each in found]
 
 
 def _request_record(subject: AccessSubject, each: RightsRequest) -> RequestRecord:
-    steps = requests.fetch_steps(subject.connection, each.id)
+    steps = store.fetch_steps(subject.connection, each.id)
     return RequestRecord(
         reference=each.reference,
         kind=each.kind.value,
@@ -270,7 +270,7 @@ def _request_record(subject: AccessSubject, each: RightsRequest) -> RequestRecor
 
 def _own_words(each: RightsRequest) -> str | None:
     """The text of the request, unless somebody else may have written it."""
-    sealed = requests.open_part(services().keys, each)
+    sealed = store.open_part(services().keys, each)
     is_own = each.level >= IdentityLevel.CONTROLS_ADDRESS and not (sealed.agent or sealed.reporter)
     return sealed.text or None if is_own else None
 

@@ -20,8 +20,8 @@ from preference_center.core.events import (
     EventKind,
 )
 from preference_center.core.staff import AccessReason
-from preference_center.rights.requests.corrections import CONSENT_RETRACTED
-from preference_center.rights.rules.model import RequestState, StepAction
+from preference_center.rights.requests.correct import CONSENT_RETRACTED
+from preference_center.rights.rules.requests import RequestState, StepAction
 from preference_center.web.languages import once_per_language
 
 FILE_DOWNLOADED = "file_downloaded"

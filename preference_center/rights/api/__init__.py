@@ -24,9 +24,10 @@ from pydantic_core import PydanticKnownError
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.contacts.bodies import ContactAddressBody, ExternalId
 from preference_center.core.addresses import Channel
-from preference_center.rights.requests.store.requests import RightsStep, SealedPart
-from preference_center.rights.rules.identity import Proof
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests.store import RightsStep, SealedPart
+from preference_center.rights.rules.decisions import MAX_NAME, MAX_SUBJECTS, MAX_TEXT, RightsRequest
+from preference_center.rights.rules.identity import MAX_PROOF_BYTES, Proof, ProofKind
+from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
     Extent,
@@ -36,9 +37,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import MAX_NAME, MAX_SUBJECTS, MAX_TEXT
-from preference_center.rights.rules.proof_files import MAX_PROOF_BYTES, ProofKind
-from preference_center.rights.rules.request import RightsRequest
 from preference_center.web.api.bodies import LanguageTag, RawAddress, ResponseBody, ShortName
 from preference_center.web.api.endpoint import PageQuery
 from preference_center.web.api.parsing import (

@@ -12,8 +12,8 @@ from preference_center.contacts.bodies import ContactSelector, contact_ref
 from preference_center.core.errors import UnknownErasure
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.erasure.erasure_list import Erasure, find_erasures
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.erasure.tasks import Erasure, find_erasures
+from preference_center.rights.rules.requests import Extent
 from preference_center.web.api.bodies import ResponseBody
 from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.web.api.keys import KeyScope

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from preference_center.core.staff import Permission
-from preference_center.rights.console.agent_lists import agent_list
-from preference_center.rights.console.closed import closed_requests
-from preference_center.rights.console.corrections import (
-    move_address,
-    retract_request_consent,
-    undo_address_move,
-)
-from preference_center.rights.console.decisions import (
+from preference_center.rights.console.decide import (
+    accept_agent,
+    add_request_proof,
     decide_request,
     decline_proposal,
+    delete_request_proof,
     fulfil_request,
     propose_fulfilment,
     propose_refusal,
-)
-from preference_center.rights.console.detail import read_words, show_request
-from preference_center.rights.console.holds import end_case, hold_list, place_case
-from preference_center.rights.console.opening import new_request, open_request, see_person
-from preference_center.rights.console.proofs import (
-    accept_agent,
-    add_request_proof,
-    delete_request_proof,
     reject_agent,
     save_access_file,
     save_request_proof,
 )
-from preference_center.rights.console.queue import find_request, minor_reports, request_queue_page
-from preference_center.rights.console.steps import (
+from preference_center.rights.console.erasures import (
+    end_case,
+    erasure_tasks,
+    finish_task,
+    hold_list,
+    place_case,
+    show_task_addresses,
+)
+from preference_center.rights.console.opening import new_request, open_request, see_person
+from preference_center.rights.console.queue import (
+    agent_list,
+    closed_requests,
+    find_request,
+    minor_reports,
+    request_queue_page,
+)
+from preference_center.rights.console.request import (
     confirm_request_receipt,
     extend_request,
     identify_request,
+    move_address,
+    read_words,
+    retract_request_consent,
+    show_request,
+    undo_address_move,
     withdraw_request,
 )
-from preference_center.rights.console.tasks import erasure_tasks, finish_task, show_task_addresses
 from preference_center.web.console.frame import Route
 
 _VIEW, _HANDLE = Permission.VIEW_REQUESTS, Permission.HANDLE_REQUESTS

@@ -21,23 +21,22 @@ from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import AccessReason
 from preference_center.infra.context import services
 from preference_center.rights import words
-from preference_center.rights.console.act_pages import (
+from preference_center.rights.console.acts import (
     ActPage,
     Field,
     load_or_404,
     options,
+    problem_words,
     read_choice,
     read_time,
     render_act,
     url_of,
 )
-from preference_center.rights.console.problems import problem_words
 from preference_center.rights.requests import agents, handle
-from preference_center.rights.requests.request_steps import open_sealed, part_addresses
+from preference_center.rights.requests.steps import open_sealed, part_addresses
+from preference_center.rights.rules.decisions import MAX_TEXT, Agent, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import Proof, proven_level
-from preference_center.rights.rules.model import Extent, RequestKind, RequestVia
-from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.web.console.frame import current_actor, redirect_after_post
 from preference_center.web.console.looks import open_look, record_look
 from preference_center.web.languages import LANGUAGES

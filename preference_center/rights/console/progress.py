@@ -13,12 +13,13 @@ from flask_babel.speaklater import LazyString
 from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.infra.outbox import SendResult
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
-from preference_center.rights.erasure.erasure_list import ErasureTask
-from preference_center.rights.requests.corrections import CONSENT_RETRACTED
-from preference_center.rights.requests.proposals import find_proposal
-from preference_center.rights.requests.store.requests import RightsStep
-from preference_center.rights.rules.decisions import Decision, Proposal
-from preference_center.rights.rules.model import (
+from preference_center.rights.erasure.tasks import ErasureTask
+from preference_center.rights.requests.correct import CONSENT_RETRACTED
+from preference_center.rights.requests.steps import find_proposal
+from preference_center.rights.requests.store import RightsStep
+from preference_center.rights.rules.decisions import Decision, Proposal, RightsRequest
+from preference_center.rights.rules.identity import ProofKind
+from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
     IdentityLevel,
@@ -26,8 +27,6 @@ from preference_center.rights.rules.model import (
     RequestOutcome,
     StepAction,
 )
-from preference_center.rights.rules.proof_files import ProofKind
-from preference_center.rights.rules.request import RightsRequest
 from preference_center.rights.words import (
     extension_words,
     fact_words,

@@ -1,13 +1,22 @@
-"""/console/requests: the open requests, worst first, and the reports of minors."""
+"""/console/requests: the open requests, worst first, and the reports of minors.
+
+/console/requests/closed: the requests that were answered, the newest first.
+
+/console/requests/list: the list of an agent who asks for many people.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
+from io import TextIOWrapper
 from itertools import dropwhile, islice
 from typing import Any, TypeVar
+from uuid import UUID
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
@@ -21,24 +30,29 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights import words
 from preference_center.rights.console import progress
-from preference_center.rights.console.act_pages import options
-from preference_center.rights.requests import minors
-from preference_center.rights.requests.queue import MAX_OPEN, QueueEntry, load_queue
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.console.acts import options, problem_words
+from preference_center.rights.requests import minors, store
+from preference_center.rights.requests.agents import COLUMNS, AgentRow, read_agent_list, record_row
+from preference_center.rights.requests.steps import (
+    MAX_OPEN,
+    QueueEntry,
     find_request_by_reference,
+    load_queue,
     open_sealed,
     part_addresses,
 )
-from preference_center.rights.requests.store import request_queue
-from preference_center.rights.rules.decisions import Proposal
-from preference_center.rights.rules.model import RequestKind
-from preference_center.rights.rules.request import RightsRequest
-from preference_center.web.console.frame import redirect_after_post, render_page
+from preference_center.rights.requests.store import ClosedKey, list_closed
+from preference_center.rights.rules.decisions import Agent, Proposal, RightsRequest
+from preference_center.rights.rules.requests import RequestKind, RequestState
+from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
+from preference_center.web.languages import LANGUAGES
 
 PAGE = 50
 """Requests on one page."""
 
+
 _QUEUE_KINDS = tuple(kind for kind in RequestKind if kind is not RequestKind.MINOR)
+
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -83,6 +97,8 @@ class Filters:
 
 STOPPED = "stopped"
 """The stage of a request whose clock stands still."""
+
+
 SECOND_PERSON = "second_person"
 """That of one about which somebody proposed a decision; it is on time or late besides."""
 
@@ -182,7 +198,7 @@ def _key(entry: QueueEntry) -> str:
 
 def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
     ids = [each.request.id for each in entries]
-    found = run_autocommit(lambda connection: request_queue.load_requests(connection, ids))
+    found = run_autocommit(lambda connection: store.load_requests(connection, ids))
     by_id = {each.request.id: each for each in entries}
     now = services().now()
     return [
@@ -212,3 +228,94 @@ def chosen(choices: type[E], name: str) -> E | None:
         return choices(request.args.get(name, ""))
     except ValueError:
         return None
+
+
+_CLOSED_KINDS = tuple(RequestKind)
+
+
+_STATES = tuple(state for state in RequestState if state.closed)
+
+
+def closed_requests() -> ResponseReturnValue:
+    """A page of them; what was asked about them and by whom is forgotten after some time."""
+    kind, state = chosen(RequestKind, "kind"), chosen(RequestState, "state")
+    kinds, states = [kind] if kind else _CLOSED_KINDS, [state] if state else _STATES
+    before = _parse_key(request.args.get("before", ""))
+    found = run_autocommit(lambda c: list_closed(c, kinds, states, before, PAGE + 1))
+    filters: dict[str, Any] = {"kind": kind or "", "state": state or ""}
+    last = _format_key(found[PAGE - 1]) if len(found) > PAGE else ""
+    return render_page(
+        "rights/console/closed",
+        rows=[(each, masked_subject(each)) for each in found[:PAGE]],
+        older=last and url_for("console.closed_requests", before=last, **filters),
+        filters=filters,
+        kinds=options(_CLOSED_KINDS, words.kind_words),
+        states=options(_STATES, words.state_words),
+        words=words,
+    )
+
+
+def _format_key(last: RightsRequest) -> str:
+    return f"{last.closed_at:%Y%m%dT%H%M%S.%f%z}_{last.id}"
+
+
+def _parse_key(text: str) -> ClosedKey | None:
+    at, _line, number = text.partition("_")
+    try:
+        return ClosedKey(datetime.strptime(at, "%Y%m%dT%H%M%S.%f%z"), UUID(number))
+    except ValueError:
+        return None
+
+
+MAX_ROWS = 500
+"""Rows that one upload records: it is one HTTP request. A longer list is uploaded in parts."""
+
+
+def agent_list() -> ResponseReturnValue:
+    """The form (GET); what a list would record, or has recorded (POST), with lines it can't use."""
+    rows: list[AgentRow] | None = None
+    problem, applies = "", "apply" in request.form
+    if request.method == "POST":
+        try:
+            rows = _read()
+        except InvalidInput as error:
+            problem = problem_words(error)
+    if rows is not None and applies:
+        rows = [record_row(row, current_actor()) for row in rows]
+    kinds = Counter(row.request.kind for row in rows or () if row.request)
+    return render_page(
+        "rights/console/agent_list",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
+        rows=rows,
+        refused=[row for row in rows or () if row.request is None],
+        counts=[(words.kind_words(kind), count) for kind, count in kinds.most_common()],
+        is_recorded=applies,
+        problem=problem,
+        entered=request.form,
+        languages_of_answers=list(LANGUAGES.items()),
+        columns=COLUMNS,
+        max_rows=MAX_ROWS,
+    )
+
+
+def _read() -> list[AgentRow]:
+    """The rows of the upload. Raises InvalidInput, also for one that is no text."""
+    name = request.form.get("agent_name", "").strip()
+    agent = Agent(name, request.form.get("agent_address", "").strip())
+    agent.check()
+    uploaded, language = request.files.get("list"), request.form.get("answers", "")
+    if uploaded is None or not uploaded.filename:
+        raise InvalidInput(_("Choose a file."))
+    if language not in LANGUAGES:
+        raise InvalidInput(_("Choose the language of the answers."))
+    region = services().settings.phone_region
+    rows: list[AgentRow] = []
+    try:
+        with TextIOWrapper(uploaded.stream, encoding="utf-8-sig", newline="") as lines:
+            for row in read_agent_list(lines, agent, language, region):
+                if len(rows) == MAX_ROWS:
+                    raise InvalidInput(_("The list has more than %(most)s rows.", most=MAX_ROWS))
+                rows.append(row)
+    except UnicodeDecodeError:
+        raise InvalidInput(_("The list is not in UTF-8: save it as CSV in UTF-8.")) from None
+    return rows

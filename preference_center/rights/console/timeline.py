@@ -10,9 +10,9 @@ from preference_center.contacts.rules.statements import RequestEntry
 from preference_center.core.addresses import Address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
-from preference_center.rights.requests.store.requests import list_of_subject
-from preference_center.rights.rules.model import RequestState
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.requests.store import list_of_subject
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import RequestState
 from preference_center.rights.words import kind_words
 from preference_center.web.languages import format_short_time
 

@@ -22,7 +22,7 @@ from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.sql import RAISE_RETURNED
 from preference_center.ledger.store.addresses import load_erased_at, make_readable_again
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.rights.erasure.store.erasures import end_returned
+from preference_center.rights.erasure.store import end_returned
 
 _ATTEMPTS = 5
 

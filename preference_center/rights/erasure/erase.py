@@ -1,26 +1,42 @@
 """Erase people in our own stores: forget the person, keep the opt-out (I6).
 
 One transaction records `erased`, makes the address unreadable to everything but what must still
-be pushed to tools, deletes or clears what `rights.erasure.erasure_rules` names, and creates the
+be pushed to tools, deletes or clears what `rights.erasure.tables` names, and creates the
 tasks of the tools. Contacts are read first and compared when they are written, so that the ledger
 keeps its one order of locks: addresses, then contacts.
+
+What happens to erasures by themselves: they are finished, handed over to people, forgotten.
+
+Erase again what a restored database lacks, from the erasure journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from uuid import UUID
+
+import structlog
 
 from preference_center import contacts
 from preference_center.contacts.rules.account import closure_changes_decisions
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
-from preference_center.core.errors import Unavailable, UnavailableCause, UnderHold, UnknownContact
+from preference_center.core.errors import (
+    ConfigError,
+    JournalUnavailable,
+    KeyMismatch,
+    Unavailable,
+    UnavailableCause,
+    UnderHold,
+    UnknownContact,
+)
 from preference_center.core.events import REPEAT_INTERVAL, Change, ScopeFact
+from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra import audit
 from preference_center.infra.context import services
@@ -29,22 +45,32 @@ from preference_center.infra.outbox import insert_emails
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts_by_id
-from preference_center.rights import rights_holds
-from preference_center.rights.erasure.erasure_rules import ErasedRows, erase_rows
-from preference_center.rights.erasure.journal import require_replayed, write_journal
-from preference_center.rights.erasure.store import erasures
-from preference_center.rights.erasure.store.erasures import (
+from preference_center.rights import holds
+from preference_center.rights.emails import build_notices
+from preference_center.rights.erasure import journal, store
+from preference_center.rights.erasure.journal import (
+    JournalEntry,
+    journal_files,
+    read_entries,
+    require_replayed,
+    write_journal,
+)
+from preference_center.rights.erasure.store import (
     ErasedAccount,
     ErasureSubject,
     NewErasure,
+    find_address_ids,
 )
-from preference_center.rights.erasure_notices import build_notices
+from preference_center.rights.erasure.tables import ErasedRows, erase_rows
 from preference_center.rights.rules.changes import build_erasure_changes
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 
 CHUNK_SIZE = 500
 """Addresses of one transaction: it holds their locks for less than a second."""
+
+
 _ATTEMPTS = 5
+
 
 InTransaction = Callable[[Connection, Sequence[UUID]], None]
 """Writes what belongs to the same transaction, given the ids of the erasures.
@@ -145,7 +171,7 @@ def erase_contacts(
     found = {contact_set.find(ref).id for ref in refs if ref.address is None}
     request = _Request(extent, origin, request_id, origin.now, notify)
     keys = services().keys
-    ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
+    ids = run_in_transaction(lambda c: store.find_address_ids(c, keys, named))
     erased = _erase(ids, found, request, in_transaction)
     write_journal()
     return erased
@@ -190,9 +216,9 @@ def _make_plan(
     keys, new_id, extent = services().keys, services().new_id, request.extent
 
     def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
-        accounts = erasures.load_accounts(connection, address_ids, contact_ids)
+        accounts = store.load_accounts(connection, address_ids, contact_ids)
         ids = [each.id for each in accounts if extent is Extent.ACCOUNT or each.id in contact_ids]
-        return accounts, erasures.load_subjects(connection, keys, address_ids, ids)
+        return accounts, store.load_subjects(connection, keys, address_ids, ids)
 
     accounts, subjects = run_in_transaction(load)
     if not accounts and not subjects:
@@ -259,11 +285,11 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
         if plan.new:
             _erase_new(connection, plan, request)
         repeated = [each.address_id for each in plan.repeated]
-        erasures.count_from(connection, repeated, request.begun_at)
+        store.count_from(connection, repeated, request.begun_at)
         if in_transaction:
             in_transaction(connection, plan.ids)
         if not request.is_replay:
-            erasures.number_entries(connection, [each.id for each in plan.new])
+            store.number_entries(connection, [each.id for each in plan.new])
 
     if plan.new or plan.repeated:
         record([*_changes(plan, request)], write)
@@ -275,8 +301,8 @@ def _erase_new(connection: Connection, plan: _Plan, request: _Request) -> None:
     now, ids = services().now(), [each.id for each in plan.new]
     if not request.is_replay:
         _refuse_held(connection, plan.subjects, now)
-    erasures.lock_accounts(connection, plan.accounts)
-    erasures.insert_erasures(
+    store.lock_accounts(connection, plan.accounts)
+    store.insert_erasures(
         connection,
         plan.new,
         request.extent,
@@ -288,13 +314,13 @@ def _erase_new(connection: Connection, plan: _Plan, request: _Request) -> None:
     if request.notify:
         notices = build_notices(plan.subjects, plan.accounts, request.extent, now)
         insert_emails(connection, notices)
-    erasures.finish_erasures(connection, now, ids)
+    store.finish_erasures(connection, now, ids)
     detail = {"erasures": [str(each) for each in ids], "extent": request.extent.value}
     audit.insert_audit_entry(connection, now, request.origin.actor, "contacts.erased", detail)
 
 
 def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now: datetime) -> None:
-    held = rights_holds.held_addresses(connection, [each.address_id for each in subjects], now)
+    held = holds.held_addresses(connection, [each.address_id for each in subjects], now)
     if held:
         ground = min(held.values())
         raise UnderHold(f"not erased while a legal hold lasts: {ground}")
@@ -329,3 +355,91 @@ def _erased_rows(plan: _Plan, request: _Request) -> ErasedRows:
         [each.id for each in accounts],
         request.begun_at,
     )
+
+
+log = structlog.get_logger()
+
+
+def tidy_erasures(now: datetime) -> None:
+    """Bring erasures to where they should be at `now`; safe to repeat. Raises Unavailable.
+
+    Those without an open task are finished. Five days before an address is forgotten, what a
+    tool has not done becomes a task for a person; after 30 days it is forgotten, whatever is
+    open. What the journal could not take before is written.
+    """
+    run_in_transaction(lambda connection: store.finish_erasures(connection, now))
+    for tool in run_in_transaction(lambda c: store.hand_over_late_tasks(c, now)):
+        log.warning("erasure_handed_over", destination=tool)
+    run_in_transaction(lambda connection: store.forget_overdue(connection, now))
+    try:
+        write_journal()
+    except JournalUnavailable as error:
+        log.warning("erasure_journal_unavailable", reason=str(error))
+
+
+SOURCE = "erasure_journal"
+
+
+def replay(progress: Callable[[int], None] | None = None) -> int:
+    """Erase what the journal has and this database lacks, as of the times in the journal.
+
+    Returns how many entries. Resumes where it was interrupted; safe to repeat. `progress` gets the
+    number of the last entry done. Raises ConfigError without a journal, KeyMismatch if it was
+    written with other keys, JournalUnavailable and Unavailable; what was done by then is kept.
+    """
+    files = journal_files()
+    if files is None:
+        raise ConfigError("Set ERASURE_JOURNAL: without it no erasures were kept elsewhere.")
+    done = 0
+    last = run_in_transaction(journal.load_last_entry)
+    for chunk in _chunks(read_entries(files, last)):
+        _erase_chunk(chunk)
+        done += len(chunk)
+        if progress:
+            progress(chunk[-1].number)
+    return done
+
+
+def _chunks(entries: Iterable[JournalEntry]) -> Iterator[Sequence[JournalEntry]]:
+    """Entries of one time and extent together, up to CHUNK_SIZE of them."""
+    for _, group in groupby(entries, key=lambda entry: (entry.at, entry.extent)):
+        chunk: list[JournalEntry] = []
+        for entry in group:
+            chunk.append(entry)
+            if len(chunk) == CHUNK_SIZE:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+
+def _erase_chunk(chunk: Sequence[JournalEntry]) -> None:
+    keys, now = services().keys, services().now()
+    addresses = [_address(keys, entry) for entry in chunk if entry.digest and entry.channel]
+    if addresses:
+        record([], known_addresses=addresses)
+    ids = run_in_transaction(lambda c: find_address_ids(c, keys, addresses))
+    contact_ids = {entry.contact_id for entry in chunk if entry.contact_id}
+    origin = RequestOrigin(SOURCE, SOURCE, now)
+    erase_again(ids, contact_ids, chunk[0].extent, origin=origin, begun_at=chunk[0].at)
+    run_in_transaction(lambda c: journal.record_replayed(c, chunk[-1].number, now))
+
+
+def _address(keys: Keys, entry: JournalEntry) -> HashedAddress:
+    """By the digest as it would be under today's keys."""
+    assert entry.digest
+    assert entry.channel
+    ids = [key_id for key_id, _ in keys.digest_chain]
+    if entry.key_id not in ids:
+        raise KeyMismatch(
+            f"The erasure journal was written with the digest key {entry.key_id!r}, which is not in"
+            " DIGEST_KEYS: put the original keys back in their order."
+        )
+    try:
+        digest = keys.rewrap(entry.digest, ids.index(entry.key_id) + 1)
+    except ValueError:
+        raise KeyMismatch(
+            "The digest keys were rotated after this backup was taken: rotate them here first,"
+            " then replay the erasure journal."
+        ) from None
+    return HashedAddress(entry.channel, HashAlgorithm.KEYED, digest)

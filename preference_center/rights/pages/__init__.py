@@ -10,20 +10,22 @@ from flask.typing import ResponseReturnValue
 from preference_center.catalogue.rules.model import rights_offered
 from preference_center.cookies.signal import record_signal
 from preference_center.rights.pages.agent import act_for_somebody
-from preference_center.rights.pages.coming_back import reopen
-from preference_center.rights.pages.identity import identify
-from preference_center.rights.pages.list import contact_page
-from preference_center.rights.pages.one_button import access, close, restrict, unrestrict
-from preference_center.rights.pages.own_words import (
+from preference_center.rights.pages.ask import (
+    access,
+    close,
     complain,
     dont_sell_or_share,
+    erase,
     object_to_marketing,
+    reopen,
+    restrict,
+    unrestrict,
 )
-from preference_center.rights.pages.rights_correct import correct
-from preference_center.rights.pages.rights_erase import erase
-from preference_center.rights.pages.visitor import RightsVisitor, read_visitor
+from preference_center.rights.pages.correct import correct
+from preference_center.rights.pages.identity import identify
+from preference_center.rights.pages.visitor import RightsVisitor, contact_page, read_visitor
 from preference_center.rights.rules.identity import may_act
-from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind
+from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind
 from preference_center.rights.titles import AGENT_ACT
 from preference_center.web.pages.rendering import catalogue_or_empty
 

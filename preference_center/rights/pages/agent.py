@@ -18,35 +18,32 @@ from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import ExpiredLink, InvalidInput, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
-from preference_center.rights.pages.forms import (
+from preference_center.rights.emails import waits_for_principal
+from preference_center.rights.pages.visitor import (
+    RightsVisitor,
     find_form_error,
     form_of,
     is_too_long,
+    proven_address,
     read_form_id,
     read_text,
+    render_rights_page,
 )
-from preference_center.rights.pages.visitor import RightsVisitor, proven_address, render_rights_page
-from preference_center.rights.request_emails import waits_for_principal
 from preference_center.rights.requests.agents import (
     ask_for_principal,
     confirm_by_principal,
     refuse_by_principal,
 )
-from preference_center.rights.requests.request_steps import (
-    load_request,
-    open_sealed,
-    part_addresses,
-)
-from preference_center.rights.rules.model import Extent, RequestKind, RequestVia
-from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
-from preference_center.rights.rules.proof_files import (
+from preference_center.rights.requests.steps import load_request, open_sealed, part_addresses
+from preference_center.rights.rules.decisions import MAX_TEXT, Agent, NewRequest, RightsRequest
+from preference_center.rights.rules.identity import (
     MAX_PROOF_BYTES,
     MAX_PROOFS,
     ProofFile,
     ProofKind,
+    read_answer_token,
 )
-from preference_center.rights.rules.request import RightsRequest
-from preference_center.rights.rules.rights_answers import read_answer_token
+from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.rights.titles import AGENT_ACT, act_title, right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address

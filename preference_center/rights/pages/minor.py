@@ -16,19 +16,21 @@ from preference_center.core.addresses import Address, Channel, mask_address, par
 from preference_center.core.errors import InvalidAddress, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
-from preference_center.rights.pages.forms import find_form_error, form_of, read_form_id, read_text
-from preference_center.rights.pages.list import contact_page
-from preference_center.rights.pages.visitor import RightsVisitor, render_rights_page
+from preference_center.rights.pages.visitor import (
+    RightsVisitor,
+    contact_page,
+    find_form_error,
+    form_of,
+    read_form_id,
+    read_text,
+    render_rights_page,
+)
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.minors import contradict
-from preference_center.rights.requests.request_steps import (
-    load_request,
-    open_sealed,
-    part_addresses,
-)
-from preference_center.rights.rules.model import RequestKind, RequestVia
-from preference_center.rights.rules.new_request import MAX_REPORT, NewRequest
-from preference_center.rights.rules.rights_answers import ANSWER_TIMES, read_answer_token
+from preference_center.rights.requests.steps import load_request, open_sealed, part_addresses
+from preference_center.rights.rules.decisions import MAX_REPORT, NewRequest
+from preference_center.rights.rules.identity import ANSWER_TIMES, read_answer_token
+from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.rights.titles import right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address

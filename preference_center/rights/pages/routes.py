@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from preference_center.rights.pages import RIGHTS_WITH_PAGES, rights_act
-from preference_center.rights.pages.address import confirm_new_address, undo_new_address
 from preference_center.rights.pages.agent import authority
-from preference_center.rights.pages.identity import open_rights_link
-from preference_center.rights.pages.list import list_rights
+from preference_center.rights.pages.correct import confirm_new_address, undo_new_address
+from preference_center.rights.pages.identity import (
+    download_access_file,
+    open_rights_link,
+    rights_status,
+)
 from preference_center.rights.pages.minor import report_minor, reported
-from preference_center.rights.pages.status import download_access_file, rights_status
+from preference_center.rights.pages.visitor import list_rights
 from preference_center.web.pages.routing import FORM, Route, with_token
 
 ROUTES: tuple[Route, ...] = (

@@ -3,36 +3,62 @@
 What an agent says is worth nothing by itself: an objection counts at once, as anybody's does,
 and all else waits until the person confirms it by the link that is mailed to them, or until
 staff accept a proof of the agent's authority. Results go to the person (`request_emails`).
+
+Read an agent's list of requests: a CSV with one row for each request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
+from itertools import chain
+from typing import TypeVar
 from uuid import UUID
 
-from preference_center.core.errors import ExpiredLink, InvalidInput
+from preference_center.catalogue.rules.privacy import Law
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import (
+    ExpiredLink,
+    InvalidInput,
+    InvalidList,
+    PreferenceCenterError,
+)
 from preference_center.core.links import FormPurpose
+from preference_center.core.tabular import (
+    detect_delimiter,
+    find_likely_columns,
+    normalize_column_name,
+)
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.rights import request_emails
-from preference_center.rights.requests import handle, proofs, request_steps
-from preference_center.rights.requests.acts import act_if_ready
-from preference_center.rights.requests.request_steps import PERSON, add_step, withdraw_data_request
-from preference_center.rights.requests.store import request_queue
-from preference_center.rights.requests.store import requests as stored_requests
-from preference_center.rights.rules.model import IdentityLevel, RequestState, RequestVia, StepAction
-from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.proof_files import MAX_PROOFS, ProofFile
-from preference_center.rights.rules.request import RightsRequest
-from preference_center.rights.rules.rights_answers import ANSWER_TIMES
+from preference_center.rights import emails
+from preference_center.rights.requests import files as proofs
+from preference_center.rights.requests import handle, steps, store
+from preference_center.rights.requests.decide import act_if_ready
+from preference_center.rights.requests.steps import PERSON, add_step, withdraw_data_request
+from preference_center.rights.rules.decisions import Agent, NewRequest, RightsRequest
+from preference_center.rights.rules.identity import ANSWER_TIMES, MAX_PROOFS, ProofFile
+from preference_center.rights.rules.requests import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestState,
+    RequestVia,
+    StepAction,
+)
 
 AGENT = "agent"
 """The actor of what agents do themselves."""
+
+
 CONFIRM_WITHIN = ANSWER_TIMES[FormPurpose.RIGHTS_AUTHORITY]
 """How long the person can confirm it by the mailed link; there is one reminder at half."""
+
+
 _REMIND_LIMIT = 500
 
 
@@ -76,7 +102,7 @@ def add_proof(
             raise InvalidInput(f"the request has {MAX_PROOFS} files already")
         _insert_proofs(connection, request, [(proof_id, file)])
         detail = {"kind": file.kind}
-        request_steps.append_step(connection, request, actor, StepAction.PROOF_ADDED, detail)
+        steps.append_step(connection, request, actor, StepAction.PROOF_ADDED, detail)
         return request
 
     return write(connection) if connection else run_in_transaction(write)
@@ -120,8 +146,8 @@ def confirm_by_principal(request_id: UUID) -> RightsRequest:
     That proves control of the address, as any mailed link does, and no more. Once it was
     confirmed, or is closed, nothing changes. Raises ExpiredLink after CONFIRM_WITHIN.
     """
-    request = request_steps.load_request(request_id)
-    if not request_emails.waits_for_principal(request) or _is_confirmed(request):
+    request = steps.load_request(request_id)
+    if not emails.waits_for_principal(request) or _is_confirmed(request):
         return request
     _require_in_time(request)
     return handle.confirm_identity(request_id, IdentityLevel.CONTROLS_ADDRESS, PERSON)
@@ -132,8 +158,8 @@ def refuse_by_principal(request_id: UUID) -> RightsRequest:
 
     What was confirmed or is closed stays as it is. Raises ExpiredLink after CONFIRM_WITHIN.
     """
-    request = request_steps.load_request(request_id)
-    if not request_emails.waits_for_principal(request):
+    request = steps.load_request(request_id)
+    if not emails.waits_for_principal(request):
         return request
     _require_in_time(request)
     return withdraw_data_request(request_id, PERSON)
@@ -154,7 +180,7 @@ def accept_authority(
         if not kinds:
             raise InvalidInput("there is no file to accept: add one, or wait for the person")
         detail = {"kinds": kinds, "results_to_agent": results_to_agent}
-        request_steps.append_step(connection, request, actor, StepAction.AUTHORITY_ACCEPTED, detail)
+        steps.append_step(connection, request, actor, StepAction.AUTHORITY_ACCEPTED, detail)
         if results_to_agent:
             _let_agent_have_results(connection, request)
         return handle.confirm_identity(
@@ -169,7 +195,7 @@ def reject_authority(request_id: UUID, actor: str) -> RightsRequest:
 
     def reject(connection: Connection) -> RightsRequest:
         request = _load_asked_by_agent(connection, request_id)
-        request_steps.append_step(connection, request, actor, StepAction.AUTHORITY_REJECTED)
+        steps.append_step(connection, request, actor, StepAction.AUTHORITY_REJECTED)
         return request
 
     return run_in_transaction(reject)
@@ -178,7 +204,7 @@ def reject_authority(request_id: UUID, actor: str) -> RightsRequest:
 def remind_principals(now: datetime) -> None:
     """Mail people once more, at half of CONFIRM_WITHIN, who have not answered; each once."""
     found = run_autocommit(
-        lambda c: request_queue.list_asked_by_agents(
+        lambda c: store.list_asked_by_agents(
             c,
             recorded_from=now - CONFIRM_WITHIN,
             recorded_until=now - CONFIRM_WITHIN / 2,
@@ -191,13 +217,13 @@ def remind_principals(now: datetime) -> None:
 
 
 def _remind(connection: Connection, request_id: UUID) -> None:
-    request = stored_requests.load_request(connection, request_id, for_update=True)
-    if request is None or not request_emails.waits_for_principal(request) or _is_confirmed(request):
+    request = store.load_request(connection, request_id, for_update=True)
+    if request is None or not emails.waits_for_principal(request) or _is_confirmed(request):
         return
-    said = {step.action for step in stored_requests.fetch_steps(connection, request_id)}
+    said = {step.action for step in store.fetch_steps(connection, request_id)}
     if StepAction.AUTHORITY_REMINDED not in said:
-        mail = request_emails.insert_reminder(connection, request)
-        request_steps.append_step(
+        mail = emails.insert_reminder(connection, request)
+        steps.append_step(
             connection,
             request,
             "service",
@@ -219,10 +245,10 @@ def _insert_proofs(
 
 def _let_agent_have_results(connection: Connection, request: RightsRequest) -> None:
     keys = services().keys
-    part = stored_requests.open_part(keys, request)
-    agent = {**part.agent, request_emails.RESULTS_TO_AGENT: "yes"}
-    sealed = stored_requests.seal_part(keys, request.id, replace(part, agent=agent))
-    stored_requests.update_request(connection, replace(request, sealed=sealed))
+    part = store.open_part(keys, request)
+    agent = {**part.agent, emails.RESULTS_TO_AGENT: "yes"}
+    sealed = store.seal_part(keys, request.id, replace(part, agent=agent))
+    store.update_request(connection, replace(request, sealed=sealed))
 
 
 def _is_confirmed(request: RightsRequest) -> bool:
@@ -236,9 +262,144 @@ def _require_in_time(request: RightsRequest) -> None:
 
 
 def _load_asked_by_agent(connection: Connection, request_id: UUID) -> RightsRequest:
-    request = stored_requests.load_request(connection, request_id, for_update=True)
+    request = store.load_request(connection, request_id, for_update=True)
     if request is None or request.via is not RequestVia.AGENT:
         raise InvalidInput("no agent asked for this")
     if request.state not in {RequestState.RECEIVED, RequestState.IDENTIFYING, RequestState.OPEN}:
         raise InvalidInput(f"the request is closed ({request.state}): nothing of it can change")
     return request
+
+
+COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "received_at", "text")
+"""The columns that a list may have; `kind`, and `address` or `external_id`, must be there.
+
+That of the address may have any of the usual names for it (`core.tabular`).
+"""
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One line of the list, as a request or as the reason why it is none."""
+
+    line: int
+    request: NewRequest | None
+    problem: str = ""
+
+
+def read_agent_list(
+    lines: Iterable[str], agent: Agent, language: str, region: str
+) -> Iterator[AgentRow]:
+    """The rows of a CSV with a header, in their order; `language` is that of the answers.
+
+    `region` parses phone numbers without a country code. Raises InvalidList if the header can't
+    be used. Problems of rows never quote them (I12).
+    """
+    iterator = iter(lines)
+    first = next(iterator, "")
+    reader = csv.DictReader(
+        chain([first], iterator), delimiter=detect_delimiter(first), strict=True
+    )
+    try:
+        header = _column_names(reader.fieldnames or ())
+    except csv.Error:
+        raise InvalidList("the list is no CSV: save it as CSV with a header") from None
+    _check_header(header)
+    reader.fieldnames = header
+    try:
+        for row in reader:
+            yield _read_row(reader.line_num, row, agent, language, region)
+    except csv.Error:
+        raise InvalidList(f"line {reader.line_num + 1} is no CSV: fix its quotes") from None
+
+
+def record_row(row: AgentRow, actor: str) -> AgentRow:
+    """Record what a row asks for; returns the row, as one that is refused where it can't be.
+
+    A row that was recorded within a day already adds nothing. Raises nothing: one row's problem
+    is not another's.
+    """
+    if row.request is None:
+        return row
+    try:
+        ask_for_principal(row.request, actor=actor)
+    except PreferenceCenterError as error:
+        return replace(row, request=None, problem=str(error))
+    return row
+
+
+def _column_names(written: Sequence[str]) -> list[str]:
+    """The names of the columns in `COLUMNS`, as far as they are known."""
+    known = {normalize_column_name(name): name for name in COLUMNS}
+    names = [known.get(normalize_column_name(name), name) for name in written]
+    likely = find_likely_columns(names, channel=None)
+    if len(likely) == 1:
+        names[likely[0]] = "address"
+    return names
+
+
+def _check_header(header: list[str]) -> None:
+    unknown = [name for name in header if name not in COLUMNS]
+    if unknown or len(set(header)) != len(header):
+        raise InvalidList(f"the header may have {', '.join(COLUMNS)}, each once")
+    if "kind" not in header or not {"address", "external_id"} & set(header):
+        raise InvalidList("the header needs kind, and address or external_id")
+
+
+def _read_row(
+    line: int,
+    row: Mapping[str | None, str | list[str] | None],
+    agent: Agent,
+    language: str,
+    region: str,
+) -> AgentRow:
+    cells = {name: (row.get(name) or "") for name in COLUMNS}
+    texts = {name: cell.strip() for name, cell in cells.items() if isinstance(cell, str)}
+    if None in row:
+        return AgentRow(line, None, "has more cells than the header")
+    try:
+        request = _parse(texts, agent, language, region)
+        request.check()
+    except InvalidInput as error:
+        return AgentRow(line, None, str(error))
+    return AgentRow(line, request)
+
+
+def _parse(texts: Mapping[str, str], agent: Agent, language: str, region: str) -> NewRequest:
+    channel = _choice(Channel, texts["channel"] or Channel.EMAIL.value, "channel")
+    addresses: tuple[Address, ...] = ()
+    if texts["address"]:
+        addresses = (parse_address(texts["address"], channel, region=region),)
+    return NewRequest(
+        kind=_choice(RequestKind, texts["kind"], "kind"),
+        via=RequestVia.AGENT,
+        language=language,
+        addresses=addresses,
+        external_ids=(texts["external_id"],) if texts["external_id"] else (),
+        extent=_choice(Extent, texts["extent"], "extent") if texts["extent"] else None,
+        law=_choice(Law, texts["law"], "law") if texts["law"] else None,
+        received_at=_parse_time(texts["received_at"]),
+        text=texts["text"],
+        agent=agent,
+    )
+
+
+def _choice(choices: type[E], text: str, column: str) -> E:
+    try:
+        return choices(text.lower())
+    except ValueError:
+        raise InvalidInput(f"{column} must be one of {', '.join(choices)}") from None
+
+
+def _parse_time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise InvalidInput("write received_at with its time zone, as 2026-11-24T09:30+01:00")
+    return time

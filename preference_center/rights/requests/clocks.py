@@ -12,15 +12,13 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
-from preference_center.rights.request_emails import EMAIL_LIFETIME
-from preference_center.rights.requests import acts, request_steps
-from preference_center.rights.requests.acts import SERVICE
+from preference_center.rights.emails import EMAIL_LIFETIME
+from preference_center.rights.requests import decide, steps, store
 from preference_center.rights.requests.agents import remind_principals
-from preference_center.rights.requests.store import request_queue, requests
-from preference_center.rights.requests.store.requests import RightsStep
-from preference_center.rights.rules.clock import request_stage
-from preference_center.rights.rules.model import StepAction
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.requests.decide import SERVICE
+from preference_center.rights.requests.store import RightsStep
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import StepAction, request_stage
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
 _LIMIT = 500
@@ -34,23 +32,23 @@ def run_clocks(now: datetime) -> None:
 
     Each request is a transaction of its own. Raises Unavailable.
     """
-    for request_id in run_autocommit(lambda c: request_queue.list_woken(c, now, _LIMIT)):
+    for request_id in run_autocommit(lambda c: store.list_woken(c, now, _LIMIT)):
         _wake(request_id, now)
-    kinds = acts.kinds_of_own_acts()
-    for request in run_autocommit(lambda c: request_queue.list_acting(c, kinds, now, _LIMIT)):
-        acts.act_if_ready(request)
+    kinds = decide.kinds_of_own_acts()
+    for request in run_autocommit(lambda c: store.list_acting(c, kinds, now, _LIMIT)):
+        decide.act_if_ready(request)
     remind_principals(now)
     run_in_transaction(lambda connection: _forget(connection, now))
 
 
 def _wake(request_id: UUID, now: datetime) -> None:
     def write(connection: Connection) -> None:
-        request = requests.load_request(connection, request_id, for_update=True)
+        request = store.load_request(connection, request_id, for_update=True)
         if request is None or request.next_at is None or request.next_at > now:
             return  # somebody else did
         if request.lapses_at is not None and request.lapses_at <= now:
             lapsed = request.lapse(now)
-            request_steps.store_change(connection, lapsed, SERVICE, StepAction.LAPSED)
+            steps.store_change(connection, lapsed, SERVICE, StepAction.LAPSED)
         else:
             _remind(connection, request, now)
 
@@ -63,7 +61,7 @@ def _remind(connection: Connection, request: RightsRequest, now: datetime) -> No
     stage = request_stage(
         request.received_at, request.deadline, now, target=catalogue.rights.target
     )
-    request_steps.store_change(
+    steps.store_change(
         connection, request.schedule(now), SERVICE, StepAction.REMINDED, {"stage": stage}
     )
     log.warning("rights_request_waits", request=str(request.id), kind=request.kind, stage=stage)
@@ -87,6 +85,6 @@ def _remind(connection: Connection, request: RightsRequest, now: datetime) -> No
 
 
 def _forget(connection: Connection, now: datetime) -> None:
-    for request_id in request_queue.forget_requests(connection, now, _LIMIT):
+    for request_id in store.forget_requests(connection, now, _LIMIT):
         step = RightsStep(now, SERVICE, StepAction.FORGOTTEN)
-        requests.insert_step(connection, request_id, step)
+        store.insert_step(connection, request_id, step)

@@ -12,11 +12,10 @@ from uuid import UUID
 
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.rights.requests import acts, opening, request_steps
-from preference_center.rights.requests.request_steps import PERSON, add_step
-from preference_center.rights.rules.model import AskedFact, IdentityLevel, StepAction
-from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.requests import decide, opening, steps
+from preference_center.rights.requests.steps import PERSON, add_step
+from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.requests import AskedFact, IdentityLevel, StepAction
 
 
 def open_request(
@@ -28,7 +27,7 @@ def open_request(
     An objection to marketing counts in the same transaction. What acts by itself is done at once
     if identity is proven, else the scheduler does it. Raises InvalidInput, Unavailable.
     """
-    return acts.act_if_ready(opening.open_request(new, actor, in_transaction))
+    return decide.act_if_ready(opening.open_request(new, actor, in_transaction))
 
 
 def confirm_identity(
@@ -44,8 +43,8 @@ def confirm_identity(
     Opens the request if that is enough for it; what acts by itself is then done, with a
     `connection` by the scheduler. Raises UnknownRequest, ForbiddenTransition, Unavailable.
     """
-    request = request_steps.confirm_identity(request_id, level, actor, facts, connection=connection)
-    return request if connection else acts.act_if_ready(request)
+    request = steps.confirm_identity(request_id, level, actor, facts, connection=connection)
+    return request if connection else decide.act_if_ready(request)
 
 
 def record_look(request_id: UUID, look: StepAction, actor: str) -> None:

@@ -3,40 +3,56 @@
 Recording one restricts the contact (`restrict_reported`, used by `opening`). Staff confirm it with
 `requests.fulfil`, which erases the account, or dismiss it here. A report alone erases and
 closes nothing, however long it waits.
+
+Limit the use of a person's data by request: as far as identity was proven, and no further.
+
+Control of one address restricts exactly this one (docs/rights.md, Identity); of a contact that has
+no other, the contact, so that addresses which it gains are restricted too. Suppression matches
+every form of the mailbox in any case (I9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from preference_center import contacts
-from preference_center.contacts import InTransaction
-from preference_center.contacts.rules.account import DismissedReport
-from preference_center.contacts.rules.contact import ContactRef
+from preference_center.contacts import InTransaction, WrittenContact
+from preference_center.contacts.rules.account import (
+    DismissedReport,
+    build_restriction_change,
+    build_unrestriction_change,
+    is_restricted,
+)
+from preference_center.contacts.rules.contact import Contact, ContactRef
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownContact
+from preference_center.core.events import Change, ScopeFact
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights import request_emails
-from preference_center.rights.requests import request_steps
-from preference_center.rights.requests.proposals import require_second_person
-from preference_center.rights.requests.request_steps import PERSON, SOURCE, part_addresses
-from preference_center.rights.requests.store import requests
-from preference_center.rights.rules.decisions import Decision
-from preference_center.rights.rules.model import (
+from preference_center.ledger import record
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
+from preference_center.ledger.store.lookup import load_exact_facts
+from preference_center.rights import emails
+from preference_center.rights.requests import steps, store
+from preference_center.rights.requests.steps import (
+    PERSON,
+    SOURCE,
+    part_addresses,
+    require_second_person,
+)
+from preference_center.rights.rules.decisions import Decision, NewRequest, RightsRequest
+from preference_center.rights.rules.requests import (
+    IdentityLevel,
     RefusalGround,
     RequestKind,
     RequestState,
     StepAction,
 )
-from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.request import RightsRequest
 
 RESTRICTED = "restricted"
 """In the first step of a report: whether this report restricted the contact."""
@@ -70,14 +86,14 @@ def was_dismissed_lately(new: NewRequest) -> bool:
 
 def list_reports(connection: Connection, digests: Sequence[bytes]) -> list[RightsRequest]:
     """The reports about these that are still known: MINOR_RETENTION after the decision."""
-    found = requests.list_of_subject(connection, digests)
+    found = store.list_of_subject(connection, digests)
     return [each for each in found if each.kind is RequestKind.MINOR]
 
 
 def list_contradicted(reports: Sequence[RightsRequest]) -> set[UUID]:
     """The ids of those whose holder says that they are wrong."""
     ids, said = [each.id for each in reports], [StepAction.CONTRADICTED]
-    return set(run_autocommit(lambda c: requests.list_newest_steps(c, ids, said)))
+    return set(run_autocommit(lambda c: store.list_newest_steps(c, ids, said)))
 
 
 def contradict(request_id: UUID) -> RightsRequest:
@@ -88,9 +104,9 @@ def contradict(request_id: UUID) -> RightsRequest:
 
     def write(connection: Connection) -> RightsRequest:
         request = _load(connection, request_id)
-        said = {step.action for step in requests.fetch_steps(connection, request_id)}
+        said = {step.action for step in store.fetch_steps(connection, request_id)}
         if not request.state.closed and StepAction.CONTRADICTED not in said:
-            request_steps.append_step(connection, request, PERSON, StepAction.CONTRADICTED)
+            steps.append_step(connection, request, PERSON, StepAction.CONTRADICTED)
         return request
 
     return run_in_transaction(write)
@@ -103,11 +119,11 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
     before. What the reporter wrote is wiped. Raises ForbiddenTransition if it is decided already,
     SecondPersonRequired for one of the staff alone.
     """
-    request = request_steps.load_request(request_id)
+    request = steps.load_request(request_id)
     _require_report(request)
     if request.state.closed:
         raise ForbiddenTransition(f"the report is closed ({request.state})")
-    part = request_steps.open_sealed(request)
+    part = steps.open_sealed(request)
     refs = [*map(_ref_of_address, part_addresses(part)), *_known(part.external_ids)]
     dismissed: list[RightsRequest] = []
 
@@ -127,12 +143,12 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
 def _refuse(connection: Connection, request_id: UUID, actor: str) -> RightsRequest:
     before, keys = _load(connection, request_id), services().keys
     require_second_person(connection, before, Decision.REFUSE, actor, RefusalGround.UNFOUNDED)
-    request_emails.inform_reporter(connection, before)
+    emails.inform_reporter(connection, before)
     after = before.refuse(RefusalGround.UNFOUNDED, services().now())
     detail = {"ground": RefusalGround.UNFOUNDED}
-    request_steps.store_change(connection, after, actor, StepAction.REFUSED, detail)
+    steps.store_change(connection, after, actor, StepAction.REFUSED, detail)
     wiped = replace(after, sealed=_without_words(keys, after), version=after.version + 1)
-    requests.update_request(connection, wiped)
+    store.update_request(connection, wiped)
     return wiped
 
 
@@ -140,7 +156,7 @@ def _without_words(keys: Keys, request: RightsRequest) -> bytes | None:
     """No reason is stored after the decision; whom it was about, for MINOR_RETENTION."""
     if request.sealed is None:
         return None
-    return requests.seal_part(keys, request.id, replace(requests.open_part(keys, request), text=""))
+    return store.seal_part(keys, request.id, replace(store.open_part(keys, request), text=""))
 
 
 def _restricted_by_reports(connection: Connection, request: RightsRequest) -> datetime | None:
@@ -148,7 +164,7 @@ def _restricted_by_reports(connection: Connection, request: RightsRequest) -> da
 
     None where something else does too, or other reports are open.
     """
-    about = requests.list_of_subject(connection, request.subject_digests)
+    about = store.list_of_subject(connection, request.subject_digests)
     others = [e for e in about if e.kind is RequestKind.MINOR and e.id != request.id]
     if any(not each.state.closed for each in others):
         return None
@@ -160,7 +176,7 @@ def _restricted_by_reports(connection: Connection, request: RightsRequest) -> da
     restricts = any(
         step.detail.get(RESTRICTED)
         for each in reports
-        for step in requests.fetch_steps(connection, each.id)[:1]
+        for step in store.fetch_steps(connection, each.id)[:1]
     )
     return since if restricts else None
 
@@ -185,7 +201,7 @@ def _ref_of_address(address: Address) -> ContactRef:
 
 
 def _load(connection: Connection, request_id: UUID) -> RightsRequest:
-    request = requests.load_request(connection, request_id, for_update=True)
+    request = store.load_request(connection, request_id, for_update=True)
     _require_report(request)
     assert request
     return request
@@ -194,3 +210,79 @@ def _load(connection: Connection, request_id: UUID) -> RightsRequest:
 def _require_report(request: RightsRequest | None) -> None:
     if request is None or request.kind is not RequestKind.MINOR:
         raise InvalidInput("this is no report of a minor")
+
+
+_BuildChange = Callable[[Address, Sequence[ScopeFact]], Change]
+
+
+def restrict_named(
+    request: RightsRequest,
+    refs: Sequence[ContactRef],
+    origin: RequestOrigin,
+    in_transaction: InTransaction,
+) -> None:
+    """Restrict whom an open request names. Raises InvalidRows and Unavailable."""
+    only = _only_named(request, refs)
+    if only is None:
+        named = [(ref, request.received_at) for ref in refs]
+        contacts.restrict_contacts(named, origin, in_transaction)
+        return
+
+    def build(address: Address, _: Sequence[ScopeFact]) -> Change:
+        return build_restriction_change(services().new_id(), address, origin, request.received_at)
+
+    _record(only, build, in_transaction, restricts=True)
+
+
+def unrestrict_named(
+    request: RightsRequest,
+    refs: Sequence[ContactRef],
+    proof: ConsentEvidence,
+    origin: RequestOrigin,
+    in_transaction: InTransaction,
+) -> None:
+    """End the restriction of whom an open request names.
+
+    The contact's own stays where only one of its addresses was proven. Raises InvalidRows,
+    InvalidInput where the restriction is newer than the request, and Unavailable.
+    """
+    only = _only_named(request, refs)
+    if only is None:
+        contacts.unrestrict_contacts([(ref, proof) for ref in refs], origin, in_transaction)
+        return
+
+    def build(address: Address, facts: Sequence[ScopeFact]) -> Change:
+        return build_unrestriction_change(services().new_id(), address, proof, origin, facts)
+
+    _record(only, build, in_transaction, restricts=False)
+
+
+def _only_named(
+    request: RightsRequest, refs: Sequence[ContactRef]
+) -> dict[Address, Contact] | None:
+    """The addresses to which the request is limited, with their contacts; None: their contacts."""
+    if request.level >= IdentityLevel.CONTACT:
+        return None
+    named = [ref.address for ref in refs if ref.address is not None]
+    contact_set = contacts.load_contacts(refs)
+    owners = {each: owner for each in named if (owner := contact_set.owner(each))}
+    has_others = any(owner.addresses - set(named) for owner in owners.values())
+    return owners if has_others else None
+
+
+def _record(
+    only: dict[Address, Contact],
+    build: _BuildChange,
+    in_transaction: InTransaction,
+    *,
+    restricts: bool,
+) -> None:
+    """Write what changes of these addresses. A repeat meanwhile changes nothing (I7)."""
+    ordered = sorted(only, key=lambda address: (address.channel, address.exact))
+    found = zip(ordered, load_exact_facts(ordered), strict=True)
+    changes = [build(each, facts) for each, facts in found if is_restricted(facts) is not restricts]
+    written = [WrittenContact(each, is_changed=bool(changes)) for each in set(only.values())]
+    if changes:
+        record(changes, lambda connection, _: in_transaction(connection, written))
+    else:
+        run_in_transaction(lambda connection: in_transaction(connection, written))

@@ -19,18 +19,23 @@ from preference_center.infra.db.connections import hold_digest_length
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.rights.requests import minors
-from preference_center.rights.requests.request_steps import (
+from preference_center.rights.requests import minors, store
+from preference_center.rights.requests.steps import (
     SOURCE,
     append_step,
     deadlines_of,
     store_change,
     time_zone,
 )
-from preference_center.rights.requests.store import requests
-from preference_center.rights.requests.store.requests import SealedPart
+from preference_center.rights.requests.store import SealedPart
+from preference_center.rights.rules.decisions import (
+    NewRequest,
+    RightsRequest,
+    SubjectRows,
+    build_request,
+)
 from preference_center.rights.rules.identity import Circumstance
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestOutcome,
@@ -38,8 +43,6 @@ from preference_center.rights.rules.model import (
     RequestVia,
     StepAction,
 )
-from preference_center.rights.rules.new_request import NewRequest, SubjectRows, build_request
-from preference_center.rights.rules.request import RightsRequest
 
 _OPT_OUT_SCOPES = {
     RequestKind.OBJECT: ALL_MARKETING,
@@ -128,8 +131,8 @@ class _Opener:
     def write(self, connection: Connection) -> None:
         """Store the request, or what it adds to the one that it repeats."""
         request = self._build(connection)
-        requests.lock_subject(connection, request.subject_digests)
-        opened = requests.load_request(connection, self._id)
+        store.lock_subject(connection, request.subject_digests)
+        opened = store.load_request(connection, self._id)
         if opened is None:
             same = self._find_repeat(connection, request)
             opened = self._repeat(connection, same) if same else self._insert(connection, request)
@@ -143,11 +146,11 @@ class _Opener:
         Nor are none, of somebody who has proven nothing: a repeat leads to the status page of the
         first, which can withdraw it.
         """
-        found = requests.find_same(connection, request)
+        found = store.find_same(connection, request)
         return next((each for each in found if self._is_repeat(each)), None)
 
     def _is_repeat(self, same: RightsRequest) -> bool:
-        part, new = requests.open_part(services().keys, same), self.new
+        part, new = store.open_part(services().keys, same), self.new
         if new.agent and part.agent.get("address") != new.agent.address:
             return False  # the person is asked about every agent
         has_proof = new.level > IdentityLevel.NONE
@@ -158,7 +161,7 @@ class _Opener:
         hold_digest_length(connection, keys)
         digests = tuple(map(keys.exact_digest, new.addresses))
         channels = [address.channel.value for address in new.addresses]
-        known = requests.find_subject(connection, digests, channels)
+        known = store.find_subject(connection, digests, channels)
         if known.is_erased and new.kind is RequestKind.REOPEN:
             found = new.circumstances | {Circumstance.AFTER_ERASURE}
             new = replace(new, circumstances=found)
@@ -177,13 +180,13 @@ class _Opener:
         )
 
     def _insert(self, connection: Connection, request: RightsRequest) -> RightsRequest:
-        sealed = requests.seal_part(services().keys, request.id, _sealed_part(self.new))
+        sealed = store.seal_part(services().keys, request.id, _sealed_part(self.new))
         request = replace(request, sealed=sealed)
         detail = {"via": request.via, "level": request.level.value, **self._detail}
         mails = self._mails_receipt(connection, request)
         # Where no address is known, nothing has counted yet: staff find out whose it is.
         is_done = bool(request.kind in _OPT_OUT_SCOPES and self.new.addresses and not self.new.text)
-        requests.insert_request(connection, request)
+        store.insert_request(connection, request)
         append_step(
             connection,
             request,
@@ -196,7 +199,7 @@ class _Opener:
             append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
         if is_done:
             request = request.complete(RequestOutcome.FULFILLED, self._now)
-            requests.update_request(connection, request)
+            store.update_request(connection, request)
             done = {"outcome": RequestOutcome.FULFILLED}
             append_step(connection, request, self._actor, StepAction.DONE, done, mails=mails)
         return request

@@ -29,7 +29,7 @@ from preference_center.core.events import (
     counts_at,
 )
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 
 UNDO_PERIOD = timedelta(days=7)
 """How long anyone who has the old mailbox may undo it."""

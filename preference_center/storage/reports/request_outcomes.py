@@ -8,7 +8,7 @@ from uuid import UUID
 
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.infra.db.transactions import Connection
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 
 MAX_REQUESTS = 50_000
 """The newest requests of a period that are counted."""

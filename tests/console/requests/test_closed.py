@@ -9,13 +9,10 @@ import pytest
 
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.staff import Role
-from preference_center.rights.console import closed
-from preference_center.rights.requests.request_steps import (
-    refuse_data_request,
-    withdraw_data_request,
-)
-from preference_center.rights.rules.model import RefusalGround, RequestKind, RequestState
-from preference_center.rights.rules.request import RightsRequest
+from preference_center.rights.console import queue
+from preference_center.rights.requests.steps import refuse_data_request, withdraw_data_request
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.requests import RefusalGround, RequestKind, RequestState
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask
 from tests.console.staff import staff, words
@@ -75,7 +72,7 @@ def test_the_list_is_filtered(app: Flask, query: str, expected: list[str]) -> No
 
 
 def test_each_is_on_one_page(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closed, "PAGE", 2)
+    monkeypatch.setattr(queue, "PAGE", 2)
     made = [ask(app, RequestKind.COMPLAINT, text=str(number)) for number in range(5)]
     for each in made:  # all at the same time: the id decides
         close(app, each, RequestState.WITHDRAWN)

@@ -10,17 +10,16 @@ import pytest
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.access_file.build import build_access_file
-from preference_center.rights.console import proofs
-from preference_center.rights.requests.proofs import list_proofs
-from preference_center.rights.rules import proof_files
-from preference_center.rights.rules.model import (
+from preference_center.rights.console import decide
+from preference_center.rights.requests.files import list_proofs
+from preference_center.rights.rules import identity
+from preference_center.rights.rules.decisions import Agent, RightsRequest
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import Agent
-from preference_center.rights.rules.request import RightsRequest
 from tests.console.requests.asking import actions, ask, load, rows
 from tests.console.staff import Staff, staff, words
 
@@ -105,7 +104,7 @@ def test_what_cannot_be_taken_is_not_stored(
     name: str,
     problem: str,
 ) -> None:
-    for module in (proof_files, proofs):
+    for module in (identity, decide):
         monkeypatch.setattr(module, "MAX_PROOF_BYTES", 1_000)
     answer = upload(staff(app, Role.SUPPORT), asked, content, name)
     assert answer.status_code == 422

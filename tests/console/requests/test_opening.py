@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 from tests.console.requests.asking import SCRIPT, actions, ask, rows
 from tests.console.staff import Staff, staff, words
 

@@ -10,7 +10,7 @@ import pytest
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.staff import Role
 from preference_center.rights.console import queue
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask
 from tests.console.staff import staff, words

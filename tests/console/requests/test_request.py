@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.decisions import Agent, RightsRequest
+from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
     RefusalGround,
@@ -16,8 +17,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import Agent
-from preference_center.rights.rules.request import RightsRequest
 from tests.console.requests.asking import SCRIPT, actions, ask, load, rows
 from tests.console.staff import Staff, staff, words
 

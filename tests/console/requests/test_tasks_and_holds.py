@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights.rules.model import IdentityLevel, RequestKind, RequestState
+from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestState
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, actions, ask, load, rows
 from tests.console.staff import Staff, staff, words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.domain.mail.rights_words import find_right, says_under_18
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 
 ACCESS, ERASE, RESTRICT = RequestKind.ACCESS, RequestKind.ERASE, RequestKind.RESTRICT
 SHARING = RequestKind.DONT_SELL_OR_SHARE

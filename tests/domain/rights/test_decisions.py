@@ -15,7 +15,7 @@ from preference_center.rights.rules.decisions import (
     check_second_person,
     needs_second_person,
 )
-from preference_center.rights.rules.model import RefusalGround, RequestKind
+from preference_center.rights.rules.requests import RefusalGround, RequestKind
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 ADA, GRACE = "console:ada", "console:grace"

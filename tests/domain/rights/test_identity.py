@@ -15,7 +15,7 @@ from preference_center.rights.rules.identity import (
     proven_level,
     required_level,
 )
-from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind
+from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind
 
 NEEDED = {
     (RequestKind.ACCESS, None): 2,

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.rights.rules.proof_files import (
-    MAX_PROOF_BYTES,
-    ProofFile,
-    ProofKind,
-    ProofType,
-)
+from preference_center.rights.rules.identity import MAX_PROOF_BYTES, ProofFile, ProofKind, ProofType
 
 STARTS = {
     ProofType.PDF: b"%PDF-1.7\n",

@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.rights.rules.laws import compute_deadlines
-from preference_center.rights.rules.model import (
+from preference_center.rights.rules.decisions import (
+    NewRequest,
+    RightsRequest,
+    SubjectRows,
+    build_request,
+)
+from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
     IdentityLevel,
@@ -24,9 +29,8 @@ from preference_center.rights.rules.model import (
     RequestOutcome,
     RequestState,
     RequestVia,
+    compute_deadlines,
 )
-from preference_center.rights.rules.new_request import NewRequest, SubjectRows, build_request
-from preference_center.rights.rules.request import RightsRequest
 from tests.clock import START
 
 ROME = ZoneInfo("Europe/Rome")

@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 
 from preference_center.core.errors import ForbiddenTransition
-from preference_center.rights.rules.model import RequestState
-from preference_center.rights.rules.transitions import TRANSITIONS, require_transition
+from preference_center.rights.rules.decisions import TRANSITIONS, require_transition
+from preference_center.rights.rules.requests import RequestState
 
 S = RequestState
 ALLOWED = {

@@ -13,7 +13,7 @@ from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.rules.model import Extent, IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE

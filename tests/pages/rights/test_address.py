@@ -15,7 +15,7 @@ from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.rules.model import RequestKind, RequestState
+from preference_center.rights.rules.requests import RequestKind, RequestState
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START
 from tests.pages.mailing import give_mail_server, link_in, queued_emails

@@ -12,8 +12,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights.requests.request_steps import open_sealed
-from preference_center.rights.rules.model import IdentityLevel, RequestState, RequestVia
+from preference_center.rights.requests.steps import open_sealed
+from preference_center.rights.rules.requests import IdentityLevel, RequestState, RequestVia
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import form_fields, requests_in

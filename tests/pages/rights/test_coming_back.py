@@ -9,7 +9,7 @@ from uuid import uuid4
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.rights.rules.model import RequestKind
+from preference_center.rights.rules.requests import RequestKind
 from tests.pages.rights_acts import press, requests_in
 
 if TYPE_CHECKING:

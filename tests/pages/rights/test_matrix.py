@@ -11,7 +11,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
-from preference_center.rights.rules.model import Extent, RequestKind
+from preference_center.rights.rules.requests import Extent, RequestKind
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press, requests_in
@@ -115,7 +115,7 @@ def test_a_visit_acts_for_its_own_address_only(
     path = f"/rights/{form.partition(' ')[0]}/{tokens['visit']}"
     press(client, path, **{**FORMS[form], "address": "j.ane.doe@example.com"})
     with app.app_context():
-        from preference_center.rights.requests.request_steps import open_sealed
+        from preference_center.rights.requests.steps import open_sealed
 
         named = {each for asked in requests_in(app) for each in open_sealed(asked).addresses}
     assert named <= {("email", ADDRESS)}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.rights.requests.request_steps import find_request_by_reference, open_sealed
-from preference_center.rights.rules.model import IdentityLevel, RequestKind, RequestState
+from preference_center.rights.requests.steps import find_request_by_reference, open_sealed
+from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestState
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails

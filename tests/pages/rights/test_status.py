@@ -20,12 +20,9 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.requests import handle
-from preference_center.rights.requests.request_steps import (
-    extend_deadline,
-    list_steps,
-    refuse_data_request,
-)
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests.steps import extend_deadline, list_steps, refuse_data_request
+from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.requests import (
     ExtensionReason,
     IdentityLevel,
     RefusalGround,
@@ -33,7 +30,6 @@ from preference_center.rights.rules.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import NewRequest
 from preference_center.web.languages import LANGUAGES
 from tests.ledger.changes import add_destination
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
@@ -66,7 +62,7 @@ def build(app: Flask) -> UUID:
 def forwarded(app: Flask, status: str) -> str:
     """The status page as the mail has it, which somebody else may read."""
     from preference_center.infra.context import services
-    from preference_center.rights.rules.rights_status import create_rights_status_token
+    from preference_center.rights.rules.identity import create_rights_status_token
 
     with app.app_context():
         (request,) = requests_in(app)

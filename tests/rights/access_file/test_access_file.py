@@ -23,18 +23,17 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
-from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
-from preference_center.rights.access_file.records import AccessFile
+from preference_center.rights.access_file.records import IN_FILE, NOT_IN_FILE, AccessFile
 from preference_center.rights.erasure.personal_data import TABLES
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.requests.request_steps import load_request
-from preference_center.rights.rules.model import (
+from preference_center.rights.requests.steps import load_request
+from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestOutcome,
     RequestVia,
 )
-from preference_center.rights.rules.new_request import NewRequest
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS

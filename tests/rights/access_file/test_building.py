@@ -13,8 +13,8 @@ from preference_center.rights.access_file.build import (
     read_access_file,
 )
 from preference_center.rights.requests import files
-from preference_center.rights.requests.request_steps import list_steps, load_request
-from preference_center.rights.rules.model import IdentityLevel, RequestState
+from preference_center.rights.requests.steps import list_steps, load_request
+from preference_center.rights.rules.requests import IdentityLevel, RequestState
 from tests.clock import START, Clock
 from tests.ledger.changes import change
 from tests.rights.access_file.people import (

@@ -13,7 +13,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.rights.rules.model import Extent
+from preference_center.rights.rules.requests import Extent
 from preference_center.web.console.looks import (
     PersonAccess,
     forget_addresses,

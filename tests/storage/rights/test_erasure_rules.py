@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.rights.erasure.erasure_rules import ERASURE_RULES, OnErasure
 from preference_center.rights.erasure.personal_data import TABLES, Holds
+from preference_center.rights.erasure.tables import ERASURE_RULES, OnErasure
 
 PERSONAL = {name for name, table in TABLES.items() if table.personal}
 

@@ -1,0 +1,323 @@
+"""What may be done next to a request, the likeliest first; each is a page of its own.
+
+Why something about a request could not be done, in the language of the page.
+
+The page of one act: what it will do, its fields, and one button that does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+from uuid import UUID
+
+from flask import abort, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import format_date, lazy_gettext, to_utc
+from flask_babel import gettext as _
+from flask_babel.speaklater import LazyString
+
+from preference_center.core.errors import (
+    AddressConflict,
+    ForbiddenTransition,
+    InvalidAddress,
+    InvalidInput,
+    UnderHold,
+    UnknownEvent,
+    UnknownRequest,
+)
+from preference_center.core.staff import Permission
+from preference_center.rights.requests.steps import load_request
+from preference_center.rights.rules.decisions import (
+    Decision,
+    OwnDecision,
+    ProposalChanged,
+    RightsRequest,
+    SecondPersonRequired,
+    needs_second_person,
+)
+from preference_center.rights.rules.requests import RequestKind, RequestState, RequestVia
+from preference_center.web.console.frame import redirect_after_post, render_page
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A link to the page of an act, and what it does."""
+
+    url: str
+    label: str
+    hint: str
+    permission: Permission = Permission.HANDLE_REQUESTS
+
+
+def next_actions(asked: RightsRequest, extendable_to: datetime | None) -> list[Action]:
+    """What the state of the request allows. `extendable_to` as the law has it, None for no."""
+    if asked.state.closed:
+        return []
+    return [
+        *_identity(asked),
+        *_corrections(asked),
+        *_fulfilment(asked),
+        *_others(asked, extendable_to),
+    ]
+
+
+def fulfil_label(kind: RequestKind) -> str:
+    """What fulfilling a request of this kind does, as a button."""
+    labels: Mapping[RequestKind, LazyString] = {
+        RequestKind.ACCESS: lazy_gettext("Mark as answered"),
+        RequestKind.CORRECT: lazy_gettext("Mark as corrected"),
+        RequestKind.ERASE: lazy_gettext("Propose to erase"),
+        RequestKind.RESTRICT: lazy_gettext("Restrict"),
+        RequestKind.UNRESTRICT: lazy_gettext("End the restriction"),
+        RequestKind.CLOSE: lazy_gettext("Close the account"),
+        RequestKind.REOPEN: lazy_gettext("Reopen the account"),
+        RequestKind.OBJECT: lazy_gettext("Mark as answered"),
+        RequestKind.DONT_SELL_OR_SHARE: lazy_gettext("Mark as answered"),
+        RequestKind.COMPLAINT: lazy_gettext("Mark as answered"),
+        RequestKind.MINOR: lazy_gettext("The report is right: propose to erase"),
+    }
+    return str(labels[kind])
+
+
+def fulfil_hint(kind: RequestKind) -> str:
+    """What that brings about."""
+    hints: Mapping[RequestKind, LazyString] = {
+        RequestKind.ACCESS: lazy_gettext(
+            "A worker builds the file and completes the request by itself, within minutes. Only"
+            " where you have answered in another way."
+        ),
+        RequestKind.CORRECT: lazy_gettext(
+            "Where you have corrected it elsewhere, as in your own systems."
+        ),
+        RequestKind.ERASE: lazy_gettext("Here and in every tool. Another person has to agree."),
+        RequestKind.RESTRICT: lazy_gettext(
+            "No marketing until the person ends it; service mail goes on."
+        ),
+        RequestKind.UNRESTRICT: lazy_gettext("What they opted in to counts again."),
+        RequestKind.CLOSE: lazy_gettext("No mail any more, but what must be sent after closing."),
+        RequestKind.REOPEN: lazy_gettext("Service mail goes on; marketing stays off."),
+        RequestKind.OBJECT: lazy_gettext("The objection counts already; this ends the request."),
+        RequestKind.DONT_SELL_OR_SHARE: lazy_gettext("It counts already; this ends the request."),
+        RequestKind.COMPLAINT: lazy_gettext("After you have written to the person."),
+        RequestKind.MINOR: lazy_gettext(
+            "Closes the account and erases it. Another person has to agree."
+        ),
+    }
+    return str(hints[kind])
+
+
+def _identity(asked: RightsRequest) -> Iterator[Action]:
+    if asked.state is not RequestState.OPEN:
+        yield Action(
+            _url("identify_request", asked),
+            lazy_gettext("Ask for proof, or confirm identity"),
+            lazy_gettext("Or record that a check failed; the third one refuses the request."),
+        )
+    if asked.confirm_by and not asked.confirmed_at:
+        yield Action(
+            _url("confirm_request_receipt", asked),
+            lazy_gettext("Receipt was confirmed"),
+            lazy_gettext("The person was informed of the reference, by letter or by phone."),
+        )
+
+
+def _corrections(asked: RightsRequest) -> Iterator[Action]:
+    if asked.kind is not RequestKind.CORRECT or asked.state is not RequestState.OPEN:
+        return
+    yield Action(
+        _url("move_address", asked),
+        lazy_gettext("Move to another address"),
+        lazy_gettext("Opt-outs and consents follow; it can be undone for 7 days."),
+        Permission.DECIDE_REQUESTS,
+    )
+    yield Action(
+        _url("retract_request_consent", asked),
+        lazy_gettext("Retract a consent"),
+        lazy_gettext("One that the person never gave, by its reference."),
+        Permission.DECIDE_REQUESTS,
+    )
+
+
+def _fulfilment(asked: RightsRequest) -> Iterator[Action]:
+    if asked.state is not RequestState.OPEN:
+        return
+    by_two = needs_second_person(asked.kind, Decision.FULFIL)
+    yield Action(
+        _url("propose_fulfilment" if by_two else "fulfil_request", asked),
+        fulfil_label(asked.kind),
+        fulfil_hint(asked.kind),
+        Permission.HANDLE_REQUESTS if by_two else Permission.DECIDE_REQUESTS,
+    )
+
+
+def _others(asked: RightsRequest, extendable_to: datetime | None) -> Iterator[Action]:
+    if extendable_to and not asked.extended_to:
+        day = format_date(extendable_to, "d MMM y")
+        yield Action(
+            _url("extend_request", asked),
+            lazy_gettext("Extend"),
+            lazy_gettext("Until %(day)s, once; the person is informed why.", day=day),
+            Permission.DECIDE_REQUESTS,
+        )
+    is_report = asked.kind is RequestKind.MINOR
+    yield Action(
+        _url("propose_refusal", asked),
+        lazy_gettext("The report is wrong: propose to dismiss it")
+        if is_report
+        else lazy_gettext("Propose to refuse"),
+        lazy_gettext("The person is informed, and how to complain. Another person has to agree."),
+    )
+    if asked.via is RequestVia.AGENT:
+        yield Action(
+            _url("add_request_proof", asked),
+            lazy_gettext("Add a file"),
+            lazy_gettext("A power of attorney or another proof that came by letter or mail."),
+        )
+    if not is_report:
+        yield Action(
+            _url("withdraw_request", asked),
+            lazy_gettext("Withdraw"),
+            lazy_gettext("The person no longer asks for it."),
+        )
+
+
+def _url(endpoint: str, asked: RightsRequest) -> str:
+    return url_for(f"console.{endpoint}", request_id=asked.id)
+
+
+def problem_words(error: InvalidInput) -> str:
+    """What to fix. Of what is rare the error's own words, which are English."""
+    match error:
+        case OwnDecision():
+            text = _("You proposed or placed this yourself: another person has to decide.")
+        case SecondPersonRequired():
+            text = _("Two people decide this: one proposes it, then another one decides.")
+        case ProposalChanged():
+            text = _("Something else is proposed now: read it below, then decide.")
+        case ForbiddenTransition():
+            text = _("This can’t be done now: the request is closed, or identity is not proven.")
+        case UnderHold():
+            text = _("A legal hold keeps this person from being erased.")
+        case InvalidAddress():
+            text = _("This is no address that can be used: check it.")
+        case AddressConflict():
+            text = _("The new address is another person’s: merge the two first.")
+        case UnknownEvent():
+            text = _("No event of this person has this reference.")
+        case _:
+            text = str(error)
+    return str(text)
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. With `options`, pairs of value and label, a choice: of one, or of `several`.
+
+    Without them `type` is that of the input, or `textarea`.
+    """
+
+    name: str
+    label: str
+    options: Sequence[tuple[str, str]] = ()
+    several: bool = False
+    type: str = "text"
+    hint: str = ""
+    value: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ActPage:
+    """What the page says before the button, and how it looks; `danger` if nothing undoes it."""
+
+    title: str
+    says: Sequence[str]
+    button: str
+    fields: Sequence[Field] = ()
+    danger: bool = False
+
+
+def act_on_request(
+    request_id: UUID,
+    build: Callable[[RightsRequest], ActPage],
+    act: Callable[[RightsRequest], object],
+) -> ResponseReturnValue:
+    """Show the page of an act (GET), or do it (POST) and go to the request.
+
+    What is not possible is explained on the page, with what was entered.
+    """
+    asked, problem = load_or_404(request_id), ""
+    if request.method == "POST":
+        try:
+            act(asked)
+        except InvalidInput as error:
+            problem = problem_words(error)
+        else:
+            return redirect_after_post(url_of(asked))
+    page = build(asked)
+    return render_act(page, url_of(asked), problem, asked)
+
+
+def render_act(
+    page: ActPage, back: str, problem: str = "", asked: RightsRequest | None = None
+) -> ResponseReturnValue:
+    """The page of an act; `back` is where its second link leads."""
+    return render_page(
+        "rights/console/act",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
+        page=page,
+        asked=asked,
+        back=back,
+        problem=problem,
+        entered=request.form,
+    )
+
+
+def load_or_404(request_id: UUID) -> RightsRequest:
+    """The request of a page, which answers 404 if there is none."""
+    try:
+        return load_request(request_id)
+    except UnknownRequest:
+        abort(HTTPStatus.NOT_FOUND)
+
+
+def url_of(asked: RightsRequest) -> str:
+    """The page of a request."""
+    return url_for("console.show_request", request_id=asked.id)
+
+
+def options(choices: Iterable[E], words: Callable[[E], str]) -> list[tuple[str, str]]:
+    """The choices of a field, with their words."""
+    return [(choice.value, words(choice)) for choice in choices]
+
+
+def read_choice(choices: type[E], name: str, among: Iterable[E] | None = None) -> E:
+    """What was chosen in a field of the form. Raises InvalidInput."""
+    typed = request.form.get(name, "")
+    for choice in choices if among is None else among:
+        if choice.value == typed:
+            return choice
+    raise InvalidInput(_("Choose one of the list: %(field)s.", field=name))
+
+
+def read_time(name: str) -> datetime | None:
+    """The time of a `datetime-local` field in the time zone of the pages; None if it is empty.
+
+    Raises InvalidInput.
+    """
+    typed = request.form.get(name, "").strip()
+    if not typed:
+        return None
+    try:
+        utc: datetime = to_utc(datetime.fromisoformat(typed).replace(tzinfo=None))
+    except (ValueError, OverflowError):  # the latter: the first day that there is
+        raise InvalidInput(_("Write the time as 2026-11-24T09:30.")) from None
+    return utc.replace(tzinfo=UTC)

@@ -1,0 +1,242 @@
+"""Mail the person what becomes of their request, in the transaction that decides it.
+
+Always to the address that the request is about, also where an agent asked; to the agent too only
+if their authority says so (docs/rights.md).
+
+Queue the last mail to people who are erased, while their address can still be read (I6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.links import FormPurpose
+from preference_center.core.links.tokens import restore_address
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
+from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
+from preference_center.rights.erasure.store import ErasedAccount, ErasureSubject
+from preference_center.rights.requests.store import SealedPart, open_part
+from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.identity import ANSWER_TIMES, answer_url, rights_status_url
+from preference_center.rights.rules.requests import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestState,
+    RequestVia,
+    StepAction,
+)
+from preference_center.web.emails import may_email
+from preference_center.web.languages import SOURCE_LANGUAGE, match_language
+
+RESULTS_TO_AGENT = "results"
+"""In the sealed agent, once staff found that the authority covers receiving results."""
+
+
+EMAIL_LIFETIME = timedelta(days=7)
+"""How long delivery is tried."""
+
+
+_KINDS: Mapping[StepAction, EmailKind] = {
+    StepAction.RECEIVED: EmailKind.RIGHTS_RECEIVED,
+    StepAction.DONE: EmailKind.RIGHTS_DONE,
+    StepAction.REFUSED: EmailKind.RIGHTS_REFUSED,
+    StepAction.EXTENDED: EmailKind.RIGHTS_EXTENDED,
+    StepAction.LAPSED: EmailKind.RIGHTS_LAPSED,
+}
+
+
+_REPORT_KINDS: Mapping[StepAction, EmailKind] = {
+    StepAction.RECEIVED: EmailKind.MINOR_REPORTED,
+    StepAction.DONE: EmailKind.MINOR_CONFIRMED,
+    StepAction.REFUSED: EmailKind.MINOR_DISMISSED,
+}
+
+
+_ANSWERS: Mapping[EmailKind, FormPurpose] = {
+    EmailKind.RIGHTS_AGENT_ASKED: FormPurpose.RIGHTS_AUTHORITY,
+    EmailKind.MINOR_REPORTED: FormPurpose.RIGHTS_REPORTED,
+}
+"""The emails that ask the person for an answer."""
+
+
+_FROM_ANYBODY = {RequestVia.PAGE, RequestVia.EMAIL, RequestVia.AGENT}
+
+
+_WITHOUT_STAFF = {
+    EmailKind.RIGHTS_RECEIVED,
+    EmailKind.RIGHTS_DONE,  # an objection counts at once
+    EmailKind.RIGHTS_LAPSED,
+    EmailKind.RIGHTS_AGENT_ASKED,
+    EmailKind.MINOR_REPORTED,
+    EmailKind.MINOR_REVIEWED,  # to the address that the reporter typed
+}
+
+
+_AT_ONCE = {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
+
+
+def has_email(request: RightsRequest, action: StepAction) -> bool:
+    """Whether the person is mailed about this step.
+
+    Not of the receipt of what is done at the same moment. A finished erasure's last notice is
+    mailed by `acts`, since the stored request no longer names anybody then. Who was asked about
+    an agent and did not answer did not ask for anything, and is mailed no end of it.
+    """
+    if action is StepAction.LAPSED and request.via is RequestVia.AGENT:
+        return False
+    if action not in (_REPORT_KINDS if request.kind is RequestKind.MINOR else _KINDS):
+        return False
+    if action is StepAction.DONE:
+        return request.kind not in {RequestKind.ERASE, RequestKind.MINOR}
+    return not (action is StepAction.RECEIVED and _is_done_at_once(request))
+
+
+def insert_email(connection: Connection, request: RightsRequest, action: StepAction) -> UUID | None:
+    """Queue the mail about this step; its id, or None if the person can't be mailed.
+
+    That is so without a mail server, beyond the limit of what anybody can cause, and for a request
+    that names no email address: then somebody has to write a letter, which the step shows.
+    """
+    part = open_part(services().keys, request)
+    ids = [_insert(connection, request, _kind(request, action), to) for to in _recipients(part)]
+    return ids[0] if ids else None
+
+
+def insert_reminder(connection: Connection, request: RightsRequest) -> UUID | None:
+    """Queue the mail that asks the person once more whether an agent acts for them."""
+    to = _recipients(open_part(services().keys, request))[:1]
+    return _insert(connection, request, EmailKind.RIGHTS_AGENT_ASKED, to[0]) if to else None
+
+
+def inform_reporter(connection: Connection, request: RightsRequest) -> None:
+    """Queue the mail to who reported a minor, if they gave an address: not what was decided."""
+    reporter = open_part(services().keys, request).reporter
+    if reporter:
+        to = parse_address(reporter, Channel.EMAIL)
+        _insert(connection, request, EmailKind.MINOR_REVIEWED, to)
+
+
+def _insert(
+    connection: Connection, request: RightsRequest, kind: EmailKind, recipient: Address
+) -> UUID | None:
+    context, catalogue = services(), current_catalogue_or_empty()
+    unproven = _is_unproven(request, kind)
+    if context.settings.mail_server is None or (unproven and not may_email(recipient)):
+        return None
+    email_id = context.new_id()
+    email = OutgoingEmail(
+        id=email_id,
+        kind=kind,
+        recipient=recipient,
+        language=match_language(request.language)
+        or match_language(catalogue.default_language)
+        or SOURCE_LANGUAGE,
+        brand=request.brand,
+        values=_values(request, kind, catalogue),
+        expires_at=context.now() + EMAIL_LIFETIME,
+        unproven=unproven,
+    )
+    insert_emails(connection, [email])
+    return email_id
+
+
+def _is_unproven(request: RightsRequest, kind: EmailKind) -> bool:
+    """Whether anybody could have caused this email, by a form or by a mail with a forged From.
+
+    What staff answer is none: refusals, extensions, and what they found about a report.
+    """
+    by_anybody = request.via in _FROM_ANYBODY and request.level < IdentityLevel.CONTROLS_ADDRESS
+    return by_anybody and kind in _WITHOUT_STAFF
+
+
+def _values(request: RightsRequest, kind: EmailKind, catalogue: Catalogue) -> dict[str, str]:
+    """What REQUIRED_VALUES wants for this kind."""
+    context, brand = services(), catalogue.brands.get(request.brand or "")
+    now, host = context.now(), brand.host if brand else None
+    answer = _ANSWERS.get(kind)
+    values: dict[str, str] = {
+        "link": answer_url(context.links, answer, request.id, now, host)
+        if answer
+        else rights_status_url(context.links, request.id, now, host),
+        "until": (request.recorded_at + ANSWER_TIMES[answer]).isoformat() if answer else "",
+        "agent": open_part(context.keys, request).agent.get("name", ""),
+        "reference": request.reference,
+        "right": request.kind.value,
+        "law": request.law or "",
+        "received": request.received_at.isoformat(),
+        "due": "" if request.stopped_at else request.deadline.isoformat(),
+        "why": request.outcome or request.refusal or request.extension_reason or "",
+    }
+    return {name: values[name] for name in REQUIRED_VALUES[kind]}
+
+
+def _kind(request: RightsRequest, action: StepAction) -> EmailKind:
+    if request.kind is RequestKind.MINOR:
+        return _REPORT_KINDS[action]
+    if action is StepAction.RECEIVED and waits_for_principal(request):
+        return EmailKind.RIGHTS_AGENT_ASKED
+    return _KINDS[action]
+
+
+def waits_for_principal(request: RightsRequest) -> bool:
+    """Whether an agent asked, and the person has not confirmed it yet."""
+    waits = request.state in {RequestState.RECEIVED, RequestState.IDENTIFYING}
+    return waits and request.via is RequestVia.AGENT
+
+
+def _is_done_at_once(request: RightsRequest) -> bool:
+    if request.state is not RequestState.OPEN:
+        return False
+    return request.kind in _AT_ONCE or request.extent is Extent.MARKETING
+
+
+def _recipients(part: SealedPart) -> list[Address]:
+    """The person; and after them an agent, if their authority says so."""
+    named = [text for channel, text in part.addresses if channel == Channel.EMAIL][:1]
+    if part.agent.get(RESULTS_TO_AGENT):
+        named.append(part.agent["address"])
+    return [parse_address(text, Channel.EMAIL) for text in named]
+
+
+NOTICE_LIFETIME = timedelta(days=3)
+"""How long the notice, which holds the address, waits sealed for the mail server."""
+
+
+def build_notices(
+    subjects: Sequence[ErasureSubject],
+    accounts: Sequence[ErasedAccount],
+    extent: Extent,
+    now: datetime,
+) -> list[OutgoingEmail]:
+    """A notice for each readable email address, in its contact's language.
+
+    None without a mail server. To be stored after what waits for the same address was cancelled.
+    """
+    context = services()
+    if context.settings.mail_server is None:
+        return []
+    default = match_language(current_catalogue_or_empty().default_language) or SOURCE_LANGUAGE
+    return [
+        OutgoingEmail(
+            id=context.new_id(),
+            kind=EmailKind.ERASED,
+            recipient=restore_address(subject.text, subject.channel),
+            language=match_language(_locale(subject, accounts)) or default,
+            brand=None,
+            values={"extent": extent.value},
+            expires_at=now + NOTICE_LIFETIME,
+        )
+        for subject in subjects
+        if subject.text is not None and subject.channel is Channel.EMAIL
+    ]
+
+
+def _locale(subject: ErasureSubject, accounts: Sequence[ErasedAccount]) -> str | None:
+    return next((each.locale for each in accounts if each.id == subject.contact_id), None)

@@ -1,0 +1,445 @@
+"""Erasures and their tasks: `erasure` hides an address, `erasure_task` erases it in one tool.
+
+Erased addresses that a tool shows again: they are erased there once more (I6, I13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from preference_center.contacts.store import ConcurrentContactUpdate
+from preference_center.core.addresses import Address, Channel, HashedAddress
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.keys import Keys
+from preference_center.destinations.rules.classify import PROPAGATION_DELAY
+from preference_center.destinations.rules.erase_task import TaskOutcome
+from preference_center.infra.db.transactions import Connection
+from preference_center.ledger.store.addresses import pushable_ciphertext
+from preference_center.rights.rules.requests import Extent
+
+READABLE_FOR = timedelta(days=30)
+"""How long the address of an unfinished erasure is kept at most (I6)."""
+
+
+LATE_REASON = "the tool was not brought to erase it: do it there before the address is forgotten"
+
+
+WARNED_BEFORE = timedelta(days=5)
+"""How long before that what is open becomes a task for a person."""
+
+
+_SELECT_SUBJECTS = f"""
+SELECT DISTINCT a.id, a.channel, a.digest, {pushable_ciphertext("a")}, a.erased_at IS NOT NULL,
+    newest.id, newest.extent, newest.begun_at, linked.contact_id
+FROM address a LEFT JOIN contact_address linked ON linked.address_id = a.id
+LEFT JOIN LATERAL (SELECT id, extent, begun_at FROM erasure WHERE address_id = a.id
+    ORDER BY begun_at DESC, id DESC LIMIT 1) AS newest ON true
+WHERE a.id = ANY(ARRAY(SELECT unnest(%(addresses)s::bigint[])
+    UNION SELECT address_id FROM contact_address WHERE contact_id = ANY(%(contacts)s)))
+ORDER BY a.id
+"""  # noqa: S608 - constants
+
+
+_SELECT_ACCOUNTS = """
+SELECT id, version, locale, account = 'erased' FROM contact
+WHERE merged_into IS NULL AND id = ANY(%(contacts)s::uuid[] || ARRAY(
+    SELECT contact_id FROM contact_address WHERE address_id = ANY(%(addresses)s)))
+ORDER BY id
+"""
+
+
+_LOCK_ACCOUNTS = """
+SELECT contact.id FROM contact JOIN unnest(%(ids)s::uuid[], %(versions)s::int[])
+    AS given (id, version) ON contact.id = given.id AND contact.version = given.version
+ORDER BY contact.id FOR UPDATE OF contact
+"""
+
+
+_INSERT = f"""
+WITH given AS (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(addresses)s::bigint[], %(contacts)s::uuid[])
+        AS given (id, address_id, contact_id)
+), replaced AS (
+    UPDATE erasure e SET ciphertext = NULL, finished_at = %(now)s FROM given
+    WHERE e.address_id = given.address_id AND e.finished_at IS NULL AND e.id <> ALL(%(ids)s)
+    RETURNING e.id
+), ended AS (
+    UPDATE erasure_task t SET outcome = '{TaskOutcome.REPLACED}', next_at = NULL, lease = NULL,
+        by_hand_since = NULL
+    FROM replaced WHERE t.erasure_id = replaced.id AND t.outcome = ''
+), created AS (
+    INSERT INTO erasure (id, address_id, contact_id, extent, request_id, ciphertext, begun_at,
+        give_up_at)
+    SELECT given.id, a.id, given.contact_id, %(extent)s, %(request)s, {pushable_ciphertext("a")},
+        %(begun)s, %(give_up)s
+    FROM given LEFT JOIN address a ON a.id = given.address_id
+    ON CONFLICT (id) DO NOTHING RETURNING id, address_id, ciphertext
+)
+INSERT INTO erasure_task (erasure_id, destination_id, destination, next_at)
+SELECT created.id, d.id, d.name, %(now)s
+FROM created JOIN address a ON a.id = created.address_id
+JOIN destination d ON a.channel = ANY(d.channels) OR d.channels = '{{}}'
+WHERE created.ciphertext IS NOT NULL
+"""  # noqa: S608 - constants
+"""To be executed while the addresses are readable: it copies their sealed forms.
+
+A destination without channels only reports by its webhook: it may hold anybody.
+
+An address that is erased further, say the whole account after marketing, has one erasure under
+way: the earlier one ends, and its address goes to the later one.
+"""
+
+
+_NUMBER = """
+WITH given AS (
+    SELECT id, row_number() OVER (ORDER BY id) AS number FROM erasure
+    WHERE id = ANY(%(ids)s) AND entry IS NULL
+), counted AS (
+    INSERT INTO erasure_journal AS j (id, last_entry) SELECT 1, count(*) FROM given
+    ON CONFLICT (id) DO UPDATE SET last_entry = j.last_entry + EXCLUDED.last_entry
+    RETURNING last_entry
+)
+UPDATE erasure SET entry = (SELECT last_entry FROM counted)
+    - (SELECT count(*) FROM given) + given.number
+FROM given WHERE erasure.id = given.id
+"""
+
+
+_END = """
+WITH ended AS (
+    UPDATE erasure SET {assignments} WHERE {condition} RETURNING address_id
+), acknowledged AS (
+    DELETE FROM delivery_ack WHERE delivery_id = ANY(ARRAY(
+        SELECT id FROM delivery WHERE address_id = ANY(ARRAY(SELECT address_id FROM ended))))
+)
+SELECT address_id FROM ended WHERE address_id IS NOT NULL ORDER BY address_id
+"""
+"""What tools answered since the erasure goes, too. Arrays, not joins: a join may be made by a plan
+that goes through a whole table, kept from when it was small.
+"""
+
+
+STOP_WAITING = """
+UPDATE sync_state SET due_at = NULL, next_at = NULL, verify_at = NULL
+WHERE destination_id = ANY(ARRAY(SELECT id FROM destination)) AND address_id = %(id)s
+    AND lease IS NULL AND (SELECT erased_at FROM address WHERE id = %(id)s) IS NOT NULL
+"""
+"""Nothing can be pushed about an address that nobody can read: its sync states wait for nothing."""
+
+
+_NO_OPEN_TASK = """finished_at IS NULL AND NOT EXISTS (
+    SELECT FROM erasure_task t WHERE t.erasure_id = erasure.id AND t.outcome = '' OFFSET 0)"""
+
+
+_DONE = "ciphertext = NULL, finished_at = %(now)s"
+
+
+_FINISH = _END.format(assignments=_DONE, condition=_NO_OPEN_TASK)
+
+
+_FINISH_SOME = _END.format(assignments=_DONE, condition=f"{_NO_OPEN_TASK} AND id = ANY(%(ids)s)")
+
+
+_FORGET = _END.format(
+    assignments="ciphertext = NULL", condition="ciphertext IS NOT NULL AND give_up_at <= %(now)s"
+)
+
+
+_END_RETURNED = """
+WITH ended AS (
+    UPDATE erasure SET ciphertext = NULL, finished_at = %(now)s
+    WHERE address_id = %(address)s AND finished_at IS NULL RETURNING id
+)
+UPDATE erasure_task SET outcome = %(outcome)s, next_at = NULL, lease = NULL,
+    by_hand_since = NULL
+WHERE erasure_id = ANY(ARRAY(SELECT id FROM ended)) AND outcome = ''
+"""
+
+
+_HAND_OVER = """
+UPDATE erasure_task SET by_hand_since = %(now)s,
+    reason = CASE WHEN reason = '' THEN %(reason)s ELSE reason END
+WHERE erasure_id = ANY(ARRAY(SELECT id FROM erasure
+        WHERE ciphertext IS NOT NULL AND give_up_at <= %(warned)s))
+    AND outcome = '' AND by_hand_since IS NULL
+RETURNING destination
+"""
+"""The tool is still retried until the address is forgotten: it or a person erases it there."""
+
+
+_LEAVE_TO_PEOPLE = """
+UPDATE erasure_task SET by_hand_since = COALESCE(by_hand_since, %(now)s), next_at = NULL,
+    lease = NULL
+WHERE erasure_id = ANY(ARRAY(SELECT id FROM erasure
+        WHERE ciphertext IS NOT NULL AND give_up_at <= %(now)s))
+    AND outcome = ''
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureSubject:
+    """A stored address that is to be erased, and what is known of it."""
+
+    address_id: int
+    channel: Channel
+    digest: bytes
+    text: str | None = field(repr=False)
+    """Its canonical form, while it can be read."""
+    is_erased: bool
+    erasure_id: UUID | None
+    """Its newest erasure, how far that went, and from when it counts (UTC)."""
+    extent: Extent | None
+    begun_at: datetime | None
+    contact_id: UUID | None
+
+    def is_covered(self, extent: Extent) -> bool:
+        """Whether it is erased that far already."""
+        return self.is_erased and self.extent in {extent, Extent.ACCOUNT}
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedAccount:
+    """A contact that is to be erased, as it was read."""
+
+    id: UUID
+    version: int
+    locale: str | None
+    is_erased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewErasure:
+    """One erasure to be stored: of an address, or of a contact that has none."""
+
+    id: UUID
+    address_id: int | None
+    contact_id: UUID | None
+
+
+def find_address_ids(
+    connection: Connection, keys: Keys, addresses: Sequence[Address | HashedAddress]
+) -> list[int]:
+    """The ids of those of these addresses that are stored, exactly as they are (I9)."""
+    rows = connection.execute(
+        """SELECT address.id FROM address
+        JOIN unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
+            ON address.digest = given.digest AND address.channel = given.channel
+        ORDER BY address.id""",
+        {
+            "digests": [keys.exact_digest(address) for address in addresses],
+            "channels": [address.channel.value for address in addresses],
+        },
+    )
+    return [row[0] for row in rows]
+
+
+def load_accounts(
+    connection: Connection, address_ids: Collection[int], contact_ids: Collection[UUID]
+) -> list[ErasedAccount]:
+    """These contacts, and those that these addresses belong to."""
+    given = {"addresses": list(address_ids), "contacts": list(contact_ids)}
+    return [ErasedAccount(*row) for row in connection.execute(_SELECT_ACCOUNTS, given)]
+
+
+def load_subjects(
+    connection: Connection, keys: Keys, address_ids: Collection[int], contact_ids: Collection[UUID]
+) -> list[ErasureSubject]:
+    """These addresses, and all those of these contacts."""
+    given = {"addresses": list(address_ids), "contacts": list(contact_ids)}
+    return [
+        ErasureSubject(
+            number,
+            Channel(channel),
+            bytes(digest),
+            None if sealed is None else keys.open(sealed, context=digest),
+            erased,
+            erasure,
+            Extent(extent) if extent else None,
+            *rest,
+        )
+        for number, channel, digest, sealed, erased, erasure, extent, *rest in connection.execute(
+            _SELECT_SUBJECTS, given
+        )
+    ]
+
+
+def lock_accounts(connection: Connection, accounts: Sequence[ErasedAccount]) -> None:
+    """Lock contacts, after the addresses. Raises ConcurrentContactUpdate if one was changed."""
+    given = {"ids": [each.id for each in accounts], "versions": [each.version for each in accounts]}
+    if len(connection.execute(_LOCK_ACCOUNTS, given).fetchall()) != len(accounts):
+        raise ConcurrentContactUpdate
+
+
+def insert_erasures(
+    connection: Connection,
+    erasures: Sequence[NewErasure],
+    extent: Extent,
+    request_id: UUID | None,
+    *,
+    begun_at: datetime,
+    now: datetime,
+) -> None:
+    """Store erasures, each with a task for every destination that may hold the address.
+
+    The addresses must be locked and not cleared yet. Safe to repeat. Their 30 days begin `now`: a
+    replay may come later than those of `begun_at` ended, and tools have the person again.
+    """
+    connection.execute(
+        _INSERT,
+        {
+            "ids": [each.id for each in erasures],
+            "addresses": [each.address_id for each in erasures],
+            "contacts": [each.contact_id for each in erasures],
+            "extent": extent,
+            "request": request_id,
+            "begun": begun_at,
+            "give_up": now + READABLE_FOR,
+            "now": now,
+        },
+    )
+
+
+def count_from(connection: Connection, address_ids: Collection[int], at: datetime) -> None:
+    """Have the erasure of these addresses count from `at` (UTC): no choice of before is kept."""
+    connection.execute(
+        "UPDATE address SET last_erased_at = GREATEST(last_erased_at, %s) WHERE id = ANY(%s)",
+        (at, list(address_ids)),
+    )
+
+
+def number_entries(connection: Connection, ids: Collection[UUID]) -> None:
+    """Give these erasures the next numbers of the journal.
+
+    To be called last: others that erase wait for this transaction's end.
+    """
+    connection.execute(_NUMBER, {"ids": list(ids)})
+
+
+def finish_erasures(
+    connection: Connection, now: datetime, ids: Collection[UUID] | None = None
+) -> None:
+    """Forget the addresses of those of these erasures, or of all, that have no open task."""
+    if ids is None:
+        _end(connection, _FINISH, {"now": now})
+    else:
+        _end(connection, _FINISH_SOME, {"now": now, "ids": list(ids)})
+
+
+def end_returned(connection: Connection, address_id: int, now: datetime) -> None:
+    """End what is open of an address whose person came back: nothing more is erased in tools."""
+    given = {"address": address_id, "now": now, "outcome": TaskOutcome.RETURNED}
+    connection.execute(_END_RETURNED, given)
+
+
+def forget_overdue(connection: Connection, now: datetime) -> None:
+    """Forget the addresses that were readable for 30 days, whatever is open (I6)."""
+    connection.execute(_LEAVE_TO_PEOPLE, {"now": now})
+    _end(connection, _FORGET, {"now": now})
+
+
+def _end(connection: Connection, query: str, given: Mapping[str, Any]) -> None:
+    """Forget the addresses of what the query ends; nothing waits for them any more."""
+    ended = [{"id": address_id} for (address_id,) in connection.execute(query.encode(), given)]
+    connection.cursor().executemany(STOP_WAITING, ended)
+
+
+def hand_over_late_tasks(connection: Connection, now: datetime) -> list[str]:
+    """Make tasks for a person of those whose address is soon forgotten; returns the tools."""
+    given = {"now": now, "warned": now + WARNED_BEFORE, "reason": LATE_REASON}
+    return [row[0] for row in connection.execute(_HAND_OVER, given)]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenErasures:
+    """Tasks that wait for a person, and the earliest time at which an open one is forgotten."""
+
+    by_hand: int
+    forgotten_at: datetime | None
+
+
+def count_open(connection: Connection) -> OpenErasures:
+    """What is open, for alarms (tasks by hand are counted to 1,000)."""
+    row = connection.execute(
+        """SELECT (SELECT count(*) FROM (SELECT FROM erasure_task
+                WHERE by_hand_since IS NOT NULL AND outcome = '' LIMIT 1000) AS open),
+            (SELECT min(give_up_at) FROM erasure WHERE ciphertext IS NOT NULL)"""
+    ).fetchone()
+    assert row
+    return OpenErasures(*row)
+
+
+_ERASE_AGAIN = """
+WITH given AS (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(addresses)s::bigint[], %(sealed)s::bytea[])
+        AS given (id, address_id, sealed)
+), seen AS (
+    SELECT given.*, newest.extent, under_way.id AS under_way
+    FROM given JOIN address a ON a.id = given.address_id AND a.erased_at IS NOT NULL
+    CROSS JOIN LATERAL (SELECT extent FROM erasure WHERE address_id = a.id
+        ORDER BY begun_at DESC, id DESC LIMIT 1) AS newest
+    LEFT JOIN LATERAL (SELECT id FROM erasure WHERE address_id = a.id
+        AND ciphertext IS NOT NULL LIMIT 1) AS under_way ON true
+    LEFT JOIN LATERAL (SELECT t.outcome, COALESCE(t.confirmed_at, t.erased_at) AS ended_at
+        FROM erasure e JOIN erasure_task t ON t.erasure_id = e.id
+        WHERE e.address_id = a.id AND t.destination_id = %(destination)s
+        ORDER BY e.begun_at DESC, e.id DESC LIMIT 1) AS last ON true
+    WHERE last.outcome IS NULL OR (last.outcome = ANY(%(over)s)
+        AND (last.ended_at IS NULL OR last.ended_at <= %(shown_since)s))
+), created AS (
+    INSERT INTO erasure (id, address_id, extent, ciphertext, begun_at, give_up_at)
+    SELECT id, address_id, extent, sealed, %(now)s, %(give_up)s FROM seen WHERE under_way IS NULL
+    ON CONFLICT DO NOTHING
+), opened AS (
+    INSERT INTO erasure_task (erasure_id, destination_id, destination, next_at)
+    SELECT COALESCE(seen.under_way, seen.id), d.id, d.name, %(now)s
+    FROM seen JOIN destination d ON d.id = %(destination)s
+    ON CONFLICT (erasure_id, destination_id) DO UPDATE SET outcome = '', suppressed_at = NULL,
+        erased_at = NULL, confirmed_at = NULL, by_hand_since = NULL, reason = '', ack = '',
+        job = '', attempts = 0, lease = NULL, next_at = EXCLUDED.next_at
+)
+INSERT INTO sync_state AS s (destination_id, address_id, wanted_version, due_at, next_at, bulk)
+SELECT %(destination)s, seen.address_id,
+    (SELECT max(seq) FROM event WHERE event.address_id = seen.address_id),
+    %(now)s + %(window)s, %(now)s, false
+FROM seen ORDER BY seen.address_id
+ON CONFLICT (destination_id, address_id) DO UPDATE SET
+    wanted_version = GREATEST(s.wanted_version + 1, EXCLUDED.wanted_version),
+    due_at = LEAST(s.due_at, EXCLUDED.due_at), reflected_version = 0, verify_at = NULL,
+    next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END
+RETURNING s.address_id
+"""
+"""Not where a task is open already, nor where its last one said that the tool holds nothing but
+the suppression, or was done by hand: anyone who did it would be asked again at every scan.
+"""
+
+
+def erase_again_in_tool(
+    connection: Connection,
+    destination: int,
+    seen: Mapping[int, tuple[UUID, bytes]],
+    now: datetime,
+) -> set[int]:
+    """Open the erasure of these addresses at this destination again; returns of which.
+
+    `seen` has, per address id, the id that a new erasure gets, and the sealed address, which that
+    keeps for at most 30 days. The tool is brought to suppress them first. Addresses that are not
+    erased are skipped. A tool may show for a while what it has deleted.
+    """
+    if not seen:
+        return set()
+    given = {
+        "ids": [erasure_id for erasure_id, _ in seen.values()],
+        "addresses": list(seen),
+        "sealed": [sealed for _, sealed in seen.values()],
+        "destination": destination,
+        "over": [TaskOutcome.ERASED, TaskOutcome.ABSENT, TaskOutcome.REPLACED],
+        "shown_since": now - PROPAGATION_DELAY,
+        "give_up": now + READABLE_FOR,
+        "window": WINDOW,
+        "now": now,
+    }
+    return {row[0] for row in connection.execute(_ERASE_AGAIN, given)}

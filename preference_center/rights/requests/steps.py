@@ -1,0 +1,420 @@
+"""What somebody of the staff proposed to decide about a request: read from its steps.
+
+What is done to a stored request: each act is one transaction, with its step.
+
+Entry points use `rights.requests.handle`. The rules are those of `domain.rights`. What the person
+must know of is mailed, and the company's program informed, in the same transaction; with a
+`connection` that is the caller's.
+
+The queue of open requests, worst first, as staff work on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from preference_center.catalogue import Catalogue
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.deadlines import RequestStage
+from preference_center.core.errors import UnknownRequest
+from preference_center.core.events import parse_receipt_code
+from preference_center.core.links.tokens import restore_address
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
+from preference_center.rights import emails, webhooks
+from preference_center.rights.requests import store
+from preference_center.rights.requests.store import OpenRequest, RightsStep, SealedPart
+from preference_center.rights.rules.decisions import (
+    Decision,
+    Proposal,
+    RightsRequest,
+    check_second_person,
+    is_person_of_staff,
+)
+from preference_center.rights.rules.requests import (
+    AskedFact,
+    Deadlines,
+    ExtensionReason,
+    IdentityLevel,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    StepAction,
+    compute_deadlines,
+    request_stage,
+)
+
+_ABOUT_PROPOSALS = (StepAction.DECISION_PROPOSED, StepAction.DECISION_DECLINED)
+
+
+def find_proposal(steps: Iterable[RightsStep]) -> Proposal | None:
+    """The proposal that waits for another person; None if there is none. `steps` in order."""
+    found = None
+    for step in steps:
+        if step.action in _ABOUT_PROPOSALS:
+            found = _read(step) if step.action == StepAction.DECISION_PROPOSED else None
+    return found
+
+
+def find_proposals(connection: Connection) -> dict[UUID, Proposal]:
+    """The proposals that wait, by the id of their request."""
+    steps = store.list_proposal_steps(connection)
+    found = {request_id: find_proposal([step]) for request_id, step in steps.items()}
+    return {request_id: proposal for request_id, proposal in found.items() if proposal}
+
+
+def require_second_person(
+    connection: Connection,
+    request: RightsRequest,
+    decision: Decision,
+    actor: str,
+    ground: RefusalGround | None = None,
+) -> None:
+    """Raises SecondPersonRequired unless `actor` may take this decision (`domain.rights`)."""
+    if is_person_of_staff(actor):
+        proposal = find_proposal(store.fetch_steps(connection, request.id))
+        check_second_person(request.kind, decision, actor, proposal, ground)
+
+
+def _read(step: RightsStep) -> Proposal:
+    ground, outcome = step.detail.get("ground"), step.detail.get("outcome")
+    return Proposal(
+        Decision(step.detail["decision"]),
+        step.actor,
+        step.at,
+        RefusalGround(ground) if ground else None,
+        RequestOutcome(outcome) if outcome else None,
+    )
+
+
+SOURCE = "rights"
+"""The source of events that requests bring about."""
+
+
+PERSON = "person"
+"""The actor of what people do themselves."""
+
+
+InTransaction = Callable[[Connection], None]
+"""Writes what belongs to the same transaction; it may be called again after a failure."""
+
+
+Change = Callable[[RightsRequest], RightsRequest]
+
+
+Check = Callable[[Connection, RightsRequest], None]
+"""Raises where the locked request must not be changed."""
+
+
+def load_request(request_id: UUID) -> RightsRequest:
+    """The request of this id. Raises UnknownRequest, Unavailable."""
+    return _require(run_autocommit(lambda c: store.load_request(c, request_id)))
+
+
+def find_request_by_reference(text: str) -> RightsRequest:
+    """The request with this reference, however it is written.
+
+    Raises InvalidInput if it is no reference, UnknownRequest if none has it.
+    """
+    first, last = parse_receipt_code(text)
+    return _require(run_autocommit(lambda c: store.find_between(c, first, last)))
+
+
+def list_steps(request_id: UUID) -> list[RightsStep]:
+    """The history of a request."""
+    return run_autocommit(lambda c: store.fetch_steps(c, request_id))
+
+
+def open_sealed(request: RightsRequest) -> SealedPart:
+    """What the request says in words, and whom it names; empty once it was forgotten."""
+    return store.open_part(services().keys, request)
+
+
+def part_addresses(part: SealedPart) -> list[Address]:
+    """The addresses that a request names."""
+    return [restore_address(text, Channel(channel)) for channel, text in part.addresses]
+
+
+def add_step(
+    connection: Connection,
+    request_id: UUID,
+    at: datetime,
+    actor: str,
+    action: str,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append a step in the caller's transaction. `detail` has codes and ids, nothing personal."""
+    store.insert_step(connection, request_id, RightsStep(at, actor, action, detail or {}))
+
+
+def ask_identity(
+    request_id: UUID, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
+    """Record that the person was asked to prove who they are; the clock may stop."""
+
+    def ask(request: RightsRequest) -> RightsRequest:
+        stops = deadlines_of(request).stops_for_identity
+        return request.ask_identity(services().now(), stops_clock=stops)
+
+    return _act(request_id, actor, StepAction.IDENTITY_ASKED, ask, connection=connection)
+
+
+def confirm_identity(
+    request_id: UUID,
+    level: IdentityLevel,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record that identity is proven to `level`; `facts` are what support asked about.
+
+    Opens the request if that is enough for it.
+    """
+    detail = {"level": level.value, "facts": sorted(facts)}
+    return _act(
+        request_id,
+        actor,
+        StepAction.IDENTITY_CONFIRMED,
+        lambda request: request.confirm_identity(level, services().now()),
+        detail,
+        connection=connection,
+    )
+
+
+def fail_identity(
+    request_id: UUID,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record a failed check of identity; the third refuses the request."""
+    return _act(
+        request_id,
+        actor,
+        StepAction.IDENTITY_FAILED,
+        lambda request: request.fail_identity(services().now()),
+        {"facts": sorted(facts)},
+        connection=connection,
+    )
+
+
+def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
+    """Record that the person was informed that the request was received, e.g. by letter."""
+
+    def confirm(request: RightsRequest) -> RightsRequest:
+        return replace(request, confirmed_at=request.confirmed_at or services().now())
+
+    return _act(request_id, actor, StepAction.RECEIPT_CONFIRMED, confirm)
+
+
+def extend_deadline(
+    request_id: UUID,
+    reason: ExtensionReason,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Take the longer time that the law allows, and inform the person of it and why."""
+
+    def lengthen(request: RightsRequest) -> RightsRequest:
+        extendable_to = deadlines_of(request).extendable_to
+        return request.extend(extendable_to, reason, services().now())
+
+    detail = {"reason": reason}
+    return _act(request_id, actor, StepAction.EXTENDED, lengthen, detail, connection=connection)
+
+
+def refuse_data_request(
+    request_id: UUID,
+    ground: RefusalGround,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Refuse the request, and inform the person why and how to complain.
+
+    Raises SecondPersonRequired for one of the staff alone.
+    """
+
+    def check(connection: Connection, request: RightsRequest) -> None:
+        require_second_person(connection, request, Decision.REFUSE, actor, ground)
+
+    return _act(
+        request_id,
+        actor,
+        StepAction.REFUSED,
+        lambda request: request.refuse(ground, services().now()),
+        {"ground": ground},
+        check=check,
+        connection=connection,
+    )
+
+
+def complete_data_request(
+    request_id: UUID,
+    outcome: RequestOutcome,
+    actor: str,
+    in_transaction: InTransaction | None = None,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Record that the request is fulfilled, with its effect, and inform the person.
+
+    The effect is what `in_transaction` writes; or pass the `connection` of the transaction that
+    writes it. Raises ForbiddenTransition unless identity is proven, SecondPersonRequired for one
+    of the staff alone.
+    """
+
+    def check(connection: Connection, request: RightsRequest) -> None:
+        require_second_person(connection, request, Decision.FULFIL, actor)
+
+    return _act(
+        request_id,
+        actor,
+        StepAction.DONE,
+        lambda request: request.complete(outcome, services().now()),
+        {"outcome": outcome},
+        in_transaction,
+        check=check,
+        connection=connection,
+    )
+
+
+def withdraw_data_request(
+    request_id: UUID, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
+    """Record that the person no longer asks for it."""
+    return _act(
+        request_id,
+        actor,
+        StepAction.WITHDRAWN,
+        lambda request: request.withdraw(services().now()),
+        connection=connection,
+    )
+
+
+def deadlines_of(request: RightsRequest) -> Deadlines:
+    """The dates of a request by the laws configured now, with what its clock was stopped."""
+    catalogue = current_catalogue_or_empty()
+    laws = [request.law] if request.law else catalogue.rights.laws
+    zone = time_zone(catalogue)
+    plain = compute_deadlines(request.kind, laws, request.received_at, zone)
+    stopped = request.due_at - plain.due_at
+    return compute_deadlines(request.kind, laws, request.received_at, zone, stopped=stopped)
+
+
+def time_zone(catalogue: Catalogue) -> ZoneInfo:
+    """The company's: days and months of deadlines are its."""
+    return ZoneInfo(catalogue.controller.timezone if catalogue.controller else "UTC")
+
+
+def _act(
+    request_id: UUID,
+    actor: str,
+    action: StepAction,
+    change: Change,
+    detail: Mapping[str, Any] | None = None,
+    in_transaction: InTransaction | None = None,
+    *,
+    check: Check | None = None,
+    connection: Connection | None = None,
+) -> RightsRequest:
+    """Change the locked request, append its step, and write what follows from it."""
+
+    def write(connection: Connection) -> RightsRequest:
+        before = _require(store.load_request(connection, request_id, for_update=True))
+        after = change(before)
+        if check:
+            check(connection, before)
+        stored = store_change(connection, after, actor, action, detail)
+        if in_transaction:
+            in_transaction(connection)
+        return stored
+
+    return write(connection) if connection else run_in_transaction(write)
+
+
+def store_change(
+    connection: Connection,
+    after: RightsRequest,
+    actor: str,
+    action: StepAction,
+    detail: Mapping[str, Any] | None = None,
+) -> RightsRequest:
+    """Write a changed request, which this transaction has locked, with its step."""
+    store.update_request(connection, after)
+    append_step(connection, after, actor, action, detail)
+    if action is StepAction.IDENTITY_FAILED and after.state is RequestState.REFUSED:
+        append_step(connection, after, actor, StepAction.REFUSED, {"ground": after.refusal})
+    return after
+
+
+def append_step(
+    connection: Connection,
+    request: RightsRequest,
+    actor: str,
+    action: StepAction,
+    detail: Mapping[str, Any] | None = None,
+    *,
+    mails: bool = True,
+) -> None:
+    """Append a step; mail the person, and inform the company's program, if it concerns them."""
+    now, more = services().now(), dict(detail or {})
+    if mails and emails.has_email(request, action):
+        mail = emails.insert_email(connection, request, action)
+        more["mail"] = mail and str(mail)
+    add_step(connection, request.id, now, actor, action, more)
+    webhooks.insert_webhooks(connection, request, action)
+
+
+def _require(request: RightsRequest | None) -> RightsRequest:
+    if request is None:
+        raise UnknownRequest("there is no such request")
+    return request
+
+
+MAX_OPEN = 5_000
+"""Requests that are sorted and counted; what is beyond them has the latest deadlines."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """An open request, and how late it is; `stage` is None while its clock is stopped."""
+
+    request: OpenRequest
+    stage: RequestStage | None
+    proposal: Proposal | None
+    """What waits for a second person, if anything does."""
+
+
+def load_queue(kinds: Collection[RequestKind]) -> list[QueueEntry]:
+    """The open requests of these kinds, the earliest deadline first and stopped clocks last.
+
+    Raises Unavailable.
+    """
+    now, target = services().now(), current_catalogue_or_empty().rights.target
+
+    def load(connection: Connection) -> tuple[list[OpenRequest], dict[UUID, Proposal]]:
+        found = store.list_open(connection, kinds, MAX_OPEN)
+        return found, find_proposals(connection)
+
+    found, proposals = run_autocommit(load)
+    return [
+        QueueEntry(
+            each,
+            None
+            if each.stopped_at
+            else request_stage(each.received_at, each.deadline, now, target=target),
+            proposals.get(each.id),
+        )
+        for each in found
+    ]
