@@ -20,7 +20,7 @@ from preference_center.api import preferences, sender_links, suppressions, write
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import reports, review, senders
+from preference_center.console import reports, senders
 from preference_center.console.catalogue import previews
 from preference_center.console.window import board
 from preference_center.contacts import api as contacts_api
@@ -41,8 +41,11 @@ from preference_center.destinations.process import receive_mail
 from preference_center.destinations.receive import answer_text
 from preference_center.destinations.receive import blueprint as webhooks
 from preference_center.destinations.store.destinations import list_sent_topics
-from preference_center.inbound.ingest_mail import ingest_received_mail
+from preference_center.inbound import console as review
+from preference_center.inbound.bursts import find_bursts_by_event
+from preference_center.inbound.inbound_ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
+from preference_center.inbound.store import review_queue
 from preference_center.inbound.text_messages import handle_text
 from preference_center.infra import commands, metrics
 from preference_center.infra.config import Settings, load_settings
@@ -100,8 +103,6 @@ from preference_center.rights.erasure.store import erase_again_in_tool
 from preference_center.rights.pages import routes as rights_pages
 from preference_center.rights.requests.moves import merge_requests
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.web import api as preference_center_api
 from preference_center.web import console, languages, pages
 from preference_center.web.api.bodies import install_openapi

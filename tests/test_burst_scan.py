@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.bursts import BurstRecord
 from preference_center.core.events import (
@@ -21,10 +20,11 @@ from preference_center.core.events import (
 )
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
+from preference_center.inbound import bursts as stored
+from preference_center.inbound.burst_scan import SCAN_INTERVAL, flag_bursts
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
-from preference_center.storage.mail import bursts as stored
 from tests.clock import Clock
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force

@@ -14,8 +14,8 @@ from typing import Any
 
 import preference_center
 import workers
-from preference_center.domain.mail.objections import LANGUAGES
-from preference_center.domain.mail.objections.language import MAX_SENTENCE_LENGTH
+from preference_center.inbound.rules.objections import LANGUAGES
+from preference_center.inbound.rules.objections.language import MAX_SENTENCE_LENGTH
 
 PACKAGES = (preference_center, workers)
 STARTED = ("__main__", "wsgi", "asgi", "spark")
@@ -25,7 +25,7 @@ LENGTH = 4_000
 """Characters of each hostile text: a linear search takes a millisecond or two for them."""
 LIMIT = 0.03
 """CPU seconds. The quadratic patterns that were found took 0.1 to 1.2 for such a text."""
-OBJECTIONS = "preference_center.domain.mail.objections"
+OBJECTIONS = "preference_center.inbound.rules.objections"
 CAPPED = {f"{OBJECTIONS}:LANGUAGES": MAX_SENTENCE_LENGTH}
 """The longest text that reaches a pattern whose caller refuses longer ones."""
 

@@ -16,7 +16,6 @@ from functools import cache
 import structlog
 
 from preference_center.app import create_app
-from preference_center.burst_scan import flag_bursts
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.daily_counts import count_a_few_events
 from preference_center.destinations.rules.plan import MAX_CONCURRENT_PUSHES
@@ -30,6 +29,8 @@ from preference_center.destinations.store import (
 )
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.states import DueCounts
+from preference_center.inbound.burst_scan import flag_bursts
+from preference_center.inbound.store import review_queue
 from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
@@ -54,7 +55,6 @@ from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.mail import review_queue
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks

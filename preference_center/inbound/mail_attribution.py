@@ -17,8 +17,8 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
-from preference_center.domain.mail import MailStatement
-from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
+from preference_center.inbound.rules import MailStatement
+from preference_center.inbound.rules.attribution import Attribution, MailTokens, attribute_statement
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.addresses import digest_prefixes, find_by_digest_prefix

@@ -11,7 +11,7 @@ import structlog
 
 from preference_center.core.errors import InvalidInput, PreferenceCenterError
 from preference_center.core.mime import MAIL_HEAD_BYTES
-from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.inbound.inbound_ingest_mail import ingest_mail
 from preference_center.infra.context import services
 
 log = structlog.get_logger()

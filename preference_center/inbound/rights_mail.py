@@ -16,9 +16,9 @@ import structlog
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput, UnknownRequest
 from preference_center.core.mime import parse_addresses, usable_addresses
-from preference_center.domain.mail.rights_words import WrittenByPerson
+from preference_center.inbound.mailed_requests import find_reference, open_mailed_request
+from preference_center.inbound.rules.rights_words import WrittenByPerson
 from preference_center.infra.context import services
-from preference_center.rights.mailed_requests import find_reference, open_mailed_request
 from preference_center.rights.requests.steps import find_request_by_reference
 from preference_center.rights.rules.decisions import MAX_REPORT, MAX_TEXT, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia

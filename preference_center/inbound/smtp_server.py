@@ -22,7 +22,7 @@ from flask import Flask
 
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
-from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.inbound.inbound_ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
 from preference_center.inbound.mail_recipients import is_our_recipient
 from preference_center.infra.context import services

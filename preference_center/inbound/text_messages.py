@@ -21,9 +21,15 @@ from preference_center.core.events import ALL_MARKETING, Change, EventKind, Scop
 from preference_center.decisions.rules import is_opted_out, is_opted_out_of_all_marketing
 from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store.deliveries import find_address_id
-from preference_center.domain.mail import ReviewReason
-from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.inbound import text_replies
+from preference_center.inbound.rules import ReviewReason
+from preference_center.inbound.rules.sms_keywords import (
+    classify_sms,
+    is_start_itself,
+    phone_country,
+)
+from preference_center.inbound.store import review_queue
+from preference_center.inbound.store.review_queue import ReviewItem
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.integration import to_mail
@@ -31,8 +37,6 @@ from preference_center.integrations.base.vendor_events import SmsIntent, TextMes
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.review_queue import ReviewItem
 
 log = structlog.get_logger()
 

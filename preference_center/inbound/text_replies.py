@@ -18,7 +18,7 @@ from preference_center.core.addresses import Address
 from preference_center.core.links.tokens import TokenPurpose
 from preference_center.core.sms_parts import fit_in_one_part, to_gsm
 from preference_center.destinations.rules.states import Destination
-from preference_center.domain.sms_keywords import country_languages
+from preference_center.inbound.rules.sms_keywords import country_languages
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import HELP_TEXT_SETTING

@@ -323,7 +323,7 @@ _COMMANDS = {
         "Import opt-outs and subscriptions of other tools.",
     ),
     "inbound": (
-        "preference_center.cli.inbound:group",
+        "preference_center.inbound.cli:group",
         "Process opt-outs from mail, text messages and vendor events.",
     ),
     "keys": (

@@ -17,6 +17,8 @@ from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.destinations.store import states, webhooks
 from preference_center.destinations.store.states import LateRows
 from preference_center.destinations.store.webhooks import OverdueBacklog
+from preference_center.inbound import bursts
+from preference_center.inbound.store import review_queue
 from preference_center.infra.context import services
 from preference_center.infra.db.schema import require_fitting_schema
 from preference_center.infra.db.transactions import (
@@ -37,7 +39,6 @@ from preference_center.rights.erasure.store import OpenErasures, count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage
 from preference_center.storage.company_webhooks import count_due_webhooks
-from preference_center.storage.mail import bursts, review_queue
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
 blueprint = APIBlueprint("probes", __name__, enable_openapi=False)

@@ -9,12 +9,12 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.staff import AccessAction, Role, StaffAccess
+from preference_center.inbound.store import review_queue
+from preference_center.inbound.store.review_queue import ReviewItem
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import to_mail
 from preference_center.integrations.base.vendor_events import TextMessage
-from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.web.console.looks import list_person_accesses
 from tests.clock import START
 from tests.console.staff import Staff, staff, words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.domain.sms_keywords import (
+from preference_center.inbound.rules.sms_keywords import (
     STOP_WORDS,
     STOP_WORDS_BY_LANGUAGE,
     classify_sms,

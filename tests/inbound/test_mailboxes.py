@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("mailboxes")
 
 @pytest.fixture
 def review_reasons(app: Flask) -> Callable[[], list[str]]:
+    from preference_center.inbound.store import review_queue
     from preference_center.infra.db.transactions import run_in_transaction
-    from preference_center.storage.mail import review_queue
 
     def ask() -> list[str]:
         with app.app_context():

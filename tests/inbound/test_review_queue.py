@@ -11,13 +11,13 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
+from preference_center.inbound import review
+from preference_center.inbound.review import Meaning, NotOpen
+from preference_center.inbound.store import review_queue
+from preference_center.inbound.store.review_queue import ReviewItem
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest import review
-from preference_center.ingest.review import Meaning, NotOpen
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.review_queue import ReviewItem
 from tests.clock import START
 from tests.domain.mail.reports import arf, reply
 from tests.inbound.conftest import REPLIES, REPORTS, Take

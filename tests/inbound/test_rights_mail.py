@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.inbound.store import review_queue
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import open_sealed
@@ -19,7 +20,6 @@ from preference_center.rights.rules.requests import (
     RequestState,
     RequestVia,
 )
-from preference_center.storage.mail import review_queue
 from tests.domain.mail.reports import reply
 from tests.in_force import CATALOGUE, put_in_force
 from tests.inbound.conftest import REPLIES, REPORTS, Take

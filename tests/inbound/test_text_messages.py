@@ -17,13 +17,13 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.destinations.store import destinations
+from preference_center.inbound import review
+from preference_center.inbound.review import Meaning
+from preference_center.inbound.store import review_queue
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ingest import review
-from preference_center.ingest.review import Meaning
 from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.storage.mail import review_queue
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.pages.ledger import Ledger

@@ -13,14 +13,14 @@ from flask.testing import FlaskClient
 
 from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.destinations.store import webhooks
+from preference_center.inbound import review
+from preference_center.inbound.review import NotOpen
+from preference_center.inbound.store import review_queue
+from preference_center.inbound.store.review_queue import ReviewItem
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ingest import review
-from preference_center.ingest.review import NotOpen
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.ledger.store.suppressions import PendingMailOptOut, insert_pending
-from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.review_queue import ReviewItem
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored, post, unsubscribe
 from tests.sync.steps import TOPIC, events

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
-from preference_center.domain.mail.interpret import interpret_mail
+from preference_center.inbound.rules import MailInterpretation, MailKind, ReviewReason
+from preference_center.inbound.rules.interpret import interpret_mail
 from tests.domain.mail.reports import reply
 
 WORDS = "Please unsubscribe me from your list"

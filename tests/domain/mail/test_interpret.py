@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.mime import MailTooComplex
-from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason, StatementKind
-from preference_center.domain.mail.interpret import interpret_mail
+from preference_center.inbound.rules import (
+    MailInterpretation,
+    MailKind,
+    ReviewReason,
+    StatementKind,
+)
+from preference_center.inbound.rules.interpret import interpret_mail
 from tests.domain.mail.reports import arf, dsn, failed, reply
 
 JANE = "jane.doe@example.com"

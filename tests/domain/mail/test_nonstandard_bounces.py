@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.bounces import DeliverabilityPolicy, classify_bounce
-from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
-from preference_center.domain.mail.interpret import interpret_mail
+from preference_center.inbound.rules import MailInterpretation, MailKind, ReviewReason
+from preference_center.inbound.rules.interpret import interpret_mail
 
 JANE = "jane.doe@example.com"
 RETURNED = f"""\

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.mail import (
+from preference_center.inbound.rules import (
     MailInterpretation,
     MailKind,
     MailStatement,
     ReviewReason,
     StatementKind,
 )
-from preference_center.domain.mail.interpret import interpret_mail
+from preference_center.inbound.rules.interpret import interpret_mail
 from tests.domain.mail.reports import RETURNED, arf, dsn, failed
 
 JANE, PAUL = "jane.doe@example.com", "paul@example.org"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.mail.rights_words import find_right, says_under_18
+from preference_center.inbound.rules.rights_words import find_right, says_under_18
 from preference_center.rights.rules.requests import RequestKind
 
 ACCESS, ERASE, RESTRICT = RequestKind.ACCESS, RequestKind.ERASE, RequestKind.RESTRICT

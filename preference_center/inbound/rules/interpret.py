@@ -1,0 +1,145 @@
+"""Interpret a mail of any kind: the entry point of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from preference_center.core.bounce_phrases import BounceCause, find_cause
+from preference_center.core.mime import ParsedMail, parse_addresses, parse_mail, usable_addresses
+from preference_center.inbound.rules import (
+    MailInterpretation,
+    MailKind,
+    MailStatement,
+    ReviewReason,
+    StatementKind,
+)
+from preference_center.inbound.rules.auto_replies import (
+    has_null_sender,
+    is_apple_mail_unsubscribe,
+    is_automatic,
+    is_from_mail_system,
+    may_be_automatic,
+)
+from preference_center.inbound.rules.delivery_reports import (
+    is_delay_report,
+    is_delivery_report,
+    is_truncated_report,
+    parse_delivery_report,
+    recipient_fields,
+)
+from preference_center.inbound.rules.feedback_reports import (
+    is_feedback_report,
+    is_junk_report,
+    parse_feedback_report,
+    parse_junk_report,
+)
+from preference_center.inbound.rules.mail_reply_text import reply_text
+from preference_center.inbound.rules.mail_report_text import (
+    is_text_truncated,
+    report_text,
+    split_returned_mail,
+    strip_quoted_fields,
+)
+from preference_center.inbound.rules.nonstandard_bounces import (
+    is_delay_notice,
+    parse_nonstandard_bounce,
+)
+from preference_center.inbound.rules.reply_objections import find_clear_objection
+from preference_center.inbound.rules.rights_words import WrittenByPerson, find_right, says_under_18
+from preference_center.rights.rules.requests import RequestKind
+
+_NON_SUPPRESSING_CAUSES = {
+    BounceCause.FULL,
+    BounceCause.TEMPORARY,
+    BounceCause.POLICY,
+    BounceCause.CONTENT,
+}
+_MAX_RETURNED_CHARACTERS = 128 * 1024
+"""Characters of a returned mail that are searched for a token of ours."""
+
+
+def interpret_mail(head: bytes, *, for_reports: bool, is_whole: bool = True) -> MailInterpretation:
+    """What the mail that begins with `head` states. Raises MailTooComplex.
+
+    `is_whole` is whether `head` is the entire mail; a longer report is interpreted as far as it
+    was read, and reviewed too. `for_reports` is whether it was sent to a mailbox for reports:
+    there, bounces in no standard form are searched for in any mail, elsewhere only in mails that
+    declare to be a mail system's.
+    """
+    mail = parse_mail(head)
+    mail = replace(mail, is_truncated=mail.is_truncated or not is_whole)
+    returned = split_returned_mail(mail)[1][:_MAX_RETURNED_CHARACTERS]
+    if is_feedback_report(mail):
+        return parse_feedback_report(mail, returned)
+    if is_delivery_report(mail) or is_from_mail_system(mail) or has_null_sender(mail):
+        groups = recipient_fields(mail)
+        if groups:
+            found = tuple(parse_delivery_report(mail, groups, returned))
+            why = ReviewReason.TRUNCATED if is_truncated_report(mail) else None
+            return MailInterpretation(MailKind.DELIVERY_REPORT, found, why, token_text=returned)
+    if is_junk_report(mail, returned):
+        return parse_junk_report(returned)
+    return _interpret_other(mail, returned, for_reports=for_reports)
+
+
+def _interpret_other(mail: ParsedMail, returned: str, *, for_reports: bool) -> MailInterpretation:
+    """A mail that is not a report by its form: still a bounce, an auto-reply, or a person's."""
+    daemon = is_from_mail_system(mail) or is_delivery_report(mail)
+    if daemon or for_reports or has_null_sender(mail):
+        statements, is_about_delivery = parse_nonstandard_bounce(
+            mail, returned, from_mail_system=daemon
+        )
+        if is_about_delivery:
+            why = ReviewReason.TRUNCATED if is_text_truncated(mail) else None
+            return MailInterpretation(
+                MailKind.DELIVERY_REPORT, tuple(statements), why, token_text=returned
+            )
+    if daemon:
+        why = ReviewReason.NO_RECIPIENT if _may_suppress(mail) else None
+        return MailInterpretation(MailKind.DELIVERY_REPORT, review_reason=why, token_text=returned)
+    if is_automatic(mail):
+        return MailInterpretation(MailKind.AUTO_REPLY)
+    return _interpret_reply(mail)
+
+
+def _may_suppress(mail: ParsedMail) -> bool:
+    """Whether a report that names nobody could suppress somebody if it did.
+
+    A delay does not, whatever its text (RULES F9), nor does a clear reason other than the
+    address; these need no review.
+    """
+    if is_delay_report(mail) or is_delay_notice(mail):
+        return False
+    return find_cause(strip_quoted_fields(report_text(mail))) not in _NON_SUPPRESSING_CAUSES
+
+
+def _interpret_reply(mail: ParsedMail) -> MailInterpretation:
+    quoted = "\n".join(leaf.text for leaf in mail.text_parts)[:_MAX_RETURNED_CHARACTERS]
+    senders = usable_addresses(parse_addresses([mail.field("From")]))
+    sender = senders if len(senders) == 1 else ()
+    own = reply_text(mail)
+    clear = find_clear_objection(mail.field("Subject"), own, *sender[:1])
+    right = find_right(mail.field("Subject"), own, *sender[:1])
+    is_own_act = not may_be_automatic(mail, own, *sender[:1])
+    written = _written(mail, own, sender, right) if is_own_act else None
+    # A person who wants to be deleted wants no more marketing, which stops first.
+    objects = is_own_act and (clear is not None or right is RequestKind.ERASE)
+    if not objects and not is_apple_mail_unsubscribe(mail):
+        return MailInterpretation(
+            MailKind.REPLY,
+            review_reason=ReviewReason.UNCLEAR,
+            token_text=quoted,
+            written=written,
+        )
+    asks_more = (clear is None or clear.has_further_request) and not is_apple_mail_unsubscribe(mail)
+    why = ReviewReason.HAS_FURTHER_REQUEST if asks_more else None
+    statement = MailStatement(StatementKind.OPTED_OUT, sender)
+    return MailInterpretation(MailKind.REPLY, (statement,), why, quoted, written)
+
+
+def _written(
+    mail: ParsedMail, own: str, sender: Sequence[str], right: RequestKind | None
+) -> WrittenByPerson:
+    subject = mail.field("Subject")
+    return WrittenByPerson(sender[0] if sender else "", subject, own, right, says_under_18(subject))

@@ -1,0 +1,202 @@
+"""How one language objects to advertising: a table of phrases, compiled when it is first used.
+
+Compiling all of them takes half a second, so a process that reads no reply should not.
+
+A table is written in words as `normalize_text` returns them: lower case, no accents, no
+punctuation but commas. One phrase a line. In it
+
+- `|`, `(...)`, `?` and `*` mean what they mean in a regular expression,
+- `{name}` is a slot of the table, itself such a phrase,
+- `~` is a gap of at most three words, `~~` of at most eight, none of them a negation,
+- `$` is the end of a clause, courtesies aside.
+
+Every gap is bounded and every sentence is cut, so the time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from preference_center.inbound.rules.objections.text import SpellingCorrector
+
+MAX_SENTENCE_LENGTH = 400
+"""Characters of a sentence that are read."""
+
+_WORD = re.compile(r"(?<![\w\])?])[a-z]{7,}(?![\w\[(?*+])")
+_MATCHES_NOTHING = r"(?!)"
+
+
+@dataclass(frozen=True)
+class ObjectionLanguage:
+    """The table of one language. `code` is BCP 47."""
+
+    code: str
+    placeholders: Mapping[str, str]
+    objection_phrases: str
+    """Objections, wherever they stand in a sentence."""
+    standalone_objection_phrases: str
+    """Objections only if the sentence, or all of the subject, contains nothing else."""
+    courtesy_phrases: str
+    """Courtesies. Nothing is meant by them."""
+    greeting_phrases: str
+    """The first words of a salutation."""
+    farewell_phrases: str
+    """The first words of the line after which only a signature follows."""
+    negation_phrases: str
+    """Shortly before a request they reverse it."""
+    gap_stop_words: str
+    """Single words that no gap may hold, negations above all."""
+    question_phrases: str
+    """A clause that begins so wants to know something."""
+    reported_speech_phrases: str
+    """Anywhere in the sentence: it reports what is, what others say, or what a mail reads."""
+    conjunctions: str
+    """Words between clauses."""
+    polite_question_phrases: str
+    """The beginning of a question that is a request."""
+    condition_phrases: str
+    third_party_phrases: str
+    """Other people, other services, other business: the request may not be about our mail."""
+    keep_mail_phrases: str
+    """Anywhere in the mail: the writer wants some or all of the mail, or wants it back."""
+    further_request_phrases: str
+    """Anywhere in the mail: something else is asked for."""
+    remark_phrases: str
+    """What people say besides an objection and need no answer to."""
+    trailing_negation_phrases: str = ""
+    """Negations that follow their verb."""
+    spelling_variants: Mapping[str, str] = field(default_factory=dict)
+    """Spellings that are the same: `oe` is `o` in German, as its accent is gone."""
+
+    def normalize_spelling(self, text: str) -> str:
+        """The text with its spellings made one."""
+        for written, read in self.spelling_variants.items():
+            text = text.replace(written, read)
+        return text
+
+    @cached_property
+    def objection_pattern(self) -> re.Pattern[str]:
+        """Finds a request."""
+        return self._compile(self.objection_phrases)
+
+    @cached_property
+    def standalone_pattern(self) -> re.Pattern[str]:
+        """Matches a clause that is an objection and nothing else."""
+        return self._compile(self.standalone_objection_phrases)
+
+    @cached_property
+    def courtesy_pattern(self) -> re.Pattern[str]:
+        """Finds courtesies."""
+        return self._compile(self.courtesy_phrases)
+
+    @cached_property
+    def inserted_courtesy_pattern(self) -> re.Pattern[str]:
+        """Finds a courtesy between commas."""
+        return re.compile(rf" ,{self.courtesy_pattern.pattern.join((' ', ' '))},(?= )")
+
+    @cached_property
+    def greeting_pattern(self) -> re.Pattern[str]:
+        """Matches the beginning of a salutation."""
+        return self._compile(self.greeting_phrases)
+
+    @cached_property
+    def farewell_pattern(self) -> re.Pattern[str]:
+        """Matches the beginning of the last line before a signature."""
+        return self._compile(self.farewell_phrases)
+
+    @cached_property
+    def negation_pattern(self) -> re.Pattern[str]:
+        """Finds a negation among the words before a request."""
+        return self._compile(self.negation_phrases)
+
+    @cached_property
+    def trailing_negation_pattern(self) -> re.Pattern[str]:
+        """Matches a negation right after a request."""
+        return self._compile(self.trailing_negation_phrases)
+
+    @cached_property
+    def question_pattern(self) -> re.Pattern[str]:
+        """Finds that a sentence wants to know something."""
+        return self._compile(self.question_phrases)
+
+    @cached_property
+    def reported_speech_pattern(self) -> re.Pattern[str]:
+        """Finds that a sentence reports something."""
+        return self._compile(self.reported_speech_phrases)
+
+    @cached_property
+    def clause_end_pattern(self) -> re.Pattern[str]:
+        """Finds the end of a clause."""
+        return re.compile(rf"(?<![^ ])(?:,|{self.conjunctions})(?![^ ])")
+
+    @cached_property
+    def polite_question_pattern(self) -> re.Pattern[str]:
+        """Finds that a question is a request."""
+        return self._compile(self.polite_question_phrases)
+
+    @cached_property
+    def condition_pattern(self) -> re.Pattern[str]:
+        """Finds that a sentence is about a case."""
+        return self._compile(self.condition_phrases)
+
+    @cached_property
+    def third_party_pattern(self) -> re.Pattern[str]:
+        """Finds somebody or something else in a clause."""
+        return self._compile(self.third_party_phrases)
+
+    @cached_property
+    def keep_mail_pattern(self) -> re.Pattern[str]:
+        """Finds that mail is wanted."""
+        return self._compile(self.keep_mail_phrases)
+
+    @cached_property
+    def further_request_pattern(self) -> re.Pattern[str]:
+        """Finds that something else is asked for."""
+        return self._compile(self.further_request_phrases)
+
+    @cached_property
+    def remark_pattern(self) -> re.Pattern[str]:
+        """Finds what needs no answer."""
+        return self._compile(self.remark_phrases)
+
+    @cached_property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        """All of them."""
+        kind = type(self)
+        names = [name for name in vars(kind) if isinstance(vars(kind)[name], cached_property)]
+        return tuple(
+            getattr(self, name)
+            for name in names
+            if name not in {"patterns", "spelling_corrector", "_clause_end_lookahead"}
+        )
+
+    @cached_property
+    def spelling_corrector(self) -> SpellingCorrector:
+        """Corrects typing errors to the longer words of the table."""
+        sources = " ".join(pattern.pattern for pattern in self.patterns)
+        return SpellingCorrector(frozenset(_WORD.findall(sources.replace("\\", " "))))
+
+    def _compile(self, phrases: str) -> re.Pattern[str]:
+        lines = [line.strip() for line in phrases.strip().splitlines() if line.strip()]
+        if not lines:
+            return re.compile(_MATCHES_NOTHING)
+        source = "|".join(self._expand(line) for line in lines)
+        return re.compile(rf"(?<![^ ,])(?:{source})(?![^ ,])")
+
+    def _expand(self, phrase: str) -> str:
+        for _ in range(4):  # slots may hold slots
+            phrase = re.sub(r"\{(\w+)\}", lambda found: f"({self.placeholders[found[1]]})", phrase)
+        source = re.sub(r"\((?!\?)", "(?:", self.normalize_spelling(phrase))
+        word = rf" (?!(?:{self.gap_stop_words})(?![^ ,]))[^ ,]+"
+        source = source.replace("~~", f"(?:{word}){{0,8}}").replace("~", f"(?:{word}){{0,3}}")
+        return source.replace("$", self._clause_end_lookahead)
+
+    @cached_property
+    def _clause_end_lookahead(self) -> str:
+        """What finds the end of a clause, without reading beyond it."""
+        courtesies = "|".join(line.strip() for line in self.courtesy_phrases.strip().splitlines())
+        phrase = re.sub(r"\((?!\?)", "(?:", self.normalize_spelling(f"( ({courtesies}))*"))
+        return rf"(?={phrase}(?: ,| (?:{self.conjunctions})(?![^ ,])|\Z))"

@@ -1,1 +1,0 @@
-"""Record what connected tools report."""

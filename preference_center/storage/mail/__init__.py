@@ -1,1 +1,0 @@
-"""Mail sent and received: the outbox, bounces, bursts and mails under review."""
