@@ -42,11 +42,11 @@ from preference_center.destinations.receive import answer_text
 from preference_center.destinations.receive import blueprint as webhooks
 from preference_center.destinations.store.destinations import list_sent_topics
 from preference_center.inbound import console as review
+from preference_center.inbound import store as inbound_store
 from preference_center.inbound.bursts import find_bursts_by_event
-from preference_center.inbound.inbound_ingest_mail import ingest_received_mail
-from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
-from preference_center.inbound.store import review_queue
-from preference_center.inbound.text_messages import handle_text
+from preference_center.inbound.opt_outs import SPOOLED_MAIL, record_spooled
+from preference_center.inbound.smtp_server import ingest_received_mail
+from preference_center.inbound.texts import handle_text
 from preference_center.infra import commands, metrics
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.context import (
@@ -247,7 +247,7 @@ def _register_hooks(app: Flask) -> None:
     email_texts.register(app, lambda: EMAIL_TEXTS)
     list_requests.register(app, request_entries)
     find_bursts.register(app, find_bursts_by_event)
-    mail_review_period.register(app, lambda: review_queue.RETENTION)
+    mail_review_period.register(app, lambda: inbound_store.RETENTION)
     require_registered(app)
 
 

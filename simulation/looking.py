@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from preference_center.destinations.store import listings
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.inbound.burst_scan import flag_bursts
+from preference_center.inbound.bursts import flag_bursts
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.infra.job_queue import SYNC, SYNC_FRESH, VERIFY

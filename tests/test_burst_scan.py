@@ -21,7 +21,7 @@ from preference_center.core.events import (
 from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
 from preference_center.inbound import bursts as stored
-from preference_center.inbound.burst_scan import SCAN_INTERVAL, flag_bursts
+from preference_center.inbound.bursts import SCAN_INTERVAL, flag_bursts
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record

@@ -29,8 +29,8 @@ from preference_center.destinations.store import (
 )
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.states import DueCounts
-from preference_center.inbound.burst_scan import flag_bursts
-from preference_center.inbound.store import review_queue
+from preference_center.inbound.bursts import flag_bursts
+from preference_center.inbound.store import purge_items
 from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
@@ -136,7 +136,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_autocommit(lambda connection: delete_old_usage(connection, now))
     run_autocommit(lambda connection: looks.forget_addresses(connection, now))
-    run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
+    run_in_transaction(lambda connection: purge_items(connection, now))
     run_autocommit(lambda connection: files.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
     delete_old_sessions(now)

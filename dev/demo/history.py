@@ -24,7 +24,7 @@ from dev.demo.shop import DESTINATION, OPERATOR
 from preference_center.contacts.choices import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.destinations.set_up import pause_destination
-from preference_center.inbound.burst_scan import flag_bursts
+from preference_center.inbound.bursts import flag_bursts
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

@@ -10,7 +10,7 @@ from preference_center.catalogue import parse_catalogue
 from preference_center.core.errors import InvalidInput
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.mime import MailTooComplex
-from preference_center.inbound.mail_recipients import parse_inbound_mail
+from preference_center.inbound.mail import parse_inbound_mail
 from preference_center.inbound.rules.interpret import interpret_mail
 from preference_center.mailcheck.links import Installation
 from preference_center.mailcheck.message import check_email

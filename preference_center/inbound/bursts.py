@@ -3,6 +3,8 @@
 A scan locks the only row of `burst_scan`, so that one of many schedulers runs it. It covers the
 time since the last scan and a little more, however long that is: after a time without a
 scheduler nothing is missed.
+
+Find bursts of opt-outs, from the scheduler: no opt-out waits for it.
 """
 
 from __future__ import annotations
@@ -11,24 +13,34 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.core.bursts import Burst, BurstRecord, BurstRule, LinkOptOut
+import structlog
+
+from preference_center.core.bursts import Burst, BurstRecord, BurstRule, LinkOptOut, find_bursts
 from preference_center.core.events import EventKind, uuid7
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 
 MAX_MESSAGE_IDS = 20
 """How many message ids a burst stores."""
+
+
 _COMMIT_SLACK = timedelta(minutes=2)
 """How long a transaction may have been running that earlier scans could not see."""
+
 
 _CLAIM_SCAN = """
 SELECT scanned_until FROM burst_scan WHERE id = 1 AND scanned_until <= %s
 FOR UPDATE SKIP LOCKED
 """
+
+
 _INSERT_SCAN = """
 INSERT INTO burst_scan (id, scanned_until) VALUES (1, %s)
 ON CONFLICT DO NOTHING RETURNING scanned_until
 """
 """Before the first scan."""
+
+
 _SELECT_OPT_OUTS = f"""
 WITH opt_out AS (
     SELECT event.id, event.address_id, address.domain_digest, event.received_at,
@@ -48,10 +60,13 @@ IS TRUE keeps PostgreSQL from planning a join: on tables without statistics it r
 grouping for each row, 5 s for 4,000 rows.
 """
 
+
 _INSERT_BURST_EVENTS = """
 INSERT INTO burst_event (event_id, burst_id) SELECT unnest(%(events)s::uuid[]), %(burst)s
 ON CONFLICT DO NOTHING
 """
+
+
 _UPSERT_BURST = """
 INSERT INTO burst (id, domain_digest, detected_at, first_at, last_at, issued_first, issued_last,
     events, addresses, known_addresses, message_ids)
@@ -69,6 +84,8 @@ ON CONFLICT (id) DO UPDATE SET first_at = EXCLUDED.first_at, last_at = EXCLUDED.
     events = EXCLUDED.events, addresses = EXCLUDED.addresses,
     known_addresses = EXCLUDED.known_addresses, message_ids = EXCLUDED.message_ids
 """
+
+
 _COLUMNS = """id, detected_at, first_at, last_at, issued_first, issued_last, events, addresses,
     known_addresses, message_ids"""
 
@@ -177,3 +194,43 @@ def count_bursts_since(connection: Connection, since: datetime) -> int:
     query = "SELECT count(*) FROM burst WHERE detected_at >= %s"
     row = connection.execute(query, (since,)).fetchone()
     return int(row[0]) if row else 0
+
+
+log = structlog.get_logger()
+
+
+SCAN_INTERVAL = timedelta(seconds=30)
+"""Time between scans; a burst is flagged about that long after it."""
+
+
+MAX_SCAN_SPAN = timedelta(hours=1)
+"""The most that one scan covers, after a time without a scheduler."""
+
+
+def flag_bursts(now: datetime) -> list[BurstRecord]:
+    """Flag bursts since the last scan, if one is due. Returns those that are new or have grown."""
+    context = services()
+    rule = context.settings.burst_rule
+
+    def scan(connection: Connection) -> list[BurstRecord] | None:
+        scanned_until = claim_scan(connection, now, SCAN_INTERVAL)
+        if scanned_until is None:
+            return None
+        until = min(now, scanned_until + MAX_SCAN_SPAN)
+        found = find_bursts(list_opt_outs_between(connection, scanned_until, until, rule), rule)
+        flags = [record_burst(connection, burst, context.new_id(), now) for burst in found]
+        finish_scan(connection, until)
+        return [flag for flag in flags if flag is not None]
+
+    flags = run_in_transaction(scan)
+    if flags is None:
+        return []
+    for flag in flags:
+        log.warning(
+            "burst_flagged",
+            burst=str(flag.id),
+            events=flag.events,
+            addresses=flag.addresses,
+            known=flag.known_addresses,
+        )
+    return flags

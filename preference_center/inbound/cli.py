@@ -18,11 +18,10 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
-from preference_center.inbound import maildir as maildirs
-from preference_center.inbound import review
-from preference_center.inbound.inbound_ingest_mail import ingest_mail
-from preference_center.inbound.mail_opt_outs import resolve_pending
+from preference_center.inbound import review, smtp_server
+from preference_center.inbound.opt_outs import resolve_pending
 from preference_center.inbound.review import NotOpen
+from preference_center.inbound.smtp_server import ingest_mail
 from preference_center.infra.commands import (
     CommandGroup,
     LazyCommand,
@@ -107,13 +106,13 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
     --watch it waits until the database is available.
     """
     with click_bad_parameter("PATH"):
-        maildirs.validate_maildir(path)
+        smtp_server.validate_maildir(path)
     if watch:
         _watch(path)
         return
     with _exit_temporary_failure():
         require_known_keys()
-        handled_mails = list(maildirs.process_new(path))
+        handled_mails = list(smtp_server.process_new(path))
     ours = sum(handled.is_ours for handled in handled_mails)
     click.echo(f"{ours} processed, {len(handled_mails) - ours} not for us and left in new.")
 
@@ -214,7 +213,7 @@ def _watch(path: Path) -> None:
             if not knows_keys:
                 require_known_keys()
                 knows_keys = True
-            for handled in maildirs.process_new(path, not_ours):
+            for handled in smtp_server.process_new(path, not_ours):
                 if not handled.is_ours:
                     not_ours.add(handled.name)
                 if stopping.is_set():

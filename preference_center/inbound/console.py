@@ -24,10 +24,9 @@ from preference_center.destinations.rules.classify import (
     UNREADABLE_QUESTION,
 )
 from preference_center.destinations.store import webhooks
-from preference_center.inbound import bursts, review
+from preference_center.inbound import bursts, review, store
 from preference_center.inbound.review import Meaning, NotOpen, UnusableReason
 from preference_center.inbound.rules import ReviewReason
-from preference_center.inbound.store import review_queue
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -69,7 +68,7 @@ def review_lists() -> ResponseReturnValue:
 
     def load(connection: Connection) -> dict[str, Any]:
         return {
-            "items": review_queue.list_open_items(connection, LISTED),
+            "items": store.list_open_items(connection, LISTED),
             "questions": webhooks.list_open_questions(connection, LISTED),
             "pending": suppressions.list_open(connection, LISTED),
             "bursts": bursts.list_newest_bursts(connection, LISTED),

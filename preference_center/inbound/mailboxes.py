@@ -21,11 +21,18 @@ from preference_center.core.bounces import Bounce, BounceReport, classify_bounce
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import MailtoTokenData
 from preference_center.core.mime import MailTooComplex
-from preference_center.inbound.dkim import has_trusted_signature
-from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
-from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_opt_outs
-from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipient
-from preference_center.inbound.our_addresses import is_our_address, is_our_text
+from preference_center.inbound import store
+from preference_center.inbound.mail import (
+    FoundTokens,
+    InboundMail,
+    MailboxRecipient,
+    attribute,
+    find_tokens,
+    has_trusted_signature,
+    is_our_address,
+    is_our_text,
+)
+from preference_center.inbound.opt_outs import IngestResult, record_mail_opt_outs
 from preference_center.inbound.rights_mail import handle_rights_mail
 from preference_center.inbound.rules import (
     MailInterpretation,
@@ -34,11 +41,15 @@ from preference_center.inbound.rules import (
     ReviewReason,
     StatementKind,
 )
-from preference_center.inbound.rules.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.inbound.rules.interpret import interpret_mail
-from preference_center.inbound.rules.mailboxes import scopes_of_tag
-from preference_center.inbound.store import review_queue
-from preference_center.inbound.store.review_queue import ReviewItem
+from preference_center.inbound.rules.text import (
+    NONE,
+    SIGNED,
+    Attribution,
+    review_reason,
+    scopes_of_tag,
+)
+from preference_center.inbound.store import ReviewItem
 from preference_center.infra.config_sections import MailboxKind, MailboxMatch
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -167,7 +178,7 @@ def _commit(
     item = ReviewItem(mail.event_id("kept"), kind, review_reason, size, mail.received_at)
 
     def insert_item(connection: Connection) -> None:
-        review_queue.insert_item(connection, keys, item, mail.fingerprint, head)
+        store.insert_item(connection, keys, item, mail.fingerprint, head)
 
     if not changes:
         run_in_transaction(insert_item)

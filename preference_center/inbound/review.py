@@ -22,8 +22,8 @@ from preference_center.core.mime import (
 )
 from preference_center.destinations.rules.classify import UNREADABLE_QUESTION
 from preference_center.destinations.store import destinations, webhooks
-from preference_center.inbound.store import review_queue
-from preference_center.inbound.store.review_queue import ReviewItem
+from preference_center.inbound import store
+from preference_center.inbound.store import ReviewItem
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -74,9 +74,7 @@ class ShownMail:
 def load_item(item_id: UUID) -> tuple[ReviewItem, bytes]:
     """An open item and its beginning, which is personal data. Raises NotOpen."""
     keys = services().keys
-    found = run_in_transaction(
-        lambda connection: review_queue.load_open_item(connection, keys, item_id)
-    )
+    found = run_in_transaction(lambda connection: store.load_open_item(connection, keys, item_id))
     if found is None:
         raise NotOpen(item_id)
     return found
@@ -231,7 +229,7 @@ def _check_reason(reason: str) -> None:
 
 def _settle(connection: Connection, item_id: UUID, outcome: str, actor: str) -> None:
     now = services().now()
-    if not review_queue.resolve_item(connection, item_id, outcome, now):
+    if not store.resolve_item(connection, item_id, outcome, now):
         raise NotOpen(item_id)
     detail = {"item": str(item_id), "outcome": str(outcome)}
     insert_audit_entry(connection, now, actor, "review_item.resolved", detail)

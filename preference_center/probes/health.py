@@ -18,7 +18,7 @@ from preference_center.destinations.store import states, webhooks
 from preference_center.destinations.store.states import LateRows
 from preference_center.destinations.store.webhooks import OverdueBacklog
 from preference_center.inbound import bursts
-from preference_center.inbound.store import review_queue
+from preference_center.inbound.store import count_open_items
 from preference_center.infra.context import services
 from preference_center.infra.db.schema import require_fitting_schema
 from preference_center.infra.db.transactions import (
@@ -189,9 +189,9 @@ def _load_late_rows(connection: Connection, now: datetime) -> Sequence[LateRows 
 
 
 def _load_counts(connection: Connection, now: datetime) -> tuple[int, int]:
-    return bursts.count_bursts_since(
-        connection, now - RECENT_BURSTS_PERIOD
-    ), review_queue.count_open_items(connection)
+    return bursts.count_bursts_since(connection, now - RECENT_BURSTS_PERIOD), count_open_items(
+        connection
+    )
 
 
 def _load_erasures(connection: Connection) -> tuple[OpenErasures, int]:

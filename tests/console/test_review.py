@@ -9,8 +9,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.staff import AccessAction, Role, StaffAccess
-from preference_center.inbound.store import review_queue
-from preference_center.inbound.store.review_queue import ReviewItem
+from preference_center.inbound.store import ReviewItem, insert_item
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.integration import to_mail
@@ -46,7 +45,7 @@ def arrive(mail: bytes, mailbox: str = "replies") -> str:
     """A mail waits for a decision; the path of its page."""
     context = services()
     item = ReviewItem(context.new_id(), mailbox, "unclear", len(mail), START)
-    run_in_transaction(lambda c: review_queue.insert_item(c, context.keys, item, mail, mail))
+    run_in_transaction(lambda c: insert_item(c, context.keys, item, mail, mail))
     return f"/console/review/mails/{item.id}"
 
 

@@ -16,7 +16,7 @@ from tests.pages.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.inbound.mail_opt_outs import IngestResult
+    from preference_center.inbound.opt_outs import IngestResult
 
 MakeTo = Callable[..., str]
 Take = Callable[..., "IngestResult"]
@@ -130,7 +130,7 @@ def mailboxes(set_to: Callable[..., None]) -> None:
 @pytest.fixture
 def take(app: Flask) -> Take:
     """`take(mail, *recipients)`: what became of it."""
-    from preference_center.inbound.inbound_ingest_mail import ingest_mail
+    from preference_center.inbound.smtp_server import ingest_mail
     from preference_center.infra.context import services
 
     def do(mail: bytes, *recipients: str) -> IngestResult:

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from preference_center.inbound.dkim import has_trusted_signature
+from preference_center.inbound.mail import has_trusted_signature
 from tests.domain.mail.reports import arf, dsn, failed
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.pages.ledger import Ledger

@@ -45,16 +45,14 @@ def hostile(field: str, to: str) -> bytes:
 
 @pytest.fixture
 def review_reasons(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.inbound.store import review_queue
+    from preference_center.inbound.store import list_open_items
     from preference_center.infra.db.transactions import run_in_transaction
 
     def ask() -> list[str]:
         with app.app_context():
             return [
                 mail.reason
-                for mail in run_in_transaction(
-                    lambda connection: review_queue.list_open_items(connection, 9)
-                )
+                for mail in run_in_transaction(lambda connection: list_open_items(connection, 9))
             ]
 
     return ask
@@ -124,14 +122,14 @@ class TestWhateverFails:
         review_reasons: Callable[[], list[str]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("preference_center.inbound.mail_opt_outs.record", fail)
+        monkeypatch.setattr("preference_center.inbound.opt_outs.record", fail)
         assert take(outlook(to), to).queued_for_review == 1
         assert review_reasons() == ["unreadable"]
 
     def test_a_header_that_can_not_be_parsed_still_names_a_token(
         self, app: Flask, to: str, ledger: Ledger, maildir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("preference_center.inbound.mail_recipients.BytesHeaderParser", fail)
+        monkeypatch.setattr("preference_center.inbound.mail.BytesHeaderParser", fail)
         (maildir / "new/1").write_bytes(outlook(to))
         app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
         assert list((maildir / "new").iterdir()) == []

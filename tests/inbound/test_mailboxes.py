@@ -33,16 +33,14 @@ pytestmark = pytest.mark.usefixtures("mailboxes")
 
 @pytest.fixture
 def review_reasons(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.inbound.store import review_queue
+    from preference_center.inbound.store import list_open_items
     from preference_center.infra.db.transactions import run_in_transaction
 
     def ask() -> list[str]:
         with app.app_context():
             return [
                 mail.reason
-                for mail in run_in_transaction(
-                    lambda connection: review_queue.list_open_items(connection, 9)
-                )
+                for mail in run_in_transaction(lambda connection: list_open_items(connection, 9))
             ]
 
     return ask

@@ -12,7 +12,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links import Links
 from preference_center.core.links.tokens import Link
 from preference_center.core.mime import MAIL_HEAD_BYTES
-from preference_center.inbound.mail_recipients import parse_inbound_mail, parse_mail_token
+from preference_center.inbound.mail import parse_inbound_mail, parse_mail_token
 from tests.inbound.mails import DOMAIN, apple, outlook
 from tests.shared import shared_path
 

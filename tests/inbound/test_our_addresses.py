@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.inbound.our_addresses import is_our_text
+from preference_center.inbound.mail import is_our_text
 from tests.in_force import CATALOGUE, put_in_force
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.pages.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.inbound.mail_opt_outs import IngestResult
+    from preference_center.inbound.opt_outs import IngestResult
 
 ALIAS = "jane+shop@example.com"
 ELSEWHERE = "jane@mailbox.example"
@@ -30,8 +30,8 @@ Receive = Callable[..., "IngestResult"]
 @pytest.fixture
 def receive(app: Flask) -> Receive:
     """`receive(to, sender)`: what a mail does, by whatever way it came."""
-    from preference_center.inbound.mail_opt_outs import record_mail_opt_outs
-    from preference_center.inbound.mail_recipients import parse_inbound_mail
+    from preference_center.inbound.mail import parse_inbound_mail
+    from preference_center.inbound.opt_outs import record_mail_opt_outs
     from preference_center.infra.context import services
 
     def do(to: str, sender: str = ELSEWHERE) -> IngestResult:
@@ -45,7 +45,7 @@ def receive(app: Flask) -> Receive:
 
 @pytest.fixture
 def resolve(app: Flask) -> Callable[..., IngestResult]:
-    from preference_center.inbound.mail_opt_outs import resolve_pending
+    from preference_center.inbound.opt_outs import resolve_pending
 
     def do(*addresses: str, scope: str | None = None) -> IngestResult:
         with app.app_context():
@@ -292,13 +292,13 @@ def test_all_are_gone_through_a_few_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
     known: range,
 ) -> None:  # I3
-    from preference_center.inbound import mail_opt_outs
+    from preference_center.inbound import opt_outs
 
     people = [f"person-{n}@example.com" for n in range(25)]
     keep_many(app, *people)
     for n in known:
         store(people[n])
-    monkeypatch.setattr(mail_opt_outs, "PAGE_SIZE", 5)
+    monkeypatch.setattr(opt_outs, "PAGE_SIZE", 5)
     taken = resolve()
     assert (taken.recorded, taken.pending) == (len(known), 25 - len(known))
     assert resolve().recorded == 0
@@ -328,10 +328,10 @@ def test_many_addresses_may_be_given_at_once(
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from preference_center.inbound import mail_opt_outs
+    from preference_center.inbound import opt_outs
 
     people = [f"person-{n}@example.com" for n in range(12)]
     keep_many(app, *people[:9])
-    monkeypatch.setattr(mail_opt_outs, "PAGE_SIZE", 5)
+    monkeypatch.setattr(opt_outs, "PAGE_SIZE", 5)
     assert resolve(*people).recorded == 9
     assert ledger.kinds() == [OUT] * 9

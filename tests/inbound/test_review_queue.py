@@ -13,8 +13,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.inbound import review
 from preference_center.inbound.review import Meaning, NotOpen
-from preference_center.inbound.store import review_queue
-from preference_center.inbound.store.review_queue import ReviewItem
+from preference_center.inbound.store import ReviewItem, list_open_items, purge_items
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
@@ -31,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("mailboxes")
 
 def waiting(app: Flask) -> Sequence[ReviewItem]:
     with app.app_context():
-        return run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
+        return run_in_transaction(lambda c: list_open_items(c, 10))
 
 
 def test_shows_the_text_of_a_mail_however_it_is_encoded(app: Flask, take: Take) -> None:
@@ -78,9 +77,7 @@ def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(
             lambda c: c.execute("SELECT head FROM review_queue").fetchall()
         )
         assert b"order" not in stored[0]
-        run_in_transaction(
-            lambda connection: review_queue.purge_items(connection, START + timedelta(days=31))
-        )
+        run_in_transaction(lambda connection: purge_items(connection, START + timedelta(days=31)))
     assert [item.has_content for item in waiting(app)] == [False]
 
 

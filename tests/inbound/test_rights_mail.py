@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.inbound.store import review_queue
+from preference_center.inbound.store import list_open_items
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import open_sealed
@@ -64,7 +64,7 @@ def requests(app: Flask) -> Callable[[], list[RightsRequest]]:
 
 def reviewed(app: Flask) -> list[str]:
     with app.app_context():
-        found = run_in_transaction(lambda c: review_queue.list_open_items(c, 9))
+        found = run_in_transaction(lambda c: list_open_items(c, 9))
     return [item.reason for item in found]
 
 

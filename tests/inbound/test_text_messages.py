@@ -19,7 +19,7 @@ from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.destinations.store import destinations
 from preference_center.inbound import review
 from preference_center.inbound.review import Meaning
-from preference_center.inbound.store import review_queue
+from preference_center.inbound.store import list_open_items, load_open_item
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
@@ -264,8 +264,8 @@ def test_what_is_not_certain_is_queued_for_review(
     assert ledger.kinds() == []
     with app.app_context():
         keys = services().keys
-        (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
-        found = run_in_transaction(lambda c: review_queue.load_open_item(c, keys, waits.id))
+        (waits,) = run_in_transaction(lambda c: list_open_items(c, 10))
+        found = run_in_transaction(lambda c: load_open_item(c, keys, waits.id))
     assert (waits.mailbox, waits.reason) == ("sms", "unclear")
     assert found
     assert words in found[1].decode()
@@ -275,7 +275,7 @@ def test_what_is_not_certain_is_queued_for_review(
 def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: Ledger) -> None:
     text("please don't text me any more")
     with app.app_context():
-        (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
+        (waits,) = run_in_transaction(lambda c: list_open_items(c, 10))
         anna, origin = parse_address(ANNA, Channel.SMS), RequestOrigin("t", "t", services().now())
         review.resolve_item(waits, [anna], Meaning.OPTED_OUT, ALL_MARKETING, origin)
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]

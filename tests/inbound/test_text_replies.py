@@ -10,7 +10,7 @@ from preference_center.catalogue.rules.deliverability import LONGEST_FIELDS, TEX
 from preference_center.core.sms_parts import SEPTETS, count_septets
 from preference_center.web.languages import LANGUAGES, load_translations
 
-SOURCE = Path("preference_center/inbound/text_replies.py")
+SOURCE = Path("preference_center/inbound/texts.py")
 
 
 def texts() -> list[str]:

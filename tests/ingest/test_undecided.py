@@ -15,8 +15,7 @@ from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.destinations.store import webhooks
 from preference_center.inbound import review
 from preference_center.inbound.review import NotOpen
-from preference_center.inbound.store import review_queue
-from preference_center.inbound.store.review_queue import ReviewItem
+from preference_center.inbound.store import ReviewItem, insert_item
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
@@ -82,9 +81,7 @@ def mail_of_a_stranger(_: int) -> None:
 def mail_that_is_not_clear(_: int) -> None:
     context = services()
     mail = ReviewItem(context.new_id(), "replies", "unclear", 7, context.now())
-    run_in_transaction(
-        lambda c: review_queue.insert_item(c, context.keys, mail, b"mark", b"Subject")
-    )
+    run_in_transaction(lambda c: insert_item(c, context.keys, mail, b"mark", b"Subject"))
 
 
 SOURCES = [

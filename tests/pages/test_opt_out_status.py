@@ -402,7 +402,7 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 def test_every_way_to_say_no_has_its_words() -> None:
     from preference_center.contacts import choices
     from preference_center.cookies.rules import SOURCE
-    from preference_center.inbound.mail_opt_outs import MAILTO
+    from preference_center.inbound.opt_outs import MAILTO
     from preference_center.ledger.rules import ReceivedVia
 
     template = (ROOT / "templates/recipients/opt_out_status.html").read_text(encoding="utf-8")

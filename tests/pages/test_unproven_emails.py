@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.inbound.mailed_requests import open_mailed_request
+from preference_center.inbound.rights_mail import open_mailed_request
 from preference_center.rights.rules.decisions import NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.web.emails import stop_emails

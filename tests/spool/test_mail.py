@@ -88,7 +88,7 @@ def test_replayed_again_after_a_crash_it_is_recorded_once(
 def test_of_somebody_unknown_it_waits_for_the_address(
     app: Flask, port: int, to: str, ledger: Ledger, database: Database, replay: Replay
 ) -> None:
-    from preference_center.inbound.mail_opt_outs import resolve_pending
+    from preference_center.inbound.opt_outs import resolve_pending
 
     with database.away():
         send(port, outlook(to, "else@example.com"), to, sender="else@example.com")

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from preference_center.inbound.rules.objections import LANGUAGES
-from preference_center.inbound.rules.objections.sentences import (
+from preference_center.inbound.rules.objections.classify import (
     Sentence,
     join_wrapped_lines,
     split_paragraphs,
     split_sentences,
 )
-from preference_center.inbound.rules.objections.text import (
+from preference_center.inbound.rules.objections.language import (
     mask_addresses,
     normalize_text,
     remove_quotations,

@@ -17,8 +17,8 @@ import phonenumbers
 from babel.languages import get_official_languages
 
 from preference_center.core.addresses import Address, Channel
-from preference_center.inbound.rules.objections.text import normalize_text
-from preference_center.inbound.rules.reply_objections import objection_language
+from preference_center.inbound.rules.interpret import objection_language
+from preference_center.inbound.rules.objections.language import normalize_text
 from preference_center.integrations.base.vendor_events import SmsIntent
 
 STOP_ALL_WORDS = frozenset({"stopall", "stop all"})

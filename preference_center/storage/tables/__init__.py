@@ -11,7 +11,7 @@ from __future__ import annotations
 from preference_center.contacts import models as contacts_models
 from preference_center.cookies import store as cookies_store
 from preference_center.destinations import models as destinations_models
-from preference_center.inbound.store import mail
+from preference_center.inbound import store as inbound_store
 from preference_center.ledger import models as ledger_models
 from preference_center.lists import store as lists_store
 from preference_center.rights import models as rights

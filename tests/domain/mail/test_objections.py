@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from preference_center.inbound.rules import ReviewReason
-from preference_center.inbound.rules.interpret import interpret_mail
-from preference_center.inbound.rules.reply_objections import MAX_REPLY_LENGTH, find_clear_objection
+from preference_center.inbound.rules.interpret import (
+    MAX_REPLY_LENGTH,
+    find_clear_objection,
+    interpret_mail,
+)
 from tests.domain.mail.reports import reply
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "replies"

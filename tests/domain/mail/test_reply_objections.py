@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.inbound.rules.reply_objections import ObjectionLocation, find_clear_objection
+from preference_center.inbound.rules.interpret import ObjectionLocation, find_clear_objection
 
 CLEAR = {
     "en": r"""STOP

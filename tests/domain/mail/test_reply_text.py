@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.mime import parse_mail
-from preference_center.inbound.rules.mail_reply_text import reply_text
+from preference_center.inbound.rules.text import reply_text
 from tests.domain.mail.clients import OWN, quotations
 from tests.domain.mail.reports import reply
 

@@ -3,6 +3,8 @@
 The decision deletes the content; the row follows after RETENTION. Without a decision the content
 is deleted after RETENTION, too (I6), but the row stays and is listed: that somebody wrote is
 never lost.
+
+Email sent and received: the outbox, opt-outs by mail, bounces and the review queue.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Text, Uuid
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,6 +28,8 @@ from preference_center.infra.models import TimestampTz
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a mail that are stored."""
+
+
 RETENTION = timedelta(days=30)
 """How long content is kept, and how long a resolved item is."""
 
@@ -161,3 +165,30 @@ class BurstScanRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "burst_scan"
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     scanned_until: Mapped[datetime] = mapped_column(TimestampTz)
+
+
+class ReviewQueueRow(db.Model):  # type: ignore[misc,name-defined]
+    """A mail whose meaning or sender is uncertain; see `inbound.store`.
+
+    `head` is its beginning, sealed; null once it is resolved or too old. `content_digest` is a
+    keyed digest of it: a mail that is delivered again has the same row.
+    """
+
+    __tablename__ = "review_queue"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    content_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    mailbox: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    head: Mapped[bytes | None] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    resolved_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    __table_args__ = (
+        Index("review_queue_content_digest", "content_digest", unique=True),
+        Index("review_queue_open", "received_at", postgresql_where=text("resolved_at IS NULL")),
+        Index("review_queue_resolved_at", "resolved_at"),
+        Index(
+            "review_queue_with_content", "received_at", postgresql_where=text("head IS NOT NULL")
+        ),
+    )

@@ -1,4 +1,7 @@
-"""Opt-outs by mail to a mailto token: recorded, or pending until the address is known."""
+"""Opt-outs by mail to a mailto token: recorded, or pending until the address is known.
+
+Spool opt-outs by mail that can't be recorded now (I1).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
@@ -15,22 +19,27 @@ import structlog
 from preference_center.catalogue import parse_catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty, list_texts
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.errors import CatalogueError
+from preference_center.core.errors import CatalogueError, InvalidInput
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
-from preference_center.inbound.mail_recipients import InboundMail
+from preference_center.inbound.mail import InboundMail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.ledger import record
+from preference_center.ledger import record, spool
 from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import digest_prefixes, find_by_digest_prefix
 from preference_center.ledger.store.suppressions import PendingMailOptOut
 
 log = structlog.get_logger()
 
+
 PAGE_SIZE = 1_000
 """Pending opt-outs that are in memory at a time."""
+
+
 MAILTO = "mailto"
+
+
 ACTOR = "recipient"
 
 
@@ -251,4 +260,62 @@ def _pending_opt_out(
         issued_on=reference.issued_on,
         received_at=at,
         last_received_at=at,
+    )
+
+
+SPOOLED_MAIL = "mail"
+
+
+def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
+    """Record the opt-outs, or spool what is needed to do so later.
+
+    Raises what prevented it, or SpoolUnavailable, if neither is possible.
+    """
+    ids = new_event_ids(mail)
+    try:
+        return record_mail_opt_outs(mail, received_at, MAILTO, ids)
+    except InvalidInput:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the person has said "stop"
+        data = {
+            "ids": [*map(str, ids)],
+            "references": [*map(_reference_to_json, mail.references)],
+            "writers": [writer.exact for writer in mail.claimed_senders],
+            "received_at": received_at.isoformat(),
+        }
+        spool.spool_request(SPOOLED_MAIL, data, received_at, error)
+        return IngestResult(spooled=len(ids))
+
+
+def record_spooled(requests: Sequence[Mapping[str, Any]]) -> None:
+    """Record what was spooled. Raises Unavailable while that is not possible; safe to repeat."""
+    for data in requests:
+        mail = InboundMail(
+            tuple(map(_reference_from_json, data["references"])),
+            tuple(map(_restore_address, data["writers"])),
+        )
+        received_at = datetime.fromisoformat(data["received_at"])
+        record_mail_opt_outs(mail, received_at, MAILTO, [*map(UUID, data["ids"])])
+
+
+def _restore_address(exact: str) -> Address:
+    return restore_address(exact, Channel.EMAIL)
+
+
+def _reference_to_json(reference: MailtoTokenData) -> dict[str, str | None]:
+    return {
+        "digest_prefix": reference.digest_prefix.hex(),
+        "scope_mark": reference.scope_hash.hex(),
+        "issued_on": None if reference.issued_on is None else reference.issued_on.isoformat(),
+        "key_id": reference.key_id,
+    }
+
+
+def _reference_from_json(data: Mapping[str, str | None]) -> MailtoTokenData:
+    issued_on = data["issued_on"]
+    return MailtoTokenData(
+        bytes.fromhex(str(data["digest_prefix"])),
+        bytes.fromhex(str(data["scope_mark"])),
+        None if issued_on is None else date.fromisoformat(issued_on),
+        str(data["key_id"]),
     )
