@@ -16,11 +16,11 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center.api import preferences, sender_links, suppressions, writes
+from preference_center.api import preferences
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import reports, senders
+from preference_center.console import reports
 from preference_center.console.catalogue import previews
 from preference_center.console.window import board
 from preference_center.contacts import api as contacts_api
@@ -102,6 +102,9 @@ from preference_center.rights.erasure.journal import require_replayed
 from preference_center.rights.erasure.store import erase_again_in_tool
 from preference_center.rights.pages import routes as rights_pages
 from preference_center.rights.requests.moves import merge_requests
+from preference_center.senders import api as sender_links
+from preference_center.senders import console as senders
+from preference_center.senders.api import opt_outs, suppressions
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.web import api as preference_center_api
 from preference_center.web import console, languages, pages
@@ -134,7 +137,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *erasures.ROUTES,
     *rights.ROUTES,
     *sender_links.ROUTES,
-    *writes.ROUTES,
+    *opt_outs.ROUTES,
     *preferences.ROUTES,
     *suppressions.ROUTES,
 )

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
-from preference_center.api import preference_models, sender_links, suppression_models, writes
+from preference_center.api import preference_models
 from preference_center.app import create_app
 from preference_center.contacts import bodies
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
@@ -30,6 +30,8 @@ from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.lists import api as lists_api
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
+from preference_center.senders import api as sender_links
+from preference_center.senders.api import opt_outs, suppression_models
 from preference_center.web.api import endpoint
 from preference_center.web.api.errors import handle_api_error, handle_invalid_input
 from preference_center.web.api.parsing import (
@@ -47,7 +49,7 @@ _MODULES = (
     decisions_api,
     preference_models,
     sender_links,
-    writes,
+    opt_outs,
     change_feed,
     bodies,
     lists_api,

@@ -290,11 +290,11 @@ _COMMANDS = {
         "Check and apply the catalogue of brands, topics and message types.",
     ),
     "check-domain": (
-        "preference_center.cli.mailcheck:check_domain",
+        "preference_center.senders.cli.mailcheck:check_domain",
         "Check the hosts of our links, as mail clients see them.",
     ),
     "check-mail": (
-        "preference_center.cli.mailcheck:check_mail",
+        "preference_center.senders.cli.mailcheck:check_mail",
         "Check one received mail: FILE as .eml, or - for standard input.",
     ),
     "cookies": (
@@ -332,7 +332,7 @@ _COMMANDS = {
     ),
     "ledger": ("preference_center.ledger.cli:ledger", "Verify the events of the ledger."),
     "links": (
-        "preference_center.cli.links:links",
+        "preference_center.senders.cli.links:links",
         "Permanent links, to upload into a tool as a custom field.",
     ),
     "opt-out": (

@@ -207,7 +207,7 @@ FILES: Mapping[str, str] = {
     "preference_center/lists/cli/export.py": "addresses, readable: an export for its operator",
     "preference_center/lists/cli/imports.py": ("rejected rows as they were read, for the operator"),
     "preference_center/contacts/cli.py": ("addresses, readable: whom to inform, for the operator"),
-    "preference_center/cli/links.py": "addresses and permanent links, for the operator",
+    "preference_center/senders/cli/links.py": "addresses and permanent links, for the operator",
     "preference_center/lists/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/client.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",

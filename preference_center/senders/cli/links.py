@@ -15,14 +15,6 @@ import click
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.cli.link_columns import (
-    LinkColumn,
-    LinkListOptions,
-    LinkStats,
-    open_text,
-    write_all_links,
-    write_list_with_links,
-)
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
@@ -35,6 +27,14 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.files import atomic_write
 from preference_center.infra.keys import link_keys
 from preference_center.ledger.store.addresses import load_newest_id
+from preference_center.senders.cli.link_columns import (
+    LinkColumn,
+    LinkListOptions,
+    LinkStats,
+    open_text,
+    write_all_links,
+    write_list_with_links,
+)
 
 _COMMON_FIELD_LIMIT = 255
 """Maximum characters of a text field in some tools."""

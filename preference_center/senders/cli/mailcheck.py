@@ -17,10 +17,10 @@ from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.infra.commands import click_errors, with_service
 from preference_center.infra.context import services
 from preference_center.ledger.store.addresses import digest_prefixes
-from preference_center.mailcheck.findings import Finding, Severity
-from preference_center.mailcheck.hosts import check_host
-from preference_center.mailcheck.links import Installation
-from preference_center.mailcheck.message import check_email
+from preference_center.senders.mailcheck.findings import Finding, Severity
+from preference_center.senders.mailcheck.hosts import check_host
+from preference_center.senders.mailcheck.links import Installation
+from preference_center.senders.mailcheck.message import check_email
 
 MAX_MAIL_BYTES = 50 * 1024 * 1024
 """Maximum size of a mail."""

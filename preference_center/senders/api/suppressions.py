@@ -11,19 +11,6 @@ from uuid import UUID
 
 from flask import Response
 
-from preference_center.api.suppression_models import (
-    AddressHistory,
-    AddressQuery,
-    AddressSuppression,
-    EventResponse,
-    LiftRequest,
-    LiftResult,
-    SuppressionListQuery,
-    SuppressionListResponse,
-    SuppressionReason,
-    SuppressionResponse,
-)
-from preference_center.api.writes import record_results
 from preference_center.catalogue.store import current_catalogue
 from preference_center.contacts.bodies import parse_consent_evidence
 from preference_center.core.addresses import Address, parse_address
@@ -46,6 +33,19 @@ from preference_center.ledger.store.suppressions import (
     ListedSuppression,
     SuppressionFilter,
     SuppressionKey,
+)
+from preference_center.senders.api.opt_outs import record_results
+from preference_center.senders.api.suppression_models import (
+    AddressHistory,
+    AddressQuery,
+    AddressSuppression,
+    EventResponse,
+    LiftRequest,
+    LiftResult,
+    SuppressionListQuery,
+    SuppressionListResponse,
+    SuppressionReason,
+    SuppressionResponse,
 )
 from preference_center.web.api.endpoint import (
     ApiCall,

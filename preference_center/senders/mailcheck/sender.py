@@ -7,7 +7,7 @@ from email.message import Message
 from email.utils import getaddresses
 
 from preference_center.catalogue import Catalogue
-from preference_center.mailcheck.findings import Finding, warning
+from preference_center.senders.mailcheck.findings import Finding, warning
 
 
 def check_sender(mail: Message, catalogue: Catalogue) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from preference_center.core.links.tokens import SenderKey
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import link_keys as links
-from preference_center.sender_keys import create_link_key, select_link_topics
-from preference_center.sender_keys import revoke_link_key as revoke_key_of_sender
+from preference_center.senders.keys import create_link_key, select_link_topics
+from preference_center.senders.keys import revoke_link_key as revoke_key_of_sender
 
 
 @click.command("link-key")

@@ -15,7 +15,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import Links
 from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.core.links.tokens import Link, MailtoTokenData, TokenPurpose
-from preference_center.mailcheck.findings import Finding, error, ok, warning
+from preference_center.senders.mailcheck.findings import Finding, error, ok, warning
 
 MAX_KEY_AGE = timedelta(days=730)
 """Age from which a sender's key should be replaced: NIST SP 800-57 part 1, 5.3.6 recommends one

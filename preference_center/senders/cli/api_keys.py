@@ -6,7 +6,7 @@ import click
 
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.sender_keys import create_api_key, revoke_api_key
+from preference_center.senders.keys import create_api_key, revoke_api_key
 from preference_center.web.api import keys
 from preference_center.web.api.keys import ApiKey, KeyScope
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import getaddresses
 
-from preference_center.mailcheck.findings import Finding, error, ok, warning
+from preference_center.senders.mailcheck.findings import Finding, error, ok, warning
 
 _REQUIRED_HEADERS = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
 _SOURCE = "RFC 8058 4"

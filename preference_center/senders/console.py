@@ -12,7 +12,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_babel.speaklater import LazyString
 
-from preference_center import sender_keys
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
@@ -21,6 +20,7 @@ from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.infra.keys import link_keys
+from preference_center.senders import keys
 from preference_center.web.api import keys as api_keys
 from preference_center.web.api import keys as key_usage
 from preference_center.web.api.keys import (
@@ -117,9 +117,7 @@ def revoke_sender(name: str) -> ResponseReturnValue:
     key = _api_key(name)
     if request.method != "POST":
         return render_page("senders/revoke", key=key)
-    run_in_transaction(
-        lambda connection: sender_keys.revoke_api_key(connection, name, current_actor())
-    )
+    run_in_transaction(lambda connection: keys.revoke_api_key(connection, name, current_actor()))
     return redirect_after_post(url_for("console.sender", name=name))
 
 
@@ -130,13 +128,11 @@ def new_link_key() -> ResponseReturnValue:
     if request.method == "POST":
         name = request.form.get("name", "").strip()
         try:
-            topics = sender_keys.select_link_topics(
+            topics = keys.select_link_topics(
                 catalogue, request.form.getlist("topic"), request.form.getlist("brand")
             )
             _key, text = run_in_transaction(
-                lambda connection: sender_keys.create_link_key(
-                    connection, name, topics, current_actor()
-                )
+                lambda connection: keys.create_link_key(connection, name, topics, current_actor())
             )
         except InvalidInput as error:
             problem = str(error)
@@ -160,9 +156,7 @@ def revoke_link_key(name: str) -> ResponseReturnValue:
     key = _link_key(name)
     if request.method != "POST":
         return render_page("senders/revoke_link_key", key=key)
-    run_in_transaction(
-        lambda connection: sender_keys.revoke_link_key(connection, name, current_actor())
-    )
+    run_in_transaction(lambda connection: keys.revoke_link_key(connection, name, current_actor()))
     return redirect_after_post(url_for("console.senders"))
 
 
@@ -173,7 +167,7 @@ def _create_key() -> str:
     except ValueError:
         raise InvalidInput(_("Choose scopes from the list.")) from None
     return run_in_transaction(
-        lambda connection: sender_keys.create_api_key(
+        lambda connection: keys.create_api_key(
             connection,
             form.get("name", "").strip(),
             scopes,

@@ -13,12 +13,20 @@ from email.utils import getaddresses
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.integrations.base.webhook import parse_mail_date
-from preference_center.mailcheck.body_links import check_bodies
-from preference_center.mailcheck.dkim import check_dkim
-from preference_center.mailcheck.findings import Finding, error
-from preference_center.mailcheck.links import Installation, check_key, check_recipients, check_time
-from preference_center.mailcheck.sender import check_sender
-from preference_center.mailcheck.unsubscribe_headers import UnsubscribeHeader, check_header_pair
+from preference_center.senders.mailcheck.body_links import check_bodies
+from preference_center.senders.mailcheck.dkim import check_dkim
+from preference_center.senders.mailcheck.findings import Finding, error
+from preference_center.senders.mailcheck.links import (
+    Installation,
+    check_key,
+    check_recipients,
+    check_time,
+)
+from preference_center.senders.mailcheck.sender import check_sender
+from preference_center.senders.mailcheck.unsubscribe_headers import (
+    UnsubscribeHeader,
+    check_header_pair,
+)
 
 MAX_LINE = 998  # characters, RFC 5322 2.1.1
 

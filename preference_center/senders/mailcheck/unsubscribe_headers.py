@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import ONE_CLICK
 from preference_center.core.links.tokens import Link
-from preference_center.mailcheck.findings import Finding, error, ok, warning
-from preference_center.mailcheck.links import MERGE_TAG, Installation, check_url, split_url
+from preference_center.senders.mailcheck.findings import Finding, error, ok, warning
+from preference_center.senders.mailcheck.links import MERGE_TAG, Installation, check_url, split_url
 
 _HEADER_NAMES = ("List-Unsubscribe", "List-Unsubscribe-Post")
 _RFC = "RFC 8058 3.1"
