@@ -12,8 +12,8 @@ from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.mime import MailTooComplex
 from preference_center.inbound.mail import parse_inbound_mail
 from preference_center.inbound.rules.interpret import interpret_mail
+from preference_center.senders.mailcheck import check_email
 from preference_center.senders.mailcheck.links import Installation
-from preference_center.senders.mailcheck.message import check_email
 from tests.domain.catalogues import SMALL
 
 _OURS = Installation(

@@ -31,7 +31,7 @@ from preference_center.ledger.feed import api as change_feed
 from preference_center.lists import api as lists_api
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from preference_center.senders import api as sender_links
-from preference_center.senders.api import opt_outs, suppression_models
+from preference_center.senders.api import opt_outs, suppressions
 from preference_center.web.api import endpoint
 from preference_center.web.api.errors import handle_api_error, handle_invalid_input
 from preference_center.web.api.parsing import (
@@ -79,7 +79,7 @@ def _token() -> str:
 
 
 def _models(kind: type[BaseModel]) -> dict[str, type[Any]]:
-    found = chain.from_iterable(vars(module).values() for module in (*_MODULES, suppression_models))
+    found = chain.from_iterable(vars(module).values() for module in (*_MODULES, suppressions))
     models = [m for m in found if isinstance(m, type) and issubclass(m, kind) and m is not kind]
     return {model.__name__: model for model in models}
 

@@ -290,11 +290,11 @@ _COMMANDS = {
         "Check and apply the catalogue of brands, topics and message types.",
     ),
     "check-domain": (
-        "preference_center.senders.cli.mailcheck:check_domain",
+        "preference_center.senders.cli:check_domain",
         "Check the hosts of our links, as mail clients see them.",
     ),
     "check-mail": (
-        "preference_center.senders.cli.mailcheck:check_mail",
+        "preference_center.senders.cli:check_mail",
         "Check one received mail: FILE as .eml, or - for standard input.",
     ),
     "cookies": (

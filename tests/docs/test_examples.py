@@ -19,9 +19,8 @@ from flask import Flask
 from preference_center.core.addresses import Channel
 from preference_center.core.links import Links, offline
 from preference_center.core.links.tokens import LinkTopic, SenderKey
-from preference_center.senders.mailcheck.findings import Severity
-from preference_center.senders.mailcheck.links import Installation
-from preference_center.senders.mailcheck.message import check_email
+from preference_center.senders.mailcheck import check_email
+from preference_center.senders.mailcheck.links import Installation, Severity
 from tests.docs.reading import ROOT
 from tests.links.registry import FakeRegistry
 from tests.mailcheck.mails import HOSTED, digest_prefixes

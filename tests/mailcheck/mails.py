@@ -14,9 +14,8 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import Links, list_unsubscribe_headers
 from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES, Link, LinkTopic, SenderKey
-from preference_center.senders.mailcheck.findings import Severity
-from preference_center.senders.mailcheck.links import Installation
-from preference_center.senders.mailcheck.message import check_email
+from preference_center.senders.mailcheck import check_email
+from preference_center.senders.mailcheck.links import Installation, Severity
 from tests.in_force import CATALOGUE
 from tests.links.registry import FakeRegistry
 

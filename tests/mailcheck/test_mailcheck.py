@@ -16,8 +16,8 @@ from preference_center.catalogue import parse_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.links.tokens import TokenPurpose
-from preference_center.senders.mailcheck.findings import Severity
-from preference_center.senders.mailcheck.message import check_email
+from preference_center.senders.mailcheck import check_email
+from preference_center.senders.mailcheck.links import Severity
 from tests.in_force import CATALOGUE
 from tests.mailcheck.mails import (  # fmt: skip
     ADA,

@@ -14,32 +14,32 @@ keys = CommandGroup("keys", help="Manage the keys of senders, and generate those
 for name, target, text in (
     (
         "add",
-        "preference_center.senders.cli.api_keys:add",
+        "preference_center.senders.cli:add",
         "Create and print an API key for the sender NAME.",
     ),
     (
         "list",
-        "preference_center.senders.cli.api_keys:list_",
+        "preference_center.senders.cli:list_",
         "Show all keys, without their secrets.",
     ),
     (
         "revoke",
-        "preference_center.senders.cli.api_keys:revoke",
+        "preference_center.senders.cli:revoke",
         "Revoke the key NAME permanently, within two seconds everywhere.",
     ),
     (
         "link-key",
-        "preference_center.senders.cli.cli_link_keys:link_key",
+        "preference_center.senders.cli:link_key",
         "Create and print a key with which the sender NAME creates links offline.",
     ),
     (
         "link-keys",
-        "preference_center.senders.cli.cli_link_keys:link_keys",
+        "preference_center.senders.cli:link_keys",
         "Show all link keys of senders, without their secrets.",
     ),
     (
         "revoke-link-key",
-        "preference_center.senders.cli.cli_link_keys:revoke_link_key",
+        "preference_center.senders.cli:revoke_link_key",
         "Revoke the link key NAME permanently, within two seconds everywhere.",
     ),
     (

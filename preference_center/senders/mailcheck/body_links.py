@@ -11,8 +11,16 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 
 from preference_center.core.links.tokens import Link
-from preference_center.senders.mailcheck.findings import Finding, error, ok, warning
-from preference_center.senders.mailcheck.links import MERGE_TAG, Installation, check_url, split_url
+from preference_center.senders.mailcheck.links import (
+    MERGE_TAG,
+    Finding,
+    Installation,
+    check_url,
+    error,
+    ok,
+    split_url,
+    warning,
+)
 
 _URL = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
 _OWN_PAGE_PATH = re.compile(r"/[up]/")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from preference_center.core.links import ONE_CLICK
-from preference_center.senders.mailcheck.findings import Finding, error, ok, warning
+from preference_center.senders.mailcheck.links import Finding, error, ok, warning
 
 TIMEOUT_SECONDS = 10.0
 """Seconds that the least patient mail client waits (CLIENTS: Inbox Zero)."""

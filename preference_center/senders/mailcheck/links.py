@@ -1,11 +1,15 @@
-"""Check one link of ours in a mail: what it contains, and whether that is right."""
+"""The findings of a check: severity, remedy, and the source of the rule.
+
+Check one link of ours in a mail: what it contains, and whether that is right.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from preference_center.catalogue import Catalogue
@@ -15,17 +19,61 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import Links
 from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.core.links.tokens import Link, MailtoTokenData, TokenPurpose
-from preference_center.senders.mailcheck.findings import Finding, error, ok, warning
+
+
+class Severity(StrEnum):
+    """The severity of a finding."""
+
+    ERROR = "error"
+    """Opt-outs are lost, or a requirement of a large mailbox provider is not met."""
+    WARNING = "warning"
+    """Works only for most people, or only for some time."""
+    OK = "ok"
+    """Correct; reported to show what was checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding. `code` is stable, for scripts; `remedy` is empty where all is correct."""
+
+    code: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+    source: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+def error(code: str, message: str, remedy: str, source: str) -> Finding:
+    """An error."""
+    return Finding(code, Severity.ERROR, message, remedy, source)
+
+
+def warning(code: str, message: str, remedy: str, source: str) -> Finding:
+    """A warning."""
+    return Finding(code, Severity.WARNING, message, remedy, source)
+
+
+def ok(code: str, message: str) -> Finding:
+    """A check that passed."""
+    return Finding(code, Severity.OK, message)
+
 
 MAX_KEY_AGE = timedelta(days=730)
 """Age from which a sender's key should be replaced: NIST SP 800-57 part 1, 5.3.6 recommends one
 to three years for signing keys."""
 
+
 PAGE_LIFETIME = timedelta(days=60)
 """How long the link of a message shows all choices (docs/decisions/0005)."""
 
+
 MAX_LINK_LEAD_TIME = timedelta(days=1)
 """How much older than the mail a link may be: mails are prepared, and queued."""
+
 
 MERGE_TAG = re.compile(
     r"\*\|.{0,200}?\|\*|\{\{.{0,200}?\}\}|\{%.{0,200}?%\}|%%.{1,200}?%%|<%.{0,200}?%>"
@@ -35,6 +83,7 @@ MERGE_TAG = re.compile(
 
 Lengths are bounded so that a text full of opening brackets is searched in linear time.
 """
+
 
 _DOCS = "docs/links.md"
 
