@@ -16,12 +16,10 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center.api import preferences
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
 from preference_center.console import reports
-from preference_center.console.catalogue import previews
 from preference_center.console.window import board
 from preference_center.contacts import api as contacts_api
 from preference_center.contacts import console as people
@@ -87,11 +85,13 @@ from preference_center.ledger.store.suppressions import (
 )
 from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
-from preference_center.mailer.link_emails import LINK_TEXTS
-from preference_center.pages import routes as recipient_pages
-from preference_center.pages.one_click import handle_one_click
-from preference_center.pages.one_time_link import handle_expired_link
 from preference_center.probes.health import blueprint as probes_blueprint
+from preference_center.recipients import console as previews
+from preference_center.recipients.api import preferences
+from preference_center.recipients.emails import LINK_TEXTS
+from preference_center.recipients.pages import routes as recipient_pages
+from preference_center.recipients.pages.one_click import handle_one_click
+from preference_center.recipients.pages.one_time_link import handle_expired_link
 from preference_center.rights import console as requests
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.api import erasures

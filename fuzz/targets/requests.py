@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
-from preference_center.api import preference_models
 from preference_center.app import create_app
 from preference_center.contacts import bodies
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
@@ -25,11 +24,16 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import Link
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import stream
-from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.lists import api as lists_api
-from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
+from preference_center.recipients.api import preference_models
+from preference_center.recipients.pages.forms import (
+    PAUSE_FIELD_PREFIX,
+    PreferenceForm,
+    parse_choices,
+)
+from preference_center.recipients.rules.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.senders import api as sender_links
 from preference_center.senders.api import opt_outs, suppressions
 from preference_center.web.api import endpoint

@@ -343,7 +343,7 @@ _COMMANDS = {
         "preference_center.contacts.cli:group",
         "Versions of the privacy policy: inform people, and see who was informed.",
     ),
-    "receipts": ("preference_center.cli.receipts:receipts", "Find the evidence of a message id."),
+    "receipts": ("preference_center.recipients.cli:receipts", "Find the evidence of a message id."),
     "redis": ("preference_center.infra.cli.redis:group", "The user of REDIS_URL."),
     "reports": (
         "preference_center.cli.reports:group",

@@ -14,7 +14,7 @@ from preference_center.core.errors import Unavailable
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.pages import unsubscribe_page
+from preference_center.recipients.pages import unsubscribe_page
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

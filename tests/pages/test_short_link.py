@@ -22,7 +22,7 @@ from preference_center.core.links.tokens import (
 from preference_center.core.sms_parts import GSM_ALPHABET
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.pages import short_link
+from preference_center.recipients.pages import short_link
 from preference_center.rights.rules.requests import Extent
 from preference_center.web.pages.mailed_links import insert_short_links
 from tests.clock import Clock

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.unsubscribe_survey import (
-    SurveyCount,
-    SurveyReason,
-    list_counts_between,
-)
+from preference_center.recipients.store import SurveyCount, SurveyReason, list_counts_between
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger

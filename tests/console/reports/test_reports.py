@@ -21,7 +21,7 @@ from preference_center.destinations.rules.promise import BucketCount, bucket_of
 from preference_center.destinations.store.deliveries import add_reflections
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.storage.unsubscribe_survey import SurveyReason, increment_count
+from preference_center.recipients.store import SurveyReason, increment_count
 from tests.clock import START, Clock
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force

@@ -20,14 +20,14 @@ from preference_center.core.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, probe_link
 from preference_center.core.links.tokens import Link
-from preference_center.domain.link_opt_outs import LinkOptOut
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger import record
 from preference_center.ledger.spool import record_or_spool
-from preference_center.pages.link_opt_outs import load_opt_out
-from preference_center.pages.press_result import (
+from preference_center.recipients.pages.link_opt_outs import load_opt_out
+from preference_center.recipients.pages.pages_text_number import text_number
+from preference_center.recipients.pages.press_result import (
     RESULT_PARAMETER,
     PressKind,
     PressResult,
@@ -35,7 +35,7 @@ from preference_center.pages.press_result import (
     read_press_result,
     redirect_to_result,
 )
-from preference_center.pages.text_number import text_number
+from preference_center.recipients.rules.link_opt_outs import LinkOptOut
 from preference_center.web.pages.rendering import (
     open_for_link,
     render_link_page,

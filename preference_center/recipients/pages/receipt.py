@@ -22,7 +22,11 @@ from preference_center.destinations.rules.delivery import (
     DeliveryState,
     DeliverySummary,
 )
-from preference_center.pages.opt_out_status import OptOutStatus, RecordedOptOut, SystemStatus
+from preference_center.recipients.pages.opt_out_status import (
+    OptOutStatus,
+    RecordedOptOut,
+    SystemStatus,
+)
 from preference_center.web.languages import current_wording, page_language
 from preference_center.web.pages.rendering import CatalogueText, text_version
 

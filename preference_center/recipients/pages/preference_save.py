@@ -20,20 +20,26 @@ from preference_center.core.errors import InvalidLink
 from preference_center.core.events import Change
 from preference_center.core.links import FormPurpose, OptInMethod
 from preference_center.core.links.tokens import Link
-from preference_center.domain.preference_form import SubmittedPreferences
-from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.pages.confirm_opt_in import send_confirmation
-from preference_center.pages.forms import (
+from preference_center.recipients.pages.confirm import send_confirmation
+from preference_center.recipients.pages.forms import (
     FREQUENCY_FIELD_PREFIX,
     PAUSE_FIELD_PREFIX,
     PreferenceForm,
     parse_choices,
 )
-from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
-from preference_center.pages.preference_result import read_save_result
-from preference_center.pages.preference_section import find_opt_in_method, load_preferences
+from preference_center.recipients.pages.preference_changes import (
+    PreferenceChanges,
+    diff_preferences,
+)
+from preference_center.recipients.pages.preference_result import read_save_result
+from preference_center.recipients.pages.preference_section import (
+    find_opt_in_method,
+    load_preferences,
+)
+from preference_center.recipients.rules.preference_form import SubmittedPreferences
+from preference_center.recipients.rules.preference_result import SaveProblem, SaveResult
 from preference_center.rights.erasure.come_back import record_opt_ins
 from preference_center.web.languages import page_language
 from preference_center.web.pages.rendering import catalogue_or_empty, open_for_link

@@ -6,12 +6,6 @@ import json
 
 from flask import Response
 
-from preference_center.api.preference_models import (
-    PreferencesResponse,
-    PreferencesUpdate,
-    PreferencesUpdateResponse,
-)
-from preference_center.api.preferences_json import load_preferences_json
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.contacts.bodies import PreferencesQuery, parse_consent_evidence
@@ -31,6 +25,12 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.recording import RecordResult
 from preference_center.ledger.rules import RequestOrigin, clamp_to_now
 from preference_center.ledger.store.lookup import load_facts
+from preference_center.recipients.api.preference_models import (
+    PreferencesResponse,
+    PreferencesUpdate,
+    PreferencesUpdateResponse,
+)
+from preference_center.recipients.api.preferences_json import load_preferences_json
 from preference_center.web.api.endpoint import ApiCall, endpoint, json_response, require_scope
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors

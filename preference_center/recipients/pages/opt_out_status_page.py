@@ -21,9 +21,9 @@ from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status
-from preference_center.pages.preference_page import old_link_page
-from preference_center.pages.receipt import receipt_response
+from preference_center.recipients.pages.opt_out_status import OptOutStatus, load_opt_out_status
+from preference_center.recipients.pages.preference_page import old_link_page
+from preference_center.recipients.pages.receipt import receipt_response
 from preference_center.web.languages import page_language
 from preference_center.web.pages.rendering import (
     catalogue_or_empty,

@@ -20,7 +20,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.destinations.set_up import list_one_way_titles
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.pages.text_number import text_number
+from preference_center.recipients.pages.pages_text_number import text_number
 from preference_center.web.pages.rendering import can_mail, seal_for_link
 
 

@@ -8,9 +8,13 @@ from flask.typing import ResponseReturnValue
 from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.pages.press_result import PressKind, PressResult, redirect_to_result
-from preference_center.storage import unsubscribe_survey
-from preference_center.storage.unsubscribe_survey import SurveyReason
+from preference_center.recipients import store as unsubscribe_survey
+from preference_center.recipients.pages.press_result import (
+    PressKind,
+    PressResult,
+    redirect_to_result,
+)
+from preference_center.recipients.store import SurveyReason
 from preference_center.web.pages.rendering import link_fingerprint
 
 SURVEY_RATE = "1 per day"

@@ -15,9 +15,9 @@ from preference_center.core.errors import ExpiredLink, InvalidLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.pages.press_result import PressKind, read_press_result
-from preference_center.pages.proven_addresses import additional_tokens, page_url
-from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
+from preference_center.recipients.pages.press_result import PressKind, read_press_result
+from preference_center.recipients.pages.proven_addresses import additional_tokens, page_url
+from preference_center.recipients.pages.unsubscribe_page import handle_press, show_opt_out
 from preference_center.web.pages import mailed_links
 from preference_center.web.pages.rendering import expired_link_page, use_link_language
 

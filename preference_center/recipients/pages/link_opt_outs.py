@@ -6,11 +6,11 @@ from preference_center.contacts.choices import UNSUBSCRIBE_PAGE, click_evidence
 from preference_center.core.events import LINK_EVIDENCE, Event
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.store.deliveries import find_address_id
-from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
+from preference_center.recipients.rules.link_opt_outs import LinkOptOut, find_opt_out
 
 
 def load_opt_out(link: Link) -> LinkOptOut | None:

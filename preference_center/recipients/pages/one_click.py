@@ -14,8 +14,8 @@ from preference_center.infra.context import read_body, services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits
 from preference_center.ledger.spool import record_or_spool
-from preference_center.pages.confirm_opt_in import link_from_confirmation
-from preference_center.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code
+from preference_center.recipients.pages.confirm import link_from_confirmation
+from preference_center.recipients.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code
 
 _NAME, _, _VALUE = PAIR.partition("=")
 _MAX_BARE_BODY = 64  # bytes; the pair has 26

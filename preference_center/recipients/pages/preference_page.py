@@ -16,24 +16,28 @@ from preference_center.cookies.signal import render_gpc_page
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.links import OptInMethod
 from preference_center.core.links.tokens import Link
-from preference_center.domain.preference_result import show_result
 from preference_center.infra.context import services
-from preference_center.pages.forms import PreferenceForm
-from preference_center.pages.link_opt_outs import load_opt_out
-from preference_center.pages.preference_result import (
+from preference_center.recipients.pages.forms import PreferenceForm
+from preference_center.recipients.pages.link_opt_outs import load_opt_out
+from preference_center.recipients.pages.pages_text_number import text_number
+from preference_center.recipients.pages.preference_result import (
     read_save_result,
     requested_result,
     result_query,
     save_result_url,
 )
-from preference_center.pages.preference_save import Saved, save_preferences, undo_save
-from preference_center.pages.preference_section import (
+from preference_center.recipients.pages.preference_save import Saved, save_preferences, undo_save
+from preference_center.recipients.pages.preference_section import (
     find_opt_in_method,
     load_preferences,
     load_section,
 )
-from preference_center.pages.proven_addresses import additional_tokens, page_url, proven_links
-from preference_center.pages.text_number import text_number
+from preference_center.recipients.pages.proven_addresses import (
+    additional_tokens,
+    page_url,
+    proven_links,
+)
+from preference_center.recipients.rules.preference_result import show_result
 from preference_center.web.pages.rendering import (
     catalogue_or_empty,
     expired_link_page,

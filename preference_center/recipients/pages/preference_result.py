@@ -19,9 +19,9 @@ from flask import request, url_for
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
-from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.infra.context import services
-from preference_center.pages.press_result import RESULT_PARAMETER
+from preference_center.recipients.pages.press_result import RESULT_PARAMETER
+from preference_center.recipients.rules.preference_result import SaveProblem, SaveResult
 from preference_center.web.pages.rendering import open_for_link, seal_for_link
 
 MAX_LENGTH = 2000

@@ -19,7 +19,7 @@ from preference_center.contacts.choices import (
 from preference_center.contacts.rules.preferences import Preferences
 from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.core.links.tokens import Link
-from preference_center.domain.preference_form import (
+from preference_center.recipients.rules.preference_form import (
     SubmittedPreferences,
     diff_frequencies,
     diff_scopes,

@@ -1,1 +1,0 @@
-"""Email that the service itself sends."""

@@ -1,0 +1,1 @@
+"""The pages of recipients: unsubscribe, preferences, status of an opt-out."""
