@@ -86,8 +86,8 @@ from preference_center.ledger.store.suppressions import (
 from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
 from preference_center.probes.health import blueprint as probes_blueprint
+from preference_center.recipients import api as recipients_api
 from preference_center.recipients import console as previews
-from preference_center.recipients.api import preferences
 from preference_center.recipients.emails import LINK_TEXTS
 from preference_center.recipients.pages import routes as recipient_pages
 from preference_center.recipients.pages.one_click import handle_one_click
@@ -138,7 +138,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *rights.ROUTES,
     *sender_links.ROUTES,
     *opt_outs.ROUTES,
-    *preferences.ROUTES,
+    *recipients_api.ROUTES,
     *suppressions.ROUTES,
 )
 """Every endpoint of /v1."""

@@ -217,10 +217,10 @@ def connecting_within(seconds: int) -> Iterator[None]:
 @contextmanager
 def link_clicks_within(limits: DatabaseTimeouts) -> Iterator[None]:
     """Inside, a request to a person's link has these limits."""
-    from preference_center.recipients.pages import one_click, short_link, unsubscribe_page
+    from preference_center.recipients.pages import one_click, unsubscribe
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (one_click, short_link, unsubscribe_page):
+        for module in (one_click, one_click, unsubscribe):
             patch.setattr(module, "LINK_CLICK_TIMEOUTS", limits)
         yield
 

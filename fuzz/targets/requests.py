@@ -27,13 +27,13 @@ from preference_center.decisions.api import stream
 from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.lists import api as lists_api
-from preference_center.recipients.api import preference_models
-from preference_center.recipients.pages.forms import (
+from preference_center.recipients import api as recipients_api
+from preference_center.recipients.pages.sections import (
     PAUSE_FIELD_PREFIX,
     PreferenceForm,
     parse_choices,
 )
-from preference_center.recipients.rules.preference_form import SubmittedPreferences, diff_scopes
+from preference_center.recipients.rules import SubmittedPreferences, diff_scopes
 from preference_center.senders import api as sender_links
 from preference_center.senders.api import opt_outs, suppressions
 from preference_center.web.api import endpoint
@@ -51,7 +51,7 @@ from tests.environment import settings_for
 _MODULES = (
     bodies,
     decisions_api,
-    preference_models,
+    recipients_api,
     sender_links,
     opt_outs,
     change_feed,

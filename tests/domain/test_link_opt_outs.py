@@ -21,7 +21,7 @@ from preference_center.core.events import (
     ScopeState,
     fold,
 )
-from preference_center.recipients.rules.link_opt_outs import LinkOptOut, find_opt_out
+from preference_center.recipients.rules import LinkOptOut, find_opt_out
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PAGE = "unsubscribe_page"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.core.events import ALL_MARKETING
 from preference_center.decisions.rules import DecisionRule
-from preference_center.recipients.rules.preference_form import (
+from preference_center.recipients.rules import (
     RESUME_CHOICE,
     SubmittedPreferences,
     diff_scopes,

@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.decisions.rules import DecisionRule
-from preference_center.recipients.rules.preference_result import SaveResult, show_result
+from preference_center.recipients.rules import SaveResult, show_result
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 END = NOW + timedelta(days=30)

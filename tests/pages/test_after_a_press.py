@@ -14,7 +14,7 @@ from preference_center.core.errors import Unavailable
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from preference_center.recipients.pages import unsubscribe_page
+from preference_center.recipients.pages import unsubscribe
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
@@ -133,7 +133,7 @@ class TestTheResult:
         def gone(_link: object) -> None:
             raise Unavailable("the database can't be reached")
 
-        monkeypatch.setattr(unsubscribe_page, "load_opt_out", gone)
+        monkeypatch.setattr(unsubscribe, "load_opt_out", gone)
         assert "is unsubscribed from all marketing" in client.get(url).text
         assert ASKS in client.get(f"/u/{token}").text
 

@@ -359,7 +359,7 @@ def test_the_receipt_holds_the_documented_fields(
 def test_the_receipts_schema_is_published_and_followed(
     app: Flask, client: FlaskClient, token: str, proven: str
 ) -> None:
-    from preference_center.recipients.pages.receipt import Receipt
+    from preference_center.recipients.pages.status import Receipt
 
     schema = json.loads((ROOT / "docs/schemas/receipt-2.json").read_text(encoding="utf-8"))
     assert schema == Receipt.model_json_schema() | {"$schema": schema["$schema"]}

@@ -190,8 +190,8 @@ def test_an_error_is_titled_and_tied_to_its_field(
 
 
 def test_very_many_changes_fit_into_a_url(client: FlaskClient, token: str) -> None:
-    from preference_center.recipients.pages.preference_result import MAX_LENGTH, save_result_url
-    from preference_center.recipients.rules.preference_result import SaveResult
+    from preference_center.recipients.pages.results import MAX_LENGTH, save_result_url
+    from preference_center.recipients.rules import SaveResult
 
     with client.application.test_request_context():
         from preference_center.infra.context import services

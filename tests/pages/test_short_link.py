@@ -22,7 +22,7 @@ from preference_center.core.links.tokens import (
 from preference_center.core.sms_parts import GSM_ALPHABET
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.recipients.pages import short_link
+from preference_center.recipients.pages import one_click
 from preference_center.rights.rules.requests import Extent
 from preference_center.web.pages.mailed_links import insert_short_links
 from tests.clock import Clock
@@ -98,7 +98,7 @@ def test_without_the_database_nothing_is_acknowledged(
     def fail(_work: object) -> Never:
         raise Unavailable("away", UnavailableCause.UNREACHABLE)
 
-    monkeypatch.setattr(short_link, "run_in_transaction", fail)
+    monkeypatch.setattr(one_click, "run_in_transaction", fail)
     for answer in (client.get(f"/s/{code}"), client.post(f"/s/{code}", data=ONE_CLICK)):
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
@@ -144,5 +144,5 @@ def test_many_are_stored_at_once(app: Flask) -> None:
                 connection, [f"u/{number}" for number in range(50)], services().now()
             )
         )
-        found = [short_link.resolve_code(code) for code in codes]
+        found = [one_click.resolve_code(code) for code in codes]
     assert found == [("u", str(number)) for number in range(50)]

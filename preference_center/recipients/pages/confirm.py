@@ -33,19 +33,14 @@ from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
-from preference_center.recipients.pages.preference_result import (
+from preference_center.recipients.pages.results import (
     read_save_result,
     requested_result,
     result_query,
     save_result_url,
 )
-from preference_center.recipients.pages.preference_section import load_preferences
-from preference_center.recipients.rules.preference_form import kept_pauses
-from preference_center.recipients.rules.preference_result import (
-    SaveProblem,
-    SaveResult,
-    show_result,
-)
+from preference_center.recipients.pages.sections import load_preferences
+from preference_center.recipients.rules import SaveProblem, SaveResult, kept_pauses, show_result
 from preference_center.rights.erasure.come_back import record_opt_ins
 from preference_center.web.emails import emails_stopped, may_email
 from preference_center.web.languages import join_names, page_language

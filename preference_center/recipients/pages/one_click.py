@@ -1,25 +1,63 @@
-"""The one-click POST of RFC 8058, and redirects from a misspelt path to the page."""
+"""`/s/<code>`: a short link for text messages, which leads to the page of its token.
+
+It needs the database. Without it the response is 503, for the one-click POST too: nothing that
+could be recorded is known without the row (I1).
+
+The one-click POST of RFC 8058, and redirects from a misspelt path to the page.
+"""
 
 from __future__ import annotations
 
-from flask import redirect, request
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug import Response
 from werkzeug.exceptions import NotFound
 
 from preference_center.contacts.choices import ONE_CLICK, opt_out
 from preference_center.core.errors import InvalidLink, ProbeLink
 from preference_center.core.links import ONE_CLICK as PAIR
-from preference_center.core.links.tokens import Link
+from preference_center.core.links.tokens import Link, find_code
 from preference_center.infra.context import read_body, services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
-from preference_center.infra.db.transactions import override_limits
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger.spool import record_or_spool
 from preference_center.recipients.pages.confirm import link_from_confirmation
-from preference_center.recipients.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code
+from preference_center.web.pages.mailed_links import find_path
+
+SHORT_LINK_ENDPOINT = "pages.open_short_link"
+
+
+_ENDPOINTS = {"u": "pages.unsubscribe", "m": "pages.open_mailed_link"}
+"""By the first part of the path that is stored."""
+
+
+def open_short_link(code: str) -> ResponseReturnValue:
+    """Redirect to the page; the one-click POST is answered before (`one_click`).
+
+    Raises InvalidLink for an unknown code.
+    """
+    page, token = resolve_code(code)
+    return redirect(url_for(_ENDPOINTS[page], token=token), 303)
+
+
+def resolve_code(code: str) -> tuple[str, str]:
+    """The page and the token of a code. Raises InvalidLink, and Unavailable."""
+    found = find_code(code)
+    with override_limits(LINK_CLICK_TIMEOUTS):
+        path = run_in_transaction(lambda connection: find_path(connection, found))
+    page, _, token = path.partition("/")
+    return page, token
+
 
 _NAME, _, _VALUE = PAIR.partition("=")
+
+
 _MAX_BARE_BODY = 64  # bytes; the pair has 26
+
+
 _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
+
+
 _PAGE_PATHS = {"u", "p", "m", "c", "portal", "w"}
 
 

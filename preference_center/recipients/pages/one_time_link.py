@@ -1,4 +1,12 @@
-"""Links that prove control of the address: `/m/<token>`, emailed, and `/portal/<token>`."""
+"""Links that prove control of the address: `/m/<token>`, emailed, and `/portal/<token>`.
+
+`/form`: for people without a link. It emails one to the address they type.
+
+The response and the work done, one row in the outbox, are the same whether the address is
+known or not. So nobody can find out here who is in the database.
+
+`/emails/<token>`: the reader of a mailbox stops the emails that anybody can have sent to it.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +15,42 @@ from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
-from flask import redirect, request
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.cookies.signal import record_signal
+from preference_center.core.addresses import mask_address
 from preference_center.core.errors import ExpiredLink, InvalidLink
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.recipients.pages.press_result import PressKind, read_press_result
-from preference_center.recipients.pages.proven_addresses import additional_tokens, page_url
-from preference_center.recipients.pages.unsubscribe_page import handle_press, show_opt_out
+from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
+from preference_center.infra.outbox import EmailKind
+from preference_center.recipients.pages.results import PressKind, read_press_result
+from preference_center.recipients.pages.sections import additional_tokens, page_url
+from preference_center.recipients.pages.unsubscribe import handle_press, show_opt_out
+from preference_center.web.emails import (
+    EMAIL_STOP_DURATION,
+    allow_emails,
+    find_stop,
+    read_stop_token,
+    stop_emails,
+)
 from preference_center.web.pages import mailed_links
-from preference_center.web.pages.rendering import expired_link_page, use_link_language
+from preference_center.web.pages.mailed_links import (
+    GivenAddress,
+    address_of_link,
+    is_cross_site,
+    read_typed_address,
+    send_one_time_link,
+)
+from preference_center.web.pages.networks import limit_network
+from preference_center.web.pages.rendering import (
+    can_mail,
+    catalogue_or_empty,
+    expired_link_page,
+    render_page,
+    use_link_language,
+)
 
 
 def open_mailed_link(token: str = "") -> ResponseReturnValue:
@@ -98,4 +129,90 @@ def _start_visit(link: Link) -> str:
     context = services()
     return context.links.create_one_time_token(
         TokenPurpose.PAGE_VISIT, link.address, UUID(link.message_id), context.now()
+    )
+
+
+def redirect_to_form() -> ResponseReturnValue:
+    """Redirect from the host's root to the form."""
+    return redirect(url_for("pages.request_link"))
+
+
+def request_link() -> ResponseReturnValue:
+    """Show the form (GET, HEAD), or email a link to the address in it (POST).
+
+    A page whose link is too old posts that token as `link` instead of an address; the
+    email then goes to the token's own address. Raises InvalidLink for a token that isn't
+    ours.
+    """
+    if request.method != "POST":
+        return _form_page()
+    if not can_mail():
+        return _form_page(status=503)
+    parsed = _read_address()
+    if parsed.address is None:
+        return _form_page(parsed.error, parsed.display_address, status=422)
+    if is_cross_site():
+        return _form_page("cross_site", parsed.display_address, status=403)
+    limit_network()
+    send_one_time_link(parsed.address, EmailKind.ONE_TIME_LINK, TokenPurpose.EMAILED_LINK, path="m")
+    return _render_page("web/pages/link_requested", address=parsed.display_address)
+
+
+def _read_address() -> GivenAddress:
+    token = request.form.get("link")
+    if token is None:
+        return read_typed_address()
+    return address_of_link(services().links.address_of(token))
+
+
+def _form_page(error: str = "", typed: str = "", *, status: int = 200) -> ResponseReturnValue:
+    return _render_page("web/pages/request_link", status=status, error=error, typed=typed)
+
+
+def _render_page(template: str, *, status: int = 200, **values: str) -> ResponseReturnValue:
+    return render_page(
+        template,
+        status=status,
+        brands=tuple(catalogue_or_empty().brands.values()),
+        self_path=url_for("pages.request_link", lang=None),
+        **values,
+    )
+
+
+def stop_unproven_emails(token: str = "") -> ResponseReturnValue:
+    """Show whether they are stopped, with a button (GET, HEAD); stop or allow them (POST).
+
+    Scanners fetch links, so only the button counts (I7). Raises InvalidLink.
+    """
+    context = services()
+    now, keys = context.now(), context.keys
+    address = read_stop_token(token, now)
+    if request.method == "POST" and "stop" in request.form:
+        run_in_transaction(lambda c: stop_emails(c, keys, address, now))
+        return _redirect(token)
+    if request.method == "POST" and "allow" in request.form:
+        run_in_transaction(lambda c: allow_emails(c, keys, address))
+        return _redirect(token, allowed=True)
+    return render_page(
+        "recipients/email_stop",
+        brands=tuple(catalogue_or_empty().brands.values()),
+        token=token,
+        address=mask_address(address),
+        ends_at=run_autocommit(lambda c: find_stop(c, keys, address, now)),
+        days=EMAIL_STOP_DURATION.days,
+        allowed="allowed" in request.args,
+        self_path=url_for("pages.stop_unproven_emails", token=token, lang=None),
+    )
+
+
+def _redirect(token: str, *, allowed: bool = False) -> ResponseReturnValue:
+    """To the same page by GET, which can be reloaded and switched in language."""
+    return redirect(
+        url_for(
+            "pages.stop_unproven_emails",
+            token=token,
+            allowed="yes" if allowed else None,
+            _anchor="result",
+        ),
+        303,
     )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from preference_center.recipients.pages.confirm import confirm
-from preference_center.recipients.pages.email_stop import stop_unproven_emails
-from preference_center.recipients.pages.link_request import redirect_to_form, request_link
-from preference_center.recipients.pages.one_time_link import open_mailed_link, open_portal_link
-from preference_center.recipients.pages.opt_out_status_page import (
-    consent_json,
-    opt_out_status,
-    receipt_json,
+from preference_center.recipients.pages.one_click import open_short_link
+from preference_center.recipients.pages.one_time_link import (
+    open_mailed_link,
+    open_portal_link,
+    redirect_to_form,
+    request_link,
+    stop_unproven_emails,
 )
-from preference_center.recipients.pages.preference_page import preferences
-from preference_center.recipients.pages.short_link import open_short_link
-from preference_center.recipients.pages.unsubscribe_page import unsubscribe
-from preference_center.recipients.pages.unsubscribe_survey import submit_survey
+from preference_center.recipients.pages.preferences import preferences
+from preference_center.recipients.pages.status import consent_json, opt_out_status, receipt_json
+from preference_center.recipients.pages.unsubscribe import submit_survey, unsubscribe
 from preference_center.web.pages.routing import FORM, Route, with_token
 
 ROUTES: tuple[Route, ...] = (

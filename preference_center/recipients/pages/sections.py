@@ -1,11 +1,26 @@
-"""What one address receives, as a section of the preference page."""
+"""The form of the preference page.
+
+The number that a page tells people to text START to, where its link can't turn anything on.
+
+What one address receives, as a section of the preference page.
+
+Several addresses of one person on one page: each is proven by a token of its own.
+
+A portal link or a page visit may have further tokens in the query, next to the one in the path.
+Nothing ties them together but that somebody holds them all: a contact's other addresses are
+never added to a page, since a phone number may belong to somebody else by now (I9).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from flask import request, url_for
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, SelectMultipleField
 
 from preference_center.catalogue import Brand, Catalogue, Topic
 from preference_center.contacts.rules.preferences import (
@@ -14,14 +29,68 @@ from preference_center.contacts.rules.preferences import (
     shown_facts,
 )
 from preference_center.core.addresses import Channel, mask_address
+from preference_center.core.errors import InvalidLink, Unavailable
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links import FormPurpose, OptInMethod, opt_in_method
+from preference_center.core.links import (
+    FURTHER_ADDRESS_PARAMETER,
+    FormPurpose,
+    OptInMethod,
+    opt_in_method,
+)
 from preference_center.core.links.tokens import Link
-from preference_center.destinations.set_up import list_one_way_titles
+from preference_center.destinations.set_up import find_text_number, list_one_way_titles
+from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.recipients.pages.pages_text_number import text_number
-from preference_center.web.pages.rendering import can_mail, seal_for_link
+from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, seal_for_link
+
+PAUSE_FIELD_PREFIX = "pause:"
+"""Prefix of a pause field's name; a scope follows."""
+
+
+FREQUENCY_FIELD_PREFIX = "frequency:"
+"""The same of how often; a topic follows."""
+
+
+class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """The submitted form. `state` is what was rendered, sealed by us."""
+
+    class Meta:
+        """A page may stay open for days: `state` contains the relevant time."""
+
+        csrf_time_limit = int(timedelta(days=60).total_seconds())
+
+    state = HiddenField()
+    topics = SelectMultipleField(validate_choice=False)
+    """Keys of the ticked topics; only those that `state` lists are used."""
+
+
+def parse_choices(form: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The choice of each field with this prefix, by scope; the caller uses only scopes of `state`.
+
+    A part of multipart/form-data may have no name.
+    """
+    return {
+        name.removeprefix(prefix): choice
+        for name, choice in form.items()
+        if name and name.startswith(prefix)
+    }
+
+
+def text_number(link: Link) -> str | None:
+    """The number for the topic of a link to a phone number, or for any topic of text messages.
+
+    None for every other link, where no number is known, and without the database.
+    """
+    if link.proves_control or link.address.channel is not Channel.SMS:
+        return None
+    keys = services().keys
+    topics = {topic.key for topic in catalogue_or_empty().topics_for_channel(Channel.SMS)}
+    wanted = topics if link.scope == ALL_MARKETING else topics & {link.scope}
+    try:
+        return run_in_transaction(lambda connection: find_text_number(connection, keys, wanted))
+    except Unavailable:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +219,46 @@ def _topics_by_brand(catalogue: Catalogue, current: Preferences) -> Sequence[Bra
 
 def _one_way_tools(catalogue: Catalogue, topics: Sequence[str]) -> list[str]:
     return run_in_transaction(lambda connection: list_one_way_titles(connection, catalogue, topics))
+
+
+MAX_ADDITIONAL = 3
+"""Further addresses of one page."""
+
+
+ProvenLink = tuple[str, Link]
+"""A token, and the link that it is for."""
+
+
+def additional_tokens() -> Sequence[str]:
+    """The further tokens in the query of this request."""
+    return request.args.getlist(FURTHER_ADDRESS_PARAMETER)[:MAX_ADDITIONAL]
+
+
+def proven_links(token: str, link: Link) -> Sequence[ProvenLink]:
+    """The visit of this page and its further ones, in the order of channels, one per address.
+
+    What does not prove control of an address, or not any more, is left out; so is everything
+    else if `link` proves nothing.
+    """
+    found = [(token, link)]
+    if link.proves_control:
+        found += filter(None, map(_read_visit, additional_tokens()))
+    by_address = {(each.address.channel, each.address.exact): (key, each) for key, each in found}
+    by_address[link.address.channel, link.address.exact] = (token, link)
+    channels = list(Channel)
+    return sorted(by_address.values(), key=lambda each: channels.index(each[1].address.channel))
+
+
+def page_url(token: str, visits: Sequence[ProvenLink], **values: Any) -> str:
+    """The preference page of `token`, with the others of `visits`."""
+    others = [key for key, _ in visits if key != token]
+    additional: dict[str, Any] = {FURTHER_ADDRESS_PARAMETER: others} if others else {}
+    return url_for("pages.preferences", token=token, **additional, **values)
+
+
+def _read_visit(token: str) -> ProvenLink | None:
+    try:
+        link = services().links.read_token(token, services().now())
+    except InvalidLink:
+        return None
+    return (token, link) if link.proves_control else None

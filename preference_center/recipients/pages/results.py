@@ -1,8 +1,15 @@
-"""The result of a Save in the address of the page that shows it, sealed.
+"""What the page after a press says: a sealed value in its URL, so that the page can be reloaded.
+
+It ties the kind and the scope to the link and holds nothing else (I12). What the page shows is
+what the ledger says: the value only tells what was pressed last (docs/decisions/0069).
+
+The result of a Save in the address of the page that shows it, sealed.
 
 A Save redirects, so that the page can be reloaded, gone back to and read in another language.
 What it did goes along in the query: encrypted, signed and tied to the link (I12). Whether it is
 still true is read when the page is shown.
+
+Loading what the holder of an unsubscribe link has already turned off.
 """
 
 from __future__ import annotations
@@ -10,19 +17,78 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import request, url_for
+from flask import redirect, request, url_for
+from werkzeug import Response
 
+from preference_center.contacts.choices import UNSUBSCRIBE_PAGE, click_evidence
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
+from preference_center.core.events import LINK_EVIDENCE, Event
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
+from preference_center.core.links.tokens import Link
+from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra.context import services
-from preference_center.recipients.pages.press_result import RESULT_PARAMETER
-from preference_center.recipients.rules.preference_result import SaveProblem, SaveResult
+from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger.store.events import list_events_of
+from preference_center.ledger.store.lookup import load_exact_facts
+from preference_center.recipients.rules import LinkOptOut, SaveProblem, SaveResult, find_opt_out
 from preference_center.web.pages.rendering import open_for_link, seal_for_link
+
+RESULT_PARAMETER = "result"
+
+
+_ANCHOR = "result"  # the id of the element that takes the focus
+
+
+class PressKind(StrEnum):
+    """What came of a press."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    RECEIVED = "received"
+    """Spooled: it is recorded once the database is back."""
+    UNDONE = "undone"
+    TOO_LATE = "too_late"
+    """An undo after its time."""
+    ANSWERED = "answered"
+    """The survey, with a reason."""
+    NOT_ANSWERED = "not_answered"
+
+
+@dataclass(frozen=True, slots=True)
+class PressResult:
+    """What came of a press, and the scope that it was about."""
+
+    kind: PressKind
+    scope: str
+
+
+def read_press_result(token: str) -> PressResult | None:
+    """The result in the URL of this request; None without one of this link, or of UNDO_PERIOD."""
+    sealed = request.args.get(RESULT_PARAMETER, "")
+    try:
+        _, data = open_for_link(FormPurpose.RESULT, token, sealed, UNDO_PERIOD, services().now())
+    except InvalidLink:
+        return None
+    return PressResult(PressKind(data["kind"]), data["scope"])
+
+
+def press_result_url(token: str, result: PressResult, endpoint: str, **values: Any) -> str:
+    """The URL of the page that says so. `values` are those of `url_for`."""
+    data = {"kind": result.kind, "scope": result.scope}
+    sealed = seal_for_link(FormPurpose.RESULT, token, data, services().now())
+    values[RESULT_PARAMETER] = sealed
+    return url_for(endpoint, token=token, **values)
+
+
+def redirect_to_result(token: str, result: PressResult, endpoint: str) -> Response:
+    """303 See Other (RFC 9110 15.4.4): reloading the page that follows posts nothing again."""
+    return redirect(press_result_url(token, result, endpoint, _anchor=_ANCHOR), 303)
+
 
 MAX_LENGTH = 2000
 """Characters of a sealed result; a URL should stay below 8,000 (RFC 9110 4.1)."""
@@ -129,3 +195,25 @@ def _from_json(data: dict[str, Any]) -> SaveResult:
         problem=SaveProblem(data["problem"]) if data["problem"] else None,
         names_left_out=data.get("long", False),
     )
+
+
+def load_opt_out(link: Link) -> LinkOptOut | None:
+    """The active opt-out that covers the link's scope. Raises Unavailable."""
+    now = services().now()
+    (facts,) = load_exact_facts([link.address])
+    if not any(fact.state.is_suppressed for fact in facts):
+        return None
+    ours = click_evidence(link, UNSUBSCRIBE_PAGE)
+
+    def is_press(event: Event) -> bool:
+        return event.source == UNSUBSCRIBE_PAGE and all(
+            event.evidence.get(name) == ours.get(name) for name in LINK_EVIDENCE
+        )
+
+    def load(connection: Connection) -> LinkOptOut | None:
+        digest = services().keys.exact_digest(link.address)
+        address_id = find_address_id(connection, digest, link.address.channel)
+        events, retracted = list_events_of(connection, [] if address_id is None else [address_id])
+        return find_opt_out(link.scope, facts, events, retracted, is_press, now)
+
+    return run_in_transaction(load)

@@ -2,6 +2,8 @@
 
 After a press comes a redirect to a page that says what the ledger says, so it can be reloaded,
 gone back to and shown in another language (docs/decisions/0069).
+
+`/reason/<token>`: the survey after an opt-out. Reasons are counted, nothing else is kept.
 """
 
 from __future__ import annotations
@@ -22,21 +24,24 @@ from preference_center.core.links import FormPurpose, probe_link
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
-from preference_center.infra.db.transactions import override_limits
+from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.spool import record_or_spool
-from preference_center.recipients.pages.link_opt_outs import load_opt_out
-from preference_center.recipients.pages.pages_text_number import text_number
-from preference_center.recipients.pages.press_result import (
+from preference_center.recipients import store as unsubscribe_survey
+from preference_center.recipients.pages.results import (
     RESULT_PARAMETER,
     PressKind,
     PressResult,
+    load_opt_out,
     press_result_url,
     read_press_result,
     redirect_to_result,
 )
-from preference_center.recipients.rules.link_opt_outs import LinkOptOut
+from preference_center.recipients.pages.sections import text_number
+from preference_center.recipients.rules import LinkOptOut
+from preference_center.recipients.store import SurveyReason
 from preference_center.web.pages.rendering import (
+    link_fingerprint,
     open_for_link,
     render_link_page,
     seal_for_link,
@@ -190,3 +195,24 @@ def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
     record([retraction, *gpc_opt_out(link, now)])
     undone = ALL_MARKETING if data["all"] else link.scope
     return redirect_to_result(token, PressResult(PressKind.UNDONE, undone), endpoint)
+
+
+SURVEY_RATE = "1 per day"
+"""A reason given twice with one link counts once."""
+
+
+def submit_survey(token: str = "") -> ResponseReturnValue:
+    """Count one of the fixed reasons (POST), and redirect to the thanks. Raises InvalidLink."""
+    context = services()
+    link = context.links.read_token(token, context.now())
+    answer = request.form.get("reason", "")
+    is_known = answer in set(SurveyReason)
+    scope = ALL_MARKETING if request.form.get("of") == "all" else link.scope
+    if is_known and context.limiter.hit(SURVEY_RATE, "reason", link_fingerprint(token)):
+        run_in_transaction(
+            lambda connection: unsubscribe_survey.increment_count(
+                connection, scope, SurveyReason(answer), context.now()
+            )
+        )
+    kind = PressKind.ANSWERED if is_known else PressKind.NOT_ANSWERED
+    return redirect_to_result(token, PressResult(kind, scope), "pages.unsubscribe")
