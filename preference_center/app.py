@@ -20,7 +20,6 @@ from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
 from preference_center.console import reports
-from preference_center.console.window import board
 from preference_center.contacts import api as contacts_api
 from preference_center.contacts import console as people
 from preference_center.contacts.console.timeline import find_bursts, list_requests
@@ -85,7 +84,8 @@ from preference_center.ledger.store.suppressions import (
 )
 from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
-from preference_center.probes.health import blueprint as probes_blueprint
+from preference_center.monitoring import console as board
+from preference_center.monitoring.health import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
 from preference_center.recipients import console as previews
 from preference_center.recipients.emails import LINK_TEXTS

@@ -41,20 +41,16 @@ from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.lists.store import delete_expired_parts, list_due_imports
 from preference_center.monitoring.alerting import start_alerting
-from preference_center.monitoring.collectors import (
-    DatabaseCollector,
-    SchedulerCollector,
-    add_collector,
-)
+from preference_center.monitoring.company_webhooks import count_due_webhooks
+from preference_center.monitoring.gauges import DatabaseCollector, SchedulerCollector, add_collector
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.history import record_samples
+from preference_center.monitoring.internal_server import start_internal_server
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.requests import files
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import run_retention
-from preference_center.serving.internal_server import start_internal_server
-from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks

@@ -282,7 +282,7 @@ _COMMANDS = {
         "Maintain the lookup forms of stored addresses.",
     ),
     "alerts": (
-        "preference_center.cli.alerts:alerts_group",
+        "preference_center.monitoring.cli:alerts_group",
         "Conditions that somebody must learn of, and who is informed.",
     ),
     "catalogue": (

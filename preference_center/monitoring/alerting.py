@@ -19,13 +19,6 @@ from flask import Flask
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.destinations.rules.promise import Measurements
-from preference_center.domain.alerts import (
-    Alert,
-    AlertKind,
-    Notice,
-    Observation,
-    find_alerts,
-)
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
@@ -37,8 +30,9 @@ from preference_center.monitoring.notices import (
     list_channels,
     send_notice,
 )
-from preference_center.storage import alerts
-from preference_center.storage.alerts import ClaimedNotice
+from preference_center.monitoring.rules import Alert, AlertKind, Notice, Observation, find_alerts
+from preference_center.monitoring.store import alerts
+from preference_center.monitoring.store.alerts import ClaimedNotice
 
 LOOK_INTERVAL = 30.0
 """Seconds between evaluations."""

@@ -24,11 +24,11 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
+from preference_center.monitoring.company_webhooks import count_due_webhooks
 from preference_center.rights.erasure.journal import count_unwritten
 from preference_center.rights.erasure.store import count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage
-from preference_center.storage.company_webhooks import count_due_webhooks
 
 
 def measure_database(now: datetime) -> Measurements:

@@ -11,12 +11,12 @@ from email.message import EmailMessage
 from enum import StrEnum
 
 from preference_center.core.errors import PreferenceCenterError
-from preference_center.domain.alerts import Notice
 from preference_center.infra.context import services
 from preference_center.infra.smtp_client import SmtpClient, SmtpError
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.network import split_url
+from preference_center.monitoring.rules import Notice
 
 
 class NoticeNotSent(PreferenceCenterError):

@@ -11,12 +11,12 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.destinations.rules.promise import HostMeasurements
-from preference_center.domain.alerts import Alert, AlertKind
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.monitoring import alerting
 from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.storage.alerts import begin_alerts, list_alerts
+from preference_center.monitoring.rules import Alert, AlertKind
+from preference_center.monitoring.store.alerts import begin_alerts, list_alerts
 from tests.clock import START
 from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
 

@@ -14,17 +14,13 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from preference_center.domain import alerts
-from preference_center.domain.alerts import AlertKind
 from preference_center.infra.metrics import render_metrics
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
-from preference_center.monitoring.collectors import (
-    DatabaseCollector,
-    HostCollector,
-    SchedulerCollector,
-)
+from preference_center.monitoring import rules as alerts
+from preference_center.monitoring.gauges import DatabaseCollector, HostCollector, SchedulerCollector
 from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.rules import AlertKind
 from tests.clock import START
 
 if TYPE_CHECKING:

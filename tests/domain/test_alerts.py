@@ -17,7 +17,7 @@ from preference_center.destinations.rules.promise import (
     HostMeasurements,
     Measurements,
 )
-from preference_center.domain.alerts import (
+from preference_center.monitoring.rules import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,

@@ -13,12 +13,6 @@ from werkzeug.wrappers import Request, Response
 
 from preference_center.core.deadlines import AT_RISK
 from preference_center.core.errors import Unavailable
-from preference_center.domain.alerts import (
-    DATABASE_AWAY_AFTER,
-    Alert,
-    AlertKind,
-    Notice,
-)
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
@@ -26,7 +20,8 @@ from preference_center.monitoring import alerting
 from preference_center.monitoring.alerting import ENDS_AFTER, AlertWatch
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.notices import NoticeChannel, NoticeNotSent, send_notice
-from preference_center.storage import alerts
+from preference_center.monitoring.rules import DATABASE_AWAY_AFTER, Alert, AlertKind, Notice
+from preference_center.monitoring.store import alerts
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.integrations.tools.stand_in import StandIn

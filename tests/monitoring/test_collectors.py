@@ -18,15 +18,15 @@ from preference_center.infra.metrics import render_metrics
 from preference_center.ledger import record
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
-from preference_center.monitoring import collectors
-from preference_center.monitoring.collectors import (
+from preference_center.monitoring import gauges as collectors
+from preference_center.monitoring.gauges import (
     DatabaseCollector,
     HostCollector,
     SchedulerCollector,
     add_collector,
 )
+from preference_center.monitoring.health import INTERNAL
 from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.probes.health import INTERNAL
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change

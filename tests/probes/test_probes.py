@@ -19,12 +19,8 @@ from preference_center.infra.context import db
 from preference_center.infra.db import transactions
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.probes import readiness
-from preference_center.probes.readiness import (
-    DatabaseState,
-    DatabaseStatus,
-    ReadinessProbe,
-)
+from preference_center.monitoring import readiness
+from preference_center.monitoring.readiness import DatabaseState, DatabaseStatus, ReadinessProbe
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -221,7 +217,7 @@ class TestReady:
         def fail(*_: object, **__: object) -> None:
             raise Unavailable("the database can't be reached")
 
-        monkeypatch.setattr("preference_center.probes.health.run_autocommit", fail)
+        monkeypatch.setattr("preference_center.monitoring.health.run_autocommit", fail)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             503,

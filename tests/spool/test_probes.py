@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.probes import readiness
+from preference_center.monitoring import readiness
 from tests.clock import START, Clock
 from tests.spool.conftest import PAIR, Database, Replay
 

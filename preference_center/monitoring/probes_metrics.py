@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Response, abort, request
 
 from preference_center.infra.metrics import CONTENT_TYPE, render_metrics
-from preference_center.monitoring.collectors import list_collectors
-from preference_center.probes.health import INTERNAL, blueprint
+from preference_center.monitoring.gauges import list_collectors
+from preference_center.monitoring.health import INTERNAL, blueprint
 
 METRICS_PATH = "/metrics"
 

@@ -18,8 +18,8 @@ from preference_center.core.errors import ConfigError
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits
-from preference_center.probes.health import INTERNAL, PROBE_PATHS
-from preference_center.probes.metrics import METRICS_PATH
+from preference_center.monitoring.health import INTERNAL, PROBE_PATHS
+from preference_center.monitoring.probes_metrics import METRICS_PATH
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

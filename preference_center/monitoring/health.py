@@ -28,7 +28,8 @@ from preference_center.infra.db.transactions import (
     run_in_transaction,
 )
 from preference_center.ledger import spool
-from preference_center.probes.readiness import (
+from preference_center.monitoring.company_webhooks import count_due_webhooks
+from preference_center.monitoring.readiness import (
     DatabaseState,
     DatabaseStatus,
     ListeningPort,
@@ -38,7 +39,6 @@ from preference_center.rights.erasure.journal import count_unwritten
 from preference_center.rights.erasure.store import OpenErasures, count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage
-from preference_center.storage.company_webhooks import count_due_webhooks
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
 blueprint = APIBlueprint("probes", __name__, enable_openapi=False)

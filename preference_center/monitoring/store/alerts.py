@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.alerts import Alert, AlertKind, Notice
 from preference_center.infra.db.transactions import Connection
+from preference_center.monitoring.rules import Alert, AlertKind, Notice
 
 _KNOWN_KINDS = [kind.value for kind in AlertKind]
 """Another version of the service may have stored others."""
