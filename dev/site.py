@@ -41,7 +41,7 @@ from preference_center.infra.context import csrf
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.serving import AsgiBridge
 from preference_center.ledger import spool
-from preference_center.monitoring.internal_server import start_internal_server
+from preference_center.monitoring.probes import start_internal_server
 
 TOOLS_URL = "DEV_TOOLS_URL"
 OWN_REDIS = "DEV_OWN_REDIS"

@@ -85,7 +85,7 @@ from preference_center.ledger.store.suppressions import (
 from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
 from preference_center.monitoring import console as board
-from preference_center.monitoring.health import blueprint as probes_blueprint
+from preference_center.monitoring.probes import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
 from preference_center.recipients import console as previews
 from preference_center.recipients.emails import LINK_TEXTS

@@ -20,7 +20,7 @@ from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.ledger import spool
-from preference_center.monitoring.internal_server import start_internal_server
+from preference_center.monitoring.probes import start_internal_server
 
 log = structlog.get_logger()
 

@@ -14,9 +14,7 @@ from preference_center.infra.keys.fingerprints import require_known_keys_before_
 from preference_center.infra.metrics import SHARED_FOLDER, warn_if_not_shared
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry, trace_requests
 from preference_center.ledger import spool
-from preference_center.monitoring.health import LISTENING_KEY
-from preference_center.monitoring.internal_server import start_internal_server
-from preference_center.monitoring.readiness import ListeningPort
+from preference_center.monitoring.probes import LISTENING_KEY, ListeningPort, start_internal_server
 from preference_center.web.pages import AVAILABLE_WITHOUT_DATABASE
 
 capture_standard_logs()

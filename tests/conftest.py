@@ -202,7 +202,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.infra.db import connections
     from preference_center.ledger.spool import recorder
     from preference_center.monitoring.gauges import EXTENSION_KEY as COLLECTORS_KEY
-    from preference_center.monitoring.health import LATE_CACHE_KEY
+    from preference_center.monitoring.probes import LATE_CACHE_KEY
     from preference_center.web.api.keys import EXTENSION_KEY as USAGE_KEY
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()

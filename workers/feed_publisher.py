@@ -20,7 +20,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.ledger.feed.publish import FeedPublisher, FeedTopic, TopicUnavailable
-from preference_center.monitoring.internal_server import start_internal_server
+from preference_center.monitoring.probes import start_internal_server
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()

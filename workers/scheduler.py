@@ -40,12 +40,10 @@ from preference_center.integrations.registry import list_specs
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.lists.store import delete_expired_parts, list_due_imports
-from preference_center.monitoring.alerting import start_alerting
-from preference_center.monitoring.company_webhooks import count_due_webhooks
+from preference_center.monitoring.alerts import start_alerting
 from preference_center.monitoring.gauges import DatabaseCollector, SchedulerCollector, add_collector
-from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.monitoring.history import record_samples
-from preference_center.monitoring.internal_server import start_internal_server
+from preference_center.monitoring.measure import Heartbeat, count_due_webhooks, record_samples
+from preference_center.monitoring.probes import start_internal_server
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.requests import files

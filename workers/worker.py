@@ -33,7 +33,7 @@ from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
 from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
-from preference_center.monitoring.internal_server import start_internal_server
+from preference_center.monitoring.probes import start_internal_server
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()

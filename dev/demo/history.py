@@ -29,7 +29,7 @@ from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import ReceivedVia
-from preference_center.monitoring.history import record_samples
+from preference_center.monitoring.measure import record_samples
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.web.api import keys
 from preference_center.web.api.keys import EXTENSION_KEY, FLUSH_SECONDS, KeyUsageCounter

@@ -7,9 +7,9 @@ import click
 from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.monitoring.notices import NoticeNotSent, list_channels, send_notice
+from preference_center.monitoring.alerts import NoticeNotSent, list_channels, send_notice
 from preference_center.monitoring.rules import MESSAGES, Alert, AlertKind, Notice
-from preference_center.monitoring.store.alerts import list_alerts
+from preference_center.monitoring.store import list_alerts
 
 alerts_group = CommandGroup(
     "alerts", help="Conditions that somebody must learn of, and who is informed."

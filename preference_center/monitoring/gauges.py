@@ -24,8 +24,7 @@ from preference_center.destinations.rules.promise import Measurements
 from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.ledger import spool
-from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.monitoring.measure import measure_database, measure_host
+from preference_center.monitoring.measure import Heartbeat, measure_database, measure_host
 
 CACHE_SECONDS = 10.0
 """The database is asked at most this often, however many ask for metrics."""

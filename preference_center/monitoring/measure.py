@@ -1,4 +1,11 @@
-"""Measure what the database knows, and the host."""
+"""When the scheduler last looked for due work, for other threads of its process.
+
+Keep what waits for each destination over time: the scheduler makes a sample every 5 minutes.
+
+All webhooks to the company: those about requests, and announcements of its privacy policy.
+
+Measure what the database knows, and the host.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts.notices.store import OUTBOX
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.destinations.rules.promise import (
     DestinationMeasurement,
@@ -24,11 +32,47 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
-from preference_center.monitoring.company_webhooks import count_due_webhooks
+from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.journal import count_unwritten
 from preference_center.rights.erasure.store import count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage
+
+
+class Heartbeat:
+    """The time of the last tick; `at` is the start until there is one."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def beat(self, now: datetime) -> None:
+        """Record a tick that did its work."""
+        self.at = now
+
+
+def record_samples(now: datetime) -> bool:
+    """Make the samples that are due, once for all schedulers; True if there were any.
+
+    With the first of an hour old ones are thinned.
+    """
+    at = samples.sample_time(now)
+
+    def record(connection: Connection) -> bool:
+        if not samples.insert_samples(connection, at):
+            return False
+        if at.minute == 0:
+            samples.thin_samples(connection, now)
+        return True
+
+    return run_in_transaction(record)
+
+
+OUTBOXES = (rights_webhooks.OUTBOX, OUTBOX)
+
+
+def count_due_webhooks(connection: Connection, now: datetime) -> int:
+    """How many are due (to 1,000 of each kind)."""
+    return sum(outbox.count_due(connection, now) for outbox in OUTBOXES)
 
 
 def measure_database(now: datetime) -> Measurements:

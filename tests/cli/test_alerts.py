@@ -13,10 +13,10 @@ from dev.processes import wait_until
 from preference_center.destinations.rules.promise import HostMeasurements
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.monitoring import alerting
-from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring import alerts
+from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import Alert, AlertKind
-from preference_center.monitoring.store.alerts import begin_alerts, list_alerts
+from preference_center.monitoring.store import begin_alerts, list_alerts
 from tests.clock import START
 from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
 
@@ -72,12 +72,12 @@ def test_a_trial_that_fails_says_why(app: Flask, monkeypatch: pytest.MonkeyPatch
 def test_the_scheduler_looks_in_a_thread_of_its_own(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerting, "LOOK_INTERVAL", 0.01)
-    monkeypatch.setattr(alerting, "measure_host", HostMeasurements)  # not this machine's disks
+    monkeypatch.setattr(alerts, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(alerts, "measure_host", HostMeasurements)  # not this machine's disks
     use(app, monkeypatch, alert_webhook="http://127.0.0.1:9/secret")
     stop = Event()
-    long_ago = services().now() - 2 * alerting.ENDS_AFTER
-    alerting.start_alerting(app, Heartbeat(long_ago), stop)
+    long_ago = services().now() - 2 * alerts.ENDS_AFTER
+    alerts.start_alerting(app, Heartbeat(long_ago), stop)
     try:
         assert wait_until(lambda: bool(run_in_transaction(list_alerts)), 20)
     finally:
@@ -92,5 +92,5 @@ def test_the_scheduler_looks_in_a_thread_of_its_own(
 def test_without_anybody_to_inform_nothing_looks(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerting, "AlertWatch", None)
-    alerting.start_alerting(app, Heartbeat(START), Event())
+    monkeypatch.setattr(alerts, "AlertWatch", None)
+    alerts.start_alerting(app, Heartbeat(START), Event())

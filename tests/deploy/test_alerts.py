@@ -19,7 +19,7 @@ from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import rules as alerts
 from preference_center.monitoring.gauges import DatabaseCollector, HostCollector, SchedulerCollector
-from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import AlertKind
 from tests.clock import START
 

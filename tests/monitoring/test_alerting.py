@@ -16,12 +16,17 @@ from preference_center.core.errors import Unavailable
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.monitoring import alerting
-from preference_center.monitoring.alerting import ENDS_AFTER, AlertWatch
-from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.monitoring.notices import NoticeChannel, NoticeNotSent, send_notice
+from preference_center.monitoring import alerts as alerting
+from preference_center.monitoring.alerts import (
+    ENDS_AFTER,
+    AlertWatch,
+    NoticeChannel,
+    NoticeNotSent,
+    send_notice,
+)
+from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import DATABASE_AWAY_AFTER, Alert, AlertKind, Notice
-from preference_center.monitoring.store import alerts
+from preference_center.monitoring.store import list_alerts
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.integrations.tools.stand_in import StandIn
@@ -172,7 +177,7 @@ def test_an_error_ends_no_thread(
 def test_alerts_that_hold_are_listed(watch: AlertWatch, clock: Clock) -> None:
     put_at_risk(clock)
     look(watch, clock)
-    assert run_in_transaction(alerts.list_alerts) == [(Alert(*AT_RISK_CRM), clock())]
+    assert run_in_transaction(list_alerts) == [(Alert(*AT_RISK_CRM), clock())]
 
 
 class Chat(StandIn):

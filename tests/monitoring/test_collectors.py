@@ -25,8 +25,8 @@ from preference_center.monitoring.gauges import (
     SchedulerCollector,
     add_collector,
 )
-from preference_center.monitoring.health import INTERNAL
-from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.measure import Heartbeat
+from preference_center.monitoring.probes import INTERNAL
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change

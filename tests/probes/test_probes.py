@@ -19,8 +19,8 @@ from preference_center.infra.context import db
 from preference_center.infra.db import transactions
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.monitoring import readiness
-from preference_center.monitoring.readiness import DatabaseState, DatabaseStatus, ReadinessProbe
+from preference_center.monitoring import probes
+from preference_center.monitoring.probes import DatabaseState, DatabaseStatus, ReadinessProbe
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -191,7 +191,7 @@ def read_only(settings: Settings) -> Iterator[None]:
 class TestReady:
     @pytest.fixture(autouse=True)
     def _patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 30)
+        monkeypatch.setattr(probes, "PROBE_TIMEOUT_SECONDS", 30)
 
     def test_while_the_database_takes_writes(self, client: FlaskClient) -> None:
         answer = client.get("/readyz")
@@ -217,7 +217,7 @@ class TestReady:
         def fail(*_: object, **__: object) -> None:
             raise Unavailable("the database can't be reached")
 
-        monkeypatch.setattr("preference_center.monitoring.health.run_autocommit", fail)
+        monkeypatch.setattr("preference_center.monitoring.probes.run_autocommit", fail)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             503,
@@ -227,7 +227,7 @@ class TestReady:
     def test_a_database_that_does_not_answer_keeps_no_probe_waiting(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I2
-        monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 0.05)
+        monkeypatch.setattr(probes, "PROBE_TIMEOUT_SECONDS", 0.05)
         thawed, asked = threading.Event(), []
 
         def ask() -> DatabaseState:
@@ -240,7 +240,7 @@ class TestReady:
         assert [ready(), ready(), ready()] == [unresponsive] * 3
         assert len(asked) == 1
         thawed.set()
-        monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 30)
+        monkeypatch.setattr(probes, "PROBE_TIMEOUT_SECONDS", 30)
         assert [ready(), ready()] == [DatabaseState(DatabaseStatus.WRITABLE)] * 2
 
 

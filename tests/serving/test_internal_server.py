@@ -13,8 +13,7 @@ from preference_center.app import create_app
 from preference_center.core.errors import ConfigError
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
-from preference_center.monitoring.health import PROBE_PATHS
-from preference_center.monitoring.internal_server import InternalServer, start_internal_server
+from preference_center.monitoring.probes import PROBE_PATHS, InternalServer, start_internal_server
 
 PROBES = sorted(PROBE_PATHS)
 

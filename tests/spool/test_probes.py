@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.monitoring import readiness
+from preference_center.monitoring import probes
 from tests.clock import START, Clock
 from tests.spool.conftest import PAIR, Database, Replay
 
@@ -26,7 +26,7 @@ def test_a_process_is_ready_as_long_as_it_can_accept_an_opt_out(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # I1
-    monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 30)
+    monkeypatch.setattr(probes, "PROBE_TIMEOUT_SECONDS", 30)
     with database.away():
         client.post(f"/u/{token}", data=PAIR)
         answer = client.get("/readyz")

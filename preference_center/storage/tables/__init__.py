@@ -14,7 +14,7 @@ from preference_center.destinations import models as destinations_models
 from preference_center.inbound import store as inbound_store
 from preference_center.ledger import models as ledger_models
 from preference_center.lists import store as lists_store
-from preference_center.monitoring.store import tables_alerts
+from preference_center.monitoring import store as monitoring_store
 from preference_center.rights import models as rights
 from preference_center.storage.tables import reports
 from preference_center.web import models as web_models

@@ -16,8 +16,7 @@ from preference_center.destinations.store import destinations, samples
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
-from preference_center.monitoring.history import record_samples
-from preference_center.monitoring.measure import measure_database
+from preference_center.monitoring.measure import measure_database, record_samples
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force
 from tests.ledger.changes import add_destination

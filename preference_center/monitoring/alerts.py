@@ -1,4 +1,9 @@
-"""Inform people of alerts: once when each begins, and once when it ends.
+"""Send a notice about an alert: by email, or by a webhook.
+
+Both are for the company's own staff, so they are in English. They name conditions, destinations
+and folders, never an address.
+
+Inform people of alerts: once when each begins, and once when it ends.
 
 A thread of the scheduler's own, since it must also work while the scheduler's ticks, Redis or the
 workers do not. What it has sent is in the database, so that a restart or a second scheduler sends
@@ -7,10 +12,13 @@ nothing twice; only that the database itself is away is in memory.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.message import EmailMessage
+from enum import StrEnum
 from functools import partial
 
 import structlog
@@ -22,29 +30,113 @@ from preference_center.destinations.rules.promise import Measurements
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
-from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.monitoring.measure import measure_database, measure_host
-from preference_center.monitoring.notices import (
-    NoticeChannel,
-    NoticeNotSent,
-    list_channels,
-    send_notice,
-)
+from preference_center.infra.smtp_client import SmtpClient, SmtpError
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.network import split_url
+from preference_center.monitoring import store
+from preference_center.monitoring.measure import Heartbeat, measure_database, measure_host
 from preference_center.monitoring.rules import Alert, AlertKind, Notice, Observation, find_alerts
-from preference_center.monitoring.store import alerts
-from preference_center.monitoring.store.alerts import ClaimedNotice
+from preference_center.monitoring.store import ClaimedNotice
+
+
+class NoticeNotSent(PreferenceCenterError):
+    """A notice could not be sent; the message states why, without a secret."""
+
+
+class NoticeChannel(StrEnum):
+    """How a notice is sent."""
+
+    EMAIL = "email"
+    """To ALERT_EMAIL."""
+    WEBHOOK = "webhook"
+    """To ALERT_WEBHOOK."""
+
+
+def list_channels() -> list[NoticeChannel]:
+    """Those that are configured."""
+    settings = services().settings
+    given = {
+        NoticeChannel.EMAIL: settings.alert_email,
+        NoticeChannel.WEBHOOK: settings.alert_webhook,
+    }
+    return [channel for channel, value in given.items() if value]
+
+
+def send_notice(channel: NoticeChannel, notice: Notice) -> None:
+    """Send it. Raises NoticeNotSent, whose message has no secret."""
+    match channel:
+        case NoticeChannel.EMAIL:
+            _send_email(notice)
+        case NoticeChannel.WEBHOOK:
+            _send_webhook(notice)
+
+
+def _send_email(notice: Notice) -> None:
+    settings = services().settings
+    server = settings.mail_server
+    if server is None or not settings.alert_email:
+        raise NoticeNotSent("ALERT_EMAIL is no longer set")
+    message = EmailMessage()
+    message["From"], message["To"] = settings.mail_from, settings.alert_email
+    message["Subject"] = f"Preference center: {notice.title}"
+    message["Date"] = notice.at
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5
+    message.set_content(f"{notice.text}\n\n{settings.public_url}\n")
+    try:
+        with SmtpClient(server, settings.public_url) as client:
+            client.send(message)
+    except SmtpError as error:
+        raise NoticeNotSent(f"{type(error).__name__} {error}") from None
+
+
+def _send_webhook(notice: Notice) -> None:
+    url = services().settings.alert_webhook
+    if not url:
+        raise NoticeNotSent("ALERT_WEBHOOK is no longer set")
+    body = {
+        "text": f"{notice.title}\n{notice.text}",  # chat programs show this
+        "kind": notice.alert.kind,
+        "subject": notice.alert.subject,
+        "state": "ended" if notice.has_ended else "began",
+        "at": notice.at.isoformat(),
+    }
+    origin, path = split_url(url)
+    http = HttpContext(now=services().now, allow_private=True)
+    try:
+        with http.session("alerts", origin) as session:
+            session.send(
+                "POST",
+                "ALERT_WEBHOOK",
+                raw_path=path,
+                body=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"},
+            )
+    except DeliveryError as error:
+        raise NoticeNotSent(str(error)) from None
+
 
 LOOK_INTERVAL = 30.0
 """Seconds between evaluations."""
+
+
 ENDS_AFTER = timedelta(minutes=10)
 """How long a condition must not hold until its alert has ended: one that comes and goes is one."""
+
+
 LEASE = timedelta(minutes=3)
 """Longer than sending a notice may take."""
+
+
 GIVE_UP_AFTER = timedelta(days=1)
+
 
 log = structlog.get_logger()
 
+
 Send = Callable[[NoticeChannel, Notice], None]
+
+
 _DATABASE_UNAVAILABLE = Alert(AlertKind.DATABASE_UNAVAILABLE)
 
 
@@ -125,10 +217,10 @@ class AlertWatch:
     def _send_due(self) -> None:
         context = services()
         while claim := run_in_transaction(
-            lambda c: alerts.claim_notice(c, context.now(), context.now() + LEASE)
+            lambda c: store.claim_notice(c, context.now(), context.now() + LEASE)
         ):
             next_at = self._try(claim)
-            run_in_transaction(partial(alerts.settle_notice, notice_id=claim.id, next_at=next_at))
+            run_in_transaction(partial(store.settle_notice, notice_id=claim.id, next_at=next_at))
 
     def _try(self, claim: ClaimedNotice) -> datetime | None:
         """When to send it again; None if it was sent, or is given up."""
@@ -155,11 +247,11 @@ class AlertWatch:
 
 def _store(connection: Connection, found: frozenset[Alert], now: datetime) -> None:
     """Store what began and what ended, with the notices about it."""
-    begun = alerts.begin_alerts(connection, found, now)
-    ended = alerts.end_alerts(connection, now - ENDS_AFTER)
+    begun = store.begin_alerts(connection, found, now)
+    ended = store.end_alerts(connection, now - ENDS_AFTER)
     for alert, has_ended in [(alert, False) for alert in begun] + [
         (alert, True) for alert in ended
     ]:
         notice = Notice(alert, has_ended=has_ended, at=now)
         for channel in list_channels():
-            alerts.insert_notice(connection, services().new_id(), channel, notice)
+            store.insert_notice(connection, services().new_id(), channel, notice)

@@ -1,58 +1,169 @@
-"""Three probes: liveness, readiness, and whether deadlines are kept (I3)."""
+"""Readiness checks, none of which waits longer than PROBE_TIMEOUT_SECONDS.
+
+Three probes: liveness, readiness, and whether deadlines are kept (I3).
+
+`/metrics`, on the internal port only.
+
+The probes and metrics of any process on a port of its own, not for people.
+
+Every process has it if INTERNAL_PORT is set. It runs in threads of its own, so it answers while
+the process waits for the database.
+"""
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
-from typing import Any, cast
+from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from apiflask import APIBlueprint
 from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
-from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import ConfigError, Unavailable, UnavailableCause
 from preference_center.destinations.store import states, webhooks
 from preference_center.destinations.store.states import LateRows
 from preference_center.destinations.store.webhooks import OverdueBacklog
 from preference_center.inbound import bursts
 from preference_center.inbound.store import count_open_items
 from preference_center.infra.context import services
+from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.schema import require_fitting_schema
 from preference_center.infra.db.transactions import (
     Connection,
     is_writable,
+    override_limits,
     run_autocommit,
     run_in_transaction,
 )
+from preference_center.infra.metrics import CONTENT_TYPE, render_metrics
 from preference_center.ledger import spool
-from preference_center.monitoring.company_webhooks import count_due_webhooks
-from preference_center.monitoring.readiness import (
-    DatabaseState,
-    DatabaseStatus,
-    ListeningPort,
-    ReadinessProbe,
-)
+from preference_center.monitoring.gauges import list_collectors
+from preference_center.monitoring.measure import count_due_webhooks
 from preference_center.rights.erasure.journal import count_unwritten
 from preference_center.rights.erasure.store import OpenErasures, count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+PROBE_TIMEOUT_SECONDS = 2.0
+"""Less than the timeout of common probes, so that they get a response with a reason."""
+
+
+class DatabaseStatus(StrEnum):
+    """The state of the database, as this process sees it."""
+
+    WRITABLE = "writable"
+    READ_ONLY = "read_only"
+    """A standby, or a primary set to read only: nothing can be recorded there."""
+    UNREACHABLE = "unreachable"
+    UNRESPONSIVE = "unresponsive"
+    """No response within PROBE_TIMEOUT_SECONDS: frozen, overloaded, or no free connection."""
+    REFUSED = "refused"
+    """It refuses the log-in, a right, or a function."""
+    OTHER_SCHEMA = "other_schema"
+    """Its tables are not those that this version needs: an upgrade is not finished."""
+    EXHAUSTED = "exhausted"
+    """No connection, memory or disk is left."""
+    FAILING = "failing"
+    """It reports an error of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """The state of the database, and what the operator should know of it."""
+
+    status: DatabaseStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningPort:
+    """The port on which this process serves requests, together with others of its server."""
+
+    host: str
+    port: int
+
+    def accepts_connections(self) -> bool:
+        """Whether it can be connected to now: not before the server has started, nor at its end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - any
+        try:
+            socket.create_connection((host, self.port), PROBE_TIMEOUT_SECONDS / 2).close()
+        except OSError:
+            return False
+        return True
+
+
+class ReadinessProbe:
+    """Runs `check` in a thread of its own, one at a time. Safe for use by several threads.
+
+    A frozen database blocks that one thread, and no request thread: concurrent callers wait
+    for the same result, and for PROBE_TIMEOUT_SECONDS at most.
+    """
+
+    def __init__(self, check: Callable[[], DatabaseState]) -> None:
+        self._check = check
+        self._lock = threading.Lock()
+        self._pending_state: Future[DatabaseState] | None = None
+
+    def __call__(self) -> DatabaseState:
+        """What `check` returns, or UNRESPONSIVE. Raises what `check` raises."""
+        with self._lock:
+            if self._pending_state is None or self._pending_state.done():
+                self._pending_state = Future()
+                threading.Thread(target=self._run, args=(self._pending_state,), daemon=True).start()
+            pending = self._pending_state
+        try:
+            return pending.result(PROBE_TIMEOUT_SECONDS)
+        except TimeoutError:
+            return DatabaseState(DatabaseStatus.UNRESPONSIVE)
+
+    def _run(self, pending_state: Future[DatabaseState]) -> None:
+        try:
+            pending_state.set_result(self._check())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            pending_state.set_exception(error)
+
+
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
 blueprint = APIBlueprint("probes", __name__, enable_openapi=False)
 
+
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
+
+
 INTERNAL = "preference_center.internal"
 """The key of the WSGI environment that a request on the internal port has."""
+
+
 RECENT_BURSTS_PERIOD = timedelta(days=1)
 """How long a burst of opt-outs is reported."""
+
+
 LATE_CACHE_LIFETIME = timedelta(seconds=10)
 """How long this process caches its count of late rows."""
+
+
 LATE_CACHE_KEY = "preference_center.late_rows"
+
+
 READINESS_KEY = "preference_center.readiness"
+
+
 LISTENING_KEY = "preference_center.listening_port"
+
 
 _ON_TIME = RequestStage.ON_TIME
 
@@ -248,3 +359,77 @@ _STATUS_BY_CAUSE = {
     UnavailableCause.SCHEMA: DatabaseStatus.OTHER_SCHEMA,
     UnavailableCause.SERVER_ERROR: DatabaseStatus.FAILING,
 }
+
+
+METRICS_PATH = "/metrics"
+
+
+@blueprint.get(METRICS_PATH)
+def metrics() -> Response:
+    """What this process counts, and measures now; the web processes of one server answer as one.
+
+    404 on the public port, always: it names destinations and says how much we send.
+    """
+    if INTERNAL not in request.environ:
+        abort(404)
+    return Response(render_metrics(list_collectors()), content_type=CONTENT_TYPE)
+
+
+READ_TIMEOUT = 5.0
+"""Seconds that a client may take to send a request."""
+
+
+def start_internal_server(app: Flask, *, shares_port: bool = False) -> InternalServer | None:
+    """Serve probes and metrics from now on, until the process ends; None without INTERNAL_PORT.
+
+    `shares_port`: the web processes of one host answer in turn on one port. Raises ConfigError if
+    the port is taken.
+    """
+    with app.app_context():
+        settings = services().settings
+    if settings.internal_port is None:
+        return None
+    try:
+        server = InternalServer(
+            app, settings.internal_host, settings.internal_port, shares_port=shares_port
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"INTERNAL_PORT {settings.internal_port}: {error.strerror}. Each process of a host"
+            " needs one of its own; only the web processes share theirs."
+        ) from None
+    threading.Thread(target=server.serve_forever, name="internal", daemon=True).start()
+    return server
+
+
+class InternalServer(ThreadingMixIn, WSGIServer):
+    """Serves PROBE_PATHS and METRICS_PATH of `app`, and nothing else."""
+
+    daemon_threads = True
+
+    def __init__(self, app: Flask, host: str, port: int, *, shares_port: bool) -> None:
+        self.allow_reuse_port = shares_port
+        super().__init__((host, port), _Handler)
+        self._app = app
+        self.set_app(self._respond)
+
+    def server_bind(self) -> None:
+        """Bind without HTTPServer's look-up of the host's name, which may wait for DNS."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+    def _respond(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] not in {METRICS_PATH, *PROBE_PATHS}:
+            start("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"Not found\n"]
+        environ[INTERNAL] = True
+        with override_limits(WEB_TIMEOUTS):  # a worker's are too long for a probe
+            return self._app(environ, start)
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = READ_TIMEOUT
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing: a probe every few seconds says nothing."""
