@@ -19,7 +19,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
-from preference_center.console import reports
 from preference_center.contacts import api as contacts_api
 from preference_center.contacts import console as people
 from preference_center.contacts.console.timeline import find_bursts, list_requests
@@ -92,6 +91,7 @@ from preference_center.recipients.emails import LINK_TEXTS
 from preference_center.recipients.pages import routes as recipient_pages
 from preference_center.recipients.pages.one_click import handle_one_click
 from preference_center.recipients.pages.one_time_link import handle_expired_link
+from preference_center.reports import console as reports
 from preference_center.rights import console as requests
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.api import erasures

@@ -12,11 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from preference_center import daily_counts
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.core.events import EventKind
-from preference_center.daily_counts import count_a_few_events, count_new_events, rebuild
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import (
@@ -27,8 +25,14 @@ from preference_center.infra.db.transactions import (
 )
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
-from preference_center.storage.reports import daily_counts as stored
-from preference_center.storage.reports.daily_counts import CountProgress, load_progress
+from preference_center.reports.store import daily_counts as stored
+from preference_center.reports.store import preference_center_daily_counts
+from preference_center.reports.store.daily_counts import CountProgress, load_progress
+from preference_center.reports.store.preference_center_daily_counts import (
+    count_a_few_events,
+    count_new_events,
+    rebuild,
+)
 from tests.clock import START, Clock
 from tests.ledger.changes import change, retraction
 
@@ -38,7 +42,7 @@ Counts = Counter[tuple[Any, ...]]
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daily_counts, "CHUNK_SIZE", 7)
+    monkeypatch.setattr(preference_center_daily_counts, "CHUNK_SIZE", 7)
 
 
 def counted(where: str = "true") -> Counts:
@@ -109,7 +113,7 @@ def test_they_equal_a_count_of_every_event(clock: Clock, seed: int) -> None:
 def test_the_scheduler_counts_some_and_goes_on_the_next_time(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daily_counts, "CHUNKS_PER_TICK", 2)
+    monkeypatch.setattr(preference_center_daily_counts, "CHUNKS_PER_TICK", 2)
     append(20)
     assert [count_a_few_events(clock()) for _ in range(3)] == [14, 6, 0]
     assert counted() == in_the_ledger()

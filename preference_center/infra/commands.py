@@ -346,7 +346,7 @@ _COMMANDS = {
     "receipts": ("preference_center.recipients.cli:receipts", "Find the evidence of a message id."),
     "redis": ("preference_center.infra.cli.redis:group", "The user of REDIS_URL."),
     "reports": (
-        "preference_center.cli.reports:group",
+        "preference_center.reports.cli:group",
         "Counts per day, which the reports of the console show.",
     ),
     "retention": (

@@ -10,18 +10,18 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.console.reports.tables import ReportTable, to_csv
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import Change, EventKind, Retraction
 from preference_center.core.staff import Role
 from preference_center.core.tabular import to_spreadsheet_text
-from preference_center.daily_counts import count_new_events
 from preference_center.destinations.rules.promise import BucketCount, bucket_of
 from preference_center.destinations.store.deliveries import add_reflections
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.recipients.store import SurveyReason, increment_count
+from preference_center.reports.console.tables import ReportTable, to_csv
+from preference_center.reports.store.preference_center_daily_counts import count_new_events
 from tests.clock import START, Clock
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force

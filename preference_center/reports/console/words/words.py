@@ -9,10 +9,10 @@ from flask_babel import format_date, format_decimal, ngettext
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.console.reports.facts import ReportFacts
 from preference_center.core.deadlines import TARGET, WINDOW
-from preference_center.domain.reports.periods import Period
 from preference_center.recipients.store import SurveyReason
+from preference_center.reports.console.words.facts import ReportFacts
+from preference_center.reports.rules.periods import Period
 from preference_center.web.languages import format_short_time, join_names
 
 MAX_NAMED = 5

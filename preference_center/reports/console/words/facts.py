@@ -10,13 +10,13 @@ from preference_center.core.deadlines import DeadlineStage
 from preference_center.destinations.rules.promise import ReflectionTimes
 from preference_center.destinations.store import deliveries, states
 from preference_center.destinations.store.states import LateRows
-from preference_center.domain.reports.opt_out_counts import COUNTED_KINDS
-from preference_center.domain.reports.periods import Period, Unit
 from preference_center.infra.db.transactions import Connection
 from preference_center.recipients.store import SurveyCount, list_counts_between
-from preference_center.storage.reports import daily_counts, request_outcomes
-from preference_center.storage.reports.daily_counts import CountProgress, PeriodCounts
-from preference_center.storage.reports.request_outcomes import LateRequest, RequestCounts
+from preference_center.reports.rules.opt_out_counts import COUNTED_KINDS
+from preference_center.reports.rules.periods import Period, Unit
+from preference_center.reports.store import daily_counts, request_outcomes
+from preference_center.reports.store.daily_counts import CountProgress, PeriodCounts
+from preference_center.reports.store.request_outcomes import LateRequest, RequestCounts
 
 MAX_LATE_LISTED = 50
 """How many late requests are listed."""

@@ -11,20 +11,16 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from preference_center.catalogue import Catalogue
-from preference_center.console.reports import words
-from preference_center.console.reports.facts import ReportFacts
-from preference_center.console.reports.tables import ReportTable, Value
 from preference_center.contacts.words import scope_title, source_title
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
 from preference_center.destinations.rules.promise import DAY
-from preference_center.domain.reports.opt_out_counts import (
-    OPT_IN_KINDS,
-    OPT_OUT_KINDS,
-    break_down,
-)
-from preference_center.domain.reports.periods import Unit, start_of, units_of
+from preference_center.reports.console.tables import ReportTable, Value
+from preference_center.reports.console.words import words
+from preference_center.reports.console.words.facts import ReportFacts
+from preference_center.reports.rules.opt_out_counts import OPT_IN_KINDS, OPT_OUT_KINDS, break_down
+from preference_center.reports.rules.periods import Unit, start_of, units_of
 from preference_center.rights.words import kind_words
 from preference_center.web.console.charts import BarChart, bar_chart
 from preference_center.web.languages import page_language

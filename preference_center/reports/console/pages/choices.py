@@ -10,7 +10,7 @@ from typing import Any
 from flask import request, url_for
 from flask_babel import gettext as _
 
-from preference_center.domain.reports.periods import (
+from preference_center.reports.rules.periods import (
     MAX_BARS,
     MAX_DAYS,
     Period,

@@ -8,21 +8,21 @@ from flask import Response, abort, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.console.reports import words
-from preference_center.console.reports.build import ReportTables
-from preference_center.console.reports.choices import (
+from preference_center.core.events import format_receipt_code
+from preference_center.core.staff import Permission
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.reports.console.build import ReportTables
+from preference_center.reports.console.pages.choices import (
     ReportChoice,
     period_links,
     read_choice,
     unit_titles,
 )
-from preference_center.console.reports.facts import load_facts
-from preference_center.console.reports.tables import Value, format_cell, to_csv
-from preference_center.core.events import format_receipt_code
-from preference_center.core.staff import Permission
-from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.storage.reports.daily_counts import load_progress
+from preference_center.reports.console.tables import Value, format_cell, to_csv
+from preference_center.reports.console.words import words
+from preference_center.reports.console.words.facts import load_facts
+from preference_center.reports.store.daily_counts import load_progress
 from preference_center.web.console.frame import may, render_page
 
 

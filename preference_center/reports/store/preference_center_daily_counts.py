@@ -21,8 +21,8 @@ from preference_center.infra.db.transactions import (
     override_limits,
     run_in_transaction,
 )
-from preference_center.storage.reports import daily_counts as stored
-from preference_center.storage.reports.daily_counts import CountProgress
+from preference_center.reports.store import daily_counts as stored
+from preference_center.reports.store.daily_counts import CountProgress
 
 CHUNK_SIZE = 10_000
 """Events of one transaction."""

@@ -1,1 +1,0 @@
-"""What reports are made of: periods, counts without small cells, and times to reflect."""

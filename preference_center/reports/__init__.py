@@ -1,0 +1,1 @@
+"""Counts per day for staff, and the reports made of them."""
