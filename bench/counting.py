@@ -18,9 +18,9 @@ from preference_center.destinations.store.deliveries import add_reflections
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.ledger import record
-from preference_center.reports.console.words.facts import load_facts
-from preference_center.reports.rules.periods import MAX_DAYS, Period, default_unit, last_days
-from preference_center.reports.store.preference_center_daily_counts import count_new_events
+from preference_center.reports.console.words import load_facts
+from preference_center.reports.rules import MAX_DAYS, Period, default_unit, last_days
+from preference_center.reports.store import count_new_events
 
 _AT_ONCE = 10_000
 _PUSHES = 500

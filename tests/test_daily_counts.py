@@ -25,13 +25,15 @@ from preference_center.infra.db.transactions import (
 )
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
-from preference_center.reports.store import daily_counts as stored
-from preference_center.reports.store import preference_center_daily_counts
-from preference_center.reports.store.daily_counts import CountProgress, load_progress
-from preference_center.reports.store.preference_center_daily_counts import (
+from preference_center.reports import store as reports_store
+from preference_center.reports import store as stored
+from preference_center.reports.store import (
+    CountProgress,
     count_a_few_events,
     count_new_events,
+    load_progress,
     rebuild,
+    save_progress,
 )
 from tests.clock import START, Clock
 from tests.ledger.changes import change, retraction
@@ -42,7 +44,7 @@ Counts = Counter[tuple[Any, ...]]
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preference_center_daily_counts, "CHUNK_SIZE", 7)
+    monkeypatch.setattr(reports_store, "CHUNK_SIZE", 7)
 
 
 def counted(where: str = "true") -> Counts:
@@ -113,7 +115,7 @@ def test_they_equal_a_count_of_every_event(clock: Clock, seed: int) -> None:
 def test_the_scheduler_counts_some_and_goes_on_the_next_time(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preference_center_daily_counts, "CHUNKS_PER_TICK", 2)
+    monkeypatch.setattr(reports_store, "CHUNKS_PER_TICK", 2)
     append(20)
     assert [count_a_few_events(clock()) for _ in range(3)] == [14, 6, 0]
     assert counted() == in_the_ledger()
@@ -132,7 +134,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
 ) -> None:
     append(20)
     calls = iter(range(10))
-    save = stored.save_progress
+    save = save_progress
 
     def fail_at_the_second(connection: Connection, progress: CountProgress) -> None:
         if next(calls) == 1:

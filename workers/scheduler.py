@@ -43,7 +43,7 @@ from preference_center.monitoring.alerts import start_alerting
 from preference_center.monitoring.gauges import DatabaseCollector, SchedulerCollector, add_collector
 from preference_center.monitoring.measure import Heartbeat, count_due_webhooks, record_samples
 from preference_center.monitoring.probes import start_internal_server
-from preference_center.reports.store.preference_center_daily_counts import count_a_few_events
+from preference_center.reports.store import count_a_few_events
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.requests import files

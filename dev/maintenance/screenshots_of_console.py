@@ -26,7 +26,7 @@ from dev.postgres import make_database
 from dev.server import free_port
 from preference_center.app import create_app
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
-from preference_center.reports.store.preference_center_daily_counts import count_new_events
+from preference_center.reports.store import count_new_events
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, StorageState

@@ -9,8 +9,8 @@ import click
 from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.reports.store import preference_center_daily_counts
-from preference_center.reports.store.daily_counts import CountProgress, last_seq, load_progress
+from preference_center.reports import store
+from preference_center.reports.store import CountProgress, last_seq, load_progress
 
 group = CommandGroup("reports", help="Counts per day, which the reports of the console show.")
 
@@ -31,7 +31,7 @@ def rebuild(since: datetime) -> None:
     dropped: so after an upgrade it has the newest days first.
     """
     with click_errors():
-        preference_center_daily_counts.rebuild(since.date(), actor())
+        store.rebuild(since.date(), actor())
         _count_all()
 
 
@@ -42,7 +42,7 @@ def _count_all() -> None:
         until = f"{progress.counted_until:%Y-%m-%d %H:%M}" if progress.counted_until else ""
         click.echo(f"{counted} events counted, up to {until}", err=True)
 
-    counted = preference_center_daily_counts.count_new_events(services().now(), None, show)
+    counted = store.count_new_events(services().now(), None, show)
     progress = run_in_transaction(load_progress)
     if progress.seq < bound:
         raise click.ClickException("another process is counting: see how far it is, and try again")

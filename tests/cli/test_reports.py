@@ -10,7 +10,8 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
-from preference_center.reports.store import preference_center_daily_counts
+from preference_center.reports import store as reports_store
+from preference_center.reports.store import count_new_events
 from tests.clock import Clock
 from tests.ledger.changes import change
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def history(app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two events on each of three days."""
-    monkeypatch.setattr(preference_center_daily_counts, "CHUNK_SIZE", 4)
+    monkeypatch.setattr(reports_store, "CHUNK_SIZE", 4)
     for day in range(3):
         with app.app_context():
             record(
@@ -45,7 +46,7 @@ def run(app: Flask, *arguments: str) -> Result:
 def count(app: Flask, clock: Clock) -> None:
     """What the scheduler does."""
     with app.app_context():
-        preference_center_daily_counts.count_new_events(clock())
+        count_new_events(clock())
 
 
 def test_rebuild_shows_how_far_it_is(app: Flask) -> None:

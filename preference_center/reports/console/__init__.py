@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from preference_center.core.staff import Permission
-from preference_center.reports.console.pages.pages import report_csv, reports
+from preference_center.reports.console.pages import report_csv, reports
 from preference_center.web.console.frame import Route
 
 ROUTES: tuple[Route, ...] = (

@@ -1,11 +1,16 @@
-"""The tables of a report, from its facts."""
+"""The tables of a report, as the page and the CSV files show them.
+
+The tables of a report, from its facts.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
@@ -15,15 +20,88 @@ from preference_center.contacts.words import scope_title, source_title
 from preference_center.core.deadlines import TARGET, WINDOW
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
+from preference_center.core.tabular import to_spreadsheet_text
 from preference_center.destinations.rules.promise import DAY
-from preference_center.reports.console.tables import ReportTable, Value
-from preference_center.reports.console.words import words
-from preference_center.reports.console.words.facts import ReportFacts
-from preference_center.reports.rules.opt_out_counts import OPT_IN_KINDS, OPT_OUT_KINDS, break_down
-from preference_center.reports.rules.periods import Unit, start_of, units_of
+from preference_center.reports.console import words
+from preference_center.reports.console.words import ReportFacts
+from preference_center.reports.rules import (
+    OPT_IN_KINDS,
+    OPT_OUT_KINDS,
+    Unit,
+    break_down,
+    start_of,
+    units_of,
+)
 from preference_center.rights.words import kind_words
 from preference_center.web.console.charts import BarChart, bar_chart
 from preference_center.web.languages import page_language
+
+Value = str | int | timedelta | date | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """One table; the first `texts` cells of a row are text, the first of them is its heading.
+
+    `name` is that of its CSV file. None is a count that is not stated, since it is small.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Value]]
+    empty: str
+    notes: Sequence[str] = ()
+    texts: int = 1
+
+    @property
+    def heads(self) -> list[str | tuple[str, str]]:
+        """The titles; those of numbers with the class of their column."""
+        texts, numbers = self.columns[: self.texts], self.columns[self.texts :]
+        return [*texts, *((title, "number") for title in numbers)]
+
+
+def format_cell(
+    value: Value,
+    number: Callable[[int], str],
+    duration: Callable[[timedelta], str],
+    day: Callable[[date], str],
+) -> str:
+    """A cell as people read it."""
+    match value:
+        case None:
+            return "–"
+        case int():
+            return number(value)
+        case timedelta():
+            return duration(value)
+        case date():
+            return day(value)
+        case _:
+            return value
+
+
+def to_csv(table: ReportTable) -> str:
+    """The table as CSV (RFC 4180): times in seconds, what is not stated is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([_csv_cell(title) for title in table.columns])
+    writer.writerows([[_csv_cell(value) for value in row] for row in table.rows])
+    return text.getvalue()
+
+
+def _csv_cell(value: Value) -> str | int:
+    match value:
+        case None:
+            return ""
+        case int():
+            return value
+        case timedelta():
+            return round(value.total_seconds())
+        case date():
+            return value.isoformat()
+        case _:
+            return to_spreadsheet_text(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,6 @@ from preference_center.inbound import store as inbound_store
 from preference_center.ledger import models as ledger_models
 from preference_center.lists import store as lists_store
 from preference_center.monitoring import store as monitoring_store
-from preference_center.reports.store import reports
+from preference_center.reports import store as reports_store
 from preference_center.rights import models as rights
 from preference_center.web import models as web_models

@@ -20,8 +20,8 @@ from preference_center.destinations.store.deliveries import add_reflections
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.recipients.store import SurveyReason, increment_count
-from preference_center.reports.console.tables import ReportTable, to_csv
-from preference_center.reports.store.preference_center_daily_counts import count_new_events
+from preference_center.reports.console.build import ReportTable, to_csv
+from preference_center.reports.store import count_new_events
 from tests.clock import START, Clock
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force

@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 
 from preference_center.core.events import EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER
-from preference_center.reports.rules.opt_out_counts import (
-    OPT_IN_KINDS,
-    OPT_OUT_KINDS,
-    OptOutCounts,
-    break_down,
-)
+from preference_center.reports.rules import OPT_IN_KINDS, OPT_OUT_KINDS, OptOutCounts, break_down
 
 OUT, IN = EventKind.OPTED_OUT, EventKind.OPTED_IN
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from preference_center.reports.rules.periods import (
+from preference_center.reports.rules import (
     MAX_BARS,
     Period,
     PeriodProblem,

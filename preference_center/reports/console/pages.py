@@ -1,16 +1,29 @@
-"""Which days a report is about, as its form and links say."""
+"""Which days a report is about, as its form and links say.
+
+The report, and each of its tables as CSV.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from http import HTTPStatus
 from typing import Any
 
-from flask import request, url_for
+from flask import Response, abort, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.reports.rules.periods import (
+from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.core.events import format_receipt_code
+from preference_center.core.staff import Permission
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.reports.console import words
+from preference_center.reports.console.build import ReportTables, Value, format_cell, to_csv
+from preference_center.reports.console.words import load_facts
+from preference_center.reports.rules import (
     MAX_BARS,
     MAX_DAYS,
     Period,
@@ -25,6 +38,8 @@ from preference_center.reports.rules.periods import (
     this_year,
     units_of,
 )
+from preference_center.reports.store import load_progress
+from preference_center.web.console.frame import may, render_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +126,58 @@ def _problem_text(problem: PeriodProblem) -> str:
         PeriodProblem.TOO_LONG: _("That is too long: choose at most %(days)s days.", days=MAX_DAYS),
     }
     return str(texts[problem])
+
+
+def reports() -> ResponseReturnValue:
+    """All tables of a period; by default of the last quarter."""
+    choice, tables = _load()
+    answer, kind = words.answer(tables.facts)
+    return render_page(
+        "reports/report",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if choice.problem else HTTPStatus.OK,
+        choice=choice,
+        problem=choice.problem,
+        links=list(period_links(services().now(), choice.period)),
+        units=list(unit_titles().items()),
+        answer=answer,
+        answer_kind=kind,
+        title=words.period_title(choice.period),
+        coverage=list(words.coverage(tables.facts)),
+        tables={name: make() for name, make in tables.by_name().items()},
+        chart=tables.chart(),
+        late_requests=tables.facts.late_requests if may(Permission.VIEW_REQUESTS) else (),
+        reference_of=format_receipt_code,
+        law_title=words.law_title,
+        printed_at=services().now(),
+        show=_show,
+        csv_url=lambda name: url_for("console.report_csv", name=name, **choice.arguments),
+    )
+
+
+def report_csv(name: str) -> ResponseReturnValue:
+    """One table of a report; 404 for a name that none has."""
+    choice, tables = _load()
+    make = tables.by_name().get(name)
+    if make is None or choice.problem:
+        abort(HTTPStatus.NOT_FOUND)
+    period = choice.period
+    response = Response(to_csv(make()), content_type="text/csv; charset=utf-8")
+    response.headers.set(
+        "Content-Disposition",
+        "attachment",
+        filename=f"{name}-{period.first.isoformat()}-{period.last.isoformat()}.csv",
+    )
+    return response
+
+
+def _load() -> tuple[ReportChoice, ReportTables]:
+    now = services().now()
+    progress = run_in_transaction(load_progress)
+    choice = read_choice(now, progress.first_day)
+    facts = run_in_transaction(lambda c: load_facts(c, choice.period, choice.unit, now))
+    exact_requests = may(Permission.VIEW_REQUESTS)
+    return choice, ReportTables(facts, current_catalogue_or_empty(), exact_requests)
+
+
+def _show(value: Value) -> str:
+    return format_cell(value, words.number, words.duration, words.day)

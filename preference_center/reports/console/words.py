@@ -1,23 +1,79 @@
-"""What a report says in words: its answer, and what its numbers mean."""
+"""What a report is made of: read in one transaction, from counts per day.
+
+What a report says in words: its answer, and what its numbers mean.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 from flask_babel import format_date, format_decimal, ngettext
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.core.deadlines import TARGET, WINDOW
-from preference_center.recipients.store import SurveyReason
-from preference_center.reports.console.words.facts import ReportFacts
-from preference_center.reports.rules.periods import Period
+from preference_center.core.deadlines import TARGET, WINDOW, DeadlineStage
+from preference_center.destinations.rules.promise import ReflectionTimes
+from preference_center.destinations.store import deliveries, states
+from preference_center.destinations.store.states import LateRows
+from preference_center.infra.db.transactions import Connection
+from preference_center.recipients.store import SurveyCount, SurveyReason, list_counts_between
+from preference_center.reports import store
+from preference_center.reports.rules import COUNTED_KINDS, Period, Unit
+from preference_center.reports.store import CountProgress, LateRequest, PeriodCounts, RequestCounts
 from preference_center.web.languages import format_short_time, join_names
+
+MAX_LATE_LISTED = 50
+"""How many late requests are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """All of one report. `overdue` is what waits past the window now, whatever the period."""
+
+    period: Period
+    unit: Unit
+    progress: CountProgress
+    counts: PeriodCounts
+    reflected_since: date | None
+    times: Sequence[ReflectionTimes]
+    overdue: Sequence[LateRows]
+    requests: Sequence[RequestCounts]
+    late_requests: Sequence[LateRequest]
+    survey: Sequence[SurveyCount]
+
+
+def load_facts(connection: Connection, period: Period, unit: Unit, now: datetime) -> ReportFacts:
+    """Read them."""
+    first, last = period.first, period.last
+    start, end = _midnight(first), _midnight(last + timedelta(days=1))
+    late = states.list_late(connection, now)
+    return ReportFacts(
+        period=period,
+        unit=unit,
+        progress=store.load_progress(connection),
+        counts=store.load_counts(connection, first, last, COUNTED_KINDS),
+        reflected_since=deliveries.find_first_day(connection),
+        times=deliveries.list_reflection_times(connection, first, last),
+        overdue=[rows for rows in late if rows.stage is DeadlineStage.OVERDUE],
+        requests=store.count_requests(connection, start, end, now),
+        late_requests=store.list_late_requests(connection, start, end, now, MAX_LATE_LISTED),
+        survey=list_counts_between(connection, first, last),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
 
 MAX_NAMED = 5
 """How many destinations a sentence names."""
+
+
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
 _HOURS_ONLY_FROM = timedelta(hours=10)
 
 
