@@ -38,7 +38,7 @@ from preference_center.core.errors import PreferenceCenterError
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.files import IS_INSTALLED
-from preference_center.main import PROGRAM
+from preference_center.preference_center_main import PROGRAM
 from preference_center.processes import process_environment, read_procfile
 
 PORT = 8000

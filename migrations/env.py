@@ -9,7 +9,6 @@ from flask import current_app
 from sqlalchemy import Connection
 
 from preference_center.infra.db.migrate import migrate_with_retries, require_own_tables
-from preference_center.storage import tables  # noqa: F401 - so that autogenerate sees them
 
 log = structlog.get_logger()
 migrate = current_app.extensions["migrate"]

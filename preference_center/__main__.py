@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.main import main
+from preference_center.preference_center_main import main
 
 if __name__ == "__main__":
     main()

@@ -18,13 +18,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center.catalogue import api as api_catalogue
 from preference_center.catalogue import console as catalogue
+from preference_center.catalogue import store as catalogue_store
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
 from preference_center.contacts import api as contacts_api
 from preference_center.contacts import console as people
+from preference_center.contacts import models as contacts_models
 from preference_center.contacts.console.timeline import find_bursts, list_requests
 from preference_center.contacts.notices import api as policies
 from preference_center.contacts.store import contacts_merged, load_locale
 from preference_center.cookies import api as browser_consents
+from preference_center.cookies import store as cookies_store
 from preference_center.cookies.pages import routes as cookie_pages
 from preference_center.core.events import uuid7
 from preference_center.core.keys import Keys, parse_ring
@@ -32,6 +35,7 @@ from preference_center.core.links import Links
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import local_filter, stream
 from preference_center.destinations import console as window
+from preference_center.destinations import models as destinations_models
 from preference_center.destinations.ingest import erased_seen_again
 from preference_center.destinations.process import receive_mail
 from preference_center.destinations.receive import answer_text
@@ -44,6 +48,7 @@ from preference_center.inbound.opt_outs import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.smtp_server import ingest_received_mail
 from preference_center.inbound.texts import handle_text
 from preference_center.infra import commands, metrics
+from preference_center.infra import models as infra_models
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.context import (
     EXTENSION_NAME,
@@ -74,6 +79,7 @@ from preference_center.infra.redis import RedisRateLimiter
 from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
 from preference_center.infra.telemetry import ROUTE, configure_logs, request_id
 from preference_center.integrations.registry import load_integrations
+from preference_center.ledger import models as ledger_models
 from preference_center.ledger import spool
 from preference_center.ledger.feed import api as change_feed
 from preference_center.ledger.store.addresses import verify_canonical_forms
@@ -83,16 +89,21 @@ from preference_center.ledger.store.suppressions import (
 )
 from preference_center.lists import api as api_imports
 from preference_center.lists import console as imports
+from preference_center.lists import store as lists_store
 from preference_center.monitoring import console as board
+from preference_center.monitoring import store as monitoring_store
 from preference_center.monitoring.probes import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
 from preference_center.recipients import console as previews
+from preference_center.recipients import store as recipients_store
 from preference_center.recipients.emails import LINK_TEXTS
 from preference_center.recipients.pages import routes as recipient_pages
 from preference_center.recipients.pages.one_click import handle_one_click
 from preference_center.recipients.pages.one_time_link import handle_expired_link
 from preference_center.reports import console as reports
+from preference_center.reports import store as reports_store
 from preference_center.rights import console as requests
+from preference_center.rights import models as rights_models
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.api import erasures
 from preference_center.rights.api import requests as rights
@@ -105,15 +116,37 @@ from preference_center.rights.requests.moves import merge_requests
 from preference_center.senders import api as sender_links
 from preference_center.senders import console as senders
 from preference_center.senders.api import opt_outs, suppressions
-from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.web import api as preference_center_api
 from preference_center.web import console, languages, pages
+from preference_center.web import models as web_models
 from preference_center.web.api.bodies import install_openapi
 from preference_center.web.api.endpoint import Endpoint, require_complete_database
 from preference_center.web.console import audit, sign_in, staff
 from preference_center.web.emails import TextsOfEmail, email_texts
 from preference_center.web.errors import register_error_pages
 from preference_center.web.languages import locale_of
+
+MODELS = (
+    infra_models,
+    ledger_models,
+    web_models,
+    destinations_models,
+    contacts_models,
+    rights_models,
+    catalogue_store,
+    lists_store,
+    cookies_store,
+    inbound_store,
+    recipients_store,
+    monitoring_store,
+    reports_store,
+)
+"""Every module with mapped classes: once imported, `db.metadata` describes the whole schema.
+
+Hot paths execute SQL of their own against these tables and create no ORM objects. There are no
+foreign keys where a row is written per opt-out: rows are never deleted there, and each check
+costs a look-up and a lock.
+"""
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from preference_center import __version__
 from preference_center.infra import commands
 from preference_center.infra.files import ROOT
-from preference_center.main import build_program
+from preference_center.preference_center_main import build_program
 from preference_center.processes import process_environment, read_procfile
 
 

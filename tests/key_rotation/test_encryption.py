@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+import preference_center.app  # noqa: F401 - so that the metadata is complete
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.keys import Keys, parse_ring
 from preference_center.infra.context import db, services
@@ -23,7 +24,6 @@ from preference_center.infra.keys.sealed_columns import (
     rotate_encryption,
 )
 from preference_center.rights.erasure.personal_data import TABLES, Holds
-from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from tests.key_rotation.processes import new_key, process_with
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
+import preference_center.app  # noqa: F401 - so that the metadata is complete
 from preference_center import contacts
 from preference_center.contacts.rules.contact import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
@@ -18,7 +19,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_contacts
 from preference_center.rights.rules.requests import Extent
-from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 
 ADA, GRACE = (parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace"))
 NUMBER = parse_address("+39 333 1234567", Channel.SMS)

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
+import preference_center.app  # noqa: F401 - so that the metadata is complete
 from preference_center.infra.context import db
-from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from tests.environment import Environment
 
 QUERIES = {

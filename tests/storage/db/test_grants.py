@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+import preference_center.app  # noqa: F401 - so that the metadata is complete
 from preference_center.infra.context import db
 from preference_center.infra.db.grants import FUNCTIONS, grant_statements
 from preference_center.infra.models import writes
-from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from tests.environment import Environment, make_managed_role, with_role
 
 TRIGGERS = """

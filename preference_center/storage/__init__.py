@@ -1,1 +1,0 @@
-"""Tables and queries; returns domain values. The database is the only truth."""
