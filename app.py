@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from preference_center.preference_center_main import create_app
+from preference_center.__main__ import create_app
 
 __all__ = ["create_app"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dev.processes import wait_until
 from dev.server import free_port
-from preference_center.processes import read_procfile
+from preference_center.__main__ import read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICE = "preference_center.asgi:app"

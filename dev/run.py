@@ -33,13 +33,12 @@ from dev.errors import EngineError
 from dev.places import DATA_IN, FORGET, RUN
 from dev.ports import HOST, Ports
 from dev.supervisor import Supervisor
+from preference_center.__main__ import PROGRAM, process_environment, read_procfile
 from preference_center.app import create_app
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.files import IS_INSTALLED
-from preference_center.preference_center_main import PROGRAM
-from preference_center.processes import process_environment, read_procfile
 
 PORT = 8000
 TOOLS_ABOVE = 100

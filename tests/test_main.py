@@ -10,10 +10,9 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from preference_center import __version__
+from preference_center.__main__ import build_program, process_environment, read_procfile
 from preference_center.infra import commands
 from preference_center.infra.files import ROOT
-from preference_center.preference_center_main import build_program
-from preference_center.processes import process_environment, read_procfile
 
 
 def test_every_command_and_process_is_there_once() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from chaos.plan import HABITS, Deed, draw
-from preference_center.processes import read_procfile
+from preference_center.__main__ import read_procfile
 from tests.faults.service import ROOT
 
 TEN_MINUTES = 600.0

@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from preference_center.__main__ import build_program
 from preference_center.infra import commands
 from preference_center.infra.commands import (
     CommandGroup,
@@ -18,7 +19,6 @@ from preference_center.infra.commands import (
     staff_name_option,
 )
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.preference_center_main import build_program
 from tests.cli.test_commands import CHECKOUT, reachable
 from tests.in_force import put_in_force
 

@@ -27,9 +27,7 @@ HEAVY = {
 }
 SERVICE = {"alembic.config", "boto3", "psycopg", "pydantic_settings", "redis", "rq"}
 FLASK = "from flask.cli import cli"
-PROGRAM = (
-    "from preference_center.preference_center_main import build_program; cli = build_program()"
-)
+PROGRAM = "from preference_center.__main__ import build_program; cli = build_program()"
 RUN = """
 import json, sys
 exec(sys.argv[2])

@@ -13,8 +13,8 @@ import yaml
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+from preference_center.__main__ import read_procfile
 from preference_center.infra.config import Settings
-from preference_center.processes import read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {name.upper(): field for name, field in Settings.model_fields.items()}

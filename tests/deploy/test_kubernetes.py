@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from preference_center.__main__ import read_procfile
 from preference_center.inbound.smtp_server import SHUTDOWN_TIMEOUT
 from preference_center.infra.config import Settings, load_settings
-from preference_center.processes import read_procfile
 from tests.environment import settings_for
 from workers.web import STOP_TIMEOUT
 

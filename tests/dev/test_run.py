@@ -28,8 +28,8 @@ from dev.engines import at
 from dev.processes import wait_until
 from dev.server import free_port
 from dev.supervisor import Supervisor
+from preference_center.__main__ import read_procfile
 from preference_center.core.staff import Permission, permissions_of
-from preference_center.processes import read_procfile
 from tests.dev.running import PATIENCE, Run, running
 
 get = partial(httpx.get, timeout=PATIENCE)

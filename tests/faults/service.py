@@ -21,6 +21,7 @@ from flask import Flask
 from dev.engines import Engines
 from dev.processes import wait_until
 from dev.server import free_port
+from preference_center.__main__ import read_procfile
 from preference_center.app import create_app
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind, uuid7
@@ -32,7 +33,6 @@ from preference_center.infra.context import db, services
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
-from preference_center.processes import read_procfile
 from tests.environment import migrate, settings_for
 from tests.faults.forks import Fork, fork
 from tests.in_force import put_in_force

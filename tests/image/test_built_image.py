@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dev.server import free_port
-from preference_center.processes import read_procfile
+from preference_center.__main__ import read_procfile
 from tests.image.container import Container, Image
 from tests.image.service import Service
 
@@ -69,8 +69,8 @@ def test_what_the_lock_names_is_installed_and_agrees(image: Image) -> None:
 
 def test_bytecode_is_in_the_image(image: Image) -> None:
     program = (
-        "import preference_center.preference_center_main, argparse; "
-        "[print(m.__cached__) for m in (preference_center.preference_center_main, argparse)]"
+        "import preference_center.__main__, argparse; "
+        "[print(m.__cached__) for m in (preference_center.__main__, argparse)]"
     )
     printed = image.run(["python", "-c", program], {}).stdout.split()
     assert len(printed) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.processes import read_procfile
+from preference_center.__main__ import read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = read_procfile()
