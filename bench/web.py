@@ -16,7 +16,7 @@ from dev.server import free_port
 from preference_center.__main__ import read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVICE = "preference_center.asgi:app"
+SERVICE = "workers.asgi:app"
 BARE = "bench.bare:server"
 STOPS_WITHIN = 2.0
 """Seconds that a server is given: what it does longer concerns no measurement."""

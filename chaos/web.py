@@ -6,7 +6,7 @@ import os
 
 from flask import Response
 
-from preference_center.asgi import app
+from workers.asgi import app
 
 __all__ = ["app"]
 

@@ -77,7 +77,7 @@ def create_app() -> Flask:
     """The service with `/dev`. Raises RuntimeError outside of `make run`."""
     settings = load_settings()
     if FOLDER not in os.environ or urlsplit(settings.public_url).hostname != "127.0.0.1":
-        raise RuntimeError("dev.site is for `make run` only: serve preference_center.asgi:app")
+        raise RuntimeError("dev.site is for `make run` only: serve workers.asgi:app")
     files = Files(Path(os.environ[FOLDER]))
     own = os.environ.get(OWN_REDIS) == "1"
     redis = at(files.folder, durable=True, environ={}).redis if own else Foreign(settings.redis_url)

@@ -27,7 +27,7 @@ DEFAULTS = {
     "HOST": "127.0.0.1",
     "PORT": "8000",
     "WEB_WORKERS": "2",
-    "WEB_APP": "preference_center.asgi:app",
+    "WEB_APP": "workers.asgi:app",
 }
 """The variables of this process alone."""
 STOP_TIMEOUT = 50

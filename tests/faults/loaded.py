@@ -6,7 +6,7 @@ import gc
 from importlib import import_module
 
 for name in (
-    "preference_center.mail_receiver",
+    "workers.mail_receiver",
     "workers.feed_publisher",
     "workers.jobs",
     "workers.scheduler",

@@ -16,7 +16,7 @@ COMMANDS = read_procfile()
 def source_of(command: str) -> str:
     """The module that the command runs; the application of the web server is made by `wsgi`."""
     if command.endswith("workers.web"):
-        return (ROOT / "preference_center/wsgi.py").read_text()
+        return (ROOT / "workers/wsgi.py").read_text()
     found = re.search(r"python -m ([\w.]+)", command)
     assert found
     return (ROOT / f"{found[1].replace('.', '/')}.py").read_text()

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.serving import AsgiBridge
-from preference_center.wsgi import app as service
+from workers.wsgi import app as service
 
 app = AsgiBridge(service, service.extensions[EXTENSION_NAME].settings.web_threads)

@@ -1,4 +1,4 @@
-"""The process `mail` of the Procfile: `python -m preference_center.mail_receiver`.
+"""The process `mail` of the Procfile: `python -m workers.mail_receiver`.
 
 Any number of them may run. Without MAIL_RECEIVER_PORT it only waits to be stopped, so that
 the Procfile is the same with a maildir, a pipe, or no inbound mail.
