@@ -23,7 +23,7 @@ from preference_center.core.links.tokens import SenderKey
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.infra.keys import link_keys as links
+from preference_center.infra.keys.link_keys import list_link_keys
 from preference_center.ledger.store.addresses import digest_prefixes
 from preference_center.senders.keys import (
     create_api_key,
@@ -156,7 +156,7 @@ def link_key(name: str, topics: tuple[str, ...], brands: tuple[str, ...]) -> Non
 def link_keys() -> None:
     """Show all link keys of senders, without their secrets."""
     with click_errors():
-        found = run_in_transaction(links.list_link_keys)
+        found = run_in_transaction(list_link_keys)
     for key in found:
         click.echo(_format_link_key(key))
     if not found:
