@@ -89,7 +89,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def build_environ(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment without `workers.wsgi.input`.
+    """The environment without `wsgi.input`.
 
     A header whose name has an underscore is dropped: its CGI name is the same as that of the
     header with a hyphen, so that any client could forge a proxy's X-Forwarded-For.

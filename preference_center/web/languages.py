@@ -3,7 +3,7 @@
 The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
 has the other languages, in the formal address, and `informal.po` those of its texts that
 differ in the informal one. A brand may replace any of them (`catalogue.rules.wording`). The
-texts of the console are in `web.console.po`, in Italian only. Only the .po files are stored: they
+texts of the console are in `console.po`, in Italian only. Only the .po files are stored: they
 are compiled in memory, so no compiled file can be older than its source. `make translations`
 updates them.
 

@@ -86,7 +86,7 @@ BLOCK_SIZE = 1 << 16
 
 
 class ByteSource(Protocol):
-    """`workers.wsgi.input`: the bytes of the body, b"" at its end."""
+    """`wsgi.input`: the bytes of the body, b"" at its end."""
 
     def read(self, size: int, /) -> bytes:
         """`size` bytes, or fewer at the end of the body."""
