@@ -22,9 +22,9 @@ from pathlib import Path
 from unittest.mock import Mock
 
 def work(number, folders):
-    from preference_center.metrics import exposition, instruments
-    instruments.count_opt_outs(instruments.OptOutOutcome.SPOOLED, number)
-    folders.put((str(instruments.SHARED_FOLDER), exposition.render_metrics().decode()))
+    from preference_center.infra import metrics
+    metrics.count_opt_outs(metrics.OptOutOutcome.SPOOLED, number)
+    folders.put((str(metrics.SHARED_FOLDER), metrics.render_metrics().decode()))
 
 if __name__ == "__main__":
     context = mp.get_context("spawn")
@@ -32,7 +32,7 @@ if __name__ == "__main__":
     for number in (1, 2, 4):
         process = context.Process(target=work, args=(number, folders))
         process.start()
-        folder, text = folders.get()
+        folder, text = folders.get(timeout=60)  # a process that failed puts nothing
         process.join()
     print(folder)
     print(text)
