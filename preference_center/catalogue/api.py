@@ -1,8 +1,6 @@
-"""The catalogue as a page of the company's own needs it: models of `GET /v1/catalogue`.
+"""`GET /v1/catalogue` returns the texts and looks for a preference page of the company's own.
 
 Lists are in the catalogue's order. Texts are by language tag, in every language of `languages`.
-
-`GET /v1/catalogue`: the texts and looks for a preference page of the company's own.
 """
 
 from __future__ import annotations

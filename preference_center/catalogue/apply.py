@@ -103,7 +103,7 @@ def apply_catalogue(
     """Store a text as the new version; returns its review, and its number if it was stored.
 
     It is not stored if it is refused or the version in force. Call
-    `catalogues.clear_catalogue_cache` after the commit. With `base`, the digest of the version
+    `clear_catalogue_cache` after the commit. With `base`, the digest of the version
     that somebody has compared it with, raises CatalogueConflict if that is no longer in force.
     """
     catalogues.lock_for_apply(connection)

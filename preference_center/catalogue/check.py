@@ -11,6 +11,6 @@ from preference_center.catalogue.rules.parser import parse_catalogue
 def check_catalogue(text: str, known_texts: Collection[str]) -> Catalogue:
     """The catalogue in a text that is to be applied. Raises CatalogueError with every problem.
 
-    `known_texts` are our texts that a brand may replace: `languages.known_texts()`.
+    `known_texts` are our texts that a brand may replace: `web.languages.known_texts()`.
     """
     return parse_catalogue(text, known_texts)

@@ -1,10 +1,7 @@
-"""The catalogue in force, as pages.
+"""The console shows the catalogue in force, compares its versions, edits it and applies it.
 
-The versions of the catalogue, and what is different between two of them.
-
-Editing the catalogue in the browser: check it, see what it changes, apply exactly that.
-
-The catalogue: read as pages, compared, edited and applied; `previews` has its previews.
+The editor checks a text, shows what it changes, and applies exactly that. `recipients.console`
+shows the previews of the catalogue.
 """
 
 from __future__ import annotations

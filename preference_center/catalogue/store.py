@@ -1,4 +1,4 @@
-"""The versions of the catalogue, and the current one, cached."""
+"""The store keeps the versions of the catalogue, and caches the current one."""
 
 from __future__ import annotations
 

@@ -1,24 +1,22 @@
-"""Rules of mailbox providers: tags, dots and domains that reach one mailbox.
+"""An address has one canonical form, and wider forms that a suppression matches.
 
-Only rules a provider states itself, and only where it is one name space: yahoo.com and
-yahoo.it are two people, a Hide My Email relay is nobody but itself. A change of any rule
-here changes stored keys: raise `addresses.NORM_VERSION` with it.
-
-Addresses: one canonical form per address, and the wider forms that suppression matches.
-
-The rules are those of the pairs in `tests/corpus/address_pairs.json`: NFC and locale-free
-lower case, UTS-46 A-label domains, invisible characters and redundant quotes removed;
-never confusable folding, accent folding or typo correction, by which one person's opt-out
+The rules of the canonical form are those of the pairs in `tests/corpus/address_pairs.json`: NFC
+and locale-free lower case, UTS-46 A-label domains, invisible characters and redundant quotes
+removed; never confusable folding, accent folding or typo correction, by which one person's opt-out
 would suppress another's mailbox.
+
+The wider forms follow rules that a mailbox provider states itself, about tags, dots and domains
+that reach one mailbox, and only where the domains are one name space: yahoo.com and yahoo.it are
+two people, and a Hide My Email relay is nobody but itself. A change of any rule here changes
+stored keys: raise `NORM_VERSION` with it.
 
 `matches` is wide, to suppress; `is_same_address` is narrow, to reveal (I9).
 
-Addresses of which only a hash is known: lists that a vendor or partner hands over hashed.
-
-A hash stands for one string, as its maker wrote it: nearly always the address trimmed and in
-lower case, in UTF-8 (Mailchimp's subscriber hash is the MD5 of exactly that). Where that is
-our canonical form too, the hash is found; a domain left in Unicode or a phone number other
-than E.164 is not, and nothing can tell.
+A `HashedAddress` is an address of which only a hash is known, as vendors and partners hand over
+lists. A hash stands for one string, as its maker wrote it: nearly always the address trimmed and
+in lower case, in UTF-8 (Mailchimp's subscriber hash is the MD5 of exactly that). Where that is our
+canonical form too, the hash is found; a domain left in Unicode or a phone number other than E.164
+is not found, and nothing can tell.
 """
 
 from __future__ import annotations

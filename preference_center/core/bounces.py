@@ -1,16 +1,10 @@
-"""One report about a mail that did not arrive.
+"""A bounce states why a mail did not arrive; the company's policy decides what follows from it.
 
-Classify a bounce by its text and its code, which may contradict each other (RULES F11).
-
-Which bounces suppress, for how long, and what a complaint stops: the company's policy.
-
-Bounces: why a mail did not arrive, and what the company's policy does about it.
-
-`classify_bounce` compares a bounce's text with its code (RULES F11); `evaluate_bounce` applies
-the policy that the catalogue declares in `[deliverability]` (RULES F10 is the default). Both
-are pure. `preference_center.ledger.bounces` stores the bounces that are counted.
-
-A bounce of one address, and the change that records it.
+`classify_bounce` compares the bounce's text with its code, which may contradict each other (RULES
+F11). `evaluate_bounce` applies the policy that the catalogue declares in `[deliverability]`: which
+bounces suppress, for how long, and what a complaint stops (RULES F10 is the default). Both are
+pure. `bounce_change` makes the change that records a bounce of one address; `ledger.bounces`
+stores the bounces that are counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The window: when an opt-out is due in every tool, and how retries keep inside it."""
+"""Deadlines state when an opt-out is due in every tool, and how retries keep within that window."""
 
 from __future__ import annotations
 

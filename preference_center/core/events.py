@@ -1,21 +1,15 @@
-"""How often a person wants a topic, as an event states it and as it is kept.
+"""Events state what happened to an address; `fold` computes the state of each scope from them.
 
-Events, what each one does to a scope, and the fold from events to state.
+The state of an address is, per scope, three maxima: the newest opt-out, the newest own opt-in and
+the newest pause (I5). Maxima commute, so the state is the same in whatever order events arrive. A
+fourth maximum, the newest consent, records who asked for what, and a fifth how often they want it.
+A `ScopeFact` is the state of one scope of one stored form of an address's mailbox (I9).
 
-The state of an address is, per scope, three maxima: the newest opt-out, the newest
-own opt-in and the newest pause (I5). Maxima commute, so the state is the same in
-whatever order events arrive. A fourth, the newest consent, records who asked for what, and a
-fifth how often they want it.
-
-What is known of an address: the state of each scope of each stored form of its mailbox (I9).
-
-Event ids: UUID version 7, so that they sort by time (RFC 9562, 5.7).
-
-Short references to events, for a person to read out and for support to find.
-
-Fifteen characters are the first 75 bits of the event's id in Crockford's base32, the
-sixteenth is a check character. For ids of version 7 that is the millisecond and 21 random
-bits: nothing personal, and no more than a time to anyone who finds one.
+The id of an event is a UUID of version 7, so that events sort by time (RFC 9562, 5.7). A receipt
+code is its short reference, for a person to read out and for support to find. Fifteen characters
+are the first 75 bits of the id in Crockford's base32, the sixteenth is a check character. For ids
+of version 7 that is the millisecond and 21 random bits: nothing personal, and no more than a time
+to anyone who finds one.
 
 Source: https://www.crockford.com/base32.html (alphabet, and what is read as what); its check
 symbols can't be read out on the phone, so the check is Luhn's, modulo 32.

@@ -1,9 +1,9 @@
-"""Rings of keys as settings hold them: `id:key,id2:key2`, where a new key has a new id.
+"""Keys make digests of addresses and encrypt what is stored. Pure: no I/O, no database.
 
-Keyed digests of addresses, and their encryption at rest. Pure: no I/O, no database.
+A setting holds a ring of keys as `id:key,id2:key2`, where a new key has a new id.
 
 The three secrets are separate: the digest chain and the encryption ring are here, links have
-their own ring in `links`. A digest finds a row without its address; only sealed text can be
+their own ring in `core.links`. A digest finds a row without its address; only sealed text can be
 decrypted to an address.
 """
 
@@ -288,7 +288,7 @@ class Keys:
     def match_keys(self, address: Address | HashedAddress) -> dict[bytes, KeyKind]:
         """Every digest under which the address may be found, with its kinds.
 
-        Compare the kinds of both sides with `addresses.may_match`. MD5 hashes of an address
+        Compare the kinds of both sides with `core.addresses.may_match`. MD5 hashes of an address
         are found under its `md5_keys` only.
         """
         if isinstance(address, HashedAddress):

@@ -1,10 +1,10 @@
-"""Split a mail into its parts, in bounded time and memory.
+"""The parser splits a mail into its parts, in bounded time and memory, and finds recipients.
 
 The standard library parses. This module adds the limits: a part that is itself a message is not
 parsed, since only its text counts; and a mail with more parts or boundaries than any legitimate
 one is rejected, because each costs time on every line after it.
 
-The recipients of a report, from the fields that name them.
+`recipient_addresses` reads the recipients of a report from the fields that name them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Who on the company's staff may do what in the console: deny by default.
+"""Roles state what the company's staff may do in the console: whatever no role allows is denied.
 
-Looks of the staff at a person's data: who, when and why. The person is shown them.
+A `StaffAccess` records that staff looked at a person's data: who, when and why. The person is
+shown it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Who did or tried what outside the ledger: keys created and revoked, requests refused."""
+"""The audit records who did or tried what outside the ledger.
+
+Examples are keys that were created or revoked, and requests that were refused.
+"""
 
 from __future__ import annotations
 

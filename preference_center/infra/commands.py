@@ -1,21 +1,15 @@
-"""A command that is imported when it is used.
+"""The `flask` command loads this application, which imports a command when somebody uses it.
 
-Error messages and exit codes of CLI commands.
+The application has the commands without the service: importing and configuring the service takes
+over a second of processor time. `--help`, `check` of a catalogue file and `generate` of keys need
+neither the service nor any setting.
 
-0: success. 1: failure; the message states the reason. 2: invalid command line (click's own
-code).
+`flask --help` lists the commands, for operators, support and deployment. To add a command, write
+it in the `cli` of its subject and list it in `_COMMANDS`; tests/cli/test_commands.py compares the
+list with the commands.
 
-Who runs a command, for everything that a command records.
-
-The application that the `flask` command loads: the commands, without the service.
-
-Importing and configuring the service takes over a second of processor time. `--help`, `check`
-of a catalogue file and `generate` of keys do not need it, nor any setting.
-
-Commands for operators, support and deployment: `flask --help` lists them.
-
-To add a command, write it in a module of this package and list it in `COMMANDS`. Modules are
-imported when a command of theirs is used; tests/cli/test_commands.py compares the list with them.
+Exit codes: 0 is success. 1 is failure; the message states the reason. 2 is an invalid command
+line (click's own code). `actor` names who runs a command, for everything that a command records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The outboxes of webhooks to the company: each is a table, and the queue is the database."""
+"""Outboxes send webhooks to the company: each is a table, and the queue is the database."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Settings from files: `NAME_FILE` names a file that holds the setting `NAME`.
+"""Settings come from the environment and from files; a missing or wrong one stops the start.
 
-So are secrets handed to a process without showing in its environment, which `docker inspect`,
-crash dumps and child processes have. Docker's and Kubernetes' secrets are such files.
-
-Settings from the environment. They are frozen; a missing or wrong one stops the start.
+Settings are frozen. `NAME_FILE` names a file that holds the setting `NAME`. So a process
+gets secrets that do not show in its environment, which `docker inspect`, crash dumps and child
+processes have. Docker's and Kubernetes' secrets are such files.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Settings of the console.
+"""These sections of the settings configure the console, mailboxes and the outgoing mail server.
 
-The server for outgoing mail, parsed from the setting SMTP_URL.
-
-Settings of mail that comes in and goes out.
+`infra.config.Settings` inherits the sections. `MailServer` is parsed from the setting SMTP_URL.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""The services of an application, which `create_app` wires once.
+"""An application holds its services and Flask extensions here, and reads request bodies.
 
-The Flask extensions.
-
-Reading the body of a request.
+`create_app` wires the services once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The DuckDB connection: bounded, offline, with no row in an error message.
+"""The DuckDB connection is bounded and offline, and no error message of it holds a row.
 
-Parquet files whose metadata describe them: a JSON object under a key.
+The Parquet files that it writes have metadata that describe them: a JSON object under a key.
 """
 
 from __future__ import annotations

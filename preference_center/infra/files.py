@@ -1,8 +1,7 @@
-"""Output files that appear under their name only when they are complete.
+"""Output files appear under their name only when they are complete.
 
-They may hold addresses, so they are readable to the owner only.
-
-Where the files lie that belong to the service and are in no package: see ROOT.
+They may hold addresses, so they are readable to the owner only. `ROOT` is the folder of the files
+that belong to the service and are in no package.
 """
 
 from __future__ import annotations

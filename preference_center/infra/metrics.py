@@ -1,14 +1,11 @@
-"""Files in which the web processes of one server add up what they count.
+"""The service counts what it does, and answers with the text that Prometheus reads.
 
-Whichever of them is asked for metrics must answer for all. Each process counts in a file of its
-own in one folder, which the others read. A file outlives its process, so no counter goes back
-when a worker is replaced.
+Counting is cheap enough for a decision and an opt-out. The functions take enumerations and names
+of destinations, never text of a request (I12).
 
-What is counted where it happens: cheap enough for a decision and an opt-out.
-
-The functions take enumerations and names of destinations, never text of a request (I12).
-
-The text that Prometheus reads.
+Whichever web process of a server is asked for metrics must answer for all. Each process counts in
+a file of its own in one folder, which the others read. A file outlives its process, so no counter
+goes back when a worker is replaced.
 """
 
 from __future__ import annotations

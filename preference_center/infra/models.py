@@ -1,6 +1,7 @@
-"""Column types that several tables share.
+"""These classes describe the tables of links, keys, the audit and outgoing mail.
 
-What is written in a table: everything, unless a trigger of it rejects that (I8).
+Several subjects share the column types. `writes` states which statements write in a table: every
+statement, unless a trigger of the table rejects it (I8).
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Connections to Redis or Valkey: one server, with or without TLS, or the master by Sentinel.
+"""Redis or Valkey keeps the queue and counts rate limits; this module connects to it.
 
-RQ's keys lie in any slot of a cluster, and its transactions span several, which a cluster refuses:
-so a cluster is refused, too (docs/decisions/0085).
+The server is a single one, with or without TLS, or the master by Sentinel. RQ's keys lie in any
+slot of a cluster, and its transactions span several, which a cluster refuses: so a cluster is
+refused, too (docs/decisions/0085).
 
-Rate limits, counted in Redis for all processes together.
+Rate limits are counted in Redis for all processes together. While Redis is unavailable each
+process counts for itself: the limits are looser, but all operations continue.
 
-While Redis is unavailable each process counts for itself: the limits are looser, but all
-operations continue.
-
-What the user of REDIS_URL needs, and no more: the keys of the queue and of rate limits.
+`acl_rule` states what the user of REDIS_URL needs, and no more: the keys of the queue and of rate
+limits.
 """
 
 from __future__ import annotations

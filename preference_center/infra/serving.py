@@ -1,10 +1,7 @@
-"""The thread pool of requests.
+"""The ASGI application wraps the Flask application, and runs each request in a thread.
 
-The WSGI environment (PEP 3333) of an ASGI request.
-
-One request and its response, shared by the event loop and the request's thread.
-
-The ASGI application that wraps a Flask application.
+`build_environ` makes the WSGI environment (PEP 3333) of an ASGI request. `HttpExchange` is one
+request and its response, shared by the event loop and the request's thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What makes spans of OpenTelemetry; needs the extra `otel`. `tracing` imports it if asked to."""
+"""A span maker makes and exports the spans of OpenTelemetry; it needs the extra `otel`.
+
+`infra.telemetry` imports it if a setting asks for spans.
+"""
 
 from __future__ import annotations
 

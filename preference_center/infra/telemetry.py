@@ -1,24 +1,21 @@
-"""Reports of errors to Sentry (the extra `sentry`): lines of the log with the level `error`.
+"""The service writes structured logs, and sends spans and error reports if a setting asks for it.
 
-A report is built here: what was logged, ids, and of an exception its type and the places in the
-code. No message, value, local variable, line of code, request or host name: any of them may quote
-a person's data. `before_send` removes whatever a version of the library adds.
+A line of the log is one JSON object per event, with ids and never an address (I12).
 
-The id of a request: accepted from a proxy or client, else made here, returned and logged.
+Spans for OpenTelemetry (the extra `otel`) and error reports for Sentry (the extra `sentry`) are
+off without a setting. What is sent is built here from closed sets and ids, so that no library's
+habits can add an address, a token or a body (I12, docs/decisions/0094-traces-and-reports.md).
+Spans cover requests, jobs, and batches for a tool. Without `start_tracing` each of their functions
+does nothing, and nothing of OpenTelemetry is imported.
 
-It has at least 16 characters and no `@` and no `+`, so that it can be neither a telephone number
-(ITU-T E.164: 15 digits at most) nor an email address (I12).
+Lines of the log with the level `error` are reported. A report holds what was logged, ids, and of
+an exception its type and the places in the code. No message, value, local variable, line of code,
+request or host name is in it: any of them may quote a person's data. `before_send` removes
+whatever a version of the library adds.
 
-Spans for OpenTelemetry (the extra `otel`): requests, jobs, and batches for a tool.
-
-Without `start_tracing` each function does nothing, and nothing of OpenTelemetry is imported.
-
-Traces for OpenTelemetry and error reports for Sentry: both extras, both off without a setting.
-
-What is sent is built here from closed sets and ids, so that no library's habits can add an
-address, a token or a body (I12, docs/decisions/0094-traces-and-reports.md).
-
-Structured logs: one JSON line per event, with ids and never an address (I12).
+The id of a request is accepted from a proxy or client, else made here, returned and logged. It has
+at least 16 characters and no `@` and no `+`, so that it can be neither a telephone number (ITU-T
+E.164: 15 digits at most) nor an email address (I12).
 """
 
 from __future__ import annotations

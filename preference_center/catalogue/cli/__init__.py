@@ -1,7 +1,4 @@
-"""Reading a catalogue with the files that it names, and what its commands print of it.
-
-`flask catalogue`: check a catalogue file, and apply it as a new version.
-"""
+"""`flask catalogue` reads a catalogue with the files that it names, checks it and applies it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The model of the catalogue and its checks: pure."""
+"""The rules describe what a catalogue holds, and check and compare catalogues: pure."""

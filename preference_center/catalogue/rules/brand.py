@@ -1,11 +1,10 @@
-"""The files of a brand: its pictures and its font, each as a data: URI of the catalogue.
+"""A brand has pictures, a font, colours and corners; pages follow from them.
 
-A catalogue stays one text, so that a version of it is whole. `inline_files` puts files in that
-the company keeps next to it.
+Each file is a data: URI of the catalogue. So a catalogue stays one text, and a version of it is
+whole. `inline_files` puts in the files that the company keeps next to the catalogue.
 
-Colours: their contrast, as WCAG defines it, and mixtures of them.
-
-The colours and corners of a brand: what is set, and what follows from it on a page.
+`contrast_ratio` computes the contrast of colours as WCAG defines it. `page_colours` computes what
+follows on a page from the colours that are set.
 """
 
 from __future__ import annotations

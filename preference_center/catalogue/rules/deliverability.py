@@ -1,6 +1,7 @@
-"""Reading `[deliverability]`: which bounces suppress, and what a complaint stops.
+"""The parser reads what bounces and complaints stop; warnings name what a catalogue lacks.
 
-What a catalogue should have but may do without: reported when it is checked and applied.
+`parse_deliverability` reads `[deliverability]`. `catalogue_warnings` reports what a catalogue
+should have but may do without, when the catalogue is checked and when it is applied.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a new version of the catalogue changes, and which changes may not be made.
+"""A diff states what a new version of the catalogue changes, and which changes are not allowed.
 
-The difference of two catalogues' texts, line by line.
+`diff_texts` compares the texts of two catalogues line by line.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The versions of the company's privacy policy, and from when each is in force.
+"""These classes hold the content of a catalogue; `parse_catalogue` makes and validates them.
 
-The content of a catalogue. `parse_catalogue` makes these, and validates them.
-
-Whether people can use their rights on our own pages.
+A `PolicyVersion` is a version of the company's privacy policy, with the time from which it is in
+force. `rights_offered` states whether people can use their rights on our own pages.
 """
 
 from __future__ import annotations

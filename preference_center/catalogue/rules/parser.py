@@ -1,7 +1,4 @@
-"""One brand of a catalogue file.
-
-From the text of a catalogue file to a `Catalogue`, or to every fault in it.
-"""
+"""The parser makes a `Catalogue` from the text of a file, or reports every fault in that text."""
 
 from __future__ import annotations
 

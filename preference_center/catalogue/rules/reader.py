@@ -1,15 +1,12 @@
-"""Where in a TOML text each key stands: tomllib does not keep lines, people need them.
-
-Reading TOML tables so that every fault is found, not only the first.
+"""The reader reads TOML tables so that it finds every fault, not only the first.
 
 A faulty or missing value is recorded and read as None (or empty); the reader goes on,
 and `ErrorCollector.raise_if_any` raises at the end, so nothing half-read ever gets out.
 
-How host names are written in a catalogue (RFC 1123 2.1).
-
-Which sites may show a brand's pages in a frame of theirs.
-
-Reading a topic's `frequencies`: how often it is offered, from most to least often.
+`locate_keys` finds where in a TOML text each key stands: tomllib does not keep lines, people need
+them. Host names are written as in RFC 1123 2.1. `parse_frame_origins` reads which sites may show a
+brand's pages in a frame of theirs; `parse_frequencies` reads how often a topic is offered, from
+most to least often.
 """
 
 from __future__ import annotations

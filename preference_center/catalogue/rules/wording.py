@@ -1,11 +1,11 @@
-"""How a brand writes to people: formally or not, and the texts of ours that it replaces.
+"""A brand's wording states how it addresses people, which texts it replaces, and its contacts.
 
 The key of a text is the English text itself, as gettext has it. So what a replacement must
 keep, its placeholders and tags, is checked against the key alone; whether a text of that key
 exists depends on the version of the service, and is checked before a catalogue is applied,
 never when the one in force is loaded (docs/decisions/0073).
 
-Whom people can write to: a brand's own contacts and pages, or those of the company.
+People can write to a brand's own contacts and pages, or to those of the company.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Finding a token in a path that a mail program or a person has altered.
-
-Signed links, one-time tokens that prove control of an address, and List-Unsubscribe headers.
+"""Signed links let a person opt out; one-time tokens prove that a person controls an address.
 
 A link in a message never expires: an opt-out must work for as long as the mail exists
-(RULES: 16 CFR 316.5, CASL). `sealer` encrypts and signs tokens, `link_payload` encodes their
-content. `offline` is the file that senders copy, `sender_tokens` reads what they make with it.
-
-What a link lets its holder do on the pages (docs/decisions/0005).
+(RULES: 16 CFR 316.5, CASL). `core.links.tokens` encodes, encrypts and signs tokens;
+`core.links.offline` is the file that senders copy to make links themselves. `find_token` finds a
+token in a path that a mail program or a person has altered. `list_unsubscribe_headers` makes the
+List-Unsubscribe headers. `opt_in_method` and `is_opt_out_only` state what a link lets its holder
+do on the pages (docs/decisions/0005).
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ _MAX_DECODINGS = 2
 
 
 def token_pattern(key_ids: Iterable[str]) -> re.Pattern[str]:
-    """The syntax of a token of these keys, or of a sender's (`sealer`, `offline`)."""
+    """The syntax of a token of these keys, or of a sender's (`Sealer`, `core.links.offline`)."""
     ids = "|".join(map(re.escape, key_ids))
     signed = rf"(?:{ids})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{{22}}(?![A-Za-z0-9])"
     return re.compile(
@@ -245,7 +244,7 @@ class Links:
         return f"{self.base_url(host)}/p/{token}"
 
     def export_sender_key(self, key: SenderKey, topics: Sequence[LinkTopic]) -> str:
-        """The text of a sender's link key, for the sender only: `offline.LinkMinter` reads it."""
+        """The text of a sender's link key, for the sender only: `LinkMinter` reads it."""
         return self._sender_codec.export_key(key, topics, self.mail_domain)
 
     @property

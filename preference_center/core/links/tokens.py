@@ -1,29 +1,25 @@
-"""The content of a token, and its binary encoding.
-
-Length: key id, 24 characters for dots and signature, and 4/3 of 23 + address + topic +
-message id in bytes, where a UUID takes 16 and "all marketing" none. So a key id of 4, an
-address of 40, a topic key of 50 and a UUID stay within 200 characters.
-
-Encrypt and sign tokens, so that holders can neither read nor alter them.
+"""Tokens carry the content of links, so that holders can neither read nor alter it.
 
 A token is `key id . sealed payload . signature`: AES-SIV (RFC 5297) encrypts the payload,
 itsdangerous signs. SIV needs no nonce, so a key may seal any number of links; GCM with random
 nonces is limited to 2^32 (NIST SP 800-38D 8.3).
 
-The local part of a mailto opt-out address (RULES A10, A11).
+Length: key id, 24 characters for dots and signature, and 4/3 of 23 + address + topic +
+message id in bytes, where a UUID takes 16 and "all marketing" none. So a key id of 4, an
+address of 40, a topic key of 50 and a UUID stay within 200 characters.
 
-Codes of short links: random, and the only key to what is stored for them.
+A mailto token is the local part of an address for opt-outs (RULES A10, A11).
 
-A link in a text message has to be short, so its token is stored, under a code of 12 characters
-(70 bits). The row is found by one value derived from the code and encrypted with another, so
-nobody without the code can read it, the service included: the token stays where it would have
-been without short links, in the message (docs/decisions/0075).
+A code of a short link is random, and the only key to what is stored for it. A link in a text
+message has to be short, so its token is stored, under a code of 12 characters (70 bits). The row
+is found by one value derived from the code and encrypted with another, so nobody without the code
+can read it, the service included: the token stays where it would have been without short links,
+in the message (docs/decisions/0075).
 
-Link keys of senders, and reading the tokens that were made with them offline.
-
-The secret of a sender's key is derived from one key of our ring and the sender's id, so
-nothing secret is stored, and nobody can derive another sender's key or ours from one. It
-makes message links only: the format of its tokens has no field for another purpose.
+A sender's link key makes tokens offline, which `SenderTokenCodec` reads. The secret of the key is
+derived from one key of our ring and the sender's id, so nothing secret is stored, and nobody can
+derive another sender's key or ours from one. The key makes message links only: the format of its
+tokens has no field for another purpose.
 """
 
 from __future__ import annotations

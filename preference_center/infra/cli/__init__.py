@@ -1,1 +1,1 @@
-"""Modules that are being moved."""
+"""These commands of `flask` look after the database, Redis and the keys of the service."""

@@ -1,6 +1,6 @@
-"""`flask db grants`: the rights of the database role that runs the service.
+"""`flask db` runs Flask-Migrate's commands in the context of the service, and prints grants.
 
-`flask db`: Flask-Migrate's commands, in the context of the service.
+`flask db grants` prints the rights of the database role that runs the service.
 """
 
 from __future__ import annotations

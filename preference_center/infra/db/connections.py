@@ -1,22 +1,20 @@
-"""Whether this process knows that the database is down; then requests fail at once.
+"""Connections to PostgreSQL give every wait a deadline, and reach a server that accepts writes.
 
-Only a process with a thread that retries the database takes part (`track_outages`). There the
-first failure to connect makes all others fail immediately, until the retry succeeds. In any other
-process each request tries for itself.
+`DatabaseTimeouts` state how long each kind of work may wait for the database: no wait is without a
+limit (I2). `create_app` chooses the limits of a process; `infra.db.transactions.override_limits`
+changes them temporarily.
 
-How long each kind of work may wait for the database: no wait is without a limit (I2).
+An `Outage` states whether this process knows that the database is down; then requests fail at
+once. Only a process with a thread that retries the database takes part (`track_outages`). There
+the first failure to connect makes all others fail immediately, until the retry succeeds. In any
+other process each request tries for itself.
 
-`create_app` chooses the limits of a process; `infra.db.transactions.override_limits` changes
-them temporarily.
+`classify_error` finds the cause of an error of psycopg or of the pool (SQLSTATE: PostgreSQL,
+appendix A).
 
-Connections with a deadline for every wait, to a server that accepts writes.
-
-The cause of an error of psycopg or of the pool (SQLSTATE: PostgreSQL, appendix A).
-
-How many of the digest keys the stored digests were made with, and keeping to it.
-
-While a key waits to be rotated in, each transaction asks. Otherwise only a new connection does:
-so a process that does not have the newest key is stopped when it connects again.
+A connection also asks how many of the digest keys the stored digests were made with, and keeps to
+that number. While a key waits to be rotated in, each transaction asks. Otherwise only a new
+connection does: so a process that does not have the newest key is stopped when it connects again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Several `flask db upgrade` at once are one: the others wait, and find nothing to do.
+"""A migration changes the tables of a running service without making its requests time out.
 
-Migrations of a running service: they give up a lock before requests behind them time out.
-
-Whether the migrations of this version are those that made a database's tables.
+A migration gives up a lock before the requests behind it time out. Several `flask db upgrade` at
+once are one: the others wait, and find nothing to do. `require_own_tables` checks whether the
+migrations of this version are those that made a database's tables.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Transactions. They go to the primary, through one pool; only snapshots may read a replica.
+"""Transactions go to the primary, through one pool; only snapshots may read a replica.
 
-Whether commits that the database acknowledged survive a crash (I1).
+`require_durable` checks whether commits that the database acknowledged survive a crash (I1).
+`await_writers` waits for running writers without blocking new ones.
 
-Reading as of one point in time, in a transaction with a fixed snapshot.
-
-While it is open, vacuum can't remove rows that were deleted or updated since, anywhere in the
-database: after 60,000 changes a worker's claim took four times as long. So its time is limited.
-
-Waiting for running writers without blocking new ones.
+`read_snapshot` reads as of one point in time, in a transaction with a fixed snapshot. While it is
+open, vacuum can't remove rows that were deleted or updated since, anywhere in the database: after
+60,000 changes a worker's claim took four times as long. So its time is limited.
 """
 
 from __future__ import annotations

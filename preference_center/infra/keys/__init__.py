@@ -1,1 +1,1 @@
-"""Stored keys: fingerprints, keys of links, rotation."""
+"""Stored data depends on keys: here are their fingerprints, senders' link keys and rotation."""

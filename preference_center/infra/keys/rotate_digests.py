@@ -1,10 +1,9 @@
-"""Bringing rows to the next digest key, some at a time; see `infra.keys.digest_tables`.
-
-Bringing all stored digests to a new digest key while the service runs.
+"""The rotation brings all stored digests to a new digest key while the service runs.
 
 No readable address is needed: a digest of the next key is made from the one before. Everybody goes
 on with the old digests until one short transaction makes the new ones theirs
-(docs/decisions/0061). Every step can be interrupted, and continues.
+(docs/decisions/0061). Every step can be interrupted, and continues. Rows are changed some at a
+time; `infra.keys.digest_tables` states how each table is brought to the next key.
 """
 
 from __future__ import annotations
@@ -308,7 +307,7 @@ RETRY_DELAY = 5.0
 
 STALE_REQUEST_SECONDS = 15.0
 """How long a request may go on with a digest that it made before the swap: see
-`database_timeouts`."""
+`infra.db.connections.WEB_TIMEOUTS`."""
 
 
 _ADVANCE: dict[str, Callable[[Connection, Rewrapping, int], int]] = {

@@ -1,13 +1,11 @@
-"""Every column that is sealed with the encryption keys: its rows, and what each is sealed for.
+"""The rotation seals all stored data with the ring's first key, so that older keys can be removed.
 
-A seal holds in one place only (`Keys.seal`): its context is made here, to seal, to open and to
-rotate. A test compares `SEALED_COLUMNS` with `rights.erasure.personal_data`.
+`SEALED_COLUMNS` lists every column that is sealed with the encryption keys: its rows, and what
+each is sealed for. A seal holds in one place only (`Keys.seal`): its context is made here, to seal,
+to open and to rotate. A test compares `SEALED_COLUMNS` with `rights.erasure.personal_data`.
 
-What a rotation reports while it runs.
-
-How far rotations of keys have come: one row per column and key that it is brought to.
-
-Sealing all that is stored with the first key of the ring, so that older ones can be removed.
+The table `key_rotation` states how far rotations have come: one row per column and key that it is
+brought to. `ColumnProgress` is what a rotation reports while it runs.
 """
 
 from __future__ import annotations
