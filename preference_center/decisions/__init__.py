@@ -1,1 +1,1 @@
-"""May this be sent to that address? The rules, the API that answers, and filters for senders."""
+"""Whether a message may be sent to an address: the rules, the API, and filters for senders."""

@@ -1,19 +1,15 @@
-"""The rules that decide whether a message may go to an address; `decisions` applies them.
-
-How often a topic is sent to an address, where the catalogue offers a choice.
-
-Of exactly the address the person's own choice counts. Where there is none, the newest one of
-another form of the mailbox does if it means less often than the topic's default: match wide to
-reduce, never to increase (I9).
-
-May this message go to that address? Rules over the facts that were loaded.
+"""These rules decide from loaded facts whether a message may go to an address, and how often.
 
 Facts come from every stored form of the candidate's mailbox (I9): an opt-out counts from
 any of them, the person's own newer opt-in and every consent only from the exact form. Only the
 closing of an account reaches other forms as an opt-out of all marketing and no further: they
 may be another contact's, who still gets service mail (I4).
 
-The state of a topic for an address, as pages show it.
+Where the catalogue offers a choice of how often a topic is sent, the person's own choice counts of
+exactly the address. Where there is none, the newest one of another form of the mailbox does if it
+means less often than the topic's default: match wide to reduce, never to increase (I9).
+
+Pages show the state of a topic for an address (`topic_status`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Digests of every email address that something may deny marketing to: what a local filter holds.
+"""A local filter holds digests of every email address that something may deny marketing to.
 
-More than decisions deny, never less: also those whose opt-out was lifted since, and every form
-under which they are found (I9). A reader that has our digest keys and does not find an address
-among them knows that no suppression applies to it. Digests only, and only their beginning.
+They cover more than decisions deny, never less: also those whose opt-out was lifted since, and
+every form under which they are found (I9). A reader that has our digest keys and does not find an
+address among them knows that no suppression applies to it. The filter has digests only, and only
+their beginning.
 """
 
 from __future__ import annotations

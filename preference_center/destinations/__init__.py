@@ -1,1 +1,1 @@
-"""The connected tools: set up, push, read back, ingest what they report, erase."""
+"""A destination is a connected tool: we set it up, push to it, read it, and erase people in it."""

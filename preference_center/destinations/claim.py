@@ -1,4 +1,4 @@
-"""Claim due rows of a destination, and plan what each of them needs pushed."""
+"""`claim_batch` claims due rows of a destination, and plans what each of them needs pushed."""
 
 from __future__ import annotations
 

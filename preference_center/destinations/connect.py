@@ -1,13 +1,13 @@
-"""A tool's rate limit, shared through Redis by all workers of a destination.
+"""`connect` makes the connector of a stored destination, with its rate limit and its lease.
 
-The generic cell rate algorithm (ITU-T I.371), which is a token bucket that stores one number,
-the time when the bucket will be full again. A request reserves its time there and then waits
-for it, so workers neither race nor poll. While Redis is unavailable, each process keeps the
-limit for itself.
+This is the composition root of connectors.
 
-Leases: how long a worker may act on what it has claimed.
+All workers of a destination share a tool's rate limit through Redis. It is the generic cell rate
+algorithm (ITU-T I.371), which is a token bucket that stores one number, the time when the bucket
+will be full again. A request reserves its time there and then waits for it, so workers neither race
+nor poll. While Redis is unavailable, each process keeps the limit for itself.
 
-Make the connector of a stored destination: the composition root of connectors.
+A lease says how long a worker may act on what it has claimed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Erase people in one destination: suppress, confirm, erase, read back (GDPR art. 19; I6).
+"""A job erases people in one destination: suppress, confirm, erase, read back (GDPR art. 19; I6).
 
 The push of the opt-out goes first (`destinations.push`): a tool that loses the opt-out together
-with the
-person must have had it, and one that does not know the address is asked nothing. A worker that
-dies loses its lease and no more. A failure defers its tasks and never opens the destination's
+with the person must have had it, and one that does not know the address is asked nothing. A worker
+that dies loses its lease and no more. A failure defers its tasks and never opens the destination's
 circuit: opt-outs go on (I3).
 """
 

@@ -1,8 +1,7 @@
-"""Group what a tool reports by address, and load what is known of these addresses.
+"""`ingest` records the events and contacts that a tool reports, and does what follows (I13).
 
-Which erased people a page or a batch of a tool shows (I6).
-
-Record the events and contacts that a tool reports, and do what follows from them (I13).
+Reports are grouped by address, with what is known of these addresses, and with which of the people
+on a page or in a batch were erased (I6).
 
 Everything about one page or one batch of webhooks is one transaction: the new events, what the
 tool need not be sent because it reports it itself, what must be pushed, the statistics, and the

@@ -1,6 +1,6 @@
-"""Destinations, and the state of each address there.
+"""These classes describe the tables of destinations, the states of addresses there, and webhooks.
 
-Webhooks of connected tools as they arrived, and the questions that they leave open.
+Webhooks of connected tools are stored as they arrived, with the questions that they leave open.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
 
 
 class BackfillRow(db.Model):  # type: ignore[misc,name-defined]
-    """How far a destination's first sync states have been created; see `backfills.Backfill`."""
+    """How far a destination's first sync states have been created: a `Backfill`."""
 
     __tablename__ = "backfill"
     destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)

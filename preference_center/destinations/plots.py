@@ -1,6 +1,6 @@
-"""What the pages of the window say: states, ages and what to do next.
+"""Pages of the window show texts and plots from here: states, ages, what to do next, and figures.
 
-The plots of the window: the oldest opt-out, what waits, and pushes per hour, over time.
+The plots show the oldest opt-out, what waits, and pushes per hour, over time.
 """
 
 from __future__ import annotations

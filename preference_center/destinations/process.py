@@ -1,6 +1,6 @@
-"""Confirm the subscription of a webhook, as some vendors require once.
+"""A job processes what tools have posted to `/in/<destination>`, after it was stored.
 
-Process what tools have posted to `/in/<destination>`, after it was stored.
+It also confirms the subscription of a webhook, as some vendors require once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ log = structlog.get_logger()
 
 
 MAX_BODIES_PER_CLAIM = 500
-"""Bodies claimed at once; fewer if they are long, see `webhook_inbox.claim_webhooks`."""
+"""Bodies claimed at once; fewer if they are long, see `claim_webhooks`."""
 
 
 MAX_EVENTS_PER_TRANSACTION = 2_000

@@ -1,15 +1,13 @@
-"""Write the outcome of a push: settle its rows, or leave them for a later try (I3).
+"""`sync` brings one destination to the latest state: claim, push, settle.
 
-Write how often a person wants a topic into the fields of a tool's contacts.
+What is pushed is the current state, level-triggered, so retries and duplicates do no harm. A worker
+that dies loses its lease and no more. One that freezes and sends a request late finds its lease
+gone when it settles, and has its addresses pushed again. The outcome of a push settles its rows, or
+leaves them for a later try (I3).
 
-A field is written after the opt-outs of the same push, and what goes wrong with it never delays
-or fails one of those (I3): it is tried again.
-
-Bring one destination to the latest state: claim, push, settle.
-
-Level-triggered: what is pushed is the current state, so retries and duplicates do no harm.
-A worker that dies loses its lease and no more. One that freezes and sends a request late finds
-its lease gone when it settles, and has its addresses pushed again.
+How often a person wants a topic is written into the fields of a tool's contacts, after the opt-outs
+of the same push. What goes wrong with a field never delays or fails one of those (I3): it is tried
+again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Read back what was pushed: a missing opt-out is drift, an additional one is recorded (I13)."""
+"""`read_back` reads what was pushed, and finds missing and additional opt-outs (I13).
+
+A missing opt-out is drift, an additional one is recorded.
+"""
 
 from __future__ import annotations
 

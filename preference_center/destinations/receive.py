@@ -1,10 +1,10 @@
-"""Certificates that vendors sign with, fetched from them and kept for a day.
-
-`/in/<destination>`: webhooks, by which a tool reports what people did in it (I13).
+"""`/in/<destination>` receives webhooks, by which a tool reports what people did in it (I13).
 
 A request is verified from its headers and raw body alone; then stored, encrypted, and
 acknowledged. A job parses it. So nothing that was acknowledged is lost, and a changed format of
 a vendor costs a replay and no event.
+
+Certificates that vendors sign with are fetched from them and kept for a day.
 """
 
 from __future__ import annotations

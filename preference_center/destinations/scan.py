@@ -1,13 +1,13 @@
-"""Backfill lists by scanning, at a tool that is slow address by address (I3).
+"""`verify` reads a destination: its opt-outs, its contacts, and whether it keeps what was pushed.
 
-A page shows contacts and what is off for them, so one request serves a thousand addresses
-where a push would take two each. Rows of a page are settled, put into a job of the tool, or
-left to be pushed one by one; an address on no page of a whole pass is absent (decision 49).
+The opt-outs are the tool's own. Each listing has its own lease and cursor
+(`destinations.store.listings`). A pass goes page by page, may be stopped or killed between any two,
+and resumes where it was.
 
-Read a destination: its own opt-outs, its contacts, and whether it keeps what was pushed.
-
-Each listing has its own lease and cursor (`destinations.store.listings`). A pass goes page by page,
-may be stopped or killed between any two, and resumes where it was.
+At a tool that is slow address by address, a scan also backfills lists (I3). A page shows contacts
+and what is off for them, so one request serves a thousand addresses where a push would take two
+each. Rows of a page are settled, put into a job of the tool, or left to be pushed one by one; an
+address on no page of a whole pass is absent (decision 49).
 """
 
 from __future__ import annotations

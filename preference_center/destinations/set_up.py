@@ -1,12 +1,9 @@
-"""What people read for a destination: the title in the catalogue, never its internal name.
+"""These functions add, check, change, pause and resume destinations, and preview a connection.
 
-Add, check, change, pause and resume destinations.
-
-The URL that a tool is to post its events to.
-
-The number that people text START to, to turn text messages on again.
-
-What connecting a tool would do, computed without writing anything.
+A preview computes what connecting a tool would do, without writing anything. People read the title
+of a destination from the catalogue, never its internal name. `webhook_url` is the URL that a tool
+is to post its events to; `find_text_number` finds the number that people text START to, to turn
+text messages on again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The permanent link of a contact, for a tool's custom field.
+"""Whether a destination can be set up as it is asked for: the name, the settings, the mapping.
 
-Which topics a destination can hold how often they are wanted of, and in which fields.
-
-Whether a destination can be set up as it is asked for: the name, the settings, the mapping.
+`permanent_link_builder` makes the permanent link of a contact, for a tool's custom field.
+`topics_with_frequency` says of which topics a destination can hold how often they are wanted, and
+in which fields.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""The rows of an address: `address` and its match keys. Every writer builds them here.
-
-Matching addresses by their MD5, from the first import of MD5s on.
+"""Every writer builds the rows of an address here: `address` and its match keys.
 
 The SHA-256 of an address has the same digest as the address itself. An MD5 has not: to be found by
 it, an address needs additional match keys (`Keys.md5_keys`), and a check needs a second look-up. To
-save both until they are needed, they start with the first MD5: `md5_matching` gets its row, writers
-store these keys from then on, and addresses stored before get them here. After that an address and
-its MD5 match in `address_key` like any two forms of a mailbox (I9), for decisions, sync states and
-backfills.
+save both until they are needed, they start with the first import of MD5s: `md5_matching` gets its
+row, writers store these keys from then on, and addresses stored before get them here
+(`enable_md5_matching`). After that an address and its MD5 match in `address_key` like any two forms
+of a mailbox (I9), for decisions, sync states and backfills.
 
 Code that matches lists outside of the database must do the same: look up an address by its
 `match_keys`, and, if `md5_matching` has its row, by its `md5_keys`, too.

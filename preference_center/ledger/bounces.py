@@ -1,11 +1,11 @@
-"""Counted bounces, per address and by keyed digest only.
+"""`evaluate_bounces` applies the company's policy, and counts bounces that do not suppress alone.
 
-Evaluate bounces by the company's policy, counting those that do not suppress alone.
+Bounces are counted per address, by keyed digest only.
 
-Both entry points use it: the mail receiver, and the ingestion of vendor events. A counted bounce
-is committed before it is evaluated, so of two concurrent reports the later one sees both. A
-caller that fails afterwards repeats all of it, and nothing is counted twice. The caller passes
-the changes to `ledger.record`.
+Both entry points use this module: the mail receiver, and the ingestion of vendor events. A counted
+bounce is committed before it is evaluated, so of two concurrent reports the later one sees both. A
+caller that fails afterwards repeats all of it, and nothing is counted twice. The caller passes the
+changes to `ledger.record`.
 """
 
 from __future__ import annotations

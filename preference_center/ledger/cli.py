@@ -1,10 +1,9 @@
-"""`flask ledger`: verifying the events.
+"""The commands of the ledger verify events, update addresses, and show the feed and the spool.
 
-`flask addresses`: updating stored addresses when the rules for parsing them change.
-
-`flask feed`: the state of the feed of changes, and what blocks it.
-
-`flask spool`: opt-outs on this host's disk that are not recorded yet.
+- `flask ledger` verifies the events.
+- `flask addresses` updates stored addresses when the rules for parsing them change.
+- `flask feed` shows the state of the feed of changes, and what blocks it.
+- `flask spool` shows the opt-outs on this host's disk that are not recorded yet.
 """
 
 from __future__ import annotations

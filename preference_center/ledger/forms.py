@@ -1,13 +1,12 @@
-"""Update the sync states of a mailbox's forms that an event left for later (I9).
+"""The scheduler and `renormalise` update a mailbox's forms: sync states and match keys (I9).
 
-`deferred_form` has a row per key and scope, written with the event. The scheduler updates the
-remaining forms in short transactions. Each processes the next forms by id and stores its progress,
-so nothing is lost if a process dies.
+An event leaves the sync states of some forms for later: `deferred_form` has a row per key and
+scope, written with the event. The scheduler updates the remaining forms in short transactions. Each
+processes the next forms by id and stores its progress, so nothing is lost if a process dies.
 
-Add the match keys of the current canonical forms to stored addresses.
-
-So an opt-out under an older form of an address is found under the newer one. Rows and existing keys
-stay unchanged: links and hashes in use refer to their digests.
+`renormalise` adds the match keys of the current canonical forms to stored addresses, so that an
+opt-out under an older form of an address is found under the newer one. Rows and existing keys stay
+unchanged: links and hashes in use refer to their digests.
 """
 
 from __future__ import annotations

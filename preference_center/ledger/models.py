@@ -1,7 +1,4 @@
-"""The ledger, and what is derived from it.
-
-How far publishers have passed on the feed. Nothing personal.
-"""
+"""These classes describe the tables of the ledger, and of what is derived from it."""
 
 from __future__ import annotations
 
@@ -120,7 +117,7 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     """Keyed hash of its evidence (`ledger.store.events`); null for events older than that."""
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
-    """The transaction that wrote it. See `watermarks`."""
+    """The transaction that wrote it. See `ledger.watermarks`."""
     __table_args__ = (Index("event_xid_seq", "xid", "seq"), APPEND_ONLY)
 
 

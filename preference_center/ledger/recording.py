@@ -1,10 +1,9 @@
-"""`record`: append events, merge them and update sync states in one transaction (I1, I2).
+"""`record` appends events, merges them and updates sync states in one transaction (I1, I2).
 
-`record_batched`: one transaction for the changes of several concurrent requests.
-
-Starting the statement and waiting for the disk take as long for eight changes as for one. A request
-never waits for others to join. If no write is running it writes immediately; requests that arrive
-during a write are batched and written when it finishes, by the first of them.
+`record_batched` writes the changes of several concurrent requests in one transaction. Starting the
+statement and waiting for the disk take as long for eight changes as for one. A request never waits
+for others to join. If no write is running it writes immediately; requests that arrive during a
+write are batched and written when it finishes, by the first of them.
 
 A request does not wait long for a lock that only another one's change needs. A batch gives up a
 lock soon, and then each request writes its own change, in its own thread; and a request that has

@@ -1,4 +1,4 @@
-"""Retractions: retract named events and fold the remaining ones again, under lock (I5)."""
+"""`retract` retracts named events and folds the remaining ones again, under lock (I5)."""
 
 from __future__ import annotations
 

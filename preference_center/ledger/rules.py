@@ -1,15 +1,13 @@
-"""What of an event's evidence may stay readable: nothing that names the person (I8).
+"""These rules redact the evidence of events (I8), and turn relayed requests into `Change`s.
 
-Events are never updated or deleted, so a name in their evidence would outlive an erasure (I6).
-Some of it is filled by others: a sender's message id may be the address itself or, with some
-tools, a contact's id is the MD5 of it. What names the person is replaced by a keyed digest:
-support can still find it, given the original.
+Nothing that names the person may stay readable in an event's evidence. Events are never updated or
+deleted, so a name in their evidence would outlive an erasure (I6). Some of it is filled by others:
+a sender's message id may be the address itself or, with some tools, a contact's id is the MD5 of
+it. What names the person is replaced by a keyed digest: support can still find it, given the
+original.
 
-Requests relayed by a sender's system or by support.
-
-These rules validate them and turn them into `Change`s.
-
-The person's own newer opt-in, relayed with its evidence: what it lifts (I5).
+A sender's system or support relays requests; they are validated first. The person's own newer
+opt-in, relayed with its evidence, lifts an opt-out (I5).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""The SQL that raises the wanted version of sync states: of the forms and destinations concerned.
+"""The SQL of the write path appends events and raises the wanted version of sync states.
 
-One transaction updates a bounded number of forms of a mailbox, however many there are (I9): at most
-MAX_IMMEDIATE_FORMS others per key. The rest is stored in `deferred_form`, for `deferred_forms`.
-
-The SQL of the write path. It only computes maxima: the rules are in `domain`.
+It only computes maxima: the rules are in `core.events`.
 
 Two statements make one transaction, the same for one change or ten thousand. The first one
 inserts or locks the addresses, in order of their digests to avoid deadlocks. So the second one
 sees everything that an earlier writer of the same mailboxes committed.
+
+One transaction updates the sync states of the forms and destinations concerned, but of a bounded
+number of forms of a mailbox, however many there are (I9): at most MAX_IMMEDIATE_FORMS others per
+key. The rest is stored in `deferred_form`, for `ledger.forms`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Watermarks: how far a reader has followed the ledger.
+"""A watermark says how far a reader has followed the ledger, within the epoch in which it is valid.
 
 Events are ordered by the transaction that wrote them and, within it, by `seq`. Neither an
 id nor `seq` alone would do: they are given out before the commit, so a transaction that
 commits late would lie behind a reader who has passed it.
-
-Watermarks of the ledger, and the epochs in which they are valid.
 
 Watermarks are transaction ids, which are comparable within one history of one server only: an
 epoch. A history ends when an older state of the data directory is put back or a standby takes over,

@@ -1,1 +1,1 @@
-"""The base of pages, emails, `/v1` and the console: the surfaces of every subject use it."""
+"""The surfaces of every subject use this base of pages, emails, `/v1` and the console."""

@@ -1,24 +1,17 @@
-"""Who an email of our own comes from: the contact of its brand, or of the company.
+"""The service renders and sends its own emails: their sender, texts, limits and MIME form.
 
-The sentences of an email, whatever it is about.
+An email comes from the contact of its brand, or of the company. It is a MIME message in the
+recipient's language.
 
-Mailboxes that want no emails which anybody can cause: by keyed digest only, for a time.
-
-It is no suppression of the ledger: what senders may send does not change, and no tool is informed
-(docs/decisions/0072-emails-nobody-asked-for.md).
-
-Emails that anybody can cause, without proof that the mailbox is theirs.
-
-Links to typed addresses, confirmations from forwarded links, and receipts of requests that nobody
-has proven share one limit per mailbox. Each has a link to a page that stops them for a time.
-
-Render an OutgoingEmail as a MIME message, in the recipient's language.
+Anybody can cause some emails, without proof that the mailbox is theirs. Links to typed addresses,
+confirmations from forwarded links, and receipts of requests that nobody has proven share one limit
+per mailbox. Each has a link to a page that stops them for a time: such a mailbox is stored by keyed
+digest only. It is no suppression of the ledger: what senders may send does not change, and no tool
+is informed (docs/decisions/0072-emails-nobody-asked-for.md).
 
 The plain text part and the HTML part have the same sentences. There are no images and there
 is no tracking. The link leads to a page with a button, so that scanners, which only GET, do
 not use it up.
-
-Send the emails that are due: claim one, submit it to the mail server, settle it.
 
 An email is submitted once, but for one window that SMTP leaves open (RFC 1047): the server
 accepted it, and the process, the connection or the database fails before that is recorded.

@@ -1,4 +1,4 @@
-"""Error pages for people, where no blueprint handles the error itself."""
+"""People see these error pages where no blueprint handles the error itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language of a request, and the translations of our own texts.
+"""A request has a language, chosen here, and our own texts have translations, loaded here.
 
 The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
 has the other languages, in the formal address, and `informal.po` those of its texts that

@@ -1,6 +1,6 @@
-"""Staff that signs in to the console: local accounts, and everybody's sessions.
+"""These classes describe the tables of staff, API keys, links and tokens, and of email stops.
 
-What the service itself is run with: the catalogue, keys, one-time tokens and the audit.
+Staff that signs in to the console may have local accounts, and everybody has sessions.
 """
 
 from __future__ import annotations

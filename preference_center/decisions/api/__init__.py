@@ -1,6 +1,6 @@
-"""Models of decisions: what is asked, what is answered, and the lines of a stream.
+"""The API decides for one recipient, ten thousand, or a list of any length.
 
-Decisions for one recipient, ten thousand, or a list of any length.
+The models are here, too: what is asked, what is answered, and the lines of a stream.
 
 The common decisions are always the same objects, encoded once and not once per recipient.
 """

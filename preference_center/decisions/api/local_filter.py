@@ -1,4 +1,4 @@
-"""The digests that a local filter holds, of everybody whom something may deny marketing."""
+"""The API serves the digests of a local filter: of everybody whom something may deny marketing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two formats of a streamed list: recipients in, decisions out, row by row.
+"""A streamed list has two formats: recipients in, decisions out, row by row.
 
 An unreadable row is reported as such, and denies only itself (I11).
 """

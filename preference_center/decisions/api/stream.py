@@ -1,4 +1,4 @@
-"""Streaming decisions: the response to a list of any length, row by row while it is received.
+"""The API responds to a list of any length with decisions, row by row while it is received.
 
 A stream needs the same memory for ten rows and ten million: a block of lines, their decisions,
 and what the client sent ahead (`RequestBuffer`). It holds no database connection and no

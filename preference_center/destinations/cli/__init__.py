@@ -1,4 +1,4 @@
-"""`flask destinations`: manage the connected tools."""
+"""`flask destinations` manages the connected tools."""
 
 from __future__ import annotations
 

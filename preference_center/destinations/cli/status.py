@@ -1,6 +1,6 @@
-"""Formatting the progress of a backfill.
+"""`flask destinations observe`, `show` and `replay` work on the data of the connected tools.
 
-`flask destinations observe`, `show` and `replay`: the data of the connected tools.
+The progress of a backfill is formatted here, too.
 """
 
 from __future__ import annotations

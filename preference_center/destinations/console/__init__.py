@@ -1,4 +1,4 @@
-"""The window: destinations themselves; `board` has how far every one is."""
+"""The window has a page for each destination; `monitoring.console` shows how far every one is."""
 
 from preference_center.core.staff import Permission
 from preference_center.destinations.console.add import (

@@ -1,9 +1,7 @@
-"""A destination that is being added, sealed in the form itself between the steps.
+"""Staff add a destination in four steps: its kind, its settings, its topics, and a preview.
 
-Nothing is stored before it is confirmed, and no secret is readable in a page. The seal is for one
-session, so nobody else's form can be sent in.
-
-Add a destination in four steps: its kind, its settings, its topics, and a preview.
+Between the steps it is sealed in the form itself. Nothing is stored before it is confirmed, and no
+secret is readable in a page. The seal is for one session, so nobody else's form can be sent in.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""One destination: its settings, mapping, capabilities, and how far it is.
+"""The page of one destination shows its settings, mapping, capabilities, and how far it is.
 
-How long something goes on while a person waits for the page.
-
-What staff may do with a destination: what the commands do, by the same functions.
-
-The form of a destination's settings, made from what its integration declares.
-
-Change the settings of a destination, e.g. a revoked key, if the tool accepts them.
+Staff may do what the commands do, by the same functions, and change settings, e.g. a revoked key,
+if the tool accepts them. The form of the settings is made from what its integration declares. What
+goes on while a person waits for the page has a time limit.
 """
 
 from __future__ import annotations

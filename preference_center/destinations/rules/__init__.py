@@ -1,1 +1,1 @@
-"""States, plans and promises of destinations: pure."""
+"""These rules compute states, plans and promises of destinations; they are pure."""

@@ -1,13 +1,11 @@
-"""When the person acted, as far as a tool's own date is plausible (I5).
+"""These rules classify vendor events, and decide what a contact in a tool needs (I5, I13).
 
 Foreign clocks are not trusted: a tool may stamp 0, its local time, or the time of an older
-act. An opt-out whose date is not plausible counts from when it reached us.
+act. An opt-out counts from the tool's own date as far as that is plausible, and otherwise from when
+it reached us (I5).
 
-Classify vendor events, and decide what a contact in a tool needs (I5, I13).
-
-Questions that a webhook leaves open: what was acknowledged and can't be interpreted (I3).
-
-Staff answer them; until then the body is stored, and counts as late when its window ends.
+A webhook may leave questions open: what was acknowledged and can't be interpreted (I3). Staff
+answer them; until then the body is stored, and counts as late when its window ends.
 """
 
 from __future__ import annotations

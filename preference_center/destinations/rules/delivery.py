@@ -1,11 +1,12 @@
-"""The status of an opt-out: the active suppressions, and their delivery to each connected tool.
+"""These rules compute the status of opt-outs: of all active ones, and of one event at each tool.
 
-This is shown to the person and to support; it decides nothing. In doubt the status is pending.
+`compute_delivery_status` is about all active opt-outs together: that is what the person and
+support are shown. In doubt the status is pending.
 
-What became of one event at one connected tool, for those who answer the person's question.
+`compute_event_delivery` is about one event of the ledger, active or not, for those who answer the
+person's question.
 
-The state of all active opt-outs together is `delivery_status`: that is what the person is shown.
-This is about one event of the ledger, active or not. It decides nothing.
+Neither decides anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One erasure at one destination: suppress, confirm, erase, read back (GDPR art. 19; I6)."""
+"""These rules settle an erasure at a destination: suppress, confirm, erase, read back.
+
+GDPR art. 19 and I6 require it.
+"""
 
 from __future__ import annotations
 

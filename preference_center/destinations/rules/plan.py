@@ -1,10 +1,10 @@
-"""Plan what is pushed to a destination about an address.
+"""These rules plan what is pushed to a destination about an address, and how rows are claimed.
 
-The outcome of a push for each of its rows.
-
-How many rows a push claims, of which lanes, and where the next claim begins.
-
-How many pushes to one destination may run at once, so that a slow tool delays no other (I3).
+- `plan_push` says what is pushed, and `build_settlement` the outcome for each of the rows.
+- `claim_limit`, `bulk_share` and `next_position` say how many rows a push claims, of which lanes,
+  and where the next claim begins.
+- `can_start_push` limits how many pushes to one destination run at once, so that a slow tool delays
+  no other (I3).
 """
 
 from __future__ import annotations
@@ -322,7 +322,7 @@ def next_position(
     """Where the claim after this one begins; None if nothing that is due may be left.
 
     A claim within the bulk lane's `share` of its limit counts as full, since one lane's part of it
-    may have been (see `states.claim_rows`). In the fresh lane any claim counts as full: a click
+    may have been (see `claim_rows`). In the fresh lane any claim counts as full: a click
     during this push found it under way. A job ends with a claim from the beginning, for what came
     due behind it.
     """

@@ -1,8 +1,7 @@
-"""What monitoring measures: the state of the whole service, and of one host.
+"""`evaluate_promise` says whether every opt-out reaches every tool inside the window (I3).
 
-Whether every opt-out reaches every tool inside the window, from what was measured (I3).
-
-How long opt-outs took until a tool reflected them, as a histogram with fixed buckets.
+It says so from what was measured, of the whole service and of one host. A histogram with fixed
+buckets says how long opt-outs took until a tool reflected them.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from preference_center.integrations.base.contract import PushResult
 class DestinationMeasurement:
     """What waits for one destination, up to a limit of the count.
 
-    `state` is that of `sync.destination.status_label`.
+    `state` is that of `status_label`.
     """
 
     name: str

@@ -1,6 +1,7 @@
-"""What to record and to do about the events and contacts that a tool reports (I5, I13).
+"""These rules plan what follows from the events and contacts that a tool reports (I5, I13).
 
-A page of a listing and a batch of webhooks are planned alike, one address at a time.
+They say what to record, and what to do. A page of a listing and a batch of webhooks are planned
+alike, one address at a time.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The sync state of one address at one destination: claimed, settled, read back, reported.
+"""These classes are a destination's states: its settings, its condition, and each address there.
 
-A destination: one configured account of a connected tool.
-
-What is the matter with a destination, so that a person knows what to do next.
-
-What reading a destination found, as counts.
+- A destination is one configured account of a connected tool.
+- The sync state of one address there is claimed, settled, read back and reported.
+- The condition says what is the matter with a destination, so that a person knows what to do next.
+- `VerificationStats` counts what reading a destination found.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Statements about destinations, sync states, deliveries and webhooks."""
+"""These statements are about destinations, sync states, deliveries and webhooks."""

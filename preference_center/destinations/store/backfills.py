@@ -1,17 +1,15 @@
-"""The progress of each destination's backfill, and its next step.
-
-Bulk sync states that are settled by reading all contacts of a tool (decision 49).
-
-They wait in the bulk lane, from which no push claims rows at such a destination. The rows of
-contacts on a page that was read are claimed by their ids, and leave the lane if something must be
-pushed. So the rows that are left when the pass ends belong to contacts that the tool does not have.
-
-Create a destination's initial sync states: one for every current suppression.
+"""A backfill creates a destination's initial sync states: one for every current suppression.
 
 There is no gap between the backfill and concurrent writers. Addresses are processed in order of
 their ids, some hundreds in each transaction, and the progress is stored. So no click waits for
 long, and after an interruption another process continues: the scheduler enqueues it
 (`workers.jobs.backfill`).
+
+Where a tool is read as a whole (decision 49), reading all contacts of the tool settles bulk sync
+states. They wait in the bulk lane, from which no push claims rows at such a destination. The rows
+of contacts on a page that was read are claimed by their ids, and leave the lane if something must
+be pushed. So the rows that are left when the pass ends belong to contacts that the tool does not
+have.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What was pushed to each destination about one address, for the person and for support.
+"""These functions read what was pushed to each tool about one address, and count how long it took.
 
-It uses primary keys only: a sync state's address has no index, and destinations are few.
+The person, support and the timeline of the address see what was pushed, and what the tool
+answered. `list_address_progress` uses primary keys only: a sync state's address has no index, and
+destinations are few.
 
-What was pushed to tools about one address, and what they answered, for its timeline.
+`load_reported_opt_outs` loads opt-outs that a destination itself reported, and the person's own
+opt-ins since (I5).
 
-Opt-outs that a destination itself reported, and the person's own opt-ins since (I5).
-
-How long opt-outs took until each destination reflected them: a histogram per day (UTC).
-
-A push adds its counts in the transaction that settles its rows, so each is counted exactly once.
+A histogram per day (UTC) says how long opt-outs took until each destination reflected them. A push
+adds its counts in the transaction that settles its rows, so each is counted exactly once.
 """
 
 from __future__ import annotations

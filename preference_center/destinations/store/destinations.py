@@ -1,8 +1,7 @@
-"""Destinations: their settings (sealed), status and circuit.
+"""These functions store destinations: their settings (sealed), status and circuit.
 
-What is still to be pushed to each destination, for support.
-
-Pushes under way: to which destinations, and since when.
+They also say what is still to be pushed to each destination, for support; and which pushes are
+under way, to which destinations, and since when.
 """
 
 from __future__ import annotations
@@ -259,7 +258,7 @@ class DestinationBacklog:
 
     @property
     def status_label(self) -> str:
-        """See `destination.status_label`."""
+        """See `destinations.rules.states.status_label`."""
         return status_label(self.status, self.retry_at)
 
 

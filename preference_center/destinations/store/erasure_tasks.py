@@ -1,4 +1,4 @@
-"""The tasks of erasures at destinations: the database is the queue, by `next_at`.
+"""The tasks of erasures at destinations wait in the database, which is the queue, by `next_at`.
 
 Claims and leases are those of `destinations.store.states`.
 """

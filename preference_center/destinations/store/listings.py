@@ -1,4 +1,4 @@
-"""Listings of tools: how far each was read, and counts of what was found.
+"""A listing of a tool says how far it was read, and counts what was found.
 
 A listing is claimed like a sync state: `next_at` is the queue, then the end of the lease. Its
 cursor advances in the transaction that records the page, and only for the worker that holds the

@@ -1,8 +1,8 @@
-"""What the console shows of every destination. Each query has a limit, as in `measurements`.
+"""These queries say what the console, monitoring and plots show of every destination.
 
-What monitoring reads of the database. Each query reads a limited number of rows by an index.
+Each query for the console and for monitoring reads a limited number of rows, by an index.
 
-Samples of what waits for each destination, and what was delivered to it, for plots over time.
+A sample says what waits for each destination, and what was delivered to it, for plots over time.
 """
 
 from __future__ import annotations

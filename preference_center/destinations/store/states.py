@@ -1,9 +1,9 @@
-"""Sync states: the database is the queue. It is the column `next_at`, in two lanes.
+"""Sync states wait in the database, which is the queue: the column `next_at`, in two lanes.
 
 A claim moves `next_at` to the end of the lease, so the rows of a worker that died become due
 again; settling compares the lease token, so a late worker changes nothing.
 
-Sync states with an opt-out that is at risk, past its target or overdue (I3).
+`list_late` lists sync states with an opt-out that is at risk, past its target or overdue (I3).
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ def claim_rows(
     """Claim up to `limit` due rows for the lease `lease`, which ends at `until`.
 
     Rows of the bulk lane (lists and backfills) come after the live ones, however long they have
-    waited, but `bulk_share` rows of this claim are reserved for them: see `claims.bulk_share`.
-    With None no bulk rows are claimed.
+    waited, but `bulk_share` rows of this claim are reserved for them: see
+    `destinations.rules.plan`. With None no bulk rows are claimed.
 
     Rows that became due before `since` are not claimed. Starting there avoids reading the dead
     index entries of earlier claims, which stay while any snapshot is older than the claim (for

@@ -1,4 +1,4 @@
-"""Sync states that are read back from a tool: checked, confirmed or pushed again."""
+"""Sync states are read back from a tool here: checked, confirmed or pushed again."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""Webhooks of tools as they arrived, sealed: stored, processed, then deleted.
+"""Webhooks of tools are stored as they arrived, sealed; then they are processed, and deleted.
 
-Vendor events that were acknowledged and not understood, until somebody decides (I1, I3).
-
+Vendor events that were acknowledged and not understood are kept until somebody decides (I1, I3).
 Each is stored with the questions that it leaves open: a body that cannot be parsed, a type that
 its integration does not know, a target that no topic maps to. The sealed body stays in
 `webhook_inbox` while one of its questions is open.
 
-Types of vendor events that tools reported and no integration knows, with their counts.
+Types of vendor events that tools reported and no integration knows are stored with their counts.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from preference_center.infra.keys.sealed_columns import webhook_context
 
 BODY_RETENTION = timedelta(days=7)
 """How long a body is kept after it was received, for replays. It is kept longer while it is not
-processed, or has an open question (`undecided_events`)."""
+processed, or has an open question (`undecided_event`)."""
 
 
 INGESTED_OUTCOME = "ingested"

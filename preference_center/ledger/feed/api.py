@@ -1,4 +1,4 @@
-"""The feed of the ledger: changes after a watermark, and the snapshot to start from."""
+"""The API serves the feed of the ledger: changes after a watermark, and the first snapshot."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The feed of the ledger: pages of changes after a watermark, and snapshots to start from.
+"""The feed of the ledger has pages of changes after a watermark, and snapshots to start from.
 
 A page ends at the oldest running transaction of the server, in any of its databases: nothing new
 can appear before that. So a reader that continues from its last watermark sees every event
 exactly once, however late it was committed.
 
-The JSON of the feed, alike in the API, in a topic and in files (docs/feed.md).
+The JSON of the feed is the same in the API, in a topic and in files (docs/feed.md).
 """
 
 from __future__ import annotations

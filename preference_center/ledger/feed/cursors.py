@@ -1,13 +1,13 @@
-"""Reading everything as of one point in time: from the replica, if there is one that is up to date.
+"""Readers of the feed open snapshots here, and see what delays it and how far publishers are.
 
-Decisions and pages never do: an opt-out must be seen at once (I2).
+A snapshot shows everything as of one point in time, read from the replica if there is one that is
+up to date. Decisions and pages never use one: an opt-out must be seen at once (I2).
 
-What holds back the feed's horizon: the oldest running transaction that has written.
+The oldest running transaction that has written holds back the feed's horizon. Transaction ids
+belong to the server, not to a database. So a migration left open in another database, or a
+prepared transaction that is never ended, delays the feed.
 
-Transaction ids belong to the server, not to a database. So a migration left open in another
-database, or a prepared transaction that is never ended, delays the feed.
-
-How far each publisher has passed on the feed.
+A cursor says how far a publisher has passed on the feed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A topic of Kafka, written in transactions.
+"""`KafkaTopic` writes a topic of Kafka in transactions.
 
 `transactional.id` is the publisher's name: the broker refuses a process that was replaced by
 another (KIP-98), which a lease of ours could not, since what an old process has sent may arrive

@@ -1,4 +1,4 @@
-"""The feed as Parquet files for a warehouse: a snapshot first, then the changes since a file.
+"""A warehouse loads the feed from Parquet files: a snapshot first, then the changes since a file.
 
 docs/outlets.md has the columns. A file's metadata say where the next one goes on.
 """

@@ -1,6 +1,6 @@
-"""The messages of a topic that carries the feed. docs/outlets.md is their reference.
+"""A publisher passes the feed on to a topic: a snapshot, then every change in order, at least once.
 
-Pass the feed on to a topic: a snapshot first, then every change in order, at least once.
+docs/outlets.md is the reference of the topic's messages.
 
 The cursor is moved after the topic has a page durably. A process that is killed between the two
 repeats that page, message for message. Of two processes of one name the topic lets only the newer

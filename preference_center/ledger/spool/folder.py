@@ -1,13 +1,12 @@
-"""The format of a spool file: one frame after the other, each with its own checksum. Pure.
+"""The spool's folder has one file per process: frames, one after the other, each with a checksum.
 
 A frame is a head (magic bytes, size of the payload in bytes, time of receipt in milliseconds since
 1970, and the first 8 bytes of the SHA-256 of all that and the payload) and the payload. The payload
-is encrypted: nothing personal is in clear text.
+is encrypted: nothing personal is in clear text. Encoding and decoding frames is pure.
 
-The spool's folder: one file per process, locked for as long as the process lives.
-
-An unlocked file belongs to a process that has ended: whichever process locks it may replay it.
-The lock is `flock`, so the folder must be on a local disk (docs/operations.md).
+A file is locked for as long as its process lives. An unlocked file belongs to a process that has
+ended: any process that locks it may replay it. The lock is `flock`, so the folder must be on a
+local disk (docs/operations.md).
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Append to this process's spool file: one fsync for all concurrent threads.
+"""`record_or_spool` records an opt-out or, if that fails for any reason, writes it to disk (I1).
 
-A person's own opt-outs as JSON. What is parsed must satisfy the rules of `Change`, too.
+`SpoolWriter` appends to this process's spool file, with one fsync for all concurrent threads. A
+person's own opt-outs are stored as JSON; what is parsed must satisfy the rules of `Change`, too.
 
-Record an opt-out or, if that fails for any reason, write it to disk (I1).
-
-What a process needs to accept opt-outs if it starts in an outage, stored in the spool folder.
-
-Public link keys of senders, so that their links can be read; and the catalogue, for the names on
-the page. Both are as they were in the database a minute ago.
+The spool folder also has what a process needs to accept opt-outs if it starts in an outage: public
+link keys of senders, so that their links can be read; and the catalogue, for the names on the page.
+Both are as they were in the database a minute ago.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Record what was spooled, and quarantine what can't be recorded.
+"""A replay records what was spooled, and quarantines what can't be recorded.
 
 After a crash between recording and deleting a file, the file is replayed again. That records
 nothing twice: each event has had its id since it was accepted.
 
-The thread that ends outages: it tries the database again and replays what was spooled.
+One thread per process ends outages: it tries the database again and replays what was spooled
+(`SpoolReplayer`).
 """
 
 from __future__ import annotations
@@ -383,7 +384,7 @@ def _record_opt_outs(requests: Sequence[Mapping[str, Any]]) -> None:
 def replay_periodically(
     app: Flask, replayer: SpoolReplayer, stop: threading.Event | None = None
 ) -> None:
-    """Run `replayer` every second, and at once when an outage begins, until `until` is set."""
+    """Run `replayer` every second, and at once when an outage begins, until `stop` is set."""
     remember_at = 0.0
     while stop is None or not stop.is_set():
         replayer.outage.down.wait(SCAN_INTERVAL)

@@ -1,1 +1,1 @@
-"""Statements that read the ledger and what is derived from it."""
+"""These statements read the ledger and what is derived from it."""

@@ -1,11 +1,11 @@
-"""Readable addresses, sealed at rest. The digest is the context, so rows can't be swapped.
+"""These functions load readable addresses, and check that their canonical forms are current.
 
-Whether addresses still have the canonical forms with which they were stored.
+Addresses are sealed at rest. The digest is the context, so rows can't be swapped.
 
 Libraries determine part of a canonical form: three versions of phonenumbers parse +5215512345678
 in three ways. An address that was stored under another form than is looked up is not found, nor
 is its opt-out. So the database stores a hash of the forms of some hundred samples, and no process
-starts if its forms differ (`key_fingerprints`).
+starts if its forms differ (`key_fingerprint`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Reading the ledger.
+"""These functions read the events of the ledger, and verify their evidence (I8).
 
-The evidence of events: its keyed hash and its verification (I8).
-
-An event has the hash of its evidence and is never changed. The evidence itself is in
+An event has the keyed hash of its evidence and is never changed. The evidence itself is in
 `event_evidence`, whose rows can be erased: what is left proves nothing about the person, but
 anyone who has the evidence elsewhere, and the keys, can show that it belongs to the event.
 """

@@ -1,9 +1,8 @@
-"""Reduce the suppressions of a mailbox's other forms to those that can count (I9).
+"""The indexed look-up loads an address's facts, for every decision and page (I9).
 
-So a decision is as fast for a thousand forms as for one. Of other forms than the candidate itself
-it uses opt-outs, pauses and choices of frequency only.
-
-The indexed look-up of an address's facts, for every decision and page (I9).
+It reduces the suppressions of a mailbox's other forms to those that can count: of other forms than
+the candidate itself it uses opt-outs, pauses and choices of frequency only. So a decision is as
+fast for a thousand forms as for one.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""Listing active suppressions by a key that never changes: address id and scope.
+"""These functions list active suppressions, and opt-outs by mail whose address is not known yet.
 
-A page continues after the last key that was scanned, so a suppression that is active from the
-first page to the last is listed once, whatever is written meanwhile. No page scans more than
-MAX_SCANNED_ROWS.
-
-Opt-outs by mail whose address is not known yet. Checks apply them already.
+Suppressions are listed by a key that never changes: address id and scope. A page continues after
+the last key that was scanned, so a suppression that is active from the first page to the last is
+listed once, whatever is written meanwhile. No page scans more than MAX_SCANNED_ROWS.
 
 A mail token identifies an address by half of its digest. Until the address is stored, only that
-half, the scope and the time are kept; nothing of the mail itself (I8).
+half, the scope and the time are kept; nothing of the mail itself (I8). Checks apply these opt-outs
+already.
 """
 
 from __future__ import annotations
@@ -70,8 +69,8 @@ class SuppressionPage:
 
 
 # LATERAL with a LIMIT keeps the planner from a merge join, which would read all addresses up to
-# those of the page. The expressions are those of the indexes (`tables.ledger`). A lift of all
-# marketing ends a bounce, which has a scope of its own (`delivery_status.active_suppressions`).
+# those of the page. The expressions are those of the indexes (`ledger.models`). A lift of all
+# marketing ends a bounce, which has a scope of its own (`destinations.rules.delivery`).
 _ACTIVE_REASON = "(CASE WHEN s.active THEN s.reason ELSE 'paused' END)"
 
 

@@ -1,11 +1,12 @@
-"""The API's own documentation: the OpenAPI document, a page of it, and each problem type.
+"""Senders use the /v1 API, whose blueprint and own documentation are made here.
 
-The /v1 API for senders. docs/api.md is its reference.
+docs/api.md is the reference of the API. The API's own documentation is the OpenAPI document, a page
+of it, and a page of each problem type.
 
 To add an endpoint:
 
 1. Write the model of its body (a `parsing.RequestBody`) or of its URL's parameters (a
-   `parsing.QueryParameters`), and of its response (a `responses.ResponseBody`).
+   `parsing.QueryParameters`), and of its response (a `bodies.ResponseBody`).
 2. Write a view and decorate it with `endpoint.endpoint`, which declares everything that happens
    before the view is called, and documents it:
 

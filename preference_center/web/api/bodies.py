@@ -1,8 +1,8 @@
-"""Types of the fields of request bodies.
+"""The API's bodies share these types of fields, base models, and parts of the OpenAPI document.
 
-What responses share. A field that does not apply is omitted, never null.
+A field of a response that does not apply is omitted, never null.
 
-The OpenAPI document: what APIFlask can't derive from the routes.
+`install_openapi` adds to the document what APIFlask can't derive from the routes.
 """
 
 from __future__ import annotations

@@ -1,19 +1,16 @@
-"""Authentication by API key, and authorization by its scopes and message types.
-
-What an operation of the API says when it will go: `Deprecation`, `Sunset` and a link.
-
-docs/upgrading.md has the policy. No operation is deprecated at present.
-
-`endpoint`: one decorator that makes a view an operation of the API, and documents it.
+"""`endpoint` is one decorator that makes a view an operation of the API, and documents it.
 
 A request passes, in this order: authentication, rate limit, scopes, the stored response of an
 earlier request with the same Idempotency-Key, parsing of the body or query, the view.
 docs/api.md describes what senders see of it.
 
-Pagination with authenticated cursors.
+An API key authenticates a request; its scopes and message types authorize it.
 
-A cursor identifies the last row that was returned, so rows that are added or removed between
-two pages do not shift the others.
+An operation that will go says so: `Deprecation`, `Sunset` and a link. docs/upgrading.md has the
+policy. No operation is deprecated at present.
+
+Pages have authenticated cursors. A cursor identifies the last row that was returned, so rows that
+are added or removed between two pages do not shift the others.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The rate limit of a key, and the headers that report it.
+"""The API responds with problem documents (RFC 9457), and with headers for a key's rate limit.
 
+The headers are those of
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
-
-Errors of the API as problem documents (RFC 9457).
 """
 
 from __future__ import annotations

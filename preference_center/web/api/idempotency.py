@@ -1,7 +1,6 @@
-"""Responses to writes with an Idempotency-Key, stored for a day for its repeats.
+"""A write with a repeated Idempotency-Key returns the response of the first request.
 
-Idempotent writes: a repeated Idempotency-Key returns the response of the first request.
-
+Responses are stored for a day for these repeats.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 

@@ -1,11 +1,10 @@
-"""Senders' API keys: 256 random bits, of which only the SHA-256 is stored.
+"""Senders have API keys: 256 random bits, of which only the SHA-256 is stored.
 
 A plain hash is enough for a random key, and allows one indexed look-up. The look-up has no
 timing leak: how far a stored hash agrees with that of a guess reveals nothing about the key.
 
-What senders' keys are used for: counts per day, kept in memory and added up once a minute.
-
-A request writes nothing of its own. What a process has counted is stored with the first request
+Counts per day say what keys are used for; they are kept in memory and added up once a minute. A
+request writes nothing of its own. What a process has counted is stored with the first request
 after a minute; what it counted since is lost if it ends before. So `last_used_at` may be a minute
 old, and the counts of a busy key are exact to about a minute.
 """

@@ -1,9 +1,8 @@
-"""Strict parsing of request bodies and query parameters.
+"""The API parses request bodies and query parameters strictly.
 
 Pydantic parses a body directly from its bytes, so a list of ten thousand plain strings does not
-become ten thousand objects of ours.
-
-How APIFlask describes our models. It does not parse requests.
+become ten thousand objects of ours. `ModelAdapter` says how APIFlask describes our models; it does
+not parse requests.
 """
 
 from __future__ import annotations

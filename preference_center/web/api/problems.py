@@ -1,4 +1,4 @@
-"""The problem types that the API responds with (RFC 9457), and how a view raises them."""
+"""The API responds with these problem types (RFC 9457), which a view raises as errors."""
 
 from __future__ import annotations
 

@@ -1,14 +1,7 @@
-"""A limit for streamed responses: each occupies a thread for as long as its reader takes.
+"""Streamed bodies of the API have a limit, a buffer in bounded memory, and a split into lines.
 
-A buffer for a request body that is processed while it is received, in bounded memory.
-
-Most HTTP clients send the whole body before they read any of the response. If we read only as
-much as we have processed, both sides would block once the buffers between them are full. So a
-thread reads the body, and data that is not processed yet waits in an unnamed temporary file,
-which disappears however the process ends. Its content is encrypted with a key that only this
-object has, since the file's blocks remain on the disk after the file is gone.
-
-From the bytes of a body to its lines, for any input, in bounded memory.
+Each streamed response occupies a thread for as long as its reader takes, so their number is limited
+(`acquire_stream_slot`). Bytes become lines for any input, in bounded memory.
 """
 
 from __future__ import annotations
@@ -94,6 +87,12 @@ class ByteSource(Protocol):
 
 class RequestBuffer:
     """The bytes of a body in blocks, each once, to be iterated over by one thread.
+
+    Most HTTP clients send the whole body before they read any of the response. If we read only as
+    much as we have processed, both sides would block once the buffers between them are full. So a
+    thread reads the body, and data that is not processed yet waits in an unnamed temporary file,
+    which disappears however the process ends. Its content is encrypted with a key that only this
+    object has, since the file's blocks remain on the disk after the file is gone.
 
     `length` is the announced Content-Length. Iterating raises UnreadableBody if the body is
     shorter, or if it can't be read or stored.

@@ -1,4 +1,4 @@
-"""What support, compliance and operators see and do: /console.
+"""The console, /console, is what support, compliance and operators see and do.
 
 It adds no rule: everything goes through the functions that the API and the commands use. Each
 area is a module or package with `ROUTES`; a page is opened by those whose roles allow it.

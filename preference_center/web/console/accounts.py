@@ -1,10 +1,11 @@
-"""Sessions of the console: short, and ended at once where somebody says so.
+"""Staff have sessions of the console, and may have accounts of our own with a password and codes.
 
-Accounts of our own: a password, and codes of an authenticator (TOTP, RFC 6238).
+Sessions are short, and end at once where somebody says so.
 
-An account is made by command. Its person sets the password with a link that works once, and
-scans the secret there. Passwords are hashed by argon2id with the library's parameters, which
-are those of RFC 9106 for small memory.
+The codes of an account are those of an authenticator (TOTP, RFC 6238). An account is made by
+command. Its person sets the password with a link that works once, and scans the secret there.
+Passwords are hashed by argon2id with the library's parameters, which are those of RFC 9106 for
+small memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The audit: who did what, and who looked at whose data and why."""
+"""The page of the audit shows who did what, and who looked at whose data and why."""
 
 from __future__ import annotations
 

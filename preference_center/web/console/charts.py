@@ -1,8 +1,9 @@
-"""Plots as the geometry of an SVG: columns over time, for a template to draw. Pure.
+"""`make_plot` and `bar_chart` compute the geometry of an SVG for a template to draw; both are pure.
 
-Their texts are not in the SVG, which is as wide as the page: it scales in one direction only.
+A plot has columns over time. Its texts are not in the SVG, which is as wide as the page: it scales
+in one direction only.
 
-Bars of one or two series as numbers for the SVG of `templates/web/console/charts.html`.
+A bar chart has bars of one or two series, for `templates/web/console/charts.html`.
 """
 
 from __future__ import annotations

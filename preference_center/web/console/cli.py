@@ -1,4 +1,4 @@
-"""`flask staff`: who may sign in to the console without an OpenID Connect provider."""
+"""`flask staff` says who may sign in to the console without an OpenID Connect provider."""
 
 from __future__ import annotations
 

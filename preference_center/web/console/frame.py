@@ -1,12 +1,10 @@
-"""Asking the provider again whether somebody who signed in there is still on staff.
+"""All pages of the console share this: who is signed in, the menu, rendering and registration.
 
-Who is signed in, and whether they may do this.
-
-The menu: what the person who is signed in may open.
-
-Rendering shared by all pages of the console.
-
-How a page of the console is registered: with who may open it, or not at all.
+- `recheck` asks the provider again whether somebody who signed in there is still on staff.
+- `find_staff` and `require` say who is signed in, and whether they may do this.
+- `navigation` makes the menu: what the person who is signed in may open.
+- `render_page` renders a page.
+- `register` adds a page, with who may open it, or not at all.
 """
 
 from __future__ import annotations

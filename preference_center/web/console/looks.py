@@ -1,9 +1,8 @@
-"""Looks of the staff at people's data: each is an audit entry, and whose data it was.
+"""A look of the staff at one person's data is recorded before anything is shown.
 
-The audit holds nothing personal, so the address is here: sealed, and by its digest for the file
-that shows the person who looked. Both rows live equally long.
-
-A look at one person: recorded before anything is shown, and open to the one who looked.
+Only the member of staff who looked may open the look. Each look has two rows: an audit entry, and
+whose data it was. The audit holds nothing personal, so the address is here: sealed, and by its
+digest for the file that shows the person who looked. Both rows live equally long.
 """
 
 from __future__ import annotations

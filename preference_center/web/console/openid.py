@@ -1,6 +1,6 @@
-"""Verifying ID tokens (OpenID Connect Core 1.0, 3.1.3.7).
+"""Staff sign in at the company's OpenID Connect provider: code flow with PKCE, state and nonce.
 
-Signing in at the company's OpenID Connect provider: code flow with PKCE, state and nonce.
+ID tokens are verified by OpenID Connect Core 1.0, 3.1.3.7.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The company's OpenID Connect provider: what it publishes, and our requests to it.
+"""`Provider` is the company's OpenID Connect provider: what it publishes, and our requests to it.
 
 No message and no log line has a token: requests go by `integrations.base.http`, which names
 them by method and route.

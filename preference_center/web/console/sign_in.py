@@ -1,6 +1,6 @@
-"""Signing in with a password and a code, setting the password, and signing out.
+"""These pages sign staff in and out: by a password and a code, or at the OpenID Connect provider.
 
-Signing in at the company's OpenID Connect provider.
+Staff with an account of our own also set their password here.
 """
 
 from __future__ import annotations

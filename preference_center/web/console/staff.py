@@ -1,4 +1,4 @@
-"""Staff: the accounts, and everybody's sessions."""
+"""These pages show staff: the accounts, and everybody's sessions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Accounts of staff that signs in with a password and a code of an authenticator.
+"""These functions store the console's staff accounts and sessions.
 
-Sessions of the console. The cookie has a token, of which the digest alone is stored.
+An account is that of staff that signs in with a password and a code of an authenticator. The
+cookie of a session has a token, of which the digest alone is stored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pages for recipients: one-click unsubscribe, the unsubscribe page, the preference page.
+"""Recipients see these pages: one-click unsubscribe, the unsubscribe page, the preference page.
 
 The token in the URL is the only credential: there is no log-in, and no response may leak
 the URL: no referrer, no cache, no index, no third-party content.

@@ -1,14 +1,10 @@
-"""Emails with a one-time link, to an address that nobody has proven is theirs.
+"""The service mails one-time links to addresses that nobody has proven are theirs.
 
-Mailing a one-time link to an address that somebody typed, or to that of a link.
+The address is one that somebody typed, or that of a link. The work done, one row in the outbox, is
+the same whether the address is known, unknown or erased, so nobody can find out who is in the
+database. A mailed link opens the page once: its token is stored once it was used.
 
-The work done, one row in the outbox, is the same whether the address is known, unknown or
-erased, so nobody can find out who is in the database.
-
-One-time tokens that were used: a mailed link opens the page once.
-
-What short links stand for: a row can be opened with its code alone (`core.links.tokens`).
-
+Short links are stored here too: a row can be opened with its code alone (`core.links.tokens`).
 Rows are never deleted: a link in a message opts out for ever (I7). They name nobody, before and
 after an erasure (I6): neither an address nor a digest of one can be computed from them.
 """

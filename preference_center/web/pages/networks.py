@@ -1,4 +1,4 @@
-"""From which network a request comes, and how much email one network may ask for."""
+"""Whether a network may ask for more email, and from which network a request comes."""
 
 from __future__ import annotations
 

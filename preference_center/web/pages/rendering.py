@@ -1,15 +1,11 @@
-"""What the footer of a page says: how to reach each brand, and its pages about privacy.
+"""All pages share this rendering: language, texts, brand, footer, and the page for a bad link.
 
-Rendering shared by all pages: language, texts, brand, and the page for a bad link.
-
-What a page seals to have it sent back, tied to the link of the page.
-
-Showing pages in a frame of another site, which the catalogue has to name.
-
-The looks of a brand, as pages load them: style sheet, font and pictures.
-
-They are served from here, not from the company's servers, so that no third party learns
-who reads a page, and so that the Content-Security-Policy of all pages can stay strict.
+- `footer_details` says how to reach each brand, and has its pages about privacy.
+- `seal_for_link` seals what a page has sent back, tied to the link of the page.
+- `allow_frames` shows pages in a frame of another site, which the catalogue has to name.
+- `brand_asset` serves the looks of a brand: style sheet, font and pictures. They are served from
+  here, not from the company's servers, so that no third party learns who reads a page, and so that
+  the Content-Security-Policy of all pages can stay strict.
 """
 
 from __future__ import annotations

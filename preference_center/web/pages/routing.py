@@ -1,4 +1,4 @@
-"""How a page is registered: under which paths and methods."""
+"""A `Route` registers a page, under its paths and methods."""
 
 from __future__ import annotations
 
