@@ -1,10 +1,7 @@
-"""Restrictions: people who limit the use of their data (GDPR art. 18).
+"""Answer the endpoints of contacts: their addresses, accounts, restrictions and consents.
 
-A person's consents in an open form.
-
-Contacts: the addresses of a person, and whether the person's account is closed.
-
-Everything that identifies a person is sent in bodies, never in a URL (I12).
+Restrictions are of people who limit the use of their data (GDPR art. 18). Everything that
+identifies a person is sent in bodies, never in a URL (I12).
 """
 
 from __future__ import annotations

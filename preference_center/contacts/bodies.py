@@ -1,9 +1,4 @@
-"""Consent evidence that a sender sends, and queries about one address.
-
-Request and response models of the contact endpoints.
-
-What the endpoints of contacts share: selecting contacts, and writing rows of them.
-"""
+"""Define the bodies of the contact endpoints, select contacts by them, and write their rows."""
 
 from __future__ import annotations
 

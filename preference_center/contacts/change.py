@@ -1,14 +1,8 @@
-"""The outcome of the rows of one request about contacts.
-
-What changes of contacts add to the ledger of their addresses.
-
-Load contacts, apply the rows of a request, and save what differs, in one transaction.
+"""Change contacts as entry points ask, and record in the ledger what follows, in one transaction.
 
 Contacts are read, changed by the rules of `contacts.rules.contact`, and written if they have
 not changed meanwhile; else all of it is repeated. So no lock is held while rules run, and the
 ledger keeps its one order of locks. The rows of a request are written together or not at all.
-
-What may be done to contacts: the functions that entry points call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ledger changes that a person's choices on the pages make."""
+"""Build the ledger changes that a person's choices on the pages make."""
 
 from __future__ import annotations
 

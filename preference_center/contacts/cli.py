@@ -1,6 +1,7 @@
-"""`flask opt-out`: record an opt-out that the company received by another way.
+"""Run `flask opt-out` and `flask policies`.
 
-`flask policies`: versions of the privacy policy, and who is informed of them.
+`flask opt-out` records an opt-out that the company received by another way. `flask policies` shows
+the versions of the privacy policy, and handles who is informed of them.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""What has become of a consent: it counts, was withdrawn, or a newer policy asks again.
+"""State what has become of each consent, and make the records of one address by an open standard.
 
-What a consent record holds: its JSON Schema is docs/schemas/consent-records-1.json.
+A consent counts, was withdrawn, or a newer policy asks again. The records come from the ledger and
+the catalogue; their JSON Schema is docs/schemas/consent-records-1.json.
 
 Names of fields are those of ISO/IEC TS 27560:2023, as the guide of the W3C's Data Privacy
 Vocabularies and Controls Community Group uses them (https://w3id.org/dpv/guides/consent-27560);
 `docs/policies.md` has the list of those that are not filled.
-
-Make the records of one address from the ledger and the catalogue.
 """
 
 from __future__ import annotations

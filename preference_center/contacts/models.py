@@ -1,7 +1,4 @@
-"""The people behind addresses.
-
-Who is informed of which version of the privacy policy.
-"""
+"""Define the tables of the people behind addresses, and of who is informed of which policy."""
 
 from __future__ import annotations
 

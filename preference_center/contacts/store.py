@@ -1,4 +1,4 @@
-"""Stored contacts: found by keyed digests; addresses and external ids are sealed."""
+"""Store contacts, found by keyed digests; their addresses and external ids are sealed."""
 
 from __future__ import annotations
 

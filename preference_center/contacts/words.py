@@ -1,8 +1,6 @@
-"""What staff read for a destination.
+"""Say what staff read of people: the choices of forms, and what the codes on a page mean.
 
-What the forms about people offer to choose from, in the language of the page.
-
-What the codes on a person's page mean, in the language of the page.
+All of it is in the language of the page.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The choice of cookies per browser, and the signal that a browser sends."""
+"""Record the choice of cookies per browser, and follow the signal that a browser sends."""

@@ -1,4 +1,4 @@
-"""`GET /v1/consent/{id}`: what a browser chose about cookies, for the company's back ends."""
+"""Answer `GET /v1/consent/{id}`: what a browser chose about cookies, for back ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flask cookies`: what browsers chose about the cookies of the company's sites, as counts."""
+"""Run `flask cookies`: count what browsers chose about the cookies of the company's sites."""
 
 from __future__ import annotations
 

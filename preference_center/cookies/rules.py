@@ -1,8 +1,8 @@
-"""A browser's choices about the cookies of one site: the rules, and the cookie that holds them.
+"""Check a browser's choices about cookies, count choices, and say what the browser's signal means.
 
-Counts of choices about cookies, with small cells merged as in other statistics.
-
-Global Privacy Control: what the signal means for an address (docs/decisions/0079).
+The choices are about the cookies of one site, and a cookie holds them. In the counts small cells
+are merged as in other statistics. The signal is Global Privacy Control, and its meaning is for an
+address (docs/decisions/0079).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Global Privacy Control: the browser's signal `Sec-GPC: 1` (docs/decisions/0079)."""
+"""Read and record the signal of Global Privacy Control, `Sec-GPC: 1` (docs/decisions/0079)."""
 
 from __future__ import annotations
 

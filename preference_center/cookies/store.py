@@ -1,6 +1,6 @@
-"""The recorded choices of browsers about cookies. Rows are added and expire, and never change.
+"""Store what browsers chose about cookies: rows are added and expire, and never change.
 
-What browsers chose about the cookies of the company's sites; no row is anybody's.
+No row is anybody's.
 """
 
 from __future__ import annotations

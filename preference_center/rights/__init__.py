@@ -1,1 +1,1 @@
-"""Data-subject requests: access, correction, erasure, restriction, closing; agents and minors."""
+"""Handle data-subject requests, of agents and minors too, with erasure, holds and retention."""

@@ -1,8 +1,8 @@
-"""`flask erasures`: erase people, see what is open in which tool, replay the journal.
+"""Run `flask erasures`, `flask retention` and `flask statistics`.
 
-`flask retention`: what the catalogue's rules would remove.
-
-`flask statistics`: monthly counts that can't be traced to a person.
+`flask erasures` erases people, shows what is open in which tool, and replays the journal. `flask
+retention` shows what the catalogue's rules would remove. `flask statistics` shows monthly counts
+that can't be traced to a person.
 """
 
 from __future__ import annotations

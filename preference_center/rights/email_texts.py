@@ -1,14 +1,8 @@
-"""Sentences and values that several kinds of email have, in the current language.
+"""Write the texts of emails about requests, corrections and erasures, in the current language.
 
-What emails say to a person about whom somebody else said something, in the current language.
-
-What emails about a data-subject request say, in the current language.
-
-A refusal names its ground, the complaint to an authority, and the courts (GDPR art. 12(4)).
-
-What emails about a corrected address say: to the new one, and to the old one.
-
-What the last email to an erased person says (I6).
+The emails are about a request, to a person about whom somebody else said something, to the new
+and the old address of a correction, and to an erased person as the last one (I6). A refusal names
+its ground, the complaint to an authority, and the courts (GDPR art. 12(4)).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Mail the person what becomes of their request, in the transaction that decides it.
+"""Queue the mails about a request, in the transaction that decides it.
 
-Always to the address that the request is about, also where an agent asked; to the agent too only
-if their authority says so (docs/rights.md).
-
-Queue the last mail to people who are erased, while their address can still be read (I6).
+A mail always goes to the address that the request is about, also where an agent asked; to the
+agent too only if their authority says so (docs/rights.md). The last mail to people who are erased
+is queued while their address can still be read (I6).
 """
 
 from __future__ import annotations
@@ -86,8 +85,8 @@ def has_email(request: RightsRequest, action: StepAction) -> bool:
     """Whether the person is mailed about this step.
 
     Not of the receipt of what is done at the same moment. A finished erasure's last notice is
-    mailed by `acts`, since the stored request no longer names anybody then. Who was asked about
-    an agent and did not answer did not ask for anything, and is mailed no end of it.
+    that of `build_notices`, since the stored request no longer names anybody then. Who was asked
+    about an agent and did not answer did not ask for anything, and is mailed no end of it.
     """
     if action is StepAction.LAPSED and request.via is RequestVia.AGENT:
         return False

@@ -1,6 +1,6 @@
-"""Legal holds: while one lasts, neither erasure nor retention touches its address.
+"""Place and end legal holds: what is claimed in court, or must be kept by law, is not erased.
 
-Place legal holds: what is claimed in court, or must be kept by law, is not erased.
+While one lasts, neither erasure nor retention touches its address.
 """
 
 from __future__ import annotations

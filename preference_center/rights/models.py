@@ -1,4 +1,4 @@
-"""Data-subject requests, erasures, moved addresses, holds and de-identified statistics."""
+"""Define the tables of requests, erasures, moved addresses, holds and de-identified statistics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOT_CLOSED = text("closed_at IS NULL")
 
 
 class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
-    """One data-subject request, its clock and its outcome; `domain.rights` has the values.
+    """One data-subject request, its clock and its outcome; `rights.rules` has the values.
 
     Its reference is the receipt code of `id`. While the clock is stopped `stopped_at` is set, and
     `due_at` is moved on when it starts again. `sealed` is the free text, the subject as it was

@@ -1,17 +1,14 @@
-"""Monthly counts of events and deliveries, by what can't be traced to a person.
-
-Count each month once it is over, before what it is counted from may expire.
-
-What is past its retention: found in bounded steps, so that no step holds anything up.
-
-What somebody limits the use of, what is under a hold and what an open request is about is left
-alone (GDPR art. 17(3), 18(2)).
-
-Remove what is past its retention, by the rules of the catalogue and DEFAULT_RETENTION.
+"""Count each month, then remove what is past its retention, by the catalogue or DEFAULT_RETENTION.
 
 Evidence, acknowledgements and audit entries are deleted, addresses and closed accounts are erased
-like at a person's own request. Each kind is walked once a day in windows of rows; every window is
-a transaction, so a run can be killed anywhere and goes on where it was.
+like at a person's own request. What somebody limits the use of, what is under a hold and what an
+open request is about is left alone (GDPR art. 17(3), 18(2)).
+
+Each kind is walked once a day in windows of rows, so that no step holds anything up; every window
+is a transaction, so a run can be killed anywhere and goes on where it was.
+
+The monthly counts of events and deliveries are by what can't be traced to a person. A month is
+counted once it is over, and before the rows that it is counted from may expire.
 """
 
 from __future__ import annotations

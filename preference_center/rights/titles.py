@@ -1,4 +1,4 @@
-"""What each right is called on pages and in mails."""
+"""Name each right as pages and mails call it."""
 
 from __future__ import annotations
 

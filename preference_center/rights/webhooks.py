@@ -1,10 +1,8 @@
-"""The outbox of webhooks to the company about requests: the queue is the database.
-
-Inform a program of the company's about requests, by signed webhooks that are never lost.
+"""Inform a program of the company's about requests, by signed webhooks that are never lost.
 
 Standard Webhooks 1.0.0 (https://www.standardwebhooks.com), with RIGHTS_WEBHOOK_URL and
 RIGHTS_WEBHOOK_SECRET. A webhook has ids and kinds, never an address: the program asks the API.
-A row of the outbox is written in the transaction of what it is about.
+The queue is the database: a row of the outbox is written in the transaction of what it is about.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The codes of requests in words, in the language of the page."""
+"""Say in words what the codes of requests mean, in the language of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People: find one, read their timeline, record what they said, send them a link."""
+"""Route the pages of people: find one, read their timeline, record what they said, send a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding one person: by something that is exactly theirs, and with a recorded reason (I9)."""
+"""Find one person: by what is exactly theirs, and with a recorded reason (I9)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Sending a person a fresh link to the page where they choose what they receive.
+"""Send a person a fresh link to their preference page, or retract a mistaken entry of one's own.
 
-Retracting an entry that one has just recorded by mistake; all others stand (I5).
+Only the entry that one has just recorded can be retracted; all others stay (I5).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of one person: may marketing be sent, how their account stands, and their timeline."""
+"""Show the page of one person: may marketing be sent, the account's state, and the timeline."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What recording something will do: per topic now and then, and per tool what happens when.
+"""Record what a person said: a form, what recording it will do, and the entry in the ledger.
 
-Recording what a person said: a form, what it will do, and the entry in the ledger.
+What it will do is shown per topic, now and then, and per tool, with what happens when.
 """
 
 from __future__ import annotations

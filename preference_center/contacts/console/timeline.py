@@ -1,8 +1,7 @@
-"""The timeline of a person as its page shows it: filters, entries, and whose it is.
+"""Show everything about one person in words, the newest first, with filters and pages.
 
-Everything about one person in words, the newest first.
-
-Events with what tools answered, deliveries, data-subject requests, and looks of the staff.
+The entries are events with what tools answered, deliveries, bounces, data-subject requests, and
+looks of the staff.
 """
 
 from __future__ import annotations

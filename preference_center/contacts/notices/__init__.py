@@ -1,1 +1,1 @@
-"""Notices of new versions of the privacy policy."""
+"""Inform people of new versions of the privacy policy."""

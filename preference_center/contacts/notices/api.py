@@ -1,4 +1,4 @@
-"""Versions of the privacy policy, and whom to inform of one, as a stream that can be resumed."""
+"""Answer the endpoints of policy versions, and stream whom to inform of one, to be resumed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Who is informed of a new version of the privacy policy: everyone active, each once.
+"""Select who is informed of a new version of the privacy policy: everyone active, each once.
 
-Whatever they chose about marketing: the notice is a service message (I4). A contact counts once,
-at the best of its addresses; an address of no contact counts if it made a choice here.
+The marketing choices of a person make no difference: the notice is a service message (I4). A
+contact counts once, at the best of its addresses; an address of no contact counts if it made a
+choice here.
 """
 
 from __future__ import annotations

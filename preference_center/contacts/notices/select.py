@@ -1,14 +1,12 @@
-"""Select whom to inform of a version: page by page, so that a run can be stopped at any time.
+"""Select whom to inform of a policy version, and hand them over, as rows or signed webhooks.
 
 A page and the place up to which addresses were looked at are one transaction, under a lock of the
 announcement: a run that is killed or started twice selects nobody twice and skips nobody.
 
-The rows by which a sender informs people of a version, each with a decision as of now.
-
-Announce a version to the company's webhook: batches that are signed and never lost.
-
-Standard Webhooks 1.0.0, with the URL and secret of `rights.webhooks`. A batch keeps its
-id and its people however often it is sent, so the receiver can drop a repeat by `webhook-id`.
+Each of the rows by which a sender informs people has a decision as of now. Batches for the
+company's webhook are signed and never lost: Standard Webhooks 1.0.0, with RIGHTS_WEBHOOK_URL and
+RIGHTS_WEBHOOK_SECRET. A batch keeps its id and its people however often it is sent, so the receiver
+can drop a repeat by `webhook-id`.
 """
 
 from __future__ import annotations
@@ -132,7 +130,7 @@ is missing."""
 
 
 def next_rows(version: str, after: int) -> list[NoticeRow]:
-    """The next PAGE rows after the `cursor` of one; none at the end.
+    """The next NOTICES_PER_PAGE rows after the `cursor` of one; none at the end.
 
     Raises as `announced_version`.
     """

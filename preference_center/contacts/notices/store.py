@@ -1,6 +1,6 @@
-"""The recipients of an announcement: selected page by page, each person once, and handed over.
+"""Store whom an announcement is for, each person once, and the outbox of its webhook batches.
 
-The outbox of announcements to the company's webhook: the queue is the database.
+Recipients are selected page by page, and handed over. The queue of the outbox is the database.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Rules about contacts and their choices: pure."""
+"""Hold the rules about contacts and their choices, without I/O."""

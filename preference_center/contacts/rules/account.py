@@ -1,9 +1,8 @@
-"""The changes that close an account and reopen it, for one address (I4, I6).
+"""Build the changes that close, reopen, restrict or unrestrict one address (I4, I6).
 
-The changes that limit the use of a person's data and end that, for one address.
-
-GDPR art. 18. While it lasts the data is kept and no marketing is sent; service mail is (I4). Only
-the person ends it, or the company after informing them (art. 18(3)).
+A restriction limits the use of a person's data: GDPR art. 18. While it lasts the data is kept and
+no marketing is sent; service mail is (I4). Only the person ends it, or the company after informing
+them (art. 18(3)).
 """
 
 from __future__ import annotations

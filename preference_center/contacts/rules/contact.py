@@ -1,6 +1,4 @@
-"""Contacts as values: the addresses and external ids of one person, and their account.
-
-Which addresses and external ids are one person, and what may be done to them.
+"""Define contacts: which addresses and external ids are one person, and what may be done to them.
 
 A `ContactSet` holds the contacts that a request names, as they are stored. Operations change
 it row by row, so that a later row of one request sees what an earlier one did. In the end the

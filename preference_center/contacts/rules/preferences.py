@@ -1,6 +1,6 @@
-"""What one address receives, as our preference page and the portal API show and change it.
+"""Compute what one address receives, and build the changes that a person's choices make.
 
-The change that a person's choice of a frequency makes.
+Our preference page and the portal API show what an address receives, and change it.
 """
 
 from __future__ import annotations

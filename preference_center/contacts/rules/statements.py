@@ -1,9 +1,11 @@
-"""What a person said to staff, who record it: by phone, by letter, face to face.
+"""Build the changes for what a person said to staff, and order the timeline of that person.
 
-The changes are those that senders' systems relay (`sender_requests`, `preferences`): an opt-in
-lifts only what is older than the person's own act (I5).
+People say it by phone, by letter or face to face. The changes are those that senders' systems relay
+(`ledger.rules`, `contacts.rules.preferences`): an opt-in lifts only what is older than the person's
+own act (I5).
 
-The order of everything about one person on one page, and where its next page begins.
+`TimelineKey` is the order of everything about one person on one page, and says where the next page
+begins.
 """
 
 from __future__ import annotations

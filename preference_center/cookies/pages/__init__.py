@@ -1,4 +1,4 @@
-"""What people read of cookies, in their language."""
+"""Say what people read of cookies, in their language."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A site of the catalogue, and whether a request comes from it.
-
-A browser's choice is recorded, and answered with its cookie.
+"""Record a browser's choice and answer with its cookie; serve the consent script and its settings.
 
 The site passes the request on from its own origin, so that the cookie is set there, by HTTP:
 browsers delete what scripts set after a week (docs/decisions/0077).

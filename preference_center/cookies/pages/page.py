@@ -1,6 +1,7 @@
-"""`/consent/<site>`: the choice without a script. The site shows it at its own origin.
+"""Serve the pages on which people choose or read about cookies without a script.
 
-Assets and links lead to our own host, since every other path of that origin is the site's.
+`/consent/<site>`: the choice, which the site shows at its own origin. Assets and links lead to our
+own host, since every other path of that origin is the site's.
 
 `/cookies`: what our own pages set, and where each of the company's sites has its choice.
 """

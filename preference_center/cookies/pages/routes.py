@@ -1,4 +1,4 @@
-"""The pages about cookies, and the document about the browser's signal."""
+"""Route the pages about cookies, and the document about the browser's signal."""
 
 from __future__ import annotations
 

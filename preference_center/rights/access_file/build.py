@@ -1,9 +1,8 @@
-"""Write the file: a ZIP of a page, of JSON and of tables, one part of it after the other.
+"""Build the file that answers a request for access, keep it sealed, and complete the request.
 
-Events and deliveries may be many: they are read again for each format, so that none of them is
-in memory longer than it takes to write it.
-
-Build the file of a request once, keep it sealed, and complete the request with it.
+The file is a ZIP of a page, of JSON and of tables, written one part after the other. Events and
+deliveries may be many: they are read again for each format, so that none of them is in memory
+longer than it takes to write it.
 """
 
 from __future__ import annotations
@@ -209,7 +208,7 @@ def build_access_file(request_id: UUID) -> bool:
 
     Returns whether it did: nothing happens if the request is not one for access, is not open, or
     if another worker builds its file. Safe to repeat after a crash. A request of the same people
-    within RETENTION gets the same file. Raises Unavailable, also if somebody of them is erased
+    within FILE_RETENTION gets the same file. Raises Unavailable, also if somebody of them is erased
     meanwhile.
     """
     request = load_request(request_id)

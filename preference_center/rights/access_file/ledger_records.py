@@ -1,8 +1,7 @@
-"""Whom the file is about, and what is known of them, read in one snapshot.
+"""Read whom an access file is about, and make the records of it that come from the ledger.
 
-The parts of the file that come from the ledger: events, and what they add up to now.
-
-What is stored of the people that a request is about: of exactly their addresses (I9).
+All is read in one snapshot, and is of exactly the addresses that the request is about (I9).
+`load_rows`, `list_contacts` and `iter_deliveries` read what else is stored of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of the file about the contact, tools, requests, and what the company has stated."""
+"""Make the records about the contact, tools, requests, and what the company has stated."""
 
 from __future__ import annotations
 

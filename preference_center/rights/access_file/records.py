@@ -1,11 +1,11 @@
-"""What `data.json` holds: its JSON Schema is docs/schemas/access-file-1.json.
+"""Describe what `data.json` holds, and which of its parts has the rows of which table.
 
-Fields may be added; VERSION grows when one changes its meaning or goes. Codes, such as `kind`,
-stay the same in every language; what people read, such as `what`, is in `language`. Times are UTC.
+Its JSON Schema is docs/schemas/access-file-1.json. Fields may be added; VERSION grows when one
+changes its meaning or goes. Codes, such as `kind`, stay the same in every language; what people
+read, such as `what`, is in `language`. Times are UTC.
 
-Which part of the file has what of each table with personal data, and which tables it leaves out.
-
-Tests compare both with `rights.erasure.personal_data`, so that a new table can't be forgotten.
+Tests compare IN_FILE and NOT_IN_FILE with `rights.erasure.personal_data`, so that a new table can't
+be forgotten.
 """
 
 from __future__ import annotations

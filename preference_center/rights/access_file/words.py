@@ -1,4 +1,4 @@
-"""What the codes of the file mean, in the current language."""
+"""Say what the codes of an access file mean, in the current language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request and response models of the endpoints of data-subject requests."""
+"""Define the request and response models of the endpoints of data-subject requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erasures: people whose data is deleted, here and in every connected tool (GDPR art. 17)."""
+"""Answer the endpoints that erase a person, here and in every connected tool (GDPR art. 17)."""
 
 from __future__ import annotations
 

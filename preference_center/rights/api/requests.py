@@ -1,9 +1,8 @@
-"""Minors: what the company's own systems found out about an account, which is confirmed at once.
-
-Data-subject requests: what people ask the company for, and its answers.
+"""Answer the endpoints of data-subject requests, and of minors that the company found.
 
 The company's own systems record requests that reached them, decide what waits for the company,
-and read where each one is. Whom a request is about is sent in bodies, never in a URL (I12).
+and read where each one is. What they found out about a minor's account is confirmed at once. Whom
+a request is about is sent in bodies, never in a URL (I12).
 """
 
 from __future__ import annotations

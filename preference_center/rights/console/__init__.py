@@ -1,4 +1,4 @@
-"""Data-subject requests: their queue, their steps and decisions, tasks by hand, and holds."""
+"""Route the console's pages of requests: queue, steps, decisions, tasks by hand, and holds."""
 
 from __future__ import annotations
 

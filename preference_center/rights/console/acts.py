@@ -1,8 +1,7 @@
-"""What may be done next to a request, the likeliest first; each is a page of its own.
+"""List what may be done next to a request, and show each act as a page with one button.
 
-Why something about a request could not be done, in the language of the page.
-
-The page of one act: what it will do, its fields, and one button that does it.
+The page says what the act will do, has its fields, and says why the act could not be done, in the
+language of the page. The likeliest act comes first.
 """
 
 from __future__ import annotations

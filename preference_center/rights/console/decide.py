@@ -1,8 +1,8 @@
-"""How a request ends: fulfilled, or, where two people decide, proposed and then carried out.
+"""End a request, and handle the files that a decision about it needs or answers with.
 
-Files of agents, and the file that answers a request for access: as attachments only.
-
-What agents send comes from strangers: it is never shown or named as they named it.
+A request is fulfilled or refused at once, or, where two people decide, it is proposed and then
+carried out. What agents send comes from strangers: it is never shown or named as they named it.
+It is saved as an attachment only, and so is the file that answers a request for access.
 """
 
 from __future__ import annotations

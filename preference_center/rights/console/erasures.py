@@ -1,4 +1,6 @@
-"""/console/requests/holds: what must be kept for a claim or by law, and is not erased meanwhile.
+"""Show legal holds, what a person has to erase in a tool, and how far erasures are.
+
+/console/requests/holds: what must be kept for a claim or by law, and is not erased meanwhile.
 
 /console/requests/tasks: what a person has to erase in a tool, and how far erasures are.
 """

@@ -1,4 +1,4 @@
-"""/console/requests/new: record what a person asks for by phone, letter or in person.
+"""Record what a person asks for by phone, by letter or in person: /console/requests/new.
 
 Whom it is about is found by a recorded look, from the person's page or here, so that no address
 is in a URL (I12).

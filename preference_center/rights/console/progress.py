@@ -1,4 +1,4 @@
-"""How far a request is, in words: its clock, its steps, and the tools of an erasure."""
+"""Say in words how far a request is: its clock, its steps, and the tools of an erasure."""
 
 from __future__ import annotations
 

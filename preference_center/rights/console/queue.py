@@ -1,4 +1,6 @@
-"""/console/requests: the open requests, worst first, and the reports of minors.
+"""List open and closed requests and reports of minors, and record an agent's list of requests.
+
+/console/requests: the open requests, worst first, and the reports of minors.
 
 /console/requests/closed: the requests that were answered, the newest first.
 

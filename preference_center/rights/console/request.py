@@ -1,8 +1,8 @@
-"""/console/requests/<id>: one request, what is to be done next, and everything that was done.
+"""Show one request, /console/requests/<id>, with what is next and what was done, and take steps.
 
-The steps that support takes: identity, the receipt, more time, the withdrawal.
-
-A request for correction: another address, or a consent that the person never gave.
+The steps are those that support takes: identity, the receipt, more time, the withdrawal, and a
+correction by another address or by a consent that the person never gave. Decisions about how a
+request ends are in `rights.console.decide`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The requests of one person, for the timeline on the person's page."""
+"""Show the requests of one person in the timeline on the person's page."""
 
 from __future__ import annotations
 

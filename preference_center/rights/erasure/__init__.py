@@ -1,1 +1,1 @@
-"""Erase a person everywhere, and keep it so."""
+"""Erase a person everywhere, and keep them erased."""

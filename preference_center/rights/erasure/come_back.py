@@ -1,4 +1,4 @@
-"""Coming back after an erasure, by an act of the person's own (I6)."""
+"""Let a person come back after an erasure, by an act of their own (I6)."""
 
 from __future__ import annotations
 

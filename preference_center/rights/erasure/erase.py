@@ -5,9 +5,8 @@ be pushed to tools, deletes or clears what `rights.erasure.tables` names, and cr
 tasks of the tools. Contacts are read first and compared when they are written, so that the ledger
 keeps its one order of locks: addresses, then contacts.
 
-What happens to erasures by themselves: they are finished, handed over to people, forgotten.
-
-Erase again what a restored database lacks, from the erasure journal.
+`tidy_erasures` finishes erasures, hands them over to people and forgets them. `replay` erases
+again what a restored database lacks, from the erasure journal.
 """
 
 from __future__ import annotations

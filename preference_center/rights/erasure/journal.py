@@ -1,15 +1,13 @@
-"""Where the erasure journal is kept: files in a folder or in a bucket, written once, never changed.
-
-A file has a line for each entry: the SHA-256 of the rest of the line, and the entry as JSON. Its
-name has the numbers of its first and last entry, so that the last one is found without reading.
-
-How far this database has the erasure journal, and which of its erasures that has not yet.
-
-The erasure journal: so that a restored backup does not bring erased people back (I6).
+"""Keep the erasure journal, so that a restored backup does not bring erased people back (I6).
 
 Every erasure is written to a second place, by digest, before it is answered. A database that was
-restored has fewer erasures than the journal: until `replay` has erased them again, `/v1/` is
-refused. Opt-outs are accepted meanwhile.
+restored has fewer erasures than the journal: until `rights.erasure.erase.replay` has erased them
+again, `/v1/` is refused. Opt-outs are accepted meanwhile.
+
+The journal is files in a folder or in a bucket, written once and never changed. A file has a line
+for each entry: the SHA-256 of the rest of the line, and the entry as JSON. Its name has the numbers
+of its first and last entry, so that the last one is found without reading. The database has its
+own record of how far it has the journal, and of which erasures the journal lacks.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""The tables without personal data, with their columns: the company's own.
+"""List every table with its columns: the inventory that access, erasure and retention use.
 
-`actor` and `name` are of staff and of systems. The others are in `personal_data`.
-
-Every place that holds personal data: the inventory that access, erasure and retention use.
-
-`TABLES` names each table and each of its columns, also of those without personal data, which are in
-`company_tables`. What is outside of the database is in `personal_data_elsewhere`. Tests compare
-them with the tables, with the code that writes files, and with the jobs, so that a new store is
+TABLES names each table and each of its columns, also of those without personal data, which are in
+COMPANY_TABLES: these are the company's own, and their `actor` and `name` are of staff and of
+systems. What is outside of the database is in `rights.erasure.tables`. Tests compare both with the
+tables of the database, with the code that writes files, and with the jobs, so that a new store is
 missing there only until they run.
 """
 

@@ -1,6 +1,7 @@
-"""Erasures and their tasks: `erasure` hides an address, `erasure_task` erases it in one tool.
+"""Store erasures: a row of `erasure` hides an address, `erasure_task` erases it in one tool.
 
-Erased addresses that a tool shows again: they are erased there once more (I6, I13).
+`erase_again_in_tool` creates an erasure for an erased address that a tool shows again: it is
+erased there once more (I6, I13).
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""What an erasure does with each table of `personal_data` that holds personal data (I6).
+"""Say what an erasure does with each table and place that holds personal data (I6).
 
-The rule is the code: `erase_rows` executes the statements in this order. A test fails where a
-table has no rule, so that a new store can't be forgotten.
-
-Where personal data is outside of the database: `FILES`, and what Redis holds.
-
-The tables are in `personal_data`.
+The rule is the code: `erase_rows` executes the statements of ERASURE_RULES in their order. The
+tables are those of `rights.erasure.personal_data`; a test fails where one has no rule, so that a
+new store can't be forgotten. FILES, REDIS_KEYS and JOB_ARGUMENTS say where personal data is outside
+of the database.
 """
 
 from __future__ import annotations

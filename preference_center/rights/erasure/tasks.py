@@ -1,7 +1,4 @@
-"""Erasures and their tasks, as operators and the people concerned see them.
-
-Tasks that people do in tools: see them, look at an address, and record that it is done.
-"""
+"""Read erasures with their tasks, and let people see and end the tasks that they do in tools."""
 
 from __future__ import annotations
 

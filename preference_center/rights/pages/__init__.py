@@ -1,4 +1,7 @@
-"""`/rights/<act>`: the page of one right. Which identity it needs is `domain.rights`' to say."""
+"""Serve `/rights/<act>`, the page of one right.
+
+Which identity an act needs is for `rights.rules.identity` to say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/rights/agent`: somebody asks for a person; `/rights/authority`: the person answers that.
+"""Serve `/rights/agent`, where an agent asks, and `/rights/authority`, where the person answers.
 
 The agent's own address is proven by a one-time link, as anybody's. What the agent gets to see
 is the same for every principal: a reference, and that the person was asked.

@@ -1,6 +1,8 @@
-"""`/rights/erase`: what goes, what stays and why, in two steps, for two extents.
+"""Serve the pages that ask for a right: erase, access, restrict, close, object, complain, reopen.
 
-Rights that one button asks for: access, limiting the use, closing the account.
+`/rights/erase`: what goes, what stays and why, in two steps, for two extents.
+
+`/rights/access`, `/rights/restrict`, `/rights/unrestrict`, `/rights/close`: one button asks for it.
 
 `/rights/object`, `/rights/dont_sell_or_share` and `/rights/complaint`: anybody says it.
 

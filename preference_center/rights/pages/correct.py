@@ -1,6 +1,6 @@
-"""Correct the address: a link to the new one confirms it, a notice to the old one undoes it.
+"""Serve `/rights/correct`: a person corrects language and address; staff read all else.
 
-`/rights/correct`: language and address by oneself; anything else is read by staff.
+A link to the new address confirms it, and a notice to the old one undoes it.
 """
 
 from __future__ import annotations

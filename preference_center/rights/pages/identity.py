@@ -1,10 +1,9 @@
-"""Making sure that it is the person: a one-time link mailed to their address.
+"""Make sure who asks, by a one-time link mailed to their address, and show a request's state.
 
 Everybody gets the same answer for the same work, whether the address is known, unknown or
 erased: one row in the outbox. Nothing else is stored before the link is used.
 
 `/rights/status/<token>`: how far a request is, its withdrawal, and the file of one for access.
-
 The token comes by mail and may be forwarded: it shows states and dates, and the address masked.
 The file takes more: a visit that proves control of the address, which the token of a request
 that was just made continues.
@@ -294,7 +293,7 @@ def _list_tools(asked: RightsRequest, catalogue: Catalogue) -> list[ToolErasure]
 
 
 def _is_held(asked: RightsRequest) -> bool:
-    """Whether a legal hold keeps this deletion waiting; `acts` does it as soon as that ends."""
+    """Whether a legal hold keeps this deletion waiting; `run_clocks` does it after the hold."""
     if asked.kind is not RequestKind.ERASE or asked.state is not RequestState.OPEN:
         return False
     now = services().now()

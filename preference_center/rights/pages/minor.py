@@ -1,7 +1,8 @@
-"""`/rights/minor`: anybody reports a child's address; `/rights/reported`: its holder contradicts.
+"""Serve `/rights/minor`, where anybody reports a child, and `/rights/reported`, for the answer.
 
 The answer to a report is the same for every address, also beyond the limit of reports about
-one mailbox. What it brings about is `rights.requests.minors`' to say.
+one mailbox. On `/rights/reported` the holder of the address contradicts the report. What a report
+brings about is for `rights.requests.minors` to say.
 """
 
 from __future__ import annotations

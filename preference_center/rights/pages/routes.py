@@ -1,4 +1,4 @@
-"""The pages on which people use their rights."""
+"""Route the pages on which people use their rights."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Who uses a page of rights: the token in its path, and how sure that makes us.
+"""Read who uses a page of rights, check its form and make it a request; list the rights.
 
-What every form of a page of rights is checked for, and how it becomes a request.
-
-`/rights`: the list of rights, for everybody. Reading it takes no link.
+The token in the path of a page says how sure it is who uses it. `/rights` lists the rights for
+everybody: reading it takes no link.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The steps of a request, from opening to its answer."""
+"""Take a request from opening to its answer, step by step."""

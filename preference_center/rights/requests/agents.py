@@ -1,10 +1,10 @@
-"""Requests that an agent makes in a person's name.
+"""Handle requests that an agent makes in a person's name, alone or as a CSV list.
 
 What an agent says is worth nothing by itself: an objection counts at once, as anybody's does,
 and all else waits until the person confirms it by the link that is mailed to them, or until
-staff accept a proof of the agent's authority. Results go to the person (`request_emails`).
+staff accept a proof of the agent's authority. Results go to the person (`rights.emails`).
 
-Read an agent's list of requests: a CSV with one row for each request.
+A list of requests is a CSV with one row for each request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens to requests by time alone; the scheduler calls `run_clocks` every minute."""
+"""Do what happens to requests by time alone; the scheduler calls `run_clocks` every minute."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Correct an address: what its person said follows them to the new one, in one transaction.
+"""Correct an address, or retract a consent that the person never gave, as a request asks.
 
-The contact, its addresses and all that was ever said at the old one are read, the changes are
+What the person said at the old address follows them to the new one, in one transaction. The
+contact, its addresses and all that was ever said at the old one are read, the changes are
 made by the rules of `rights.rules.changes`, and written if nothing has changed meanwhile; else all
 of it is repeated, as for contacts.
-
-Requests for correction: another address, or a consent that the person never gave.
 
 A change of language is a contact update, and needs nothing of its own.
 """

@@ -1,8 +1,7 @@
 """Bring about what a request asks for, in one transaction with its last step.
 
-Propose a decision about a request, decline it, and carry it out: by two people of the staff.
-
-`request_steps.refuse`, `request_steps.complete` and `minors.dismiss` refuse one alone.
+Where two people of the staff decide, one proposes the decision and another declines it or carries
+it out: `rights.requests.steps` and `rights.requests.minors.dismiss` refuse one alone.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def fulfil_data_request(
     alone, and Unavailable.
     """
     require_transition(request.state, RequestState.DONE)
-    # `complete` checks it again, when some effects have begun already.
+    # `complete_data_request` checks it again, when some effects have begun already.
     run_autocommit(lambda c: require_second_person(c, request, Decision.FULFIL, actor))
     completion = _Completion(request, actor, outcome, in_transaction)
     effect = _EFFECTS.get(request.kind, _nothing)

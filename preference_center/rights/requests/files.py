@@ -1,6 +1,7 @@
-"""The file that answers a request for access: in sealed parts, for RETENTION.
+"""Store the files of a request sealed: those that answer it, and those that prove authority.
 
-Files that prove an agent's authority: sealed, for RETENTION.
+The file that answers a request for access is stored in parts, for FILE_RETENTION. Files that prove
+an agent's authority are stored for PROOF_RETENTION.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Data-subject requests, as entry points use them (docs/rights.md).
+"""Open a request, confirm its identity, and record looks, as entry points do (docs/rights.md).
 
-The rules are those of `domain.rights`. What a request brings about is written in one
-transaction with its step: by `complete(..., in_transaction)`, or by `complete` with the
+The rules are those of `rights.rules`. What a request brings about is written in one transaction
+with its step: by `rights.requests.steps.complete_data_request`, with `in_transaction` or with the
 `connection` of the effect.
 """
 

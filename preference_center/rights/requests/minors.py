@@ -1,13 +1,13 @@
-"""Reports that an address is a minor's: what anybody says pauses marketing, and nothing more.
+"""Handle reports that an address is a minor's, and restrict the use of data by request.
 
-Recording one restricts the contact (`restrict_reported`, used by `opening`). Staff confirm it with
-`requests.fulfil`, which erases the account, or dismiss it here. A report alone erases and
-closes nothing, however long it waits.
+What anybody says pauses marketing, and nothing more: recording a report restricts the contact
+(`restrict_reported`, which `rights.requests.opening` calls). Staff confirm it with
+`rights.requests.decide.fulfil_data_request`, which erases the account, or dismiss it here. A
+report alone erases and closes nothing, however long it waits.
 
-Limit the use of a person's data by request: as far as identity was proven, and no further.
-
-Control of one address restricts exactly this one (docs/rights.md, Identity); of a contact that has
-no other, the contact, so that addresses which it gains are restricted too. Suppression matches
+A request limits the use of a person's data as far as identity was proven, and no further. Control
+of one address restricts exactly this one (docs/rights.md, Identity); of a contact that has no
+other, the contact, so that addresses which it gains are restricted too. Suppression matches
 every form of the mailbox in any case (I9).
 """
 

@@ -1,6 +1,6 @@
-"""Addresses that were corrected, and the link of a contact to the new one.
+"""Store which address was corrected to which, and move the requests of merged contacts.
 
-Requests of contacts that are merged: of two open ones for the same the earlier date counts.
+Of two open requests for the same the earlier date counts.
 """
 
 from __future__ import annotations

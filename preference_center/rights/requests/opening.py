@@ -57,7 +57,7 @@ InTransaction = Callable[[Connection, RightsRequest], None]
 def open_request(
     new: NewRequest, actor: str, in_transaction: InTransaction | None = None
 ) -> RightsRequest:
-    """Record a request; see `requests.open_request`."""
+    """Record a request; see `rights.requests.handle.open_request`."""
     new.check()
     opener = _Opener(_name_addresses(new), actor, in_transaction)
     new = opener.new

@@ -1,12 +1,11 @@
-"""What somebody of the staff proposed to decide about a request: read from its steps.
+"""Do each act on a stored request in one transaction, with its step; list the open requests.
 
-What is done to a stored request: each act is one transaction, with its step.
-
-Entry points use `rights.requests.handle`. The rules are those of `domain.rights`. What the person
+Entry points use `rights.requests.handle`. The rules are those of `rights.rules`. What the person
 must know of is mailed, and the company's program informed, in the same transaction; with a
 `connection` that is the caller's.
 
-The queue of open requests, worst first, as staff work on it.
+What somebody of the staff proposed to decide is read from the steps of the request. The queue of
+open requests is in the order in which staff work on it, the worst first.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ def require_second_person(
     actor: str,
     ground: RefusalGround | None = None,
 ) -> None:
-    """Raises SecondPersonRequired unless `actor` may take this decision (`domain.rights`)."""
+    """Raises SecondPersonRequired unless `actor` may take this decision (`rights.rules`)."""
     if is_person_of_staff(actor):
         proposal = find_proposal(store.fetch_steps(connection, request.id))
         check_second_person(request.kind, decision, actor, proposal, ground)

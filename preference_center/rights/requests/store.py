@@ -1,6 +1,6 @@
-"""Stored data-subject requests and their steps; the rules are those of `domain.rights`.
+"""Store data-subject requests and their steps, and find those that wait for time or the service.
 
-Which data-subject requests wait for time or for the service: the database is the queue.
+The database is the queue. The rules are those of `rights.rules`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Kinds, laws, deadlines, identity and decisions of requests: pure."""
+"""Decide about requests without I/O: kinds, laws, deadlines, identity and decisions."""

@@ -1,4 +1,4 @@
-"""The changes that correct an address: what the old one said holds for the new one too.
+"""Build the changes that correct an address: what the old one said holds for the new one too.
 
 Copies keep their own times, so it makes no difference whether the person acted before or after
 the correction: a newer "yes" of the new address still wins, and an older one does not (I5). What

@@ -1,15 +1,13 @@
-"""How a request goes from state to state. That it was extended is a mark, not a state.
+"""Define a data-subject request, which states it goes through, and who may decide about it.
 
-One request and what may happen to it; time is an argument, and nothing is written here.
+Time is an argument, and nothing is written here. `NewRequest` is a request as it comes in;
+`RightsRequest` is one that is stored. That a request was extended is a mark, not a state.
 
-Decisions about requests that two people of the staff take: one proposes, another decides.
-
-They are those that a person can't get undone: a refusal, and an erasure that staff decide on. It
-holds in the console, which knows who each person is. A command trusts the name that it is given,
-and a key of the API is a system of the company's, so neither shows that there were two people;
-they are for a company's own procedure (decision 100).
-
-A request as it comes in, before it is stored.
+Some decisions take two people of the staff: one proposes, another decides. They are those that a
+person can't get undone: a refusal, and an erasure that staff decide on. The rule holds in the
+console, which knows who each person is. A command trusts the name that it is given, and a key of
+the API is a system of the company's, so neither shows that there were two people; they are for a
+company's own procedure (decision 100).
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
-"""The identity that an act needs: the least that is enough, and nothing is allowed by default.
+"""Say which identity an act needs, check files of proof, and make the links that requests mail.
 
-Sources: GDPR art. 12(6) and EDPB Guidelines 01/2022, 58-79: proportionate, and no identity card
-by default; 11 CCR 7060-7063 for the CCPA.
+The identity is the least that is enough, and nothing is allowed by default. Sources: GDPR art.
+12(6) and EDPB Guidelines 01/2022, 58-79: proportionate, and no identity card by default; 11 CCR
+7060-7063 for the CCPA.
 
-Files that prove an agent's authority: what may be uploaded.
+A file that proves an agent's authority is recognized by its first bytes and by nothing else: not by
+its name, which is never stored, and not by the type that the browser declares. It is stored as it
+came, sealed, and is never opened, rendered or unpacked here, so what hides in it (an archive, a
+script, a place in EXIF) does nothing.
 
-A file is recognized by its first bytes and by nothing else: not by its name, which is never
-stored, and not by the type that the browser declares. It is stored as it came, sealed, and is
-never opened, rendered or unpacked here, so what hides in it (an archive, a script, a place in
-EXIF) does nothing.
-
-The links by which people answer what somebody else said about them. They hold no address (I12).
-
-Each is mailed to the address that a request is about, and to nobody else: so anyone who uses it
-reads that mailbox. What it may do once depends on the state of the request.
-
-The links to the status page of a data-subject request. They hold no address (I12).
+Links hold no address (I12). The links by which people answer what somebody else said about them are
+mailed to the address that a request is about, and to nobody else: so anyone who uses one reads that
+mailbox. What it may do once depends on the state of the request. The other links lead to the status
+page of a request.
 """
 
 from __future__ import annotations

@@ -1,17 +1,13 @@
-"""Data-subject requests as values: their kinds, states and outcomes.
+"""Define the kinds, states and outcomes of requests, and compute their deadlines and stages.
 
-Days on which offices work, for the laws that count in business days.
-
-Periods of time as laws write them, counted in the company's time zone.
-
-By when a request is to be confirmed and answered, under each law.
+Periods are counted as laws write them, in the company's time zone; business days are the days on
+which offices work. Deadlines say by when a request is to be confirmed and answered, under each law;
+the rest says how far its time has run: its stage, its reminders, and when it ends by itself.
 
 Sources: GDPR art. 12(3) and EDPB Guidelines 01/2022, 157-159 (the clock stops while identity
 is open, if that was asked without delay); UK GDPR art. 12A and Data Protection Act 2018 s. 164A
 (complaints), both by the Data (Use and Access) Act 2025; 11 CCR 7021, 7026(f) and 7027(g) for the
 CCPA; LGPD art. 19.
-
-How far the time of a request has run: its stage, its reminders, and when it ends by itself.
 """
 
 from __future__ import annotations
