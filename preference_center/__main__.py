@@ -1,10 +1,6 @@
-"""The processes of the service, as the Procfile names them.
-
-The program `preference-center`: every command, every process of the Procfile, and the demo.
+"""The program `preference-center` runs every command, every process of the Procfile, and the demo.
 
 In a checkout it is `python -m preference_center`; `flask` has the same commands there.
-
-`python -m preference_center`: the program `preference-center`.
 """
 
 from __future__ import annotations

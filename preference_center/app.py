@@ -1,4 +1,4 @@
-"""`create_app`: builds the application from its parts."""
+"""`create_app` builds the application from its parts."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Bursts: detected among the newest opt-outs, and stored as flags outside the ledger.
+"""This module detects bursts among the newest opt-outs, and stores them outside the ledger.
 
-A scan locks the only row of `burst_scan`, so that one of many schedulers runs it. It covers the
-time since the last scan and a little more, however long that is: after a time without a
-scheduler nothing is missed.
-
-Find bursts of opt-outs, from the scheduler: no opt-out waits for it.
+The scheduler runs it: no opt-out waits for it. A burst flags opt-outs and changes none. A scan
+locks the only row of `burst_scan`, so that one of many schedulers runs it. It covers the time since
+the last scan and a little more, however long that is: after a time without a scheduler nothing is
+missed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parse an incoming mail: its tokens, its mailboxes, and its possible senders. Pure.
+"""This module parses an incoming mail, and establishes what of it is proved.
 
 Only the token in the recipient's local part decides (RULES A11): not the subject, not the body,
 and not `Auto-Submitted`, which Apple Mail sets to `auto-replied` on the opt-outs that its users
@@ -10,19 +10,15 @@ digest, and an address in `From` with that digest *is* the address of the token,
 wrote it there: nobody can find another one that matches. So it may reveal the readable form of
 an address that was never stored, and nothing more.
 
-Proof that a mail is about one of ours, and to whom that was sent.
-
 Anybody can write a bounce or a complaint that names somebody else. But nobody can forge one of
 our tokens, and every mail of ours contains one: in List-Unsubscribe, in its links, perhaps in
 its Message-ID or its envelope sender. So a token in a returned mail proves its recipient,
 whatever the report states; and anyone who has a token could have opted out with it anyway.
 
-Which addresses are the company's own.
-
-Whether a report was signed by the provider that sends it: DKIM (RFC 6376), by dkimpy.
-
-Decision 45 explains what that proves. A key is looked up only if the From address is trusted by
-the company, and only in that address's own domain; other mail causes no look-up.
+`has_trusted_signature` tells whether a report was signed by the provider that sends it: DKIM
+(RFC 6376), by dkimpy. Decision 45 explains what that proves. A key is looked up only if the From
+address is trusted by the company, and only in that address's own domain; other mail causes no
+look-up.
 """
 
 from __future__ import annotations

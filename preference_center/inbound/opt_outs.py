@@ -1,6 +1,6 @@
-"""Opt-outs by mail to a mailto token: recorded, or pending until the address is known.
+"""This module records opt-outs by mail to a mailto token.
 
-Spool opt-outs by mail that can't be recorded now (I1).
+What can't be recorded now is spooled (I1). An opt-out is pending until its address is known.
 """
 
 from __future__ import annotations

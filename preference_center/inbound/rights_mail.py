@@ -1,10 +1,9 @@
-"""Requests that came by mail: recorded, and answered with the reference and a one-time link.
+"""This module handles data-subject requests that come by mail.
 
-Data-subject requests that come by mail: to a mailbox for them, or as a reply to marketing.
-
-From is never trusted as identification, so such a request has none: the person is mailed the
-reference, and a link by which they prove their address. What a mail can bring about by
-itself is a pause: an objection, or the report of a minor.
+They come to a mailbox for them, or as a reply to marketing. Each is recorded, and answered with the
+reference and a one-time link. From is never trusted as identification, so such a request has none:
+by the link the person proves their address. What a mail can bring about by itself is a pause: an
+objection, or the report of a minor.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Read an incoming mail, however it arrived, and act on it.
+"""This module receives mails by SMTP, LMTP or from a maildir, and acts on each.
 
-A small SMTP or LMTP server for opt-outs and reports by mail, and nothing else: no relay.
+The server is small and for opt-outs and reports by mail, and nothing else: no relay. It answers 250
+to a mail only when everything in it is committed or spooled (I1); 451 when that is not possible
+now, so that the sender's MTA keeps the mail and tries again; and 550 to every recipient that is
+neither a token nor a mailbox of ours, whether the address exists or not.
 
-It answers 250 to a mail only when everything in it is committed or spooled (I1); 451 when that is
-not possible now, so that the sender's MTA keeps the mail and tries again; and 550 to every
-recipient that is neither a token nor a mailbox of ours, whether the address exists or not.
-
-Read opt-outs by mail from a maildir (https://cr.yp.to/proto/maildir.html).
+`process_new` reads opt-outs from a maildir (https://cr.yp.to/proto/maildir.html).
 """
 
 from __future__ import annotations

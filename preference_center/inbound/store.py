@@ -1,10 +1,10 @@
-"""Mails that somebody has to review: their beginning, sealed, until a decision.
+"""This module stores mails that somebody has to review: their beginning, sealed, until a decision.
 
 The decision deletes the content; the row follows after RETENTION. Without a decision the content
 is deleted after RETENTION, too (I6), but the row stays and is listed: that somebody wrote is
 never lost.
 
-Email sent and received: the outbox, opt-outs by mail, bounces and the review queue.
+The tables of the review queue and of bursts are described here.
 """
 
 from __future__ import annotations

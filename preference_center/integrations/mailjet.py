@@ -1,12 +1,11 @@
-"""Mailjet.
-
-Mailjet's Event API and Parse API: JSON, verified by a shared secret since nothing is signed.
+"""This module reads Mailjet's Event API and Parse API.
 
 https://dev.mailjet.com/email/guides/webhooks/
 https://dev.mailjet.com/email/guides/parse-api/
-One event, or an array of them where events are grouped. A topic is a contact list: an
-`unsub` names the list of the mail, or 0 for none. A mail that is `blocked` was not sent: some of
-the reasons are the person's earlier complaint, or that the address is wrong.
+The bodies are JSON, verified by a shared secret since Mailjet signs nothing: one event, or an
+array of them where events are grouped. A topic is a contact list: an `unsub` names the list of the
+mail, or 0 for none. A mail that is `blocked` was not sent: some of the reasons are the person's
+earlier complaint, or that the address is wrong.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Mailtrap.
-
-Mailtrap's webhooks, signed with HMAC-SHA256 over the body.
+"""This module reads Mailtrap's webhooks, signed with HMAC-SHA256 over the body.
 
 https://docs.mailtrap.io/email-api-smtp/advanced/webhooks
 https://docs.mailtrap.io/email-api-smtp/analytics/statuses-and-events

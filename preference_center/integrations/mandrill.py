@@ -1,9 +1,8 @@
-"""Mandrill (Mailchimp Transactional).
-
-Mandrill's (Mailchimp Transactional's) webhooks: a form, signed together with its URL.
+"""This module reads the webhooks of Mandrill (Mailchimp Transactional).
 
 https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/
 https://mailchimp.com/developer/transactional/docs/webhooks/
+A webhook posts a form, signed together with its URL.
 """
 
 from __future__ import annotations

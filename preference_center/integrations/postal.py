@@ -1,13 +1,12 @@
-"""Postal.
-
-Postal's webhooks, and its endpoints for mail: JSON, signed with the installation's RSA key.
+"""This module reads Postal's webhooks and the mails that its endpoints post.
 
 https://docs.postalserver.io/developer/webhooks
 https://docs.postalserver.io/developer/http-payloads
 https://github.com/postalserver/postal (lib/postal/http.rb, lib/postal/message_db/delivery.rb)
-The signature with SHA-256 counts; one with SHA-1 only if there is no other, as from an older
-version. Postal knows neither opt-outs nor complaints. Its webhook of a bounce does not contain the
-bounce's text; that of a failed delivery has the server's reply.
+Both are JSON, signed with the installation's RSA key. The signature with SHA-256 counts; one with
+SHA-1 only if there is no other, as from an older version. Postal knows neither opt-outs nor
+complaints. Its webhook of a bounce does not contain the bounce's text; that of a failed delivery
+has the server's reply.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The integrations there are: one package each here, and entry points of other distributions.
+"""The registry lists the integrations there are, and the presets of imports.
 
-Listing them imports no vendor's module; see `base.integration`.
-
-The presets of imports: the plain ones, and those of the integrations.
+Integrations are one package or file each here, and entry points of other distributions. Listing
+them imports no vendor's module; see `base.integration`. The presets are the plain ones, and those
+of the integrations.
 """
 
 from __future__ import annotations

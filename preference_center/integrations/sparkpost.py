@@ -1,9 +1,8 @@
-"""SparkPost.
-
-SparkPost's (Bird's) event webhook: JSON, verified by a shared secret since nothing is signed.
+"""This module reads SparkPost's (Bird's) event webhook.
 
 https://developers.sparkpost.com/api/webhooks/
 https://support.sparkpost.com/docs/deliverability/bounce-classification-codes
+The body is JSON, verified by a shared secret since SparkPost signs nothing.
 """
 
 from __future__ import annotations

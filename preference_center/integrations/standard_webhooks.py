@@ -1,9 +1,8 @@
-"""Reports of a company's own programs as Standard Webhooks.
-
-Reports of a program of the company's own, as Standard Webhooks 1.0.0; see docs/inbound.md.
+"""This module reads reports of a company's own programs, as Standard Webhooks 1.0.0.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-The form is ours: one event, or an array of them, each with `type`, `timestamp` and `data`.
+The form is ours, see docs/inbound.md: one event, or an array of them, each with `type`,
+`timestamp` and `data`.
 """
 
 from __future__ import annotations

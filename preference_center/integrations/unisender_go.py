@@ -1,12 +1,11 @@
-"""Unisender Go.
-
-Unisender Go's webhook: JSON that carries the MD5 of itself and of the API key.
+"""This module reads Unisender Go's webhook.
 
 https://godocs.unisender.ru/web-api-ref#callback-format
 https://godocs.unisender.ru/email-statuses
-Two forms: the events of users, or one event with its fields next to the signature ("use
-single event"). No time is signed and no event has an id, so that any age is accepted: what is
-posted twice is one body, and counts once. `soft_bounced` is retried.
+The body is JSON that carries the MD5 of itself and of the API key. It has two forms: the events of
+users, or one event with its fields next to the signature ("use single event"). No time is signed
+and no event has an id, so that any age is accepted: what is posted twice is one body, and counts
+once. `soft_bounced` is retried.
 """
 
 from __future__ import annotations

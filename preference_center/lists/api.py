@@ -1,7 +1,4 @@
-"""Request and response models of the import endpoints.
-
-Imports: a file is uploaded, planned, and applied once its plan is confirmed.
-"""
+"""These endpoints import a list: upload, plan, and application once the plan is confirmed."""
 
 from __future__ import annotations
 

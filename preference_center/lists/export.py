@@ -1,13 +1,11 @@
-"""Reading all active suppressions and subscriptions, for export, as of one point in time.
+"""This module writes active suppressions and subscriptions into files, as of one point in time.
 
 An address is exported in its exact form, never in wider ones (I9). One that is known by its digest
 only can't be exported, not even as a hash, since all stored digests are keyed. Such addresses are
 counted.
 
-Export files for a tool's own suppression lists, and the addresses that each one holds.
-
-A file stops more than one topic in some tools, so each states where it may be uploaded (I10).
-Vendors' pages on what they read:
+The files are for a tool's own suppression lists. A file stops more than one topic in some tools, so
+each states where it may be uploaded (I10). Vendors' pages on what they read:
 - SendGrid, one column `email`, as its API names it:
   https://www.twilio.com/docs/sendgrid/api-reference/suppressions-suppressions
 - Mailchimp, "Email Address" is the one column needed; the status is chosen in the dialogue:

@@ -1,8 +1,7 @@
-"""Imports: their state, their progress, and the lease of the process that works on each.
+"""This module stores imports: state, progress, lease, and uploaded files.
 
-Uploaded files in parts, compressed and sealed, so that every process can read them.
-
-Imports of lists, and their progress.
+A lease belongs to the process that works on the import. Uploaded files are stored in parts,
+compressed and sealed, so that every process can read them.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Send a notice about an alert: by email, or by a webhook.
+"""`AlertWatch` informs staff of alerts: once when each begins, and once when it ends.
 
-Both are for the company's own staff, so they are in English. They name conditions, destinations
-and folders, never an address.
+It runs in a thread of the scheduler's own, since it must also work while the scheduler's ticks,
+Redis or the workers do not. What it has sent is in the database, so that a restart or a second
+scheduler sends nothing twice; only that the database itself is away is in memory.
 
-Inform people of alerts: once when each begins, and once when it ends.
-
-A thread of the scheduler's own, since it must also work while the scheduler's ticks, Redis or the
-workers do not. What it has sent is in the database, so that a restart or a second scheduler sends
-nothing twice; only that the database itself is away is in memory.
+Notices go by email or to a webhook. They are for the company's own staff, so they are in English.
+They name conditions, destinations and folders, never an address.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""When the scheduler last looked for due work, for other threads of its process.
+"""This module measures what the database knows, and the host.
 
-Keep what waits for each destination over time: the scheduler makes a sample every 5 minutes.
+It also keeps what waits for each destination over time, of which the scheduler makes a sample every
+5 minutes, and when the scheduler last looked for due work, for other threads of its process.
 
-All webhooks to the company: those about requests, and announcements of its privacy policy.
-
-Measure what the database knows, and the host.
+The webhooks that wait for the company (`OUTBOXES`) are those about requests, and announcements of
+its privacy policy.
 """
 
 from __future__ import annotations

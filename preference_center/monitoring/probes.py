@@ -1,13 +1,10 @@
-"""Readiness checks, none of which waits longer than PROBE_TIMEOUT_SECONDS.
+"""This module answers probes and `/metrics`, for any process also on a port of its own.
 
-Three probes: liveness, readiness, and whether deadlines are kept (I3).
+Three probes tell liveness, readiness, and whether deadlines are kept (I3). None of the readiness
+checks waits longer than PROBE_TIMEOUT_SECONDS. `/metrics` is on the internal port only.
 
-`/metrics`, on the internal port only.
-
-The probes and metrics of any process on a port of its own, not for people.
-
-Every process has it if INTERNAL_PORT is set. It runs in threads of its own, so it answers while
-the process waits for the database.
+Every process has that port, which is not for people, if INTERNAL_PORT is set. It runs in threads of
+its own, so it answers while the process waits for the database.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Alerts that hold, and the outbox of notices about them: the queue is the database.
+"""This module stores alerts that hold, and the outbox of notices about them.
 
-Several schedulers may look at once: an alert begins for one of them.
-
-Alerts that hold, and notices about them that are still to be sent. Nothing personal.
+The queue is the database. Several schedulers may look at once: an alert begins for one of them.
+Nothing stored is personal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Models of preferences: what a person wants, and what is in force.
+"""These endpoints read and write an address's preferences, for the company's own account page.
 
-The preferences of one address as JSON: all that a page of the company's own draws of them.
-
-Preferences for the company's own account page.
+The JSON holds what a person wants and what is in force: all that the page draws of them.
 """
 
 from __future__ import annotations

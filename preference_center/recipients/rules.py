@@ -1,8 +1,8 @@
-"""What a submitted preference form changes, against what was rendered and what is recorded.
+"""These rules compare a preference form and an unsubscribe link with what is recorded.
 
-What a Save on the preference page did, and what of it still holds when the page is shown.
-
-What somebody has already turned off who opens an unsubscribe link, and what they may undo.
+They state what a submitted form changes against what was rendered, what a Save did and what of it
+still holds when the page is shown, what somebody who opens an unsubscribe link has already turned
+off, and what they may undo.
 """
 
 from __future__ import annotations

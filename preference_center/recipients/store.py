@@ -1,4 +1,7 @@
-"""Counts of why people unsubscribe. They can't be traced to a person (docs/decisions/0014)."""
+"""This module counts why people unsubscribe.
+
+The counts can't be traced to a person (docs/decisions/0014).
+"""
 
 from __future__ import annotations
 

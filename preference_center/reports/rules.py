@@ -1,6 +1,6 @@
-"""Opt-outs and opt-ins by source, topic or brand, without small cells.
+"""These rules break down opt-outs and opt-ins without small cells, and parse a report's period.
 
-The days that a report is about. Days, weeks and months are those of UTC.
+Counts are by source, topic or brand. Days, weeks and months are those of UTC.
 """
 
 from __future__ import annotations

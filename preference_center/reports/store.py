@@ -1,14 +1,14 @@
-"""Events per day (UTC), counted in order of their `seq`: each exactly once, in bounded steps.
+"""This module counts events per day (UTC), and reads these counts for reports.
 
-Whether data-subject requests were answered in time, by law and kind.
+The scheduler counts: no opt-out waits for it, no report reads the events. Events are counted in
+order of their `seq`, each exactly once, in bounded steps, up to one below which no transaction can
+add another: every writer holds the append lock, and those who held it are waited for. A chunk and
+how far it reaches are one transaction, so a process may be killed anywhere, and any number may run.
 
-Count the events of each day, from the scheduler: no opt-out waits for it, no report reads them.
+`count_requests` and `list_late_requests` tell whether data-subject requests were answered in time,
+by law and kind.
 
-Events are counted in order of their `seq`, up to one below which no transaction can add another:
-every writer holds the append lock, and those who held it are waited for. A chunk and how far it
-reaches are one transaction, so a process may be killed anywhere, and any number may run.
-
-Bursts, the unsubscribe survey and daily counts; nothing in the ledger depends on them.
+Nothing in the ledger depends on the tables `DailyCountRow` and `DailyCountProgressRow`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""What software writes on behalf of people, in eight languages.
-
-In words as `tokenize` returns them: lower case, no accents, no punctuation. One phrase a line;
-`.{0,30}` is what may occur between two of its words.
-
-Mails that no person has just written: they never opt anybody out (RULES A12).
+"""This module recognizes mails that no person has just written: they opt nobody out (RULES A12).
 
 Some declare it by a field or subject that only software sets (RFC 3834); these are ignored.
 Others only resemble them, with fields that mailing lists, ticket systems or vacation programs
 set. A person may have written those, so an objection in one is queued for review.
+
+The phrases are what software writes on behalf of people, in eight languages, in words as `tokenize`
+returns them: lower case, no accents, no punctuation. A line holds one phrase; `.{0,30}` is what may
+occur between two of its words.
 """
 
 from __future__ import annotations

@@ -1,18 +1,17 @@
-"""Sender and recipients of a returned mail, as far as its header names them.
+"""This module reads delivery reports and bounces: whose mail failed, with codes and texts.
 
-A report in a system's own format names both, and the Message-ID, and the reader of the report.
-Only a recipient of the returned mail may be reported as one whose mail failed.
+A report has one outcome per recipient (RFC 3464; RFC 6533 for non-ASCII addresses). Only
+`Action: failed` means that a mail was not delivered (RULES F9). `core.bounces` classifies the codes
+and texts.
 
-Delivery reports: one outcome per recipient (RFC 3464; RFC 6533 for non-ASCII addresses).
+flufl.bounce recognizes bounces in no standard form, those of some forty mail systems: whose mail
+bounced, and whether permanently. Their codes and texts are extracted here, so that they are
+classified like those of any other bounce. Of unknown systems' formats, only what they clearly state
+about the recipients of the mail is used.
 
-Only `Action: failed` means that a mail was not delivered (RULES F9). This module finds codes and
-texts; `core.bounces` classifies them.
-
-Bounces in no standard form: flufl.bounce recognizes those of some forty mail systems.
-
-It finds whose mail bounced, and whether permanently. The codes and texts are extracted here, so
-that they are classified like those of any other bounce. Of unknown systems' formats, only what
-they clearly state about the recipients of the mail is used.
+`find_parties` reads sender and recipients of a returned mail, as far as its header names them. A
+report in a system's own format names both, and the Message-ID, and the reader of the report. Only a
+recipient of the returned mail may be reported as one whose mail failed.
 """
 
 from __future__ import annotations
@@ -296,8 +295,8 @@ def parse_nonstandard_bounce(
 ) -> tuple[list[MailStatement], bool]:
     """Whose mail was not delivered, and whether the mail is about a delivery at all.
 
-    A warning that delivery continues states nothing about anybody (RULES F9). `by_a_system` is
-    whether it declares that a mail system wrote it; free-form text of others is not read.
+    A warning that delivery continues states nothing about anybody (RULES F9). `from_mail_system`
+    is whether it declares that a mail system wrote it; free-form text of others is not read.
     """
     delayed, failed = _detect_failures(mail)
     involved = find_parties(mail, returned)

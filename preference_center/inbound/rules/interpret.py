@@ -1,11 +1,10 @@
-"""Replies that object to advertising, in legal or everyday language.
+"""`interpret_mail` interprets a mail of any kind: it is the entry point of this package.
 
-The tables of `objections` define an objection in each language. This module decides when one
-counts: not if it is negated, asked about, reported, conditional, about somebody else, or
-withdrawn elsewhere in the mail. Such a mail is queued for review; so is one with a further
-request, after the objection was recorded.
-
-Interpret a mail of any kind: the entry point of this package.
+`find_clear_objection` finds replies that object to advertising, in legal or everyday language. The
+tables of `objections` define an objection in each language. This module decides when one counts:
+not if it is negated, asked about, reported, conditional, about somebody else, or withdrawn
+elsewhere in the mail. Such a mail is queued for review; so is one with a further request, after the
+objection was recorded.
 """
 
 from __future__ import annotations

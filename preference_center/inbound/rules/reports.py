@@ -1,8 +1,8 @@
-"""The text of a report for people, without the mail that it returns.
+"""This module reads reports of mail providers' spam buttons, and the parts that all reports share.
 
-Groups of fields, as delivery and feedback reports have them (RFC 3464 2.1, RFC 5965 3).
-
-Reports of mail providers' spam buttons: ARF (RFC 5965, 6650), and Microsoft's own form.
+Spam buttons report by ARF (RFC 5965, 6650), and by Microsoft's own form. Delivery and feedback
+reports have groups of fields (RFC 3464 2.1, RFC 5965 3), and a text for people, which is read
+without the mail that it returns.
 """
 
 from __future__ import annotations

@@ -1,19 +1,17 @@
-"""The text of a mail in HTML, up to what it quotes.
+"""This module finds a person's own text in a mail, and whom a statement in a mail is about.
 
-The standard library's parser takes quadratic time on hostile input. This one takes linear time:
-it visits each tag once.
+`reply_text` leaves out quotations and the signature. `html_to_text` reads HTML, up to what it
+quotes. The standard library's parser takes quadratic time on hostile input; this one takes linear
+time: it visits each tag once.
 
-A person's own text in a reply: without quotations and signature.
+Mailboxes for replies, bounce reports and requests are separate because auto-replies go to the
+bounce address (RULES A12): only the reply mailbox may opt people out by what they write, only the
+report mailbox by reports without proof. Their addresses encode the topic.
 
-Mailboxes for replies, bounce reports and requests, and the topic encoded in their address.
-
-They are separate because auto-replies go to the bounce address (RULES A12): only the reply
-mailbox may opt people out by what they write, only the report mailbox by reports without proof.
-
-Whom a statement in a mail is about, how that is proved, and when staff must decide.
-
-Anybody can write a bounce or a complaint that names somebody else, but nobody can forge a token
-of ours (see `inbound.mail`). So a token in a returned mail proves its recipient.
+`attribute_statement` states whom a statement is about and how that is proved, and `review_reason`
+when staff must decide. Anybody can write a bounce or a complaint that names somebody else, but
+nobody can forge a token of ours (see `inbound.mail`). So a token in a returned mail proves its
+recipient.
 """
 
 from __future__ import annotations

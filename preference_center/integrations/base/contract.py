@@ -1,16 +1,13 @@
-"""The values that the sync loop and a connector exchange.
+"""The sync loop and a connector exchange these values, by the contract defined here.
 
-What an integration can do, as data: set-up checks, refusals and docs are made from it.
+A connector knows one tool's API and nothing of our database, Flask or RQ. The sync loop hands it
+the state an address should have; the connector makes the tool agree and returns the outcome of
+each address.
 
-What `Connector.check` finds: problems, and what the credentials may do in the tool.
-
-Permissions are asked for and never tried: to try one is to write (I7).
-
-What a connector is: the contract between the sync loop and one kind of tool.
-
-A connector knows one tool's API and nothing of our database, Flask or RQ. The sync
-loop hands it the state an address should have; the connector makes the tool agree
-and returns the outcome of each address.
+- `Capabilities` states what an integration can do, as data: set-up checks, refusals and docs are
+  made from it.
+- `CheckReport` holds what `Connector.check` finds: problems, and what the credentials may do in
+  the tool. Permissions are asked for and never tried: to try one is to write (I7).
 """
 
 from __future__ import annotations
@@ -436,7 +433,8 @@ class DestinationConfig:
 def parse_frequency_fields(settings: Mapping[str, str]) -> dict[str, str]:
     """Topic -> field, of a setting such as "acme.news=News frequency; acme.offers=OFFERS".
 
-    What has no topic or no field is left out; see `frequency_field_problems`.
+    What has no topic or no field is left out; see
+    `destinations.validate.frequency_problems`.
     """
     parts = (part.partition("=") for part in settings.get(FREQUENCY_FIELDS, "").split(";"))
     pairs = ((topic.strip(), name.strip()) for topic, _, name in parts)

@@ -1,9 +1,8 @@
-"""A tool's rate limit, as a connector's requests see it.
+"""`HttpSession` sends a connector's requests within the tool's rate limit.
 
-A connector's HTTP requests: a thin wrapper of httpx that raises DeliveryErrors.
-
-Never an address, a token or a whole URL in messages or logs (I12): a request is named by
-its method and its route, the path with its parameters unfilled.
+It is a thin wrapper of httpx that raises DeliveryErrors. Messages and logs never hold an address,
+a token or a whole URL (I12): a request is named by its method and its route, the path with its
+parameters unfilled.
 """
 
 from __future__ import annotations

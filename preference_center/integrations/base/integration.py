@@ -1,10 +1,8 @@
-"""One integration as data: what the registry lists, and where its parts are loaded from.
+"""`Integration` and `ConnectorSpec` describe one integration as data, for the registry.
 
-One kind of connector as data, for the registry: set-up, help and docs are made from it.
-
-Tools that a company runs itself, often inside its own network.
-
-What integrations that receive text messages share.
+Set-up, help and docs are made from this data, which also names where the parts of an integration
+are loaded from. At the end is what two groups of integrations share: tools that a company runs
+itself, often inside its own network, and tools that receive text messages.
 """
 
 from __future__ import annotations

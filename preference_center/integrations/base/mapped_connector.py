@@ -1,16 +1,14 @@
-"""One push of a `MappedConnector`: which requests it takes, and the outcome of each address.
+"""`MappedConnector` serves a vendor that holds each topic in a target of its own.
 
-The connector of a vendor that holds each topic in a target of its own.
-
-What all of them do alike is here, in `api_connector` and in `mapped_push`: the check of the
-mapping, batches, the isolation of an address that the vendor rejects, one outcome for each
-address, read-back. A vendor's class states what differs: `rules` as data, and a few methods that
-each make one kind of request.
+What all of these connectors do alike is here and in `api_connector`: the check of the mapping,
+batches, the isolation of an address that the vendor rejects, one outcome for each address,
+read-back. A vendor's class states what differs: `rules` as data, and a few methods that each make
+one kind of request. `MappedPush` is one push: it decides which requests the push takes.
 
 In a stack trace: `push` -> `MappedPush.run` -> `MappedPush._run_group` -> the vendor's
 `fetch_contact(s)` or `write_change(s)`.
 
-The connector for text messages of a tool that can only stop all of them (I10).
+`MappedSmsConnector` serves text messages of a tool that can only stop all of them (I10).
 """
 
 from __future__ import annotations

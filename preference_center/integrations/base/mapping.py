@@ -1,8 +1,7 @@
-"""The checks of a destination's topics and of a batch before anything is sent (I10).
+"""This module checks a destination's mapping of topics to targets, before anything is sent (I10).
 
-The values that a `MappedConnector` and its runtime exchange.
-
-A target is what a vendor has for a topic: a group, a list, a stream, a subscription type.
+It also defines the values that a `MappedConnector` and its runtime exchange. A target is what a
+vendor has for a topic: a group, a list, a stream, a subscription type.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""The TCP end of a connector's requests: whom we connect to, and until when.
+"""This module limits whom a connector's requests connect to, and how long each may take.
 
 httpx has no time limit for a whole exchange: a server that sends one byte now and then
 keeps a worker for ever, past its lease. Here every read and write gets at most what is
 left of the exchange's time.
-
-Keeps a URL that a person typed from reaching our own network.
 
 A webhook's URL comes from the person who sets up the destination. Without a guard it could
 point at the metadata service of a cloud, at the database, or at a neighbour (server-side

@@ -1,12 +1,12 @@
-"""Cursors of listings: where a page ended, as text that is stored and logged (no address).
+"""This module reads listings page by page, and writes the cursors at which a page ended.
 
-The only codec: a cursor is a frozen dataclass, and is written as the JSON of what differs from
-its defaults. At most 2,000 characters.
+A cursor is a frozen dataclass, a `ListingCursor`. It is stored and logged as text, so it holds no
+address: the JSON of what differs from its defaults, at most 2,000 characters. No other codec
+exists.
 
-Pages of a listing: the loops over tokens, offsets, windows of time and several sources.
-
-A vendor gives the requests as sources, functions that return the rows of one page; offsets and
-numbers of pages are tokens, too. A cursor is a `ListingCursor`.
+The loops go over tokens, offsets, windows of time and several sources. A vendor gives the requests
+as sources, functions that return the rows of one page; offsets and numbers of pages are tokens,
+too.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def decode_cursor(shape: type[CursorType], text: str | None) -> CursorType | Non
 
 @dataclass(frozen=True, slots=True)
 class ListingCursor:
-    """Where a listing of one or several sources is; see `paging`."""
+    """Where a listing of one or several sources is."""
 
     source: int = 0
     """Index of the source that is read."""

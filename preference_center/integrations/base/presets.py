@@ -1,12 +1,11 @@
-"""What an imported list may look like: presets, and the meaning of their rows.
+"""A preset states what a list of one tool looks like, and what its rows mean.
 
 A preset is data. It names columns and the meaning of their cells. What a group or list of the
 tool means here is left to the scope map: the user states it, it is never guessed.
 
-Lists of no particular tool: plain addresses, hashes of addresses, and our own columns.
-
-docs/imports.md is their reference. A hash is that of the address in lower case, without
-surrounding spaces, in hexadecimal (`core.addresses`).
+The presets at the end are for lists of no particular tool: plain addresses, hashes of addresses,
+and our own columns. docs/imports.md is their reference. A hash is that of the address in lower
+case, without surrounding spaces, in hexadecimal (`core.addresses`).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a push answers for one address: the one place that turns a vendor's status into it.
+"""This module turns a vendor's responses into the outcome of each address of a push.
 
-A push that takes several requests: the outcome of each address when one of them fails.
+No other place turns a status into an outcome. `run_steps` is for a push that takes several
+requests of which one may fail.
 
-Which items of a rejected request are at fault: it is halved until they are alone.
-
-The only place that halves. One bad address must not hold up the others.
+`Bisector` finds which items of a rejected request are at fault: it halves the request until they
+are alone, since one bad address must not hold up the others. Nothing else halves.
 """
 
 from __future__ import annotations

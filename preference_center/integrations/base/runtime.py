@@ -1,9 +1,9 @@
-"""Models of tools' responses and types of their fields, for pydantic.
+"""A vendor's file imports from here the names that make up the connector runtime.
 
-The names that a vendor's file uses, as `from ...base import runtime`: the connector runtime.
-
-Each is explained where it is defined; docs/adding-connectors.md states how to begin, and
-`preference_center/integrations/postmark/connector.py` is the example.
+It does so by `from ...base import runtime`. Each name is explained where it is defined;
+docs/adding-connectors.md states how to begin, and
+`preference_center/integrations/postmark/connector.py` is the example. The models of tools'
+responses and the types of their fields, for pydantic, are defined here.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class WebhookSource(WebhookVerifier, Protocol):
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """The events in a body, without the types that have no use here.
 
-        Types that the module doesn't know are UNKNOWN_TYPE events (`payload.unknown_event`):
+        Types that the module doesn't know are UNKNOWN_TYPE events (`webhook.unknown_event`):
         vendors add some. Raises InvalidInput, without quoting the body, when it is not what the
         vendor documents.
         """

@@ -1,11 +1,9 @@
-"""Parsing of webhook bodies, and comparison of signatures: shared by all vendors.
+"""Vendors' webhooks share these functions, which parse bodies and verify signatures.
 
-Signatures that several vendors share: hexadecimal HMAC, timestamps, Standard Webhooks.
-
-Verification of vendors that sign nothing: by a shared secret and the client's address.
-
-The address is as reliable as the proxies in front (`TRUSTED_PROXIES`); it is compared, and neither
-stored nor logged.
+The signatures are those that several vendors use: hexadecimal HMAC, timestamps, Standard Webhooks.
+`SharedSecretWebhook` verifies vendors that sign nothing, by a shared secret and the client's
+address. The address is as reliable as the proxies in front (`TRUSTED_PROXIES`); it is compared, and
+neither stored nor logged.
 """
 
 from __future__ import annotations

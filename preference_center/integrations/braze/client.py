@@ -1,4 +1,4 @@
-"""Braze's REST API, as far as people's subscriptions are read and set by it.
+"""`BrazeClient` calls Braze's REST API to read and set people's subscriptions.
 
 https://www.braze.com/docs/api/endpoints/subscription_groups/post_update_user_subscription_group_status_v2/
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_group_status/
@@ -7,14 +7,11 @@ https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addr
 https://www.braze.com/docs/api/endpoints/user_data/post_user_delete/
 https://www.braze.com/docs/api/endpoints/user_data/post_user_track/
 
-The requests of a push to Braze, by email address and by phone number alike.
+A push makes the same requests by email address and by phone number. It looks users up before it
+writes anything: Braze answers "success" for unknown ones, too. `BrazeWorkspace` is what both
+channels of a workspace do alike.
 
-Users are looked up before anything is written: Braze answers "success" for unknown ones, too.
-
-What both channels of a Braze workspace do alike.
-
-Braze's SMS subscription groups, by phone number.
-
+`BrazeSms` changes SMS subscription groups, by phone number:
 https://www.braze.com/docs/user_guide/message_building_by_channel/sms/sms_subscription_group
 An SMS group is what one set of numbers sends; who is in none of them is sent nothing.
 """

@@ -1,12 +1,11 @@
-"""Brevo.
-
-Brevo: contacts, and contacts exported from the view of those blocklisted.
+"""This package connects Brevo, and its presets read exports of Brevo's contacts.
 
 https://developers.brevo.com/reference/request-contact-export names EMAIL, ADDED_TIME and
 MODIFIED_TIME, and the subscription status email_marketing, which is "Subscribed" or
 "Blocklisted" (https://help.brevo.com/hc/en-us/articles/5317448358034); the API's contacts
-say emailBlacklisted. Files are separated by semicolons or commas. When somebody was
-blocklisted is not in them: MODIFIED_TIME is any change, so such an opt-out is undated.
+say emailBlacklisted. Contacts are also exported from the view of those blocklisted. Files are
+separated by semicolons or commas. When somebody was blocklisted is not in them: MODIFIED_TIME is
+any change, so such an opt-out is undated.
 """
 
 from __future__ import annotations

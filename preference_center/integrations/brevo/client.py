@@ -1,13 +1,10 @@
-"""Brevo's API v3, as far as contacts and their lists are called.
+"""`BrevoClient` calls Brevo's API v3 for contacts, their lists and their SMS switch.
 
 https://developers.brevo.com/reference/get-contacts
 https://developers.brevo.com/reference/get-transac-blocked-contacts
 https://developers.brevo.com/docs/limit-headers
 
-What both channels of a Brevo account share.
-
-Brevo's SMS: a contact is blocklisted for SMS or not, whatever lists it is on (I10).
-
+By SMS a contact is blocklisted or not, whatever lists the contact is on (I10):
 https://developers.brevo.com/reference/update-contact
 When and by whom is not reported: no later than the contact was changed last.
 """

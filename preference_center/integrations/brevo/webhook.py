@@ -1,11 +1,11 @@
-"""What people did in Brevo, as its contacts and its list of blocked addresses show it.
-
-Brevo's webhooks, of campaigns and of transactional mail. Brevo signs nothing.
+"""This module reads what people did in Brevo, from webhooks, contacts and blocked addresses.
 
 https://developers.brevo.com/docs/marketing-webhooks
 https://developers.brevo.com/docs/transactional-webhooks
 https://developers.brevo.com/docs/secured-webhooks
 https://help.brevo.com/hc/en-us/articles/15127404548498
+The webhooks are those of campaigns and of transactional mail. Brevo signs nothing.
+
 Who unsubscribes is blocklisted, whatever lists the mail went to: an opt-out of all marketing.
 https://developers.brevo.com/reference/gettransacemailcontent documents that the recipient did it;
 no email is blocklisted by us. The `id` is the webhook's, the same for all acts. The form of

@@ -1,11 +1,7 @@
-"""Customer.io's App and Track APIs, as far as subscription preferences go.
-
-https://docs.customer.io/integrations/api/app/
-https://docs.customer.io/integrations/api/track/
-
-Customer.io: a topic is a topic of the workspace's subscription center.
+"""This connector maps a topic to a topic of a Customer.io workspace's subscription center.
 
 https://docs.customer.io/journeys/channels/subscriptions/center/
+https://docs.customer.io/integrations/api/app/
 https://docs.customer.io/integrations/api/track/
 A change of attributes creates unknown people: each person is looked up first, and identified by
 Customer.io's own id, with the instruction to update and never to create. A person's `unsubscribed`
@@ -227,7 +223,7 @@ class CustomerIo(
         scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=500,
-        # Of the Track API; the App API has a limit of its own: see `client.py`.
+        # Of the Track API; the App API has a limit of its own: APP_API_LIMIT.
         rate_limit=runtime.RateLimit(100, 1),
         can_read=True,
         scans=runtime.ListingMode.FULL,

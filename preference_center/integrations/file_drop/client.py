@@ -1,4 +1,4 @@
-"""Folders that files are dropped into: local ones; see `remote_folders` for others."""
+"""This module writes files into local folders; `remote_folders` does so on other machines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""File drop: a CSV file per batch, for a tool that imports files, by hand or by itself.
+"""This connector drops a CSV file per batch, for a tool that imports files.
 
-A batch counts as delivered when its file is in the folder, on this machine, on an SFTP server or
-in an S3 bucket (`folders`): what happens to the file later is not known.
+A person or the tool itself imports them. A batch counts as delivered when its file is in the
+folder, on this machine, on an SFTP server or in an S3 bucket (`client.py`, `remote_folders.py`):
+what happens to the file later is not known.
 """
 
 from __future__ import annotations

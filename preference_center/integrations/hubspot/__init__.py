@@ -1,7 +1,6 @@
-"""HubSpot.
+"""This package connects HubSpot, and its presets read HubSpot's exports.
 
-HubSpot: contacts with their opt-out properties, and the export of unsubscribes and bounces.
-
+The exports are contacts with their opt-out properties, and the unsubscribes and bounces.
 https://knowledge.hubspot.com/properties/hubspots-default-contact-properties names the
 properties "Unsubscribed from all email" and "Opted out of email: <subscription type>";
 https://knowledge.hubspot.com/articles/kcs_article/contacts/what-do-the-columns-mean-in-csv-i-receive-when-i-export-unsubscribes-and-bounces

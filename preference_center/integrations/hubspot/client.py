@@ -1,10 +1,10 @@
-"""The fields of HubSpot's responses that are read; others are ignored.
+"""`HubSpotClient` calls HubSpot's API for statuses of subscriptions and for contacts.
 
-HubSpot's published description promises more than its own pages show: whatever isn't
-needed to know whom and what a row is about may be missing or null here.
+Only the fields of the responses that are needed are read. HubSpot's published description promises
+more than its own pages show: whatever isn't needed to know whom and what a row is about may be
+missing or null here.
 
-HubSpot's communication preferences, by batch calls or one address at a time.
-
+Communication preferences are called in batches or one address at a time:
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
 https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 A key can be granted the scopes of the batch calls in a Marketing Hub Enterprise account
@@ -12,8 +12,7 @@ only. Where HubSpot reports that a scope is missing, calls for one address are m
 and no more batch calls. Both kinds belong to the dated version 2026-03; v4 ends on
 30 March 2027, v1 to v3 in September 2027.
 
-HubSpot's contacts: listing them and their opt-outs, and writing their properties.
-
+Contacts and their opt-outs are listed, and the properties of contacts written:
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/guide
 Searches are sorted by time of change and continue from the last contact's time, since one

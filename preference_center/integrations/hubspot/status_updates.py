@@ -1,8 +1,7 @@
-"""Reading statuses in HubSpot: 100 addresses a call, or one.
+"""This module reads and changes statuses in HubSpot: 100 addresses a call, or one.
 
+Where the key allows no more, a call is for one address.
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
-
-Changing statuses in HubSpot: 100 a call, or one a call where the key allows no more.
 """
 
 from __future__ import annotations

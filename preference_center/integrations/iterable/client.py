@@ -1,6 +1,6 @@
-"""Iterable's API, as far as subscriptions go: https://api.iterable.com/api/docs.
+"""`IterableClient` calls Iterable's API to read what is off for a user, and to change it.
 
-What is off for a user of Iterable's, and the request that changes it.
+https://api.iterable.com/api/docs
 """
 
 from __future__ import annotations

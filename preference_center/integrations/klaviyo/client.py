@@ -1,10 +1,8 @@
-"""Klaviyo's responses. By its description nearly every field may be null.
-
-https://github.com/klaviyo/openapi (openapi/stable.json, revision 2026-07-15)
-
-Klaviyo's API (JSON:API): the calls for lists and profiles.
+"""`KlaviyoClient` calls Klaviyo's API (JSON:API) for lists and profiles.
 
 https://developers.klaviyo.com/en/reference/api_overview
+https://github.com/klaviyo/openapi (openapi/stable.json, revision 2026-07-15)
+By that description nearly every field of a response may be null.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Changing Klaviyo's profiles: membership of lists and suppressions; and their suppressions.
+"""This module changes Klaviyo's lists, suppressions and consents to marketing by SMS.
 
-Klaviyo's SMS consent: one for all marketing by SMS, for each phone number.
-
+`KlaviyoSms` changes the one consent to all marketing by SMS that each phone number has:
 https://developers.klaviyo.com/en/reference/bulk_unsubscribe_profiles
 https://developers.klaviyo.com/en/reference/bulk_subscribe_profiles
 https://developers.klaviyo.com/en/docs/collect_email_and_sms_consent_via_api

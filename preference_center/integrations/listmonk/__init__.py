@@ -1,6 +1,4 @@
-"""listmonk.
-
-listmonk: subscribers.csv.
+"""This package connects listmonk, and its preset reads listmonk's subscribers.csv.
 
 https://listmonk.app/docs/querying-and-segmentation/ describes the export; its source writes
 uuid, email, name, attributes, status, created_at and updated_at, the status being enabled,

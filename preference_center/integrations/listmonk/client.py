@@ -1,13 +1,11 @@
-"""What listmonk's API user must be allowed, and is, by `GET /api/profile`.
-
-https://listmonk.app/docs/roles-and-permissions/
-What each request asks for is in listmonk's source (v6.2.0): cmd/handlers.go names the
-permission of a route, cmd/subscribers.go and internal/auth/models.go those of lists.
-
-listmonk's API, as far as subscribers of lists are looked up and changed.
+"""`ListmonkClient` looks up and changes subscribers of lists by listmonk's API.
 
 https://listmonk.app/docs/apis/subscribers/
 https://listmonk.app/docs/querying-and-segmentation/
+
+`GET /api/profile` states what the API user is allowed; what each request asks for is in listmonk's
+source (v6.2.0): cmd/handlers.go names the permission of a route, cmd/subscribers.go and
+internal/auth/models.go those of lists. https://listmonk.app/docs/roles-and-permissions/
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""Mailchimp.
+"""This package connects Mailchimp, and its presets read the files of an audience export.
 
-Mailchimp: the three files in the ZIP of an audience export.
-
-https://mailchimp.com/help/about-cleaned-contacts explains cleaned contacts. Real files have
-"Email Address", OPTIN_TIME and CONFIRM_TIME; UNSUB_TIME is only in the file of unsubscribed
-contacts, CLEAN_TIME only in that of cleaned ones. A file is of one audience and does not
-name it.
+The ZIP of an export has three files. https://mailchimp.com/help/about-cleaned-contacts explains
+cleaned contacts. Real files have "Email Address", OPTIN_TIME and CONFIRM_TIME; UNSUB_TIME is only
+in the file of unsubscribed contacts, CLEAN_TIME only in that of cleaned ones. A file is of one
+audience and does not name it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Mailgun.
+"""This package connects Mailgun, and its presets read the suppressions of a domain.
 
-Mailgun: the suppressions of a domain, as CSV or as the API's JSON.
-
+The files are CSV, or the API's JSON.
 https://documentation.mailgun.com/docs/mailgun/api-reference/openapi-final/tag/Unsubscribe
 names the columns address, tags and created_at (RFC 2822), and the tag `*` for everything of
 the domain; bounces have code and error too. Its list of bounces holds permanent ones only:

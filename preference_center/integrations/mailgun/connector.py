@@ -1,16 +1,15 @@
-"""Erasing people from the mailing lists of a Mailgun domain.
-
-https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/mailing-lists
-Suppressions are another store, which this leaves alone. Events and stored messages can't be
-deleted by recipient; Mailgun deletes them after the days of the account's plan.
-
-Mailgun: a topic is a tag that its messages carry; one sending domain.
+"""This connector maps a topic to a tag that the messages of one Mailgun sending domain carry.
 
 https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/unsubscribe
 https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/tags-new
 An entry of the unsubscribe list stops messages with one of its tags. The tag "*", which is
 also what an entry without tags becomes, stops all that the domain sends, service mail too:
 it is never written (I10). There are no contacts, so nobody is absent.
+
+People are erased from the mailing lists of the domain:
+https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/mailing-lists
+Suppressions are in another store, which erasure leaves alone. Events and stored messages can't be
+deleted by recipient; Mailgun deletes them after the days of the account's plan.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""What the errors of Meta's Graph API mean; most come with HTTP 400.
-
-https://developers.facebook.com/docs/marketing-api/error-reference
-https://developers.facebook.com/docs/graph-api/overview/rate-limiting
-
-Meta: an audience for advertising, out of which people are taken. Nobody is ever added.
+"""This connector takes people out of Meta's audiences for advertising, and never adds anybody.
 
 https://developers.facebook.com/docs/marketing-api/audiences/guides/custom-audiences
 https://developers.facebook.com/docs/marketing-api/reference/custom-audience/users
 An audience is a list of hashes that the company uploaded; those who are in it can't be listed or
 read, and an answer does not tell whether somebody was. Meta compares SHA-256 hashes of addresses
 in lower case without spaces around them, and takes up to a day to apply a change.
+
+`raise_for_error` reads the errors of the Graph API, most of which come with HTTP 400:
+https://developers.facebook.com/docs/marketing-api/error-reference
+https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 """
 
 from __future__ import annotations

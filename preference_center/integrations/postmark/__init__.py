@@ -1,7 +1,6 @@
-"""Postmark.
+"""This package connects Postmark, and its presets read suppressions of a message stream.
 
-Postmark: the suppressions of one message stream, as CSV or as the API's dump.
-
+The files are CSV, or the API's dump.
 https://postmarkapp.com/developer/api/suppressions-api names EmailAddress, Origin, CreatedAt
 and SuppressionReason, one of HardBounce, SpamComplaint and ManualSuppression: the last is
 an unsubscribe, whether by the recipient or entered by the company.

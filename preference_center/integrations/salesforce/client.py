@@ -1,13 +1,11 @@
-"""The fields of Salesforce's responses that are read; others are ignored.
-
-Salesforce's REST API: the calls that look up and change people in one org.
+"""`SalesforceClient` looks up and changes people in one org by Salesforce's REST API.
 
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_update.htm
 https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
 https://developer.salesforce.com/docs/platform/api-rest/guide/headers-autoassign.html
-
-Saving changes of the records of several people, and what came of each person.
+Fields of the responses that are not needed are ignored. `save_changes` saves the records of
+several people, and returns what came of each person.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Problems of a Salesforce destination's settings, fields and permissions (I10).
-
-Salesforce: a topic is a checkbox on contacts and leads that is ticked for an opt-out.
+"""This connector maps a topic to a checkbox of contacts and leads that is ticked for an opt-out.
 
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_update.htm
 https://help.salesforce.com/s/articleView?id=sales.emailadmin_opting_out_differences.htm

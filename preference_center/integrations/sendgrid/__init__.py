@@ -1,8 +1,7 @@
-"""SendGrid.
+"""This package connects SendGrid, and its presets read SendGrid's exports.
 
-SendGrid: suppressions (CSV of the console, JSON of the API) and marketing contacts.
-
-Columns as the API names them, which the console's CSV repeats:
+The exports are suppressions (CSV of the console, JSON of the API) and marketing contacts. Columns
+are as the API names them, which the console's CSV repeats:
 https://www.twilio.com/docs/sendgrid/api-reference/suppressions-suppressions/retrieve-all-suppressions
 https://www.twilio.com/docs/sendgrid/api-reference/bounces-api/retrieve-all-bounces
 https://www.twilio.com/docs/sendgrid/api-reference/contacts/export-contacts

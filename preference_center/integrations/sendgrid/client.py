@@ -1,29 +1,24 @@
-"""A marketing contact of SendGrid as searches and exports list it, and the cursors of both.
+"""This module finds, lists, changes and erases SendGrid's marketing contacts.
 
-Erasing people in SendGrid, by a job that reports nothing.
-
-https://www.twilio.com/docs/sendgrid/api-reference/recipients-data-erasure-api/erase-recipients-email-data
-The pages name neither how long a job takes, nor a call that tells, nor whether suppressions are
-among what it deletes. So the groups are written again after DURATION.
-
-All of SendGrid's marketing contacts, by an export that SendGrid makes in its own time.
-
-https://www.twilio.com/docs/sendgrid/api-reference/contacts/export-contacts
-https://www.twilio.com/docs/sendgrid/api-reference/contacts/export-contacts-status
-A search shows 50 contacts, so a million take 20,000 searches at least; an export takes as many
-requests as it has files. What a file is like is not documented: lines of JSON, gzipped
-(github.com/sendgrid/sendgrid-csharp/issues/1024). A JSON array and a file that is not gzipped
-are read as well.
-
-The cursor of the listing holds its id (decision 49).
-
-SendGrid's marketing contacts: who is there, and their permanent links.
-
+Searches tell who is there, and contacts hold permanent links:
 https://www.twilio.com/docs/sendgrid/api-reference/contacts/search-contacts
 https://www.twilio.com/docs/sendgrid/api-reference/contacts/add-or-update-a-contact
 A search answers with 50 contacts at most and how many there are in all. So we ask for spans
 of time in which contacts were changed, and halve those that hold more; a single second that
 does (an import) is parted by the contacts' ids, which are UUIDs.
+
+An export lists all contacts, and SendGrid makes it in its own time:
+https://www.twilio.com/docs/sendgrid/api-reference/contacts/export-contacts
+https://www.twilio.com/docs/sendgrid/api-reference/contacts/export-contacts-status
+A million contacts take 20,000 searches at least; an export takes as many requests as it has
+files. What a file is like is not documented: lines of JSON, gzipped
+(github.com/sendgrid/sendgrid-csharp/issues/1024). A JSON array and a file that is not gzipped
+are read as well. The cursor of the listing holds the export's id (decision 49).
+
+A job erases people, and reports nothing:
+https://www.twilio.com/docs/sendgrid/api-reference/recipients-data-erasure-api/erase-recipients-email-data
+The pages name neither how long a job takes, nor a call that tells, nor whether suppressions are
+among what it deletes. So the groups are written again after DURATION.
 """
 
 from __future__ import annotations

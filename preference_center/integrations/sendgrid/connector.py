@@ -1,5 +1,11 @@
-"""The opt-outs, complaints and hard bounces that SendGrid knows of.
+"""This connector maps a topic to an unsubscribe group (ASM) of SendGrid.
 
+https://www.twilio.com/docs/sendgrid/api-reference/suppressions-suppressions
+The global unsubscribe list is never written: it would stop service mail too (I10, F2). What is
+added to a group that is gone lands there, so groups are listed before each push. Suppressions
+are kept without contacts: nobody is absent.
+
+`pull_page` lists the opt-outs, complaints and hard bounces that SendGrid knows of:
 https://www.twilio.com/docs/sendgrid/api-reference/suppressions-suppressions/retrieve-all-suppressions
 https://www.twilio.com/docs/sendgrid/api-reference/suppressions-global-suppressions/retrieve-all-global-suppressions
 All lists are paged by `limit` and `offset`, and asked for what came since the last pass
@@ -8,13 +14,6 @@ documented, though both are served (github.com/sendgrid/docs/issues/5178), so no
 relies on them: a page that repeats the one before ends the list, one that is longer than asked
 for is all there is, and an old row in answer to `start_time` leaves the rest to the next whole
 pass.
-
-SendGrid: a topic is an unsubscribe group (ASM).
-
-https://www.twilio.com/docs/sendgrid/api-reference/suppressions-suppressions
-The global unsubscribe list is never written: it would stop service mail too (I10, F2). What is
-added to a group that is gone lands there, so groups are listed before each push. Suppressions
-are kept without contacts: nobody is absent.
 """
 
 from __future__ import annotations

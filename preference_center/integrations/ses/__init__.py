@@ -1,9 +1,8 @@
-"""Amazon SES.
-
-Amazon SES: the account's suppression list, and contacts of a contact list, as JSON or CSV.
+"""This package connects Amazon SES, and its presets read suppressions and contacts of a list.
 
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListSuppressedDestinations.html
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html
+The suppression list is the account's; the files are JSON or CSV.
 `aws sesv2 list-suppressed-destinations` and `list-contacts` print these documents. A topic
 that a contact never chose (TopicDefaultPreferences) is ignored.
 """

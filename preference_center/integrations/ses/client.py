@@ -1,12 +1,11 @@
-"""Signature Version 4 of requests to AWS, with botocore.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
-Importing this module needs the extra `ses`.
-
-The Amazon SES API v2: the calls that read and change one contact list.
+"""`SesClient` reads and changes one contact list by the Amazon SES API v2.
 
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_UpdateContact.html
 An update removes every preference that it leaves out, so a contact is read first.
+
+`AwsRequestSigner` signs requests by Signature Version 4, with botocore:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+Importing this module needs the extra `ses`.
 """
 
 from __future__ import annotations

@@ -1,19 +1,17 @@
-"""Changing many contacts of Amazon SES at once by its import jobs.
-
-https://docs.aws.amazon.com/ses/latest/dg/sending-email-list-management.html
-https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_CreateImportJob.html
-A job replaces the contacts in its file some minutes later, and creates unknown ones. So a file
-holds only contacts that were just listed, each with its whole known state, and only those that
-have every topic of the list off afterwards: if the person turns a topic off on SES's own page
-meanwhile, the job can't turn it on again (I5).
-
-Amazon SES v2: a topic is a topic of the account's contact list.
+"""This connector maps a topic to a topic of the account's contact list in Amazon SES v2.
 
 https://docs.aws.amazon.com/ses/latest/dg/sending-email-list-management.html
 https://docs.aws.amazon.com/ses/latest/dg/sending-email-subscription-management.html
 SES applies a preference to mail that is sent with the list and that topic
 (ListManagementOptions). The account's suppression list is only read: it stops service mail
 too, and holds bounces and complaints, which are not choices (I10).
+
+`ImportJobs` changes many contacts at once, by SES's import jobs:
+https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_CreateImportJob.html
+A job replaces the contacts in its file some minutes later, and creates unknown ones. So a file
+holds only contacts that were just listed, each with its whole known state, and only those that
+have every topic of the list off afterwards: if the person turns a topic off on SES's own page
+meanwhile, the job can't turn it on again (I5).
 """
 
 from __future__ import annotations

@@ -1,14 +1,10 @@
-"""SES's notifications through SNS, either as feedback or as a published event.
-
-https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
-https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
-
-Amazon SES through SNS: signed with a certificate, for an allowed list of SNS topics.
+"""This module verifies and reads what Amazon SES sends through SNS: feedback and published events.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
-The certificate is only fetched by TLS from an SNS host of the topic's own region, so that
+A message is signed with a certificate, and its SNS topic must be in an allowed list. The
+certificate is only fetched by TLS from an SNS host of the topic's own region, so that
 verifying its chain, which SNS does not send, would add nothing.
 """
 

@@ -1,15 +1,13 @@
-"""Tryton's JSON-RPC, as far as the module marketing_email is called.
-
-https://docs.tryton.org/latest/server/ref/protocols.html
-Errors have the status 200 and name a class; their texts are for people, and may contain
-addresses.
-
-Tryton's module marketing_email: a topic is a mailing list, "off" is an inactive address in it.
+"""This connector maps a topic to a mailing list of Tryton's module marketing_email.
 
 https://docs.tryton.org/latest/modules-marketing_email/
 https://docs.tryton.org/latest/server/ref/protocols.html
-Messages of a list go to its active addresses. An address that waits for its confirmation is
-inactive from the start and was never changed: nobody has opted out there.
+Messages of a list go to its active addresses: "off" is an inactive address in the list. An address
+that waits for its confirmation is inactive from the start and was never changed: nobody has opted
+out there.
+
+The module is called by JSON-RPC. Errors have the status 200 and name a class; their texts are for
+people, and may contain addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What `flask imports` prints: progress, refusals, a plan, a preset, an import.
-
-`flask imports`: import lists from other tools, after a preview of the result.
-"""
+"""`flask imports` imports lists from other tools, after a preview of the result."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`flask scrub`: remove recipients from a list to whom a message may not be sent.
+"""`flask scrub` removes recipients from a list to whom a message may not be sent.
 
-`flask snapshot`: create and inspect snapshots, for scrubbing without the database.
+`flask snapshot` creates and inspects snapshots, for scrubbing without the database.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""The states and counts of imports in words.
+"""The console lists imports, shows one, and reads the form that says how to read a file.
 
-The list of imports, and the page of one.
-
-The form that says how to read a file, and the file itself as it arrives.
+The file arrives with that form. States and counts of imports are put into words here.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""How long and how fast an import may run.
+"""This module applies and undoes an import, chunk by chunk, each with its own checkpoint.
 
-Apply an import: chunk by chunk through `ledger.record`, each with its own checkpoint.
-
-Chunk and checkpoint are one transaction, so that a process killed at any time leaves neither a
-gap nor a duplicate, and the next one resumes where it ended.
-
-Undo an import: retract exactly the events that it added, and nothing newer (I5).
+`ledger.recording.record` adds the events. Chunk and checkpoint are one transaction, so that a
+process killed at any time leaves neither a gap nor a duplicate, and the next one resumes where it
+ended. Undo retracts exactly the events that the import added, and nothing newer (I5).
 """
 
 from __future__ import annotations

@@ -1,13 +1,10 @@
-"""The instructions of an import, loaded from its database row.
+"""The dry run of an import reads the whole file, looks up what is new, and writes nothing.
 
-Ids of an import's events: derived from the import and the row, and contiguous.
+`ChunkEvaluator` finds which rows are new. Plan and apply share it, so that they agree.
 
-So a row that is read again after a crash is the same event, events of an import are adjacent in
-the index as those of live traffic are, and undo finds them by one range.
-
-Which rows are new. Shared by plan and apply, so that they agree.
-
-The dry run: reads the whole file, looks up what is new, and writes nothing.
+Ids of an import's events are derived from the import and the row, and contiguous. So a row that is
+read again after a crash is the same event, events of an import are adjacent in the index as those
+of live traffic are, and undo finds them by one range.
 """
 
 from __future__ import annotations

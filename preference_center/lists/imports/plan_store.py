@@ -1,6 +1,6 @@
-"""Uploaded imports, while nothing of them is applied yet: file, plan, instructions.
+"""This module stores the plan of an import, and finds the statements that the ledger has already.
 
-Which statements of an import the ledger has already.
+A plan is stored with its file and instructions while nothing of the import is applied yet.
 """
 
 from __future__ import annotations

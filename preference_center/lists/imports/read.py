@@ -1,8 +1,8 @@
-"""Check by its columns that a file fits its preset, before any row is used.
+"""`read_rows` turns the bytes of a file into its rows.
 
-The columns of a file by the names under which a preset reads them.
-
-From the bytes of a file to its rows: CSV, NDJSON or a JSON document, all streamed.
+A file is CSV, NDJSON or a JSON document; all are streamed.
+`check_columns` checks by its columns that a file fits its preset, before any row is used.
+`NamedColumns` finds the columns by the names under which a preset reads them.
 """
 
 from __future__ import annotations
@@ -397,7 +397,7 @@ def _read_document(
 def _read_sequence(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint
 ) -> Iterator[FileRow]:
-    """A document as an upload stores it: see `json_documents`."""
+    """A document as an upload stores it: see `imports.uploads`."""
     stream.seek(start.offset)
     lines = _DecodedLines(stream, "utf-8", start.offset, start.line)
     name, index = list_member(instructions.preset.json_rows_path), start.index

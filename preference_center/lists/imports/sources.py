@@ -1,6 +1,6 @@
-"""Where the bytes of a file come from: a local path, or parts in the database.
+"""An `ImportSource` opens the bytes of a file: a local path, or parts in the database.
 
-The rows of JSON documents, incrementally, with bounded memory and stack.
+`JsonRowParser` finds the rows of a JSON document incrementally, with bounded memory and stack.
 """
 
 from __future__ import annotations

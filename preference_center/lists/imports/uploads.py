@@ -1,12 +1,11 @@
-"""JSON documents stored with one row per line, so that reading can resume where it stopped.
-
-The stored form is a JSON text sequence (RFC 7464): each row in its own page, an array or an
-object with the list that it was in, as an API returns them.
-
-Imports by API: a file is uploaded, and workers plan, apply and undo it step by step.
+"""This module carries out an import by API: workers plan, apply and undo it step by step.
 
 The database is the queue: every step is checkpointed, and whichever process holds the lease
 continues.
+
+An uploaded JSON document is stored with one row per line, so that reading can resume where it
+stopped. The stored form is a JSON text sequence (RFC 7464): each row in its own page, an array or
+an object with the list that it was in, as an API returns them.
 """
 
 from __future__ import annotations

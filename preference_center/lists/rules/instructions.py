@@ -1,11 +1,9 @@
-"""The scope map: what each group or list of the other tool means here.
+"""These classes hold what a person states about a file to import, and the counts of an import.
 
-It is required and never guessed: a group called "News" may be one topic, or everything that the
-company sends.
+The scope map states what each group or list of the other tool means here. It is required and never
+guessed: a group called "News" may be one topic, or everything that the company sends.
 
-What the person who imports a file must state about it.
-
-The counts of an import: those that `plan` predicts, and those of `apply`.
+`ImportStats` are the counts that `plan` predicts, and those of `apply`.
 """
 
 from __future__ import annotations

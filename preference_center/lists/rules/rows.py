@@ -1,11 +1,8 @@
-"""What a row states, by its preset: one address with no, one or several statements.
+"""A row states, by its preset, something about one address: nothing, or one or several statements.
 
-Formats of dates that a person states, and the question which one it is.
-
-No format is guessed: 03/04/2024 is in April or in March, and an opt-out with a date that can't be
-read would count from the time of the import, which outranks everything that the person did since.
-
-Dates as exports write them.
+No format of dates is guessed: 03/04/2024 is in April or in March, and an opt-out with a date that
+can't be read would count from the time of the import, which outranks everything that the person did
+since. So a person states the format, and `DateQuestion` asks which one it is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which imported subscriptions count: those with evidence of what the person agreed to.
+"""`RowTranslator` translates rows into changes. Plan and apply share it, so that they agree.
 
-Translate rows into changes. Shared by plan and apply, so that they agree.
+An imported subscription counts only with evidence of what the person agreed to.
 """
 
 from __future__ import annotations

@@ -1,14 +1,9 @@
-"""Scrub on one machine, with DuckDB.
+"""This engine scrubs a list on one machine, with DuckDB.
 
 The list is read three times: to find the rows that a fact may concern, and to write the clean and
 the removed rows. A CSV file is processed by lines, which are written unchanged, so the clean list
-is the list without some of its lines, byte for byte and in their order.
-
-The list as a view: `cell`, and what is to be written of a row.
-
-Write both lists, in the order of the rows.
-
-One scrub: find candidate rows, parse what SQL can't, decide, write.
+is the list without some of its lines, byte for byte and in their order. What SQL can't parse,
+Python parses.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The layout of a list's file: CSV with its delimiter and header, or Parquet.
+"""This module detects the layout of a list's file: CSV with its delimiter and header, or Parquet.
 
-Rewrite CSV files so that each record is one line.
-
-A quoted cell may contain line breaks (RFC 4180 2.6), and the two kinds of line ends may be mixed.
-Either would split or join rows for an engine that reads lines, so these files are copied first,
-with control characters in place of inner line breaks.
+It also rewrites CSV files so that each record is one line. A quoted cell may contain line breaks
+(RFC 4180 2.6), and the two kinds of line ends may be mixed. Either would split or join rows for an
+engine that reads lines, so these files are copied first, with control characters in place of inner
+line breaks.
 """
 
 from __future__ import annotations

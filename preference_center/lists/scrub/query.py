@@ -1,7 +1,4 @@
-"""The question that a scrub answers, and its result.
-
-The parameters of a scrub, and its receipt.
-"""
+"""These classes hold the question that a scrub answers, its parameters, result and receipt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scrub one list: everything is checked first, and all files appear together."""
+"""`scrub_list` scrubs one list: everything is checked first, and all files appear together."""
 
 from __future__ import annotations
 

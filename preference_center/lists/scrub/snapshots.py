@@ -1,9 +1,8 @@
-"""All facts of all addresses, as one consistent read tells them, for lists scrubbed elsewhere.
+"""A snapshot is a Parquet file with every fact that decides, of all addresses, and no address.
 
-What `facts` finds for one address, this tells for everybody: a row per fact and digest.
-Digests only; no address, no sealed text.
-
-Snapshots: a Parquet file with every fact that decides, and no address.
+It is for lists that are scrubbed elsewhere, and is made by one consistent read. What
+`ledger.store.lookup.load_facts` finds for one address, a snapshot has for everybody: a row per
+fact and digest, without sealed text.
 
 Its rows have the columns `FACT_COLUMNS`; its metadata contain watermark, catalogue, and
 fingerprints of the digest keys. Digests are keyed, so nobody can look up addresses in a stolen
@@ -77,7 +76,7 @@ def _micros(column: str) -> str:
     return f"(extract(epoch FROM {column}) * 1000000)::bigint"
 
 
-# As LOOK_UP_BY_DIGEST in `suppression_lookup`, for every digest.
+# As LOOK_UP_BY_DIGEST in `ledger.store.lookup`, for every digest.
 _SELECT_FACTS = f"""
 SELECT encode(k.digest, 'hex'), k.channel, k.kind, s.scope, {_micros("s.out_at")},
     replace(s.out_event::text, '-', ''), s.reason, {_micros("s.lift_at")},

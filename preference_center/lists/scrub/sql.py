@@ -1,18 +1,16 @@
-"""The SQL that scrubs, first part: canonical forms, their digests, and which rows they concern.
+"""These SQL expressions scrub a list: which rows a fact may concern, and the decision on each.
 
-One text for every engine: what their dialects name differently is in `SqlDialect`. It
-computes what `core.addresses.parse_address` and `Keys.match_keys` compute; tests compare them
-row by row. Cells that it may parse wrongly are not `safe`: Python parses those.
+Every engine gets the same text: what their dialects name differently is in `SqlDialect`. Tests
+compare both parts with Python, row by row.
 
-The secret is never part of the text. Names that it uses: `list` (with the column `cell`),
-`fact` (a snapshot's rows), `read` (digests of the cells that Python read: cell, kind, digest),
-and the pads of `SqlDialect`.
+The first part computes canonical forms and their digests, as `core.addresses.parse_address` and
+`Keys.match_keys` do. Cells that it may parse wrongly are not `safe`: Python parses those. The
+secret is never part of the text. The first part uses the names `list` (with the column `cell`),
+`fact` (a snapshot's rows), `read` (digests of the cells that Python read: cell, kind, digest), and
+the pads of `SqlDialect`.
 
-The SQL that scrubs, second part: the decision on each cell about which there is a fact.
-
-One text for every engine. It computes what `decisions.rules.decide` computes; tests
-compare them
-row by row. Names that it uses: `fact` (a snapshot's rows) and `probe` (`digest_sql.probes`).
+The second part decides on each cell about which there is a fact, as `decisions.rules.decide` does.
+The second part uses the names `fact` and `probe` (the result of `probes`).
 """
 
 from __future__ import annotations

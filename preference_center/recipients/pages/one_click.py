@@ -1,9 +1,9 @@
-"""`/s/<code>`: a short link for text messages, which leads to the page of its token.
+"""`/s/<code>` is a short link for text messages, and `handle_one_click` the POST of RFC 8058.
 
-It needs the database. Without it the response is 503, for the one-click POST too: nothing that
-could be recorded is known without the row (I1).
+A short link leads to the page of its token. It needs the database. Without it the response is 503,
+for the one-click POST too: nothing that could be recorded is known without the row (I1).
 
-The one-click POST of RFC 8058, and redirects from a misspelt path to the page.
+A misspelt path is redirected to the page.
 """
 
 from __future__ import annotations

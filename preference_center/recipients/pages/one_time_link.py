@@ -1,11 +1,10 @@
-"""Links that prove control of the address: `/m/<token>`, emailed, and `/portal/<token>`.
+"""These pages handle people without a link, and links that prove control of the address.
 
-`/form`: for people without a link. It emails one to the address they type.
+`/m/<token>` is emailed; senders ask for `/portal/<token>` by API. `/form` emails a link to the
+address that a person types. The response and the work done, one row in the outbox, are the same
+whether the address is known or not. So nobody can find out here who is in the database.
 
-The response and the work done, one row in the outbox, are the same whether the address is
-known or not. So nobody can find out here who is in the database.
-
-`/emails/<token>`: the reader of a mailbox stops the emails that anybody can have sent to it.
+At `/emails/<token>` the reader of a mailbox stops the emails that anybody can have sent to it.
 """
 
 from __future__ import annotations

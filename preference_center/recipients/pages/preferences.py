@@ -1,11 +1,7 @@
-"""The changes between a rendered preference page and the submitted form.
-
-Saving the form of the preference page.
+"""`/p/<token>` is the preference page, whose form this module saves.
 
 Anybody with the link may opt out. To opt in takes a link that proves control of the address, or
 an email to it.
-
-`/p/<token>`: the preference page.
 
 A POST saves and redirects to the page that shows the result, so that it can be reloaded, gone
 back to and read in another language (docs/decisions/0070).

@@ -1,15 +1,11 @@
-"""What the page after a press says: a sealed value in its URL, so that the page can be reloaded.
+"""The page after a press or a Save reads its result from a sealed value in its URL.
 
-It ties the kind and the scope to the link and holds nothing else (I12). What the page shows is
-what the ledger says: the value only tells what was pressed last (docs/decisions/0069).
+So the page can be reloaded, gone back to and read in another language. The value is encrypted,
+signed and tied to the link: it holds the kind and the scope of a press, or what a Save did, and
+nothing else (I12). What the page shows is what the ledger says, read when the page is shown: the
+value only tells what was pressed last (docs/decisions/0069).
 
-The result of a Save in the address of the page that shows it, sealed.
-
-A Save redirects, so that the page can be reloaded, gone back to and read in another language.
-What it did goes along in the query: encrypted, signed and tied to the link (I12). Whether it is
-still true is read when the page is shown.
-
-Loading what the holder of an unsubscribe link has already turned off.
+`load_opt_out` loads what the holder of an unsubscribe link has already turned off.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
-"""The form of the preference page.
+"""A section of the preference page shows what one address receives; the page's form is read here.
 
-The number that a page tells people to text START to, where its link can't turn anything on.
+Where a link can't turn anything on, the page tells people the number to text START to.
 
-What one address receives, as a section of the preference page.
-
-Several addresses of one person on one page: each is proven by a token of its own.
-
-A portal link or a page visit may have further tokens in the query, next to the one in the path.
-Nothing ties them together but that somebody holds them all: a contact's other addresses are
-never added to a page, since a phone number may belong to somebody else by now (I9).
+Several addresses of one person may be on one page: each is proven by a token of its own. A portal
+link or a page visit may have further tokens in the query, next to the one in the path. Nothing ties
+them together but that somebody holds them all: a contact's other addresses are never added to a
+page, since a phone number may belong to somebody else by now (I9).
 """
 
 from __future__ import annotations

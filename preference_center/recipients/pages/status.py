@@ -1,16 +1,12 @@
-"""The active opt-outs of one address, and how far each tool has applied them.
+"""`/w/<token>` shows the status of one's opt-outs, as a page and as a receipt.
 
-Only what concerns exactly the address of the link (I9).
+The page is read only (I7). The status is the active opt-outs of exactly the address of the link
+(I9), and how far each tool has applied them. A link so old that the address may have changed hands
+shows only the scopes that it can itself turn off. Only a link that proves control of the address
+shows the systems one by one: others can be forwarded (docs/decisions/0074).
 
-The receipt to keep: the status page as JSON (docs/receipts.md).
-
-Its JSON Schema is docs/schemas/receipt-2.json.
-
-`/w/<token>`: the status of one's opt-outs, as a page and as a receipt. Read only (I7).
-
-A link so old that the address may have changed hands shows only the scopes that it can
-itself turn off. Only a link that proves control of the address shows the systems one by one:
-others can be forwarded (docs/decisions/0074).
+The receipt to keep is the status page as JSON (docs/receipts.md); its JSON Schema is
+docs/schemas/receipt-2.json.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""`/u/<token>`: the page with the ways out, what came of a press, and undo (RULES A3-A9).
+"""`/u/<token>` is the page with the ways out, what came of a press, and undo (RULES A3-A9).
 
 After a press comes a redirect to a page that says what the ledger says, so it can be reloaded,
 gone back to and shown in another language (docs/decisions/0069).
 
-`/reason/<token>`: the survey after an opt-out. Reasons are counted, nothing else is kept.
+`/reason/<token>` is the survey after an opt-out: reasons are counted, nothing else is kept.
 """
 
 from __future__ import annotations

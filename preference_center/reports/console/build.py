@@ -1,7 +1,4 @@
-"""The tables of a report, as the page and the CSV files show them.
-
-The tables of a report, from its facts.
-"""
+"""`ReportTables` builds the tables of a report from its facts, for the page and the CSV files."""
 
 from __future__ import annotations
 

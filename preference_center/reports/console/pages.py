@@ -1,6 +1,6 @@
-"""Which days a report is about, as its form and links say.
+"""The console shows the report, and each of its tables as CSV.
 
-The report, and each of its tables as CSV.
+The page's form and links say which days the report is about.
 """
 
 from __future__ import annotations

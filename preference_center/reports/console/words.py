@@ -1,6 +1,7 @@
-"""What a report is made of: read in one transaction, from counts per day.
+"""This module loads the facts of a report, and puts them into words.
 
-What a report says in words: its answer, and what its numbers mean.
+`load_facts` reads counts per day in one transaction. The words are the report's answer, and what
+its numbers mean.
 """
 
 from __future__ import annotations

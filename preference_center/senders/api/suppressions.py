@@ -1,8 +1,6 @@
-"""Request and response models of the suppression endpoints.
+"""These endpoints list active suppressions, show one address with its history, and lift.
 
-Suppressions: the active ones, one address with its history, and lifting by a person's own act.
-
-`/v1/opt-outs` is the endpoint that records an opt-out.
+Only a person's own act lifts. `/v1/opt-outs` is the endpoint that records an opt-out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`flask keys add` and related commands: keys with which senders call the API.
+"""These commands manage senders' keys, and check emails and hosts as deployed.
 
-`flask keys link-key` and related commands: keys with which senders create links offline.
-
-`flask check-mail` and `flask check-domain`: check emails and hosts as deployed.
+- `flask keys add` and related commands: keys with which senders call the API.
+- `flask keys link-key` and related commands: keys with which senders create links offline.
+- `flask check-mail` and `flask check-domain`: the checks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The column of permanent links, for all stored addresses or added to a list.
+"""`flask links` creates permanent links, for tools whose merge tags can't call our API.
 
-`flask links`: permanent links, for tools whose merge tags can't call our API.
+It writes the column for all stored addresses, or adds it to a list.
 """
 
 from __future__ import annotations

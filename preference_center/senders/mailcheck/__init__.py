@@ -1,6 +1,6 @@
-"""Whether marketing comes from another address than service mail (RULES A13).
+"""`check_email` checks a whole mail, as it was received: does opting out work?
 
-Check a whole mail, as it was received: does opting out work?
+`check_sender` tells whether marketing comes from another address than service mail (RULES A13).
 """
 
 from __future__ import annotations

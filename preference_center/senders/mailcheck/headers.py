@@ -1,9 +1,8 @@
-"""The two headers of RFC 8058 in a mail.
+"""This module checks the two headers of RFC 8058 in a mail.
 
-Whether a DKIM signature covers the two headers (RFC 8058 4). Signatures are not verified.
-
-Only the recipient's server can do that: keys in the DNS change, and every hop may have changed the
-mail. What any copy of a mail shows is what a signature claims to cover.
+It also checks whether a DKIM signature covers them (RFC 8058 4). Signatures are not verified. Only
+the recipient's server can do that: keys in the DNS change, and every hop may have changed the mail.
+What any copy of a mail shows is what a signature claims to cover.
 """
 
 from __future__ import annotations

@@ -54,9 +54,10 @@ _EXPECTED_HEADERS = {
 def check_host(
     base_url: str, probe_token: str, now: datetime, ssl_context: ssl.SSLContext | None = None
 ) -> list[Finding]:
-    """All findings about the pages at `base` (`https://host`), by a token of `make_probe`.
+    """All findings about the pages at `base_url` (`https://host`).
 
-    `trust` are the trusted certificate authorities; the default ones if None.
+    `probe_token` is one of `Links.create_probe_token`. `ssl_context` has the trusted
+    certificate authorities; the default ones if None.
     """
     url = urlsplit(base_url)
     if url.scheme != "https":

@@ -1,6 +1,6 @@
-"""The findings of a check: severity, remedy, and the source of the rule.
+"""`check_link` checks one link of ours in a mail: what it contains, and whether that is right.
 
-Check one link of ours in a mail: what it contains, and whether that is right.
+A `Finding` has a severity, a remedy, and the source of the rule.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Split text into sentences; find the salutation and the signature.
-
-Classify a sentence about advertising, by the table of its language.
+"""`classify_sentence` classifies a sentence about advertising, by the table of its language.
 
 A request of the table counts unless it is negated, asked about, reported, conditional, or about
-somebody or something else.
+somebody or something else. Before that, `split_sentences` and its helpers split text into
+sentences, and find the salutation and the signature.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Text in the form of the objection tables: words, commas, sentences.
+"""`ObjectionLanguage` is a table of phrases: how one language objects to advertising.
 
-How one language objects to advertising: a table of phrases, compiled when it is first used.
-
-Compiling all of them takes half a second, so a process that reads no reply should not.
+A table is compiled when it is first used. Compiling all tables takes half a second, so a process
+that reads no reply should not compile them.
 
 A table is written in words as `normalize_text` returns them: lower case, no accents, no
-punctuation but commas. One phrase a line. In it
+punctuation but commas. A line holds one phrase. In it
 
 - `|`, `(...)`, `?` and `*` mean what they mean in a regular expression,
 - `{name}` is a slot of the table, itself such a phrase,
