@@ -16,17 +16,17 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center.catalogue import api as api_catalogue
-from preference_center.catalogue import console as catalogue
+from preference_center.catalogue import api as catalogue_api
+from preference_center.catalogue import console as catalogue_console
 from preference_center.catalogue import store as catalogue_store
 from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
 from preference_center.contacts import api as contacts_api
-from preference_center.contacts import console as people
+from preference_center.contacts import console as contacts_console
 from preference_center.contacts import models as contacts_models
 from preference_center.contacts.console.timeline import find_bursts, list_requests
 from preference_center.contacts.notices import api as policies
 from preference_center.contacts.store import contacts_merged, load_locale
-from preference_center.cookies import api as browser_consents
+from preference_center.cookies import api as cookies_api
 from preference_center.cookies import store as cookies_store
 from preference_center.cookies.pages import routes as cookie_pages
 from preference_center.core.events import uuid7
@@ -34,14 +34,14 @@ from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import local_filter, stream
-from preference_center.destinations import console as window
+from preference_center.destinations import console as destinations_console
 from preference_center.destinations import models as destinations_models
 from preference_center.destinations.ingest import erased_seen_again
 from preference_center.destinations.process import receive_mail
 from preference_center.destinations.receive import answer_text
 from preference_center.destinations.receive import blueprint as webhooks
 from preference_center.destinations.store.destinations import list_sent_topics
-from preference_center.inbound import console as review
+from preference_center.inbound import console as inbound_console
 from preference_center.inbound import store as inbound_store
 from preference_center.inbound.bursts import find_bursts_by_event
 from preference_center.inbound.opt_outs import SPOOLED_MAIL, record_spooled
@@ -87,22 +87,22 @@ from preference_center.ledger.store.suppressions import (
     count_chosen_frequencies,
     list_suppressed_topics,
 )
-from preference_center.lists import api as api_imports
-from preference_center.lists import console as imports
+from preference_center.lists import api as lists_api
+from preference_center.lists import console as lists_console
 from preference_center.lists import store as lists_store
-from preference_center.monitoring import console as board
+from preference_center.monitoring import console as monitoring_console
 from preference_center.monitoring import store as monitoring_store
 from preference_center.monitoring.probes import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
-from preference_center.recipients import console as previews
+from preference_center.recipients import console as recipients_console
 from preference_center.recipients import store as recipients_store
 from preference_center.recipients.emails import LINK_TEXTS
 from preference_center.recipients.pages import routes as recipient_pages
 from preference_center.recipients.pages.one_click import handle_one_click
 from preference_center.recipients.pages.one_time_link import handle_expired_link
-from preference_center.reports import console as reports
+from preference_center.reports import console as reports_console
 from preference_center.reports import store as reports_store
-from preference_center.rights import console as requests
+from preference_center.rights import console as rights_console
 from preference_center.rights import models as rights_models
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.api import erasures
@@ -113,10 +113,10 @@ from preference_center.rights.erasure.journal import require_replayed
 from preference_center.rights.erasure.store import erase_again_in_tool
 from preference_center.rights.pages import routes as rights_pages
 from preference_center.rights.requests.moves import merge_requests
-from preference_center.senders import api as sender_links
-from preference_center.senders import console as senders
+from preference_center.senders import api as senders_api
+from preference_center.senders import console as senders_console
 from preference_center.senders.api import opt_outs, suppressions
-from preference_center.web import api as preference_center_api
+from preference_center.web import api as web_api
 from preference_center.web import console, languages, pages
 from preference_center.web import models as web_models
 from preference_center.web.api.bodies import install_openapi
@@ -158,18 +158,18 @@ PAGES: tuple[pages.Route, ...] = (
 )
 """Every page for recipients."""
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *api_catalogue.ROUTES,
+    *catalogue_api.ROUTES,
     *change_feed.ROUTES,
     *decisions_api.ROUTES,
     *stream.ROUTES,
-    *api_imports.ROUTES,
+    *lists_api.ROUTES,
     *contacts_api.ROUTES,
     *local_filter.ROUTES,
     *policies.ROUTES,
-    *browser_consents.ROUTES,
+    *cookies_api.ROUTES,
     *erasures.ROUTES,
     *rights.ROUTES,
-    *sender_links.ROUTES,
+    *senders_api.ROUTES,
     *opt_outs.ROUTES,
     *recipients_api.ROUTES,
     *suppressions.ROUTES,
@@ -180,16 +180,16 @@ CONSOLE_PAGES: tuple[console.Route, ...] = (
     *sign_in.OIDC_ROUTES,
     *staff.ROUTES,
     *audit.ROUTES,
-    *catalogue.ROUTES,
-    *window.ROUTES,
-    *people.ROUTES,
-    *imports.ROUTES,
-    *requests.ROUTES,
-    *review.ROUTES,
-    *senders.ROUTES,
-    *previews.ROUTES,
-    *board.ROUTES,
-    *reports.ROUTES,
+    *catalogue_console.ROUTES,
+    *destinations_console.ROUTES,
+    *contacts_console.ROUTES,
+    *lists_console.ROUTES,
+    *rights_console.ROUTES,
+    *inbound_console.ROUTES,
+    *senders_console.ROUTES,
+    *recipients_console.ROUTES,
+    *monitoring_console.ROUTES,
+    *reports_console.ROUTES,
 )
 """Every page of the console."""
 EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
@@ -255,7 +255,7 @@ def create_app(
     _register_hooks(app)
     for blueprint in (
         pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
-        preference_center_api.create_blueprint(ENDPOINTS),
+        web_api.create_blueprint(ENDPOINTS),
         webhooks,
         console.create_blueprint(CONSOLE_PAGES),
         probes_blueprint,

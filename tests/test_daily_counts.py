@@ -26,7 +26,6 @@ from preference_center.infra.db.transactions import (
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from preference_center.reports import store as reports_store
-from preference_center.reports import store as stored
 from preference_center.reports.store import (
     CountProgress,
     count_a_few_events,
@@ -142,7 +141,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         save(connection, progress)
 
     with monkeypatch.context() as broken:
-        broken.setattr(stored, "save_progress", fail_at_the_second)
+        broken.setattr(reports_store, "save_progress", fail_at_the_second)
         with pytest.raises(KeyboardInterrupt):
             count_new_events(clock())
     assert sum(counted().values()) == 7

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.catalogue import store as catalogues
-from preference_center.catalogue.check import check_catalogue
 from preference_center.catalogue.rules.deliverability import catalogue_warnings
 from preference_center.catalogue.rules.diff import (
     CatalogueDiff,
@@ -17,7 +16,7 @@ from preference_center.catalogue.rules.diff import (
     topics_to_check,
 )
 from preference_center.catalogue.rules.model import Catalogue
-from preference_center.catalogue.rules.parser import catalogue_digest
+from preference_center.catalogue.rules.parser import catalogue_digest, parse_catalogue
 from preference_center.core.errors import CatalogueConflict
 from preference_center.infra import audit
 from preference_center.infra.context import services
@@ -70,9 +69,9 @@ def review_catalogue(
 ) -> CatalogueReview:
     """Compare a text with the version in force.
 
-    `known_texts` are those of `check_catalogue`, whose CatalogueError it raises.
+    `known_texts` are those of `parse_catalogue`, whose CatalogueError it raises.
     """
-    new = check_catalogue(text, known_texts)
+    new = parse_catalogue(text, known_texts)
     current = catalogues.load_current_text(connection)
     base = catalogue_digest(current) if current is not None else ""
     if current == text:

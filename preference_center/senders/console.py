@@ -22,7 +22,6 @@ from preference_center.infra.db.transactions import run_autocommit, run_in_trans
 from preference_center.infra.keys import link_keys
 from preference_center.senders import keys
 from preference_center.web.api import keys as api_keys
-from preference_center.web.api import keys as key_usage
 from preference_center.web.api.keys import (
     ALL_MESSAGE_TYPES,
     USAGE_RETENTION,
@@ -60,7 +59,7 @@ def senders() -> ResponseReturnValue:
     """All keys, with how much they were used in the last days."""
     since = (services().now() - DAYS_SHOWN).date()
     keys = run_autocommit(api_keys.list_keys)
-    usage = run_autocommit(lambda connection: key_usage.list_usage(connection, since))
+    usage = run_autocommit(lambda connection: api_keys.list_usage(connection, since))
     return render_page(
         "senders/list",
         keys=sorted(keys, key=lambda key: (key.revoked_at is not None, key.name)),
@@ -82,9 +81,7 @@ def sender(name: str) -> ResponseReturnValue:
     return render_page(
         "senders/key",
         key=key,
-        daily=run_autocommit(
-            lambda connection: key_usage.list_daily_usage(connection, name, since)
-        ),
+        daily=run_autocommit(lambda connection: api_keys.list_daily_usage(connection, name, since)),
         scope_titles=SCOPE_TITLES,
         api_rate=services().settings.api_rate,
     )

@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import click
 
-from preference_center.catalogue.check import check_catalogue
 from preference_center.catalogue.rules.brand import inline_files
 from preference_center.catalogue.rules.deliverability import catalogue_warnings
 from preference_center.catalogue.rules.model import Catalogue
+from preference_center.catalogue.rules.parser import parse_catalogue
 from preference_center.catalogue.rules.wording import PAGE_LANGUAGES
 from preference_center.core.errors import CatalogueError, quote_toml
 from preference_center.infra.commands import CommandGroup, LazyCommand
@@ -107,7 +107,7 @@ def check(file: BinaryIO) -> None:
     Exits with 1 if the file has errors, and prints each with its line and remedy.
     """
     with exit_on_catalogue_error(file.name):
-        checked = check_catalogue(read_text(file), known_texts())
+        checked = parse_catalogue(read_text(file), known_texts())
     print_warnings(catalogue_warnings(checked))
     click.echo(f"{file.name} is valid: {summary(checked)}.")
     click.echo(f"To apply it: flask catalogue apply {file.name}")

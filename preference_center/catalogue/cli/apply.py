@@ -8,7 +8,6 @@ import click
 
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.apply import CatalogueReview, apply_catalogue, review_catalogue
-from preference_center.catalogue.check import check_catalogue
 from preference_center.catalogue.cli import (
     exit_on_catalogue_error,
     file_argument,
@@ -16,6 +15,7 @@ from preference_center.catalogue.cli import (
     read_text,
     summary,
 )
+from preference_center.catalogue.rules.parser import parse_catalogue
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.db.transactions import transaction
 from preference_center.web.languages import known_texts
@@ -33,7 +33,7 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
     """
     with exit_on_catalogue_error(file.name):
         text = read_text(file)
-        check_catalogue(text, known_texts())
+        parse_catalogue(text, known_texts())
     with click_errors(), transaction() as connection:
         if dry_run:
             review, version = review_catalogue(connection, text, known_texts()), None

@@ -17,7 +17,6 @@ from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.set_up import title_hints, webhook_url
 from preference_center.destinations.store import backfills
 from preference_center.destinations.store import destinations as stored
-from preference_center.destinations.store import destinations as waiting
 from preference_center.destinations.store.backfills import Backfill
 from preference_center.destinations.store.destinations import DestinationBacklog
 from preference_center.destinations.validate import DestinationRequest
@@ -207,7 +206,7 @@ def list_() -> None:
         found = run_in_transaction(
             lambda connection: stored.list_destinations(connection, services().keys)
         )
-        known = run_in_transaction(waiting.load_backlogs)
+        known = run_in_transaction(stored.load_backlogs)
         unfinished = run_in_transaction(backfills.list_unfinished)
         catalogue = current_catalogue_or_empty()
     for destination in found:
@@ -245,7 +244,7 @@ def pause(name: str) -> None:
     """Stop pushing to NAME until `resume`. The 72 hours of its opt-outs keep running."""
     with click_errors():
         set_up.pause_destination(name, actor())
-        row = run_in_transaction(waiting.load_backlogs)[name]
+        row = run_in_transaction(stored.load_backlogs)[name]
     click.echo(f"{name} is paused; {_format_backlog(row)}.")
     click.echo("The 72 hours keep running: /healthz reports delays of 36 hours.")
 
@@ -262,7 +261,7 @@ def resume(name: str) -> None:
     """
     with click_errors():
         set_up.resume_destination(name, actor(), status.progress_printer())
-        row = run_in_transaction(waiting.load_backlogs)[name]
+        row = run_in_transaction(stored.load_backlogs)[name]
     click.echo(f"{name} is active; {_format_backlog(row)}.")
 
 

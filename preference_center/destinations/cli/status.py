@@ -18,7 +18,7 @@ from preference_center.destinations.rules.states import (
     VerificationStats,
 )
 from preference_center.destinations.set_up import SyncPreview, preview_destination
-from preference_center.destinations.store import backfills, destinations, webhooks
+from preference_center.destinations.store import backfills, webhooks
 from preference_center.destinations.store import destinations as stored
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.backfills import Backfill
@@ -104,12 +104,12 @@ def show(name: str) -> None:
     """
     with click_errors():
         destination = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name))
-        row = run_in_transaction(destinations.load_backlogs)[name]
+        row = run_in_transaction(stored.load_backlogs)[name]
         listings = run_in_transaction(lambda c: verifying.list_progress(c, destination.id))
         stats = run_in_transaction(lambda c: verifying.load_stats(c, destination.id))
         backfill = run_in_transaction(lambda c: backfills.load_backfill(c, destination.id))
         pushed, backlog = run_in_transaction(
-            lambda c: destinations.count_bulk_progress(c, destination.id)
+            lambda c: stored.count_bulk_progress(c, destination.id)
         )
         unknown = run_in_transaction(lambda c: webhooks.list_unknown_types(c, destination.id))
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))

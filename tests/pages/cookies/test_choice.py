@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from preference_center.cookies.pages import choice
-from preference_center.cookies.pages import choice as choices
 from preference_center.core.errors import Unavailable
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
@@ -213,7 +212,7 @@ def test_what_is_no_json_is_refused(client: FlaskClient, database_url: str, body
 
 
 def test_an_oversized_body_is_refused(client: FlaskClient, database_url: str) -> None:
-    body = json.dumps({"choices": {}, "padding": "x" * choices.MAX_BODY_BYTES})
+    body = json.dumps({"choices": {}, "padding": "x" * choice.MAX_BODY_BYTES})
     response = client.post("/consent/shop", data=body, content_type="application/json")
     assert response.status_code == 413
     assert not rows(database_url)
@@ -320,7 +319,7 @@ def test_without_the_database_nothing_is_said_to_be_saved(
     def unavailable(_: object) -> object:
         raise Unavailable("no database")
 
-    monkeypatch.setattr(choices, "run_in_transaction", unavailable)
+    monkeypatch.setattr(choice, "run_in_transaction", unavailable)
     response = choose("accept", functional=True, advertising=True)
     assert response.status_code == 503  # I1
     assert "Set-Cookie" not in response.headers
