@@ -58,6 +58,7 @@ def main(environ: Mapping[str, str] = os.environ, patience: float = PATIENCE) ->
         internal = Port("INTERNAL_PORT", host, read_number(given, "INTERNAL_PORT", 65535))
         require_free(internal, patience)
     os.environ["HOST"], os.environ["PORT"] = port.host, str(port.number)  # /readyz connects to it
+    end_children_at_sigterm()
     Granian(
         given["WEB_APP"],
         address=port.host,
@@ -72,11 +73,28 @@ def main(environ: Mapping[str, str] = os.environ, patience: float = PATIENCE) ->
     ).serve(target_loader=load_application)
 
 
+def end_children_at_sigterm() -> None:
+    """Let SIGTERM end each process that this one forks, from its first moment on.
+
+    A worker process that starts has nothing to finish. With the handler of its parent it would
+    start to the end, and serve until it is killed. The signal is blocked around the fork: one that
+    comes before the child has its own handler would be lost.
+    """
+    signals = {signal.SIGTERM}
+
+    def reset() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signals),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, signals),
+        after_in_child=reset,
+    )
+
+
 def load_application(name: str) -> Callable[..., Any]:
     """The application, for a worker process. Raises SystemExit if a setting is wrong."""
-    # There is nothing to finish yet. The server's handler, which it has from its parent, would let
-    # it start to the end, and serve until it is killed.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         application: Callable[..., Any] = import_string(name)
     except ConfigError as error:

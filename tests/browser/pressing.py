@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page, Request
+    from playwright.sync_api import Locator, Page, Request, Route
 
 
 def press(button: Locator) -> None:
@@ -17,18 +17,33 @@ def press(button: Locator) -> None:
 
 
 def press_twice(button: Locator) -> None:
-    """Double-click it, and wait until the answers to both presses have arrived.
+    """Click it twice before an answer is there, and wait for the answer to the second press.
 
-    The first answer may be shown already when the second form is submitted.
+    The server gets both, one after the other. A double click doesn't always do that: its second
+    click may come too early, or on the page that answers the first.
     """
+    posts: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "POST":
+            posts.append(route)
+        else:
+            route.fallback()
+
     page = button.page
-    with posts_of(page) as posts:
-        with page.expect_event("framenavigated"):  # the page before may have a result, too
-            button.dblclick(no_wait_after=True)
-        page.locator("#result").wait_for()
-    for post in posts:
-        post.response()
-    page.wait_for_load_state("networkidle")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    assert box
+    page.route("**/*", hold)
+    for count in (1, 2):
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        while len(posts) < count:
+            page.wait_for_timeout(10)
+    first, second = posts
+    first.fetch(max_redirects=0)
+    with page.expect_navigation(wait_until="networkidle"):
+        second.continue_()
+    page.unroute("**/*", hold)
 
 
 @contextmanager

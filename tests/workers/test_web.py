@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -68,3 +70,26 @@ def test_a_number_that_is_none_is_named_with_what_it_should_be(text: str) -> Non
 def test_a_variable_that_is_empty_counts_as_unset(taken: int) -> None:
     with pytest.raises(SystemExit, match=f"^PORT {taken} on 127.0.0.1: "):
         main({"HOST": "", "INTERNAL_PORT": "", "PORT": str(taken)}, patience=0)
+
+
+FORKING = """
+import os, signal, sys, time
+from workers.web import end_children_at_sigterm
+
+end_children_at_sigterm()
+signal.signal(signal.SIGTERM, lambda *_: None)  # as the server does, which waits for its children
+for _ in range(200):
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+os.kill(os.getpid(), signal.SIGTERM)  # the process itself still finishes its requests
+print("finished")
+"""
+
+
+def test_a_worker_process_ends_at_sigterm_from_its_fork_on() -> None:
+    command = [sys.executable, "-c", FORKING]
+    assert subprocess.run(command, check=True, capture_output=True).stdout == b"finished\n"
