@@ -9,41 +9,28 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from dev.maintenance.layout import (
+    PRODUCT,
+    RANK,
+    ROOT,
+    SUBJECTS,
+    fault,
+    find_cycles,
+    imports,
+    modules,
+    name_of,
+    parse,
+    subject_of,
+    surface_of,
+)
 from preference_center.app import MODELS
 from preference_center.infra.context import db
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "preference_center"
-
-SUBJECTS = (
-    "core",
-    "integrations",
-    "infra",
-    "catalogue",
-    "ledger",
-    "web",
-    "decisions",
-    "destinations",
-    "contacts",
-    "lists",
-    "cookies",
-    "rights",
-    "inbound",
-    "senders",
-    "recipients",
-    "monitoring",
-    "reports",
-    "app",
-)
-"""From the bottom up: a subject imports those before it. `app` is what lies on top."""
-RANK = {subject: rank for rank, subject in enumerate(SUBJECTS)}
-SURFACES = frozenset({"pages", "api", "console", "cli"})
-"""The names of the modules and folders through which people and programs reach a subject."""
 
 LATER_TABLES = {
     "infra/audit": {"person_access"},  # an access is one row of both, in one statement
@@ -67,64 +54,6 @@ INTEGRATION_BASE = "preference_center.integrations.base"
 Import = tuple[Path, str]
 
 
-def modules(*folders: str) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-@cache  # several rules look at the same modules
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-@cache
-def imports(path: Path) -> tuple[str, ...]:
-    """The dotted name of everything that a module imports, anywhere in it."""
-    return tuple(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            # `from preference_center import web` imports a module too
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def name_of(path: Path) -> str:
-    """The dotted name of a module."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def subject_of(name: str) -> str:
-    """The subject of a module of preference_center, or of a name in it."""
-    unit = name.split(".")[1] if "." in name else "app"
-    return "app" if unit in {"__main__", "__version__"} else unit
-
-
-def surface_of(name: str) -> str | None:
-    """The surface of a subject that a module, or a name in it, belongs to: "rights.pages"."""
-    _, subject, *rest = name.split(".")
-    found = [part for part in rest if part in SURFACES]
-    return f"{subject}.{found[0]}" if found else None
-
-
-def fault(module: str, name: str) -> str | None:
-    """What is wrong with an import of `name` in `module`, and what to do; None if it is right."""
-    if not name.startswith("preference_center."):
-        return None
-    subject, target = subject_of(module), subject_of(name)
-    own_surface, surface = surface_of(module), surface_of(name)
-    if RANK[target] > RANK[subject] and not (own_surface and target == "web"):
-        return f"{target} comes after {subject}: move the name down, or declare a hook in {subject}"
-    if target == subject and surface and not own_surface and subject not in {"app", "web"}:
-        return f"{surface} is a surface: move what is needed out of it"
-    if target != subject and surface and target != "web" and subject != "app":
-        return f"{surface} is another subject's surface: move what is needed out of it"
-    return None
-
-
 def report(found: Iterator[tuple[Path, str]]) -> str:
     return "\n".join(f"{path.relative_to(ROOT)}: {text}" for path, text in found)
 
@@ -135,7 +64,9 @@ def offenders(found: Iterator[Import]) -> list[str]:
 
 def test_every_subject_has_its_place_in_the_order() -> None:
     found = {subject_of(name_of(path)) for path in modules("preference_center")}
-    assert found == set(SUBJECTS), "add it to SUBJECTS, and to docs/architecture.md"
+    assert found == set(SUBJECTS), (
+        "list it in dev/maintenance/layout.py and docs/architecture.md"
+    )
 
 
 def test_imports_run_downward_and_past_surfaces() -> None:
@@ -174,6 +105,11 @@ def test_the_rule_catches(module: str, name: str) -> None:
 )
 def test_the_rule_lets_pass(module: str, name: str) -> None:
     assert not fault(module, name)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    circles = [" < ".join(cycle) for cycle in find_cycles()]
+    assert not circles, "move what both need to a module of its own"
 
 
 def hidden_modules(package: Path) -> set[str]:
@@ -344,7 +280,7 @@ def test_a_library_has_one_home(library: str, only: set[str]) -> None:
 
     assert not offenders(
         (path, name)
-        for path in modules("preference_center", "workers")
+        for path in modules(*PRODUCT)
         for name in imports(path)
         if name.split(".")[0] == library and not at_home(path)
     )

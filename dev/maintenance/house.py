@@ -1,39 +1,54 @@
 """`make house`: how the code is laid out, in figures (docs/architecture.md has the table).
 
-`--tree DIR` counts another checkout, e.g. an older one; `--trace` starts the service and
-follows three requests through its modules.
+`--tree DIR` counts another checkout, e.g. an older one; `--trace` starts the service and follows
+four requests through its modules.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import io
 import sys
+import tokenize
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from types import FrameType
 
-from dev.maintenance.words import banned_in
+from dev.maintenance.layout import (
+    PRODUCT,
+    ROOT,
+    SUBJECTS,
+    fault,
+    find_cycles,
+    imports,
+    modules,
+    name_of,
+    parse,
+    subject_of,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("preference_center", "workers")
 MOST_CLASSES = 3
 """For how many classes one name may stand."""
-_APART = {"__init__", "webhook", "webhook_events", "import_presets"}
-"""Modules of an integration's folder that are neither its connector nor its client."""
-_OLD_CONNECTORS = "workers/connectors"
+_LAYOUT = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout to count")
-    parser.add_argument("--trace", action="store_true", help="follow three requests, too")
+    parser.add_argument("--trace", action="store_true", help="follow four requests, too")
     given = parser.parse_args()
     print("| figure | |\n|---|--:|")
-    for name, figure in figures(given.tree).items():
+    for name, figure in figures(given.tree.resolve()).items():
         print(f"| {name} | {figure} |")
     if given.trace:
         from bench import ground, traces  # noqa: PLC0415 - they need engines
@@ -45,25 +60,40 @@ def main() -> None:
 
 def figures(tree: Path) -> Mapping[str, str]:
     """What is counted of a checkout, in words."""
-    files = [path for part in PRODUCT for path in sorted((tree / part).rglob("*.py"))]
-    folders = Counter(path.parent for path in files)
-    largest, most = folders.most_common(1)[0]
-    integrations = files_by_integration(tree).values()
-    names = class_names(files)
-    shared = [name for name, count in names.items() if count > MOST_CLASSES]
-    docs = [*(tree / "docs").glob("*.md"), tree / "README.md"]
-    own_words = [path for path in files if not is_phrase_table(path)]
+    files = modules(*PRODUCT, tree=tree)
+    largest, most = Counter(path.parent for path in files).most_common(1)[0]
+    package = tree / "preference_center"
+    entries = [path for path in package.iterdir() if path.name != "__pycache__"]
+    subjects = Counter(_unit(path, tree) for path in files)
+    is_by_subject = {*subjects} <= {*SUBJECTS, "workers"}
     return {
-        "product files / folders": f"{len(files)} / {len(folders)}",
-        "product lines": f"{sum(map(_lines, files)):,}",
+        "lines, without comments and docstrings": f"{sum(map(count_lines, files)):,}",
+        "files": str(len(files)),
+        "entries of `preference_center/`": str(len(entries)),
         "largest flat folder": f"{largest.relative_to(tree)}, {most} files",
-        "integrations with a connector": str(len(integrations)),
-        "lines of connector and client, median": f"{_median(_lines, integrations):.0f}",
-        "of them statements in functions, median": f"{_median(_statement_lines, integrations):.0f}",
-        "banned words in product code": f"{sum(len(banned_in(path)) for path in own_words):,}",
-        "banned words in docs": f"{sum(len(banned_in(path)) for path in docs):,}",
-        "class names": f"{len(names):,}, {len(shared)} of them for more than three classes",
+        "upward imports": str(_count_faults(package, tree)) if is_by_subject else "no order",
+        "circles of imports": str(len(find_cycles(tree))),
+    } | ({"files of each subject": _in_order(subjects)} if is_by_subject else {})
+
+
+def count_lines(path: Path) -> int:
+    """The lines with code; those of SQL count, comments, docstrings and empty lines don't."""
+    source = path.read_text(encoding="utf-8")
+    texts = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
+    code = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type not in _LAYOUT
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(code - texts)
 
 
 def is_phrase_table(path: Path) -> bool:
@@ -71,99 +101,64 @@ def is_phrase_table(path: Path) -> bool:
     return path.parent.name == "objections" and len(path.stem) == len("en")
 
 
-def files_by_integration(tree: Path) -> Mapping[str, list[Path]]:
-    """Connector, client and what else they consist of, per integration that has one."""
-    old = tree / _OLD_CONNECTORS
-    if old.exists():
-        kinds = {path.stem.removesuffix("_api") for path in old.glob("*_api.py")} | {
-            path.stem for path in old.glob("*.py") if "ENTRY = " in path.read_text()
-        }
-        return {
-            kind: [path for path in old.glob("*.py") if path.stem.split("_")[0] == kind]
-            for kind in sorted(kinds)
-            if not kind.startswith("_")
-        }
-    folder = tree / "preference_center" / "integrations"
-    return {
-        path.parent.name: [o for o in path.parent.glob("*.py") if o.stem not in _APART]
-        for path in sorted(folder.glob("*/connector.py"))
-    }
-
-
-def class_names(files: list[Path]) -> Counter[str]:
-    """How many classes each name stands for."""
-    return Counter(
-        node.name
-        for path in files
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    )
-
-
 def shared_class_names(files: list[Path]) -> dict[str, int]:
     """Names that stand for more than `MOST_CLASSES` classes."""
-    return {name: count for name, count in class_names(files).items() if count > MOST_CLASSES}
-
-
-def _lines(path: Path) -> int:
-    return path.read_text(encoding="utf-8").count("\n")
-
-
-def _statement_lines(path: Path) -> int:
-    """Lines of statements in functions: without signatures, docstrings, models and constants."""
-    functions = (
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
+    names = Counter(
+        node.name
+        for path in files
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef)
     )
-    return len(
-        {
-            line
-            for function in functions
-            for each in function.body[ast.get_docstring(function) is not None :]
-            for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)
-        }
+    return {name: count for name, count in names.items() if count > MOST_CLASSES}
+
+
+def _unit(path: Path, tree: Path) -> str:
+    name = name_of(path, tree)
+    return "workers" if name.startswith("workers") else subject_of(name)
+
+
+def _in_order(subjects: Counter[str]) -> str:
+    return ", ".join(f"{name} {subjects[name]}" for name in (*SUBJECTS, "workers"))
+
+
+def _count_faults(package: Path, tree: Path) -> int:
+    return sum(
+        fault(name_of(path, tree), name) is not None
+        for path in modules(package.name, tree=tree)
+        for name in imports(path)
     )
-
-
-def _median(count: Callable[[Path], int], integrations: Iterable[list[Path]]) -> float:
-    return median(sum(map(count, files)) for files in integrations)
 
 
 class Trace:
-    """Which modules of the product one call enters, in order.
-
-    A module is entered when a function of another one calls into it.
-    """
+    """Which modules of the product a call enters, in order."""
 
     def __init__(self) -> None:
-        self.entered: list[str] = []
-        self._product = str(ROOT / "preference_center")
+        self.entered: dict[str, None] = {}
 
-    def of(self, call: Callable[[], object]) -> Trace:
-        """Follow this call."""
+    def of(self, *calls: Callable[[], object]) -> Trace:
+        """Follow these calls."""
         sys.setprofile(self._enter)
         try:
-            call()
+            for call in calls:
+                call()
         finally:
             sys.setprofile(None)
         return self
 
     def _enter(self, frame: FrameType, event: str, _: object) -> None:
-        name = frame.f_code.co_filename
-        caller = frame.f_back
-        if event != "call" or not name.startswith(self._product):
-            return
-        while caller and not caller.f_code.co_filename.startswith(self._product):
-            caller = caller.f_back
-        if caller is None or caller.f_code.co_filename != name:
-            self.entered.append(name)
+        if event == "call":
+            self.entered[frame.f_code.co_filename] = None
+
+    def _modules(self) -> Iterator[Path]:
+        for name in self.entered:
+            path = Path(name)
+            if any(path.is_relative_to(ROOT / folder) for folder in PRODUCT):
+                yield path
 
     def __str__(self) -> str:
-        by_module = Counter(self.entered)
-        most, times = by_module.most_common(1)[0] if by_module else ("", 0)
-        name = most.removeprefix(self._product + "/")
-        return f"{len(by_module)} modules, {len(self.entered)} entries, {name} {times} times"
+        files = [*self._modules()]
+        subjects = {_unit(path, ROOT) for path in files}
+        return f"{len(files)} files of {len(subjects)} subjects"
 
 
 if __name__ == "__main__":

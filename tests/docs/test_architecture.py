@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dev.maintenance.layout import SUBJECTS
 from tests.docs.reading import ROOT
-from tests.test_imports import SUBJECTS
 
 
 def test_the_drawing_has_every_subject_in_its_order() -> None:

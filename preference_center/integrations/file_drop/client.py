@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from preference_center.integrations.base.contract import (
     CheckReport,
@@ -16,7 +15,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
 
-REMOTE_SCHEMES = ("sftp", "s3")
 FILE_MODE = 0o640
 """Files contain addresses: only the owner and the group may read them."""
 
@@ -35,17 +33,6 @@ class DropFolder(Protocol):
         Raises DeliveryError.
         """
         ...
-
-
-def open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
-    """The folder that the settings name. ModuleNotFoundError without the extra it needs."""
-    scheme = urlsplit(config.settings["folder"]).scheme
-    if scheme not in REMOTE_SCHEMES:
-        return LocalFolder(config, http)
-    # Imported here: local folders work without the extra.
-    from preference_center.integrations.file_drop.remote_folders import S3Folder, SftpFolder  # noqa: PLC0415 - see above
-
-    return SftpFolder(config, http) if scheme == "sftp" else S3Folder(config, http)
 
 
 @contextmanager

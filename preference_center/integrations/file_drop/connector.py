@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from preference_center.core.addresses import Channel
 from preference_center.integrations.base.contract import (
@@ -30,7 +31,7 @@ from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.push_results import reflected, refused
-from preference_center.integrations.file_drop.client import open_folder
+from preference_center.integrations.file_drop.client import DropFolder, LocalFolder
 
 COLUMNS = {
     "address": "the email address, or the phone number with + and country code",
@@ -84,7 +85,7 @@ class FileDropConnector:
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         self._config = config
         self._http = http
-        self._folder = open_folder(config, http)
+        self._folder = _open_folder(config, http)
 
     def check(self) -> CheckReport:
         """See Connector."""
@@ -178,6 +179,17 @@ def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str,
         yield (
             item.address, item.channel.value, shown, state, since, str(item.version), frequency,
         )  # fmt: skip
+
+
+def _open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
+    """The folder that the settings name. ModuleNotFoundError without the extra it needs."""
+    scheme = urlsplit(config.settings["folder"]).scheme
+    if scheme not in {"sftp", "s3"}:
+        return LocalFolder(config, http)
+    # Imported here: local folders work without the extra.
+    from preference_center.integrations.file_drop.remote_folders import S3Folder, SftpFolder  # noqa: PLC0415 - see above
+
+    return SftpFolder(config, http) if scheme == "sftp" else S3Folder(config, http)
 
 
 SPEC = ConnectorSpec(

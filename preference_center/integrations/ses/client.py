@@ -29,7 +29,7 @@ from botocore.session import Session
 
 from preference_center.integrations.base import runtime
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.ses.connector import ImportJobs
+from preference_center.integrations.ses.import_jobs import ImportJobs
 
 # botocore logs what it signs, addresses included, at DEBUG (I12).
 logging.getLogger("botocore.auth").addFilter(lambda _: False)

@@ -17,7 +17,7 @@ from preference_center.integrations.base.contract import (
     PushResult,
 )
 from preference_center.integrations.base.http import RateLimited
-from preference_center.integrations.ses import connector
+from preference_center.integrations.ses import import_jobs
 from preference_center.integrations.ses.connector import Ses
 from tests.integrations.both_ways_contract import with_settings
 from tests.integrations.contract import ANNA, BO, NOW, Rig, lift, off, results
@@ -28,7 +28,7 @@ from tests.integrations.tools.ses_imports import BUCKET
 TOPICS = {"news": "11", "offers": "12"}
 MANY = [
     f"p{n}@example.com"
-    for n in range(max(connector.MAX_WITHOUT_JOB, Ses.capabilities.batch_size) + 5)
+    for n in range(max(import_jobs.MAX_WITHOUT_JOB, Ses.capabilities.batch_size) + 5)
 ]
 
 
@@ -145,12 +145,12 @@ def test_without_a_bucket_everybody_is_pushed_alone(rig: Rig, server: SesStandIn
 def test_while_enough_jobs_are_under_way_the_page_waits(rig: Rig, server: SesStandIn) -> None:
     items = everybody(server, "news", "offers")
     server.imports.lists = 100
-    for _ in range(connector.MAX_RUNNING_JOBS):
+    for _ in range(import_jobs.MAX_RUNNING_JOBS):
         pushed(rig, items)
     files = len(server.imports.files)
     with pytest.raises(RateLimited) as caught:
         pushed(rig, items)
-    assert caught.value.retry_after == connector.POLL_INTERVAL
+    assert caught.value.retry_after == import_jobs.POLL_INTERVAL
     assert len(server.imports.files) == files
 
 
@@ -163,7 +163,7 @@ def test_a_failed_job_is_reported_and_tried_again_later(rig: Rig, server: SesSta
         pushed(rig, items)
     (problem,) = rig.make().check().problems
     assert "policy of the bucket" in problem
-    later = NOW + connector.FAILURE_RETRY_DELAY + timedelta(minutes=1)
+    later = NOW + import_jobs.FAILURE_RETRY_DELAY + timedelta(minutes=1)
     found = pushed(rig, items, now=lambda: later)
     assert {outcome.ack for outcome in found.values()} == {"import job-2"}
 
