@@ -171,7 +171,7 @@ mutate: $(READY) ## Plant small mistakes one at a time and see that a test fails
 	@$(BIN)/python -m dev.maintenance.mutate $(TARGETS) $(ARGS)
 
 .PHONY: house
-house: $(READY) ## Count files, lines and words of the code, and follow three requests through it
+house: $(READY) ## Count files and lines of the code, and follow four requests through it
 	@$(BIN)/python -m dev.maintenance.house --trace
 
 .PHONY: screenshots
