@@ -21,7 +21,7 @@ from bench.ground import TOPIC, Ground
 from bench.load import Rate, Request, load
 from dev.engines import Engines, for_test
 from preference_center.core.addresses import NORM_VERSION, Channel, parse_address
-from preference_center.core.keys import parse_ring
+from preference_center.core.key_rings import parse_ring
 from preference_center.ledger.store.lookup import load_facts
 
 FEW, MANY = 200_000, 20_000_000

@@ -30,7 +30,8 @@ from preference_center.cookies import api as cookies_api
 from preference_center.cookies import store as cookies_store
 from preference_center.cookies.pages import routes as cookie_pages
 from preference_center.core.events import uuid7
-from preference_center.core.keys import Keys, parse_ring
+from preference_center.core.key_rings import parse_ring
+from preference_center.core.keys import Keys
 from preference_center.core.links import Links
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import local_filter, stream
@@ -44,8 +45,8 @@ from preference_center.destinations.store.destinations import list_sent_topics
 from preference_center.inbound import console as inbound_console
 from preference_center.inbound import store as inbound_store
 from preference_center.inbound.bursts import find_bursts_by_event
+from preference_center.inbound.ingest import ingest_received_mail
 from preference_center.inbound.opt_outs import SPOOLED_MAIL, record_spooled
-from preference_center.inbound.smtp_server import ingest_received_mail
 from preference_center.inbound.texts import handle_text
 from preference_center.infra import commands, metrics
 from preference_center.infra import models as infra_models

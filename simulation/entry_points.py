@@ -15,7 +15,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link
-from preference_center.inbound.smtp_server import ingest_mail
+from preference_center.inbound.ingest import ingest_mail
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import RecordResult, record

@@ -16,7 +16,8 @@ from preference_center.core.errors import (
     KeyMismatch,
     PreferenceCenterError,
 )
-from preference_center.core.keys import DIGEST_BYTES, KeyRing, Keys, new_ring_entry, parse_ring
+from preference_center.core.key_rings import KeyRing, new_ring_entry, parse_ring
+from preference_center.core.keys import DIGEST_BYTES, Keys
 
 D1, D2, D3 = (("d1", b"\x01" * 32), ("d2", b"\x02" * 32), ("d3", b"\x03" * 32))
 E1, E2 = (("e1", b"\x11" * 32), ("e2", b"\x12" * 32))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.maintenance.house import PRODUCT, is_phrase_table, shared_class_names
+from dev.maintenance.house import is_phrase_table, shared_class_names
+from dev.maintenance.layout import PRODUCT
 from dev.maintenance.words import BANNED, GLOSSARY, banned_in, banned_words
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.accounts import write_private
-from preference_center.core.keys import new_ring_entry
+from preference_center.core.key_rings import new_ring_entry
 
 FOLDER = "DEV_FOLDER"
 """Environment variable that tells the processes of `make run` where the folder is."""

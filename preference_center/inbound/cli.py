@@ -18,10 +18,9 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.mime import MAIL_HEAD_BYTES
-from preference_center.inbound import review, smtp_server
+from preference_center.inbound import ingest, review
 from preference_center.inbound.opt_outs import resolve_pending
 from preference_center.inbound.review import NotOpen
-from preference_center.inbound.smtp_server import ingest_mail
 from preference_center.infra.commands import (
     CommandGroup,
     LazyCommand,
@@ -86,7 +85,7 @@ def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
         while more := len(file.read(MAIL_HEAD_BYTES)):  # otherwise the MTA sees a broken pipe
             size += more
         now = services().now()
-        arrival = ingest_mail(head, recipients or None, now, size=size, sender=sender)
+        arrival = ingest.ingest_mail(head, recipients or None, now, size=size, sender=sender)
     if not arrival.is_ours:
         click.echo("No recipient is ours: no token, and no mailbox of ours.", err=True)
         raise click.exceptions.Exit(EXIT_NO_USER)
@@ -106,13 +105,13 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
     --watch it waits until the database is available.
     """
     with click_bad_parameter("PATH"):
-        smtp_server.validate_maildir(path)
+        ingest.validate_maildir(path)
     if watch:
         _watch(path)
         return
     with _exit_temporary_failure():
         require_known_keys()
-        handled_mails = list(smtp_server.process_new(path))
+        handled_mails = list(ingest.process_new(path))
     ours = sum(handled.is_ours for handled in handled_mails)
     click.echo(f"{ours} processed, {len(handled_mails) - ours} not for us and left in new.")
 
@@ -213,7 +212,7 @@ def _watch(path: Path) -> None:
             if not knows_keys:
                 require_known_keys()
                 knows_keys = True
-            for handled in smtp_server.process_new(path, not_ours):
+            for handled in ingest.process_new(path, not_ours):
                 if not handled.is_ours:
                     not_ours.add(handled.name)
                 if stopping.is_set():

@@ -134,7 +134,8 @@ def test_a_name_stands_for_one_key_for_ever(in_force: Flask) -> None:
 
 
 def test_what_generate_prints_can_be_read_as_rings(app: Flask) -> None:
-    from preference_center.core.keys import Keys, parse_ring
+    from preference_center.core.key_rings import parse_ring
+    from preference_center.core.keys import Keys
 
     result = flask(app, "generate", "--id", "2027")
     printed = dict(line.split("=", 1) for line in result.stdout.splitlines())

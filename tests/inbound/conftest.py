@@ -130,7 +130,7 @@ def mailboxes(set_to: Callable[..., None]) -> None:
 @pytest.fixture
 def take(app: Flask) -> Take:
     """`take(mail, *recipients)`: what became of it."""
-    from preference_center.inbound.smtp_server import ingest_mail
+    from preference_center.inbound.ingest import ingest_mail
     from preference_center.infra.context import services
 
     def do(mail: bytes, *recipients: str) -> IngestResult:

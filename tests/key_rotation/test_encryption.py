@@ -11,7 +11,8 @@ import pytest
 
 import preference_center.app  # noqa: F401 - so that the metadata is complete
 from preference_center.core.errors import KeyMismatch
-from preference_center.core.keys import Keys, parse_ring
+from preference_center.core.key_rings import parse_ring
+from preference_center.core.keys import Keys
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys import sealed_columns

@@ -151,7 +151,7 @@ class Company:
 
     def mail_arrives(self, text: str, sender: str) -> None:
         """A reply that a person has to read."""
-        from preference_center.inbound.smtp_server import ingest_mail
+        from preference_center.inbound.ingest import ingest_mail
 
         mail = (
             f"From: Zqfullname Life <{sender}>\r\nTo: stop@acme.example\r\n"

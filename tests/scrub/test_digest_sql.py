@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.core.addresses import PROVIDERS, Channel, parse_address
-from preference_center.core.keys import Keys, parse_ring
+from preference_center.core.key_rings import parse_ring
+from preference_center.core.keys import Keys
 from preference_center.infra.duckdb import connect
 from preference_center.lists.scrub.duck import duckdb_dialect
 from preference_center.lists.scrub.sql import probes, with_digests

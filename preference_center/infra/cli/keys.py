@@ -6,7 +6,7 @@ import secrets
 
 import click
 
-from preference_center.core.keys import new_ring_entry
+from preference_center.core.key_rings import new_ring_entry
 from preference_center.infra.commands import CommandGroup, LazyCommand, click_errors
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
