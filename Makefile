@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/ready
 MANIFESTS := .venv/manifests
 CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz simulation clients/python)
-# Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
+# Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/core -x"
 N ?= auto
 # A file's tests share what they start; tests/order.py says which files go first. Bytecode is
 # kept whatever the environment says: many tests start processes, which would all compile again.
@@ -43,7 +43,7 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
-		tests/storage tests/ledger tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
+		tests/storage tests/decisions/test_denying_digests.py tests/ledger tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
 		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 

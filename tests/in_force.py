@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.catalogue.catalogues import SMALL
 from tests.clock import START
-from tests.domain.catalogues import SMALL
 
 if TYPE_CHECKING:
     from flask import Flask

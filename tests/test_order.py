@@ -6,7 +6,7 @@ from tests.order import ROOT, dealt, is_slow
 
 RUN = ROOT / "dev" / "test_run.py"
 FAULTS = [ROOT / "faults" / f"test_{number}.py" for number in range(3)]
-SHORT = [ROOT / "domain" / f"test_{number}.py" for number in range(10)]
+SHORT = [ROOT / "core" / f"test_{number}.py" for number in range(10)]
 
 
 def test_long_files_are_dealt_among_the_others_and_none_is_the_last() -> None:

@@ -46,20 +46,20 @@ class Target:
 TARGETS = {
     "decisions": Target(
         "preference_center/decisions/rules.py",
-        ("tests/domain/test_marks.py", "tests/domain/test_decisions.py"),
+        ("tests/decisions/test_marks.py", "tests/decisions/test_decisions.py"),
     ),
     "topics": Target(
         "preference_center/decisions/rules.py",
-        ("tests/domain/test_decisions.py",),
+        ("tests/decisions/test_decisions.py",),
     ),
     "deadlines": Target(
-        "preference_center/core/deadlines.py", ("tests/domain/test_deadlines.py",)
+        "preference_center/core/deadlines.py", ("tests/core/test_deadlines.py",)
     ),
     "dates": Target(
         "preference_center/destinations/rules/classify.py",
-        ("tests/domain/test_vendor_event_time.py",),
+        ("tests/destinations/rules/test_vendor_event_time.py",),
     ),
-    "events": Target("preference_center/core/events.py", ("tests/domain/test_events.py",)),
+    "events": Target("preference_center/core/events.py", ("tests/core/test_events.py",)),
     "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),
     "syncs": Target(
         "preference_center/destinations/store/states.py",

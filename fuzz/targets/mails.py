@@ -14,7 +14,7 @@ from preference_center.inbound.mail import parse_inbound_mail
 from preference_center.inbound.rules.interpret import interpret_mail
 from preference_center.senders.mailcheck import check_email
 from preference_center.senders.mailcheck.links import Installation
-from tests.domain.catalogues import SMALL
+from tests.catalogue.catalogues import SMALL
 
 _OURS = Installation(
     LINKS,

@@ -17,8 +17,8 @@ from preference_center.core.events import Change, EventKind, FrequencyChoice
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
+from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.clock import START, Clock
-from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.ledger.changes import change, patient
 
 if TYPE_CHECKING:

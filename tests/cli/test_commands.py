@@ -17,7 +17,7 @@ from flask import Flask
 
 from preference_center.infra import commands
 from preference_center.infra.commands import LazyCommand
-from tests.domain.catalogues import SMALL
+from tests.catalogue.catalogues import SMALL
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WHOLE = 10_000  # characters: no help is cut at this length

@@ -10,6 +10,7 @@ from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.registry import list_kinds
+from tests.catalogue.catalogues import SMALL
 from tests.cli.destination_commands import (
     add_hook,
     add_sendgrid,
@@ -17,7 +18,6 @@ from tests.cli.destination_commands import (
     ready_to_connect,
     stored,
 )
-from tests.domain.catalogues import SMALL
 from tests.in_force import CATALOGUE, put_in_force
 from tests.integrations.tools.listmonk import TOKEN, USER, ListmonkStandIn
 from tests.integrations.tools.receiver import Receiver

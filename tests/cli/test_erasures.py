@@ -14,7 +14,7 @@ from preference_center.rights.erasure import journal
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.store import READABLE_FOR
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination
 from tests.rights.erasing import row, rows, store, tables_with
 

@@ -17,7 +17,7 @@ from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.web.console.looks import list_person_accesses
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
-from tests.domain.mail.reports import reply
+from tests.inbound.rules.reports import reply
 from tests.ingest.test_undecided import mail_of_a_stranger, unmapped, unreadable
 from tests.pages.ledger import Ledger
 from tests.sync.steps import TOPIC

@@ -31,7 +31,7 @@ from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change, together, waiting
 from tests.ledger.oracle import hashed
 

@@ -18,7 +18,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.rights.erasure.personal_data import TABLES, Holds
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import change, retraction
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.measure import measure_database
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change
 
 if TYPE_CHECKING:

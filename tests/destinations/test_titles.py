@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from preference_center.catalogue import parse_catalogue
 from preference_center.destinations.set_up import SystemTitles
 from preference_center.web.languages import in_language
-from tests.domain.catalogues import SMALL
+from tests.catalogue.catalogues import SMALL
 
 if TYPE_CHECKING:
     from flask import Flask

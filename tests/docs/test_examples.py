@@ -21,8 +21,8 @@ from preference_center.core.links import Links, offline
 from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.senders.mailcheck import check_email
 from preference_center.senders.mailcheck.links import Installation, Severity
+from tests.core.links.registry import FakeRegistry
 from tests.docs.reading import ROOT
-from tests.links.registry import FakeRegistry
 from tests.mailcheck.mails import HOSTED, digest_prefixes
 
 PAGE = (ROOT / "docs/links.md").read_text()

@@ -18,10 +18,10 @@ from dev.server import free_port
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
-from tests.domain.mail.reports import dsn, failed
 from tests.faults.service import PATIENCE, TOPIC, Process, Service
 from tests.faults.tool import SlowReceiver
 from tests.inbound.mails import DOMAIN, apple, outlook, send
+from tests.inbound.rules.reports import dsn, failed
 
 JANE, PAUL = "jane@example.com", "paul@example.com"
 REPORTS = "bounces@acme.example"

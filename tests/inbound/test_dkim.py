@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from preference_center.inbound.mail import has_trusted_signature
-from tests.domain.mail.reports import arf, dsn, failed
 from tests.inbound.conftest import REPLIES, REPORTS, Take
+from tests.inbound.rules.reports import arf, dsn, failed
 from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:

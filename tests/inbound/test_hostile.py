@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.errors import Unavailable
-from tests.domain.mail.reports import arf, dsn, failed, reply
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.mails import outlook, receiving
+from tests.inbound.rules.reports import arf, dsn, failed, reply
 from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
-from tests.domain.mail.reports import RETURNED, arf, dsn, failed, reply
 from tests.inbound.conftest import REPLIES, REPORTS, MakeTo, Take
 from tests.inbound.mails import send
+from tests.inbound.rules.reports import RETURNED, arf, dsn, failed, reply
 from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:

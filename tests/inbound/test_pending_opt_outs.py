@@ -218,7 +218,7 @@ def test_an_erased_address_is_not_made_readable_by_guessing(
 def test_a_topic_that_the_catalogue_has_no_more_is_found_in_its_history(
     app: Flask, receive: Receive, make_to: MakeTo, ledger: Ledger
 ) -> None:
-    from tests.domain.catalogues import SMALL
+    from tests.catalogue.catalogues import SMALL
     from tests.in_force import put_in_force
 
     to = make_to()

@@ -18,8 +18,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START
-from tests.domain.mail.reports import arf, reply
 from tests.inbound.conftest import REPLIES, REPORTS, Take
+from tests.inbound.rules.reports import arf, reply
 from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:

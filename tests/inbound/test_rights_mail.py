@@ -20,9 +20,9 @@ from preference_center.rights.rules.requests import (
     RequestState,
     RequestVia,
 )
-from tests.domain.mail.reports import reply
 from tests.in_force import CATALOGUE, put_in_force
 from tests.inbound.conftest import REPLIES, REPORTS, Take
+from tests.inbound.rules.reports import reply
 from tests.mailer.test_rights_emails import CONTROLLER
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import link_in, queued_emails

@@ -22,7 +22,7 @@ from preference_center.infra.db.transactions import (
     run_in_transaction,
 )
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -17,7 +17,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.states import rows_of
 
 BEFORE = START - timedelta(hours=1)

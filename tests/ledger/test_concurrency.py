@@ -19,7 +19,7 @@ from preference_center.infra.db.transactions import override_limits, run_in_tran
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_exact_facts
 from tests.clock import START
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import (
     JANE,
     add_destination,

@@ -19,7 +19,7 @@ from preference_center.ledger import forms, record
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.ledger.sql import MAX_IMMEDIATE_FORMS
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import add_destination, change, retraction, together, waiting
 from workers.scheduler import tick
 

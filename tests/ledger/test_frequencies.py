@@ -19,7 +19,7 @@ from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_facts, load_facts_by_id
 from preference_center.rights.erasure.tables import ErasedRows, erase_rows
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction
 from tests.ledger.states import rows_of
 

@@ -30,7 +30,7 @@ from preference_center.ledger import address_rows, record
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from tests.clock import START
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import (
     JANE,
     add_destination,

@@ -16,7 +16,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.addresses import load_readable
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 from tests.ledger.oracle import hashed
 

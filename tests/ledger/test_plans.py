@@ -46,7 +46,7 @@ from preference_center.rights.erasure.store import (
 )
 from preference_center.rights.retention import find_expired
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import change
 
 SMALL = {

@@ -31,7 +31,7 @@ from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_facts, load_facts_by_id
 from tests.clock import START
-from tests.domain.histories import MOMENTS, NEWS, OFFERS, histories
+from tests.core.histories import MOMENTS, NEWS, OFFERS, histories
 from tests.ledger.changes import add_destination, id_of, waiting
 from tests.ledger.oracle import Oracle, Row, Slot, hashed
 from tests.ledger.states import rows_of

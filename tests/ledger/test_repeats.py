@@ -15,7 +15,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START, Clock
-from tests.domain.histories import OFFERS
+from tests.core.histories import OFFERS
 from tests.ledger.changes import JANE, add_destination, change, retraction, waiting
 from tests.ledger.states import rows_of
 

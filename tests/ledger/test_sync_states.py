@@ -18,7 +18,7 @@ from preference_center.destinations.store import states
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting
 
 HOUR = timedelta(hours=1)

@@ -16,8 +16,8 @@ from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES, Link, LinkTopic, SenderKey
 from preference_center.senders.mailcheck import check_email
 from preference_center.senders.mailcheck.links import Installation, Severity
+from tests.core.links.registry import FakeRegistry
 from tests.in_force import CATALOGUE
-from tests.links.registry import FakeRegistry
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 RING = [("k2", b"2" * 32), ("k1", b"1" * 32)]

@@ -28,7 +28,7 @@ from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import DATABASE_AWAY_AFTER, Alert, AlertKind, Notice
 from preference_center.monitoring.store import list_alerts
 from tests.clock import Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.integrations.tools.stand_in import StandIn
 from tests.ledger.changes import add_destination, change
 from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub

@@ -28,7 +28,7 @@ from preference_center.monitoring.gauges import (
 from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.probes import INTERNAL
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change
 
 if TYPE_CHECKING:

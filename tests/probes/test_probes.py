@@ -22,7 +22,7 @@ from preference_center.ledger import record
 from preference_center.monitoring import probes
 from preference_center.monitoring.probes import DatabaseState, DatabaseStatus, ReadinessProbe
 from tests.clock import Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change
 
 IMMEDIATELY = timedelta(microseconds=1)

@@ -23,7 +23,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed.parquet import COLUMNS, read_feed_file
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
 from tests.storage.feed_reader import Reader
 

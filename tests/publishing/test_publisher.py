@@ -25,7 +25,7 @@ from preference_center.ledger.feed.publish import (
     TopicUnavailable,
 )
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
 from tests.publishing.topics import Copy, ListTopic, publish_all
 

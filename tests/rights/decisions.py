@@ -7,7 +7,7 @@ from preference_center.core.addresses import Address, Channel
 from preference_center.decisions.rules import Decision, decide
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import load_facts
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 
 INVOICE = MessageType("invoice", MessageClass.SERVICE)
 WEEKLY = MessageType("weekly", MessageClass.MARKETING, NEWS)

@@ -30,7 +30,7 @@ from preference_center.rights.requests.handle import open_request
 from preference_center.rights.rules.decisions import NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, retraction, waiting
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import (

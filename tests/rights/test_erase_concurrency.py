@@ -16,7 +16,7 @@ from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.rights.erasure.erase import erase_addresses, erase_contacts
 from preference_center.rights.rules.requests import Extent
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, together
 from tests.rights.decisions import WEEKLY, ask
 from tests.rights.erasing import origin, row, rows, store, tables_with

@@ -14,7 +14,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.store import READABLE_FOR, WARNED_BEFORE
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, waiting
 from tests.rights.erasing import ADA, erase, row, rows, store, tables_with
 from workers.scheduler import purge_expired

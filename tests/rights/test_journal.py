@@ -38,7 +38,7 @@ from preference_center.rights.erasure.store import READABLE_FOR
 from preference_center.rights.holds import place_hold
 from preference_center.rights.rules.requests import Extent
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change
 from tests.rights.erasing import (
     ADA,

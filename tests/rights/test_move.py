@@ -28,7 +28,7 @@ from preference_center.rights.requests.correct import move_address, undo_move
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.rules.requests import Extent
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, together, waiting
 from tests.rights.erasing import erase
 

@@ -27,7 +27,7 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.requests.correct import move_address
 from tests.clock import START
-from tests.domain.histories import NEWS, OFFERS, PAST, histories
+from tests.core.histories import NEWS, OFFERS, PAST, histories
 from tests.ledger.oracle import Oracle
 from tests.ledger.test_properties import TOPICS
 from tests.rights.test_move import WEEKLY

@@ -33,7 +33,7 @@ from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists.rules.instructions import LegalBasis
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.imports.importing import imported, instructions_for, taken_back
 from tests.in_force import put_in_force
 from tests.ledger.changes import change, retraction

@@ -22,7 +22,7 @@ from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.store import READABLE_FOR
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change, retraction, waiting
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import ADA, GRACE, NUMBER, erase, origin, row, rows, store, tables_with

@@ -30,7 +30,7 @@ from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.ledger.store.suppressions import PendingMailOptOut
 from tests.clock import START
-from tests.domain.histories import KINDS, MOMENTS, PAST
+from tests.core.histories import KINDS, MOMENTS, PAST
 from tests.in_force import CATALOGUE
 from tests.ledger.oracle import hashed
 

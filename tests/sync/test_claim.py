@@ -20,7 +20,7 @@ from preference_center.infra.db.connections import PLANNER_SETTINGS
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
 from tests.clock import Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change
 
 WORKERS, CLAIMS, LIMIT = 3, 800, 10

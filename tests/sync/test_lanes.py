@@ -17,7 +17,7 @@ from preference_center.destinations.store.destinations import set_status
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of
 
 LEASE = UUID(int=99)

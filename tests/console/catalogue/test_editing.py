@@ -13,9 +13,9 @@ from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
-from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.in_force import put_in_force
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind
+from tests.catalogue.catalogues import edited
 from tests.console.staff import staff
-from tests.domain.catalogues import edited
 from tests.in_force import CATALOGUE, put_in_force
 
 if TYPE_CHECKING:

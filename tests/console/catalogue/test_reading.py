@@ -10,8 +10,8 @@ import pytest
 from preference_center.catalogue.store import clear_catalogue_cache
 from preference_center.catalogue.words import WORDS, in_words
 from preference_center.core.staff import Role
+from tests.catalogue.catalogues import SMALL, edited
 from tests.console.staff import staff, words
-from tests.domain.catalogues import SMALL, edited
 from tests.in_force import CATALOGUE, put_in_force
 
 if TYPE_CHECKING:

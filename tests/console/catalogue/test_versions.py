@@ -10,8 +10,8 @@ from preference_center.catalogue import console as catalogue_console
 from preference_center.catalogue import store as catalogues
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_autocommit
+from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.console.staff import staff, words
-from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.in_force import put_in_force
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from preference_center.rights.rules.requests import IdentityLevel, RequestKind, 
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, actions, ask, load, rows
 from tests.console.staff import Staff, staff, words
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination
 from tests.rights.erasing import erase, store
 

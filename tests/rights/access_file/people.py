@@ -26,7 +26,7 @@ from preference_center.rights.rules.decisions import NewRequest, RightsRequest
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestVia
 from preference_center.web.console.looks import insert_person_access
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of
 
 DAY = timedelta(days=1)

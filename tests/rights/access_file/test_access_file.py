@@ -36,7 +36,7 @@ from preference_center.rights.rules.requests import (
 )
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import change
 from tests.rights.access_file.people import (

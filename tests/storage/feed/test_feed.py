@@ -22,7 +22,7 @@ from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed.changes import FeedScopeStatus, iter_snapshot
 from preference_center.ledger.watermarks import Watermark
 from tests.clock import START
-from tests.domain.histories import NEWS, OFFERS
+from tests.core.histories import NEWS, OFFERS
 from tests.environment import with_database
 from tests.ledger.changes import change, in_parts, patient, retraction
 from tests.storage.feed_reader import Reader, held_open, page, writing_elsewhere

@@ -19,7 +19,7 @@ from preference_center.ledger import record, watermarks
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Timeline, Watermark
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import JANE, add_destination, change
 from tests.storage.feed_reader import held_open
 

@@ -16,7 +16,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts, load_facts_by_id
 from tests.clock import START
-from tests.domain.histories import NEWS
+from tests.core.histories import NEWS
 from tests.ledger.changes import change, id_of
 
 FORMS = 60
