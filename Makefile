@@ -43,7 +43,8 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
-		tests/storage tests/decisions/test_denying_digests.py tests/ledger tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
+		tests/storage tests/infra/db tests/infra/keys/test_key_fingerprints.py tests/infra/test_outbox.py \
+		tests/web/api tests/web/console tests/decisions/test_denying_digests.py tests/ledger tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
 		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 

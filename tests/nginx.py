@@ -17,7 +17,7 @@ import pytest
 
 from dev.processes import children, wait_until
 from dev.server import free_port, is_free
-from tests.cli.tls import make_certificate
+from tests.infra.tls import make_certificate
 
 SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "nginx" / "preference-center.conf"
 PATIENCE = 60.0

@@ -21,7 +21,7 @@ LONG = (
     ROOT / "api" / "test_contract.py",
     ROOT / "cli" / "test_scrub.py",
     ROOT / "storage" / "feed" / "test_replica.py",
-    ROOT / "test_redis_connection.py",
+    ROOT / "infra" / "test_redis_connection.py",
 )
 SLOW_FILES = tuple(
     ROOT / name

@@ -4,8 +4,8 @@ Revision ID: 0001
 Revises:
 Create Date: 2026-11-27
 
-It makes what `preference_center.storage.tables` describes (`tests/storage/test_schema.py`), plus
-the functions and triggers, which models cannot describe.
+It makes what `preference_center.storage.tables` describes (`tests/infra/db/test_migrated_schema.py`),
+plus the functions and triggers, which models cannot describe.
 """
 
 import secrets

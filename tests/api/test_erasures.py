@@ -12,8 +12,8 @@ from preference_center.rights.holds import place_hold
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.core.histories import NEWS
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.ledger.changes import add_destination
-from tests.pages.mailing import give_mail_server, queued_emails
 from tests.rights.erasing import ADA, EXTERNAL_ID, NUMBER, rows, store, tables_with
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from tests.browser.axe import violations
 from tests.browser.layout import overflow, small_targets
 from tests.browser.pressing import press
 from tests.clock import Clock
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.conftest import MakeToken, app, make_token
 from tests.pages.demo import put_in_force
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from flask import Flask

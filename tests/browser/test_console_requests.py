@@ -9,7 +9,7 @@ from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.console.staff import CSRF, cookie_of, staff
 from tests.in_force import CATALOGUE, put_in_force
-from tests.mailer.test_rights_emails import CONTROLLER
+from tests.rights.emails.test_texts import CONTROLLER
 
 if TYPE_CHECKING:
     from flask import Flask

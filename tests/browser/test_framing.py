@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cli.tls import Site, serving
 from tests.clock import Clock
 from tests.in_force import put_in_force
+from tests.infra.tls import Site, serving
 from tests.pages.conftest import CATALOGUE, app, ledger, proven
 from tests.pages.ledger import Ledger
 

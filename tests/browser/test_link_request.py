@@ -16,10 +16,10 @@ from preference_center.web.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.pressing import press, press_twice
 from tests.clock import Clock
+from tests.infra.emails import outgoing_email
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.conftest import app, ledger
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
-from tests.storage.emails import outgoing_email
 
 if TYPE_CHECKING:
     from flask import Flask

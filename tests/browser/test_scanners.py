@@ -19,9 +19,9 @@ import pytest
 
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
 from tests.clock import Clock
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.pages.conftest import MakeToken, app, make_token, proven
 from tests.pages.demo import put_in_force
-from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import press
 from tests.pages.test_preferences import Form
 

@@ -13,9 +13,9 @@ import pytest
 from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds
 from tests.clock import Clock
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.conftest import MakeToken, app, ledger, make_token, subscribed, token
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import Alert, AlertKind
 from preference_center.monitoring.store import begin_alerts, list_alerts
 from tests.clock import START
-from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
+from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 
 if TYPE_CHECKING:
     from flask import Flask

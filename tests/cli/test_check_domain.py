@@ -12,9 +12,9 @@ from wsgiref.types import WSGIApplication
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from tests.cli.tls import Site, serving
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
+from tests.infra.tls import Site, serving
 from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:

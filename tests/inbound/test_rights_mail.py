@@ -23,10 +23,10 @@ from preference_center.rights.rules.requests import (
 from tests.in_force import CATALOGUE, put_in_force
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.rules.reports import reply
-from tests.mailer.test_rights_emails import CONTROLLER
+from tests.infra.mailing import link_in, queued_emails
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import link_in, queued_emails
 from tests.pages.rights_acts import press
+from tests.rights.emails.test_texts import CONTROLLER
 
 if TYPE_CHECKING:
     from flask import Flask

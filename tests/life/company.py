@@ -37,9 +37,9 @@ from preference_center.web.emails import send_due_emails
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock
 from tests.console.staff import staff
+from tests.infra.smtp.sending import at
+from tests.infra.smtp.stub import SmtpStub
 from tests.life.person import EXTERNAL_ID, FIRST, FIRST_ADDRESS, FORMS, LOCALE, NUMBER, SECOND
-from tests.mailer.sending import at
-from tests.mailer.smtp_stub import SmtpStub
 from tests.spool.conftest import Database
 from tests.sync.erasing_tool import ErasingTool, erasing
 from workers import jobs

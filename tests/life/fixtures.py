@@ -12,10 +12,10 @@ import pytest
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.rights.erasure import journal
 from tests.in_force import CATALOGUE, put_in_force
+from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.life.company import Company
 from tests.life.traces import Places
-from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
-from tests.mailer.test_rights_emails import CONTROLLER
+from tests.rights.emails.test_texts import CONTROLLER
 from tests.spool.conftest import spooling
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from preference_center.monitoring.rules import DATABASE_AWAY_AFTER, Alert, Alert
 from preference_center.monitoring.store import list_alerts
 from tests.clock import Clock
 from tests.core.histories import NEWS
+from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.integrations.tools.stand_in import StandIn
 from tests.ledger.changes import add_destination, change
-from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -10,7 +10,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 from tests.rights.erasing import erase, rows, store, tables_with
 

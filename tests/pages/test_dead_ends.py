@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.infra.mailing import give_mail_server
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -15,11 +15,11 @@ from preference_center.infra.context import services
 from preference_center.web.emails import emails_stopped, stop_url
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
+from tests.infra.emails import outgoing_email
+from tests.infra.mailing import give_mail_server, headers_of, queued_emails
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, headers_of, queued_emails
 from tests.pages.rights_acts import erase_now
 from tests.rights.erasing import tables_with
-from tests.storage.emails import outgoing_email
 
 if TYPE_CHECKING:
     from flask import Flask

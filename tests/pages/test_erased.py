@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.rights.rules.requests import Extent
-from tests.pages.mailing import give_mail_server, queued_emails
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.rights.erasing import erase, row, rows, store, tables_with
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 from tests.pages.test_unsubscribe import undo_of
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.in_force import put_in_force
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import structlog
 
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.web.pages.networks import network_of
-from tests.pages.mailing import give_mail_server, queued_emails
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press, requests_in
 
 if TYPE_CHECKING:

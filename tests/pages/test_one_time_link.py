@@ -14,9 +14,9 @@ from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import override_limits
 from tests.clock import Clock
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.changes import patient
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from collections.abc import Callable

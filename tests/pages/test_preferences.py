@@ -16,9 +16,9 @@ from werkzeug.test import TestResponse
 from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.ledger import Ledger, restrict
-from tests.pages.mailing import give_mail_server, queued_emails
 
 Subscribed = Callable[..., bool]
 

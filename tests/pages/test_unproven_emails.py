@@ -15,8 +15,8 @@ from preference_center.rights.rules.decisions import NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.web.emails import stop_emails
 from tests.clock import START
+from tests.infra.mailing import give_mail_server, queued_emails
 from tests.pages.conftest import MakeToken
-from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press
 
 if TYPE_CHECKING:

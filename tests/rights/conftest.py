@@ -11,7 +11,7 @@ from flask import Flask
 
 from preference_center.infra.context import EXTENSION_NAME, services
 from tests.in_force import CATALOGUE, put_in_force
-from tests.mailer.test_rights_emails import CONTROLLER
+from tests.rights.emails.test_texts import CONTROLLER
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.clock import START
 from tests.console.people.ledger import ADA, open_person, say
 from tests.console.staff import Staff, staff, words
 from tests.in_force import put_in_force
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from flask import Flask

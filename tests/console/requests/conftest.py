@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.in_force import CATALOGUE, put_in_force
-from tests.mailer.test_rights_emails import CONTROLLER
+from tests.rights.emails.test_texts import CONTROLLER
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -18,7 +18,7 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.rules.requests import RequestKind, RequestState
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import press, requests_in
 from tests.pages.work import work_of
 

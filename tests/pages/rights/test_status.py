@@ -31,8 +31,8 @@ from preference_center.rights.rules.requests import (
     RequestVia,
 )
 from preference_center.web.languages import LANGUAGES
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.changes import add_destination
-from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import press, reference_in, requests_in
 
 if TYPE_CHECKING:

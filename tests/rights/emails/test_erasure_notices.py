@@ -7,7 +7,7 @@ import pytest
 from preference_center.infra.outbox import EmailKind
 from preference_center.rights.rules.requests import Extent
 from preference_center.web.languages import LANGUAGES
-from tests.mailer.test_messages import rendered, text_and_html
+from tests.web.test_emails import rendered, text_and_html
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

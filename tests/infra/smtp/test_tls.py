@@ -10,14 +10,14 @@ import pytest
 
 from preference_center.infra.config_sections import MailServer, TransportSecurity
 from preference_center.infra.outbox import SendResult, enqueue_emails
-from tests.mailer.sending import secured, state, work
-from tests.mailer.smtp_stub import (
+from tests.infra.emails import outgoing_email
+from tests.infra.smtp.sending import secured, state, work
+from tests.infra.smtp.stub import (
     SmtpStub,
     authenticator,
     certificate,
     run_smtp_stub,
 )
-from tests.storage.emails import outgoing_email
 
 
 @pytest.fixture

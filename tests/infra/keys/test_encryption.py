@@ -25,7 +25,7 @@ from preference_center.infra.keys.sealed_columns import (
     rotate_encryption,
 )
 from preference_center.rights.erasure.personal_data import TABLES, Holds
-from tests.key_rotation.processes import new_key, process_with
+from tests.infra.keys.processes import new_key, process_with
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,7 +9,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import OutgoingEmail
 from preference_center.web.emails import send_due_emails
-from tests.mailer.smtp_stub import (
+from tests.infra.smtp.stub import (
     PASSWORD,
     USER,
 )

@@ -24,12 +24,12 @@ from preference_center.infra.outbox import OutgoingEmail, SendResult, enqueue_em
 from preference_center.web import emails as web_emails
 from preference_center.web.emails import EMAIL_LEASE_DURATION, EMAIL_STOP_DURATION, stop_emails
 from tests.clock import START, Clock
-from tests.mailer.sending import at, state, work
-from tests.mailer.smtp_stub import (
+from tests.infra.emails import LIFETIME, outgoing_email
+from tests.infra.smtp.sending import at, state, work
+from tests.infra.smtp.stub import (
     SmtpStub,
     run_smtp_stub,
 )
-from tests.storage.emails import LIFETIME, outgoing_email
 from workers import scheduler
 
 

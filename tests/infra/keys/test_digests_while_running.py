@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from preference_center.infra.config import Settings
 
-from tests.key_rotation.processes import (
+from tests.infra.keys.processes import (
     FORM,
     GMAIL,
     GMAIL_FORM,

@@ -18,8 +18,8 @@ from preference_center.rights.rules.requests import (
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
-from tests.mailer.test_messages import rendered, text_and_html
-from tests.storage.emails import LINK
+from tests.infra.emails import LINK
+from tests.web.test_emails import rendered, text_and_html
 
 CONTROLLER = """
 [controller]

@@ -36,15 +36,15 @@ from preference_center.web.console.looks import (
 )
 from preference_center.web.emails import EMAIL_STOP_DURATION, find_stop, stop_emails
 from tests.clock import START
+from tests.infra.db.test_migrated_schema import QUERIES, described
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
-from tests.storage.test_schema import QUERIES, described
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from preference_center.infra.config import Settings
 
-from tests.key_rotation.processes import (
+from tests.infra.keys.processes import (
     FORM,
     GMAIL,
     GMAIL_FORM,

@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.__main__ import read_procfile
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = read_procfile()
 
 

@@ -1,5 +1,7 @@
 """The content of our own email."""
 
+# ruff: noqa: F401, F811 - fixtures of another folder are imported by name
+
 from __future__ import annotations
 
 import re
@@ -17,12 +19,13 @@ from preference_center.infra.outbox import EmailKind, SendResult, enqueue_emails
 from preference_center.web.emails import render_email
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
-from tests.mailer.sending import at, state, work
-from tests.mailer.smtp_stub import (
+from tests.infra.emails import LINK, outgoing_email
+from tests.infra.smtp.fixtures import _context, server, stub
+from tests.infra.smtp.sending import at, state, work
+from tests.infra.smtp.stub import (
     SmtpStub,
     run_smtp_stub,
 )
-from tests.storage.emails import LINK, outgoing_email
 
 BRANDED = CATALOGUE.replace(
     'name = "Acme"',

@@ -15,10 +15,10 @@ from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import SendResult, enqueue_emails
 from tests.clock import START, Clock
-from tests.mailer.smtp_stub import (
+from tests.infra.emails import outgoing_email
+from tests.infra.smtp.stub import (
     SmtpStub,
 )
-from tests.storage.emails import outgoing_email
 from workers import scheduler
 
 

@@ -15,7 +15,7 @@ from preference_center.infra.keys import digest_tables
 from preference_center.infra.keys import rotate_digests as digests
 from preference_center.infra.keys.rotate_digests import load_digest_status, rotate_digests
 from preference_center.ledger import record, recording
-from tests.key_rotation.processes import (
+from tests.infra.keys.processes import (
     FORM,
     GMAIL,
     GMAIL_FORM,

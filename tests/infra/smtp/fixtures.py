@@ -12,8 +12,8 @@ from flask import Flask
 from preference_center.infra.config_sections import MailServer
 from preference_center.infra.context import EXTENSION_NAME, services
 from tests.in_force import put_in_force
-from tests.mailer.sending import at
-from tests.mailer.smtp_stub import (
+from tests.infra.smtp.sending import at
+from tests.infra.smtp.stub import (
     SmtpStub,
     run_smtp_stub,
 )

@@ -20,7 +20,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.sealed_columns import outgoing_mail_context
 from preference_center.infra.outbox import ClaimedEmail, EmailKind, SendResult, enqueue_emails
 from tests.clock import START, Clock
-from tests.storage.emails import LIFETIME, LINK, outgoing_email
+from tests.infra.emails import LIFETIME, LINK, outgoing_email
 
 LEASE = timedelta(seconds=90)
 
