@@ -44,7 +44,8 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
 		tests/storage tests/infra/db tests/infra/keys/test_key_fingerprints.py tests/infra/test_outbox.py \
-		tests/web/api tests/web/console tests/decisions/test_denying_digests.py tests/ledger tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
+		tests/web/api tests/web/console tests/decisions/test_denying_digests.py tests/ledger/{test_*.py,store,feed/test_{feed,replica}.py} \
+		tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
 		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 
@@ -55,8 +56,7 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 .PHONY: test-restricted
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
-		tests/ledger tests/sync tests/workers tests/ingest tests/imports tests/rights tests/cli \
-		tests/spool $(ARGS)
+		tests/ledger/{test_*.py,store,spool} tests/sync tests/workers tests/ingest tests/imports tests/rights tests/cli $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
@@ -79,7 +79,7 @@ test-image: image ## Start every process of the image in front of real servers
 test-real: $(READY) ## Sync with GNU Mailman, Tryton, moto's SES and S3, dbt: all from .data/real
 	@$(BIN)/python -m dev.maintenance.real_tools
 	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real \
-		tests/publishing/test_parquet_files.py::test_dbt_itself_builds_the_project $(ARGS)
+		tests/ledger/feed/test_parquet_files.py::test_dbt_itself_builds_the_project $(ARGS)
 
 .PHONY: real-ghost
 real-ghost: $(READY) ## Install Ghost into .data/real for make test-real (Node.js 20, a compiler, minutes)

@@ -20,7 +20,7 @@ LONG = (
     ROOT / "browser",
     ROOT / "api" / "test_contract.py",
     ROOT / "cli" / "test_scrub.py",
-    ROOT / "storage" / "feed" / "test_replica.py",
+    ROOT / "ledger" / "feed" / "test_replica.py",
     ROOT / "infra" / "test_redis_connection.py",
 )
 SLOW_FILES = tuple(

@@ -28,7 +28,7 @@ from preference_center.ledger import record
 from tests.clock import Clock
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -40,7 +40,7 @@ def test_a_skip_is_allowed_if_another_target_of_ci_runs_the_test(
         OF_A_RULE,
         "tests/faults/test_web.py::test_a_web_process_killed_right_after_its_2xx_has_written_it",
         "tests/simulation/test_same_seed.py::test_anything",
-        "tests/spool/test_failures.py::test_named_in_the_docstring_of_the_file[once]",
+        "tests/ledger/spool/test_failures.py::test_named_in_the_docstring_of_the_file[once]",
         "tests/test_collection.py",
     ],
 )

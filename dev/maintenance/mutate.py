@@ -43,6 +43,25 @@ class Target:
     engines: bool = False
 
 
+LEDGER = tuple(
+    f"tests/ledger/{name}.py"
+    for name in (
+        "test_any_order",
+        "test_append_lock",
+        "test_backfilling",
+        "test_batching",
+        "test_concurrency",
+        "test_deferred_forms",
+        "test_frequencies",
+        "store/test_hashed_addresses",
+        "store/test_known_addresses",
+        "test_plans",
+        "test_properties",
+        "test_recording",
+        "test_repeats",
+        "test_sync_states",
+    )
+)
 TARGETS = {
     "decisions": Target(
         "preference_center/decisions/rules.py",
@@ -60,7 +79,7 @@ TARGETS = {
         ("tests/destinations/rules/test_vendor_event_time.py",),
     ),
     "events": Target("preference_center/core/events.py", ("tests/core/test_events.py",)),
-    "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),
+    "ledger": Target("preference_center/ledger/sql.py", LEDGER, engines=True),
     "syncs": Target(
         "preference_center/destinations/store/states.py",
         ("tests/sync/test_push.py", "tests/sync/test_claim.py",

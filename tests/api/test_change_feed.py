@@ -18,7 +18,7 @@ from preference_center.web.api.keys import KeyScope
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.environment import with_database
-from tests.storage.feed_reader import writing_elsewhere
+from tests.ledger.feed.reader import writing_elsewhere
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,8 +12,8 @@ import pytest
 from tests.browser.pressing import press, press_twice
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import app, ledger, make_token, proven, subscribed, token
-from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

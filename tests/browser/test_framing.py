@@ -14,8 +14,8 @@ import pytest
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.infra.tls import Site, serving
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import CATALOGUE, app, ledger, proven
-from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

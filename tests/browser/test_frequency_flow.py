@@ -18,8 +18,8 @@ from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import ledger, make_token, proven, token
-from tests.pages.ledger import Ledger
 from tests.pages.test_frequencies import app
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import app, ledger
-from tests.pages.ledger import Ledger
 from tests.pages.test_proven_addresses import MAILBOX, PHONE, one_time
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from tests.browser.pressing import press
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.changes import add_destination
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken, app, ledger, make_token, subscribed, token
-from tests.pages.ledger import Ledger
 from tests.pages.rights_acts import requests_in
 
 if TYPE_CHECKING:

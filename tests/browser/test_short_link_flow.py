@@ -11,8 +11,8 @@ import pytest
 from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_unsubscribe_flow import heading
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import app, ledger
-from tests.pages.ledger import Ledger
 from tests.pages.test_short_link import code
 
 if TYPE_CHECKING:

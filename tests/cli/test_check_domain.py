@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.infra.tls import Site, serving
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from click.testing import Result

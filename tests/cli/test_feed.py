@@ -11,7 +11,7 @@ from preference_center.ledger.feed import cursors
 from tests.clock import START
 from tests.environment import with_database
 from tests.ledger.changes import change
-from tests.storage.feed_reader import writing_elsewhere
+from tests.ledger.feed.reader import writing_elsewhere
 
 if TYPE_CHECKING:
     from click.testing import Result

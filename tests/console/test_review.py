@@ -19,7 +19,7 @@ from tests.clock import START
 from tests.console.staff import Staff, staff, words
 from tests.inbound.rules.reports import reply
 from tests.ingest.test_undecided import mail_of_a_stranger, unmapped, unreadable
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.sync.steps import TOPIC
 from tests.sync.two_way_tool import add_destination
 

@@ -45,7 +45,7 @@ from preference_center.ledger.watermarks import Watermark
 from tests.clock import START
 from tests.core.histories import NEWS
 from tests.ledger.changes import change
-from tests.storage.feed_reader import held_open
+from tests.ledger.feed.reader import held_open
 
 FORMS = (
     "{}@gmail.com",

@@ -11,7 +11,7 @@ from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.inbound.mails import DOMAIN, receiving
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -16,7 +16,7 @@ from preference_center.core.errors import Unavailable
 from tests.clock import START
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import DOMAIN, apple, outlook
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from click.testing import Result

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.inbound.conftest import REPORTS, Take
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.shared import SHARED, shared_path
 
 INDEX = SHARED / "corpus/mail/index.json"

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from preference_center.inbound.mail import has_trusted_signature
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.rules.reports import arf, dsn, failed
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -13,7 +13,7 @@ from preference_center.core.errors import Unavailable
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.mails import outlook, receiving
 from tests.inbound.rules.reports import arf, dsn, failed, reply
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

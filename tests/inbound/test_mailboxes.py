@@ -13,7 +13,7 @@ from tests.clock import Clock
 from tests.inbound.conftest import REPLIES, REPORTS, MakeTo, Take
 from tests.inbound.mails import send
 from tests.inbound.rules.reports import RETURNED, arf, dsn, failed, reply
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.inbound.mails import DOMAIN, apple, outlook, receiving, send
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel, parse_address
 from tests.clock import START, Clock
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import outlook
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

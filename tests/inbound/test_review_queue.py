@@ -20,7 +20,7 @@ from preference_center.ledger.rules import RequestOrigin
 from tests.clock import START
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.rules.reports import arf, reply
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

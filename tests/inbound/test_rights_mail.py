@@ -24,7 +24,7 @@ from tests.in_force import CATALOGUE, put_in_force
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.rules.reports import reply
 from tests.infra.mailing import link_in, queued_emails
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.rights_acts import press
 from tests.rights.emails.test_texts import CONTROLLER
 

@@ -15,7 +15,7 @@ from dev.processes import wait_until
 from tests.clock import START
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import DOMAIN, apple, outlook, receiving, send
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

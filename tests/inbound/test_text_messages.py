@@ -26,7 +26,7 @@ from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from tests.clock import Clock
 from tests.in_force import put_in_force
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

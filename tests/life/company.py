@@ -39,8 +39,8 @@ from tests.clock import Clock
 from tests.console.staff import staff
 from tests.infra.smtp.sending import at
 from tests.infra.smtp.stub import SmtpStub
+from tests.ledger.spool.conftest import Database
 from tests.life.person import EXTERNAL_ID, FIRST, FIRST_ADDRESS, FORMS, LOCALE, NUMBER, SECOND
-from tests.spool.conftest import Database
 from tests.sync.erasing_tool import ErasingTool, erasing
 from workers import jobs
 from workers.scheduler import purge_expired, tick

@@ -13,10 +13,10 @@ from preference_center.infra.context import EXTENSION_NAME
 from preference_center.rights.erasure import journal
 from tests.in_force import CATALOGUE, put_in_force
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
+from tests.ledger.spool.conftest import spooling
 from tests.life.company import Company
 from tests.life.traces import Places
 from tests.rights.emails.test_texts import CONTROLLER
-from tests.spool.conftest import spooling
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -11,7 +11,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.in_force import put_in_force
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.visits import MESSAGE_ID, proof
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from preference_center.ledger import record
 from preference_center.recipients.pages import unsubscribe
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.test_unsubscribe import PAIR, press, undo_of
 
 if TYPE_CHECKING:

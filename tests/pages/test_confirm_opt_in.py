@@ -15,8 +15,8 @@ from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.outbox import EmailKind
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
+from tests.ledger.tables import Ledger, restrict
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger, restrict
 from tests.pages.test_preferences import Form
 from tests.pages.visits import MESSAGE_ID
 

@@ -18,8 +18,8 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.web.emails import render_email
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.infra.emails import outgoing_email
 from tests.infra.mailing import give_mail_server, headers_of, queued_emails
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.rights_acts import erase_now
 from tests.rights.erasing import tables_with
 

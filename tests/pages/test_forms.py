@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.test_preferences import Form
 from tests.pages.test_unsubscribe import undo_of
 

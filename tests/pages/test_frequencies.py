@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.test_preferences import Form, name, value
 
 if TYPE_CHECKING:

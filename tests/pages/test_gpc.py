@@ -16,9 +16,9 @@ from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventK
 from preference_center.ledger import record
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.demo import put_in_force
-from tests.pages.ledger import Ledger
 from tests.pages.rights_acts import press as rights_press
 from tests.pages.test_preferences import Form
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from tests.clock import Clock
+    from tests.ledger.tables import Ledger
     from tests.pages.conftest import MakeToken
-    from tests.pages.ledger import Ledger
 
 HEADINGS = {
     "it": "Disiscriversi da «",

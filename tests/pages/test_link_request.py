@@ -14,8 +14,8 @@ from preference_center.core.addresses import Channel
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, headers_of, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.work import work_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import Clock
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.test_unsubscribe import undo_of
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link, TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import START, Clock
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.test_unsubscribe import turn_on, undo_of
 from tests.pages.visits import MESSAGE_ID
 from tests.triggers import without_triggers

@@ -16,7 +16,7 @@ from preference_center.infra.db.transactions import override_limits
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.changes import patient
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,8 +21,8 @@ from tests.clock import START, Clock
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force
 from tests.ledger.changes import change
+from tests.ledger.tables import Ledger, restrict
 from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.ledger import Ledger, restrict
 from tests.pages.tools import connect, push
 from tests.pages.visits import proof
 from tests.sync.tool import Hook, Tool

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from tests.clock import Clock
-    from tests.pages.ledger import Ledger
+    from tests.ledger.tables import Ledger
 
 VERSIONS = f"""
 [policies.privacy."2026"]

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clock import Clock
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.test_one_time_link import visit
 from tests.pages.test_preferences import Form
 

@@ -17,8 +17,8 @@ from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.infra.mailing import give_mail_server, queued_emails
+from tests.ledger.tables import Ledger, restrict
 from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.ledger import Ledger, restrict
 
 Subscribed = Callable[..., bool]
 

@@ -15,7 +15,7 @@ from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.links.tokens import Link, TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import Clock
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

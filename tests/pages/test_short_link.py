@@ -26,7 +26,7 @@ from preference_center.recipients.pages import one_click
 from preference_center.rights.rules.requests import Extent
 from preference_center.web.pages.mailed_links import insert_short_links
 from tests.clock import Clock
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.rights.erasing import erase, row, rows, store, tables_with
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.recipients.store import SurveyCount, SurveyReason, list_counts_between
 from tests.clock import Clock
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

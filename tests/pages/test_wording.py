@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
+    from tests.ledger.tables import Ledger
     from tests.pages.conftest import MakeToken
-    from tests.pages.ledger import Ledger
 
 KEY = "How to reach us"
 OTHER = """

@@ -23,8 +23,8 @@ from preference_center.ledger.feed.publish import (
     TopicUnavailable,
 )
 from tests.ledger.changes import change
-from tests.publishing.kafka_reader import read_topic
-from tests.publishing.topics import ListTopic, is_complete
+from tests.ledger.feed.kafka_reader import read_topic
+from tests.ledger.feed.topics import ListTopic, is_complete
 from workers import feed_publisher
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from preference_center.cookies.pages import choice
 from preference_center.core.errors import Unavailable
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
+from tests.ledger.tables import read_rows
 from tests.pages.conftest import CATALOGUE
 from tests.pages.cookies.conftest import Choose, config
 from tests.pages.cookies.shop import ORIGIN, SITES
-from tests.pages.ledger import read_rows
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from tests.clock import Clock
-    from tests.pages.ledger import Ledger
+    from tests.ledger.tables import Ledger
 
 JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
 _WITH_TWO_LAWS = CATALOGUE.replace(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from preference_center.infra.outbox import OutgoingEmail
     from tests.clock import Clock
-    from tests.pages.ledger import Ledger
+    from tests.ledger.tables import Ledger
 
 OLD, NEW = "jane.doe@example.com", "jane.roe@example.com"
 ORIGIN = RequestOrigin("test", "test", START)

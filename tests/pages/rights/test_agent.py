@@ -15,7 +15,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests.steps import open_sealed
 from preference_center.rights.rules.requests import IdentityLevel, RequestState, RequestVia
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.rights_acts import form_fields, requests_in
 
 if TYPE_CHECKING:

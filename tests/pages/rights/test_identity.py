@@ -12,8 +12,8 @@ from preference_center.infra.outbox import EmailKind
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, headers_of, link_in, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.rights_acts import erase_now
 from tests.pages.work import work_of
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.web.languages import LANGUAGES
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.demo import put_in_force
-from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -13,7 +13,7 @@ from preference_center.core.links.tokens import TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.rights.rules.requests import Extent, RequestKind
 from tests.infra.mailing import give_mail_server, queued_emails
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.rights_acts import form_fields, press, requests_in
 
 if TYPE_CHECKING:

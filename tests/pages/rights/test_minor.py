@@ -13,7 +13,7 @@ from preference_center.rights.requests.minors import dismiss
 from preference_center.rights.requests.steps import list_steps, open_sealed
 from preference_center.rights.rules.requests import RequestKind, RequestState
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
-from tests.pages.ledger import Ledger
+from tests.ledger.tables import Ledger
 from tests.pages.rights_acts import form_fields, requests_in
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from preference_center.rights.requests.steps import find_request_by_reference, open_sealed
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestState
 from tests.infra.mailing import give_mail_server, queued_emails
+from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
 from tests.pages.rights_acts import erase_now, form_fields, press, reference_in, requests_in
 
 if TYPE_CHECKING:

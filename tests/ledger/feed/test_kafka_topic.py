@@ -20,7 +20,7 @@ from preference_center.ledger.feed.publish import (
     snapshot_message,
 )
 from preference_center.ledger.watermarks import Watermark
-from tests.publishing.kafka_reader import read_topic
+from tests.ledger.feed.kafka_reader import read_topic
 
 EPOCH = "9f86d081"
 

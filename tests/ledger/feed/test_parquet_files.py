@@ -25,14 +25,14 @@ from preference_center.ledger.feed.parquet import COLUMNS, read_feed_file
 from tests.clock import START, Clock
 from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
-from tests.storage.feed_reader import Reader
+from tests.ledger.feed.reader import Reader
 
 if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
 PEOPLE = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in range(4)]
-PROJECT = Path(__file__).parents[2] / "deploy/dbt"
+PROJECT = Path(__file__).parents[3] / "deploy/dbt"
 MODELS = ("feed_rows", "scope_status", "opt_outs_by_day")
 
 

@@ -13,8 +13,8 @@ from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import Link
 from tests.clock import START, Clock
 from tests.inbound.mails import outlook, receiving, send
-from tests.pages.ledger import Ledger
-from tests.spool.conftest import ADDRESS, PAIR, TOPIC, Database, Replay
+from tests.ledger.spool.conftest import ADDRESS, PAIR, TOPIC, Database, Replay
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

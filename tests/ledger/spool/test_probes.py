@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.monitoring import probes
 from tests.clock import START, Clock
-from tests.spool.conftest import PAIR, Database, Replay
+from tests.ledger.spool.conftest import PAIR, Database, Replay
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

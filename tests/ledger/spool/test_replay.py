@@ -20,8 +20,8 @@ from preference_center.ledger.spool import SpoolFolder, SpoolUnavailable
 from preference_center.ledger.spool.folder import encode_frame
 from preference_center.ledger.spool.recorder import SpoolWriter
 from tests.clock import START
-from tests.pages.ledger import Ledger
-from tests.spool.conftest import PAIR, Database, MakeToken, Replay
+from tests.ledger.spool.conftest import PAIR, Database, MakeToken, Replay
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

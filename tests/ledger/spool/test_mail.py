@@ -13,8 +13,8 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from tests.clock import START, Clock
 from tests.inbound.mails import DOMAIN, outlook, receiving, send
-from tests.pages.ledger import Ledger
-from tests.spool.conftest import ADDRESS, TOPIC, Database, Replay
+from tests.ledger.spool.conftest import ADDRESS, TOPIC, Database, Replay
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

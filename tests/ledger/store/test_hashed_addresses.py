@@ -42,7 +42,7 @@ from tests.ledger.changes import (
 )
 from tests.ledger.oracle import hashed, same_mailbox
 
-CORPUS = json.loads((Path(__file__).parents[1] / "corpus" / "address_pairs.json").read_text())
+CORPUS = json.loads((Path(__file__).parents[2] / "corpus" / "address_pairs.json").read_text())
 CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS}
 TAGGED = parse_address("jane+shop@example.org", Channel.EMAIL)
 

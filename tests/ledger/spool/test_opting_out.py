@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from tests.clock import START, Clock
-from tests.pages.ledger import Ledger
-from tests.spool.conftest import ADDRESS, PAIR, TOPIC, Database, MakeToken, Replay
+from tests.ledger.spool.conftest import ADDRESS, PAIR, TOPIC, Database, MakeToken, Replay
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -27,7 +27,7 @@ from preference_center.ledger.feed.publish import (
 from tests.clock import START, Clock
 from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
-from tests.publishing.topics import Copy, ListTopic, publish_all
+from tests.ledger.feed.topics import Copy, ListTopic, publish_all
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -25,7 +25,7 @@ from tests.clock import START
 from tests.core.histories import NEWS, OFFERS
 from tests.environment import with_database
 from tests.ledger.changes import change, in_parts, patient, retraction
-from tests.storage.feed_reader import Reader, held_open, page, writing_elsewhere
+from tests.ledger.feed.reader import Reader, held_open, page, writing_elsewhere
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -21,7 +21,7 @@ from preference_center.ledger.watermarks import Timeline, Watermark
 from tests.clock import START
 from tests.core.histories import NEWS
 from tests.ledger.changes import JANE, add_destination, change
-from tests.storage.feed_reader import held_open
+from tests.ledger.feed.reader import held_open
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,8 +12,8 @@ import structlog
 
 from preference_center.core.errors import Unavailable
 from preference_center.infra.db.schema import load_revisions
-from tests.pages.ledger import Ledger
-from tests.spool.conftest import PAIR, MakeToken, Replay
+from tests.ledger.spool.conftest import PAIR, MakeToken, Replay
+from tests.ledger.tables import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
