@@ -45,7 +45,7 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
 		tests/storage tests/infra/db tests/infra/keys/test_key_fingerprints.py tests/infra/test_outbox.py \
 		tests/web/api tests/web/console tests/decisions/test_denying_digests.py tests/ledger/{test_*.py,store,feed/test_{feed,replica}.py} \
-		tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
+		tests/api tests/destinations/{push,scan,erase,ingest,store} tests/workers tests/probes tests/console \
 		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 
@@ -56,7 +56,7 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 .PHONY: test-restricted
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
-		tests/ledger/{test_*.py,store,spool} tests/sync tests/workers tests/ingest tests/imports tests/rights tests/cli $(ARGS)
+		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} tests/workers tests/imports tests/rights tests/cli $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
+from tests.destinations.connected import connect
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
-from tests.pages.tools import connect
 
 if TYPE_CHECKING:
     from flask import Flask

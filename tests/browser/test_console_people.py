@@ -15,10 +15,10 @@ from preference_center.web.console import accounts
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.console.people.ledger import ADA, say
+from tests.destinations.connected import connect, push
+from tests.destinations.tool import Tool
 from tests.in_force import put_in_force
-from tests.pages.tools import connect, push
 from tests.staff.accounts import PASSWORD, quick_hashes
-from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
     from flask import Flask

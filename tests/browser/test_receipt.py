@@ -17,12 +17,12 @@ from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.browser.test_accessibility import LOOKS
 from tests.clock import Clock
+from tests.destinations.connected import connect, push
+from tests.destinations.tool import Hook, Tool
 from tests.ledger.tables import Ledger
 from tests.pages.conftest import MakeToken, app, ledger, make_token
 from tests.pages.demo import put_in_force
-from tests.pages.tools import connect, push
 from tests.pages.visits import proof
-from tests.sync.tool import Hook, Tool
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -15,7 +15,7 @@ from preference_center.destinations.store.backfills import Backfill
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import BACKFILL, JOB_QUEUES, rq_queue
-from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say
+from tests.destinations.commands import add_hook, flask, ready_to_connect, say
 from tests.integrations.tools.receiver import Receiver
 from workers import jobs, scheduler
 

@@ -11,7 +11,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.registry import list_kinds
 from tests.catalogue.catalogues import SMALL
-from tests.cli.destination_commands import (
+from tests.destinations.commands import (
     add_hook,
     add_sendgrid,
     flask,

@@ -17,8 +17,8 @@ from preference_center.destinations.store import destinations
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.registry import get_spec
 from preference_center.integrations.webhook import connector as webhook
-from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say, stored, work
 from tests.clock import START, Clock
+from tests.destinations.commands import add_hook, flask, ready_to_connect, say, stored, work
 from tests.integrations.tools.receiver import SECRET, Receiver
 
 if TYPE_CHECKING:

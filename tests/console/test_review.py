@@ -17,11 +17,11 @@ from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.web.console.looks import list_person_accesses
 from tests.clock import START
 from tests.console.staff import Staff, staff, words
+from tests.destinations.ingest.test_undecided import mail_of_a_stranger, unmapped, unreadable
+from tests.destinations.steps import TOPIC
+from tests.destinations.two_way_tool import add_destination
 from tests.inbound.rules.reports import reply
-from tests.ingest.test_undecided import mail_of_a_stranger, unmapped, unreadable
 from tests.ledger.tables import Ledger
-from tests.sync.steps import TOPIC
-from tests.sync.two_way_tool import add_destination
 
 if TYPE_CHECKING:
     from flask import Flask

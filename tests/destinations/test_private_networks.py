@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME, services
-from tests.cli.destination_commands import flask, ready_to_connect
+from tests.destinations.commands import flask, ready_to_connect
 from tests.integrations.tools.receiver import SECRET
 
 if TYPE_CHECKING:

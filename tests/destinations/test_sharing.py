@@ -13,7 +13,7 @@ from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventK
 from preference_center.infra.context import services
 from preference_center.integrations.meta_audiences.connector import hash_address
 from preference_center.ledger import record
-from tests.cli.destination_commands import flask, ready_to_connect, stored, work
+from tests.destinations.commands import flask, ready_to_connect, stored, work
 from tests.integrations.tools.meta_audiences import ACCOUNT, TOKEN, MetaStandIn
 
 if TYPE_CHECKING:

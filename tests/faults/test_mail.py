@@ -20,7 +20,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from tests.faults.service import PATIENCE, TOPIC, Process, Service
 from tests.faults.tool import SlowReceiver
-from tests.inbound.mails import DOMAIN, apple, outlook, send
+from tests.inbound.mail.mails import DOMAIN, apple, outlook, send
 from tests.inbound.rules.reports import dsn, failed
 
 JANE, PAUL = "jane@example.com", "paul@example.com"

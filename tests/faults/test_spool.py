@@ -20,7 +20,7 @@ from tests.faults.test_mail import _answers as mail_answers
 from tests.faults.test_mail import to
 from tests.faults.test_web import Load, lost
 from tests.faults.tool import SlowReceiver
-from tests.inbound.mails import apple, send
+from tests.inbound.mail.mails import apple, send
 
 JANE, PAUL, ANN = "jane@example.com", "paul@example.com", "ann@example.com"
 EVENTS = "SELECT received_at, recorded_at, source FROM event ORDER BY received_at"

@@ -37,11 +37,11 @@ from preference_center.web.emails import send_due_emails
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock
 from tests.console.staff import staff
+from tests.destinations.erasing_tool import ErasingTool, erasing
 from tests.infra.smtp.sending import at
 from tests.infra.smtp.stub import SmtpStub
 from tests.ledger.spool.conftest import Database
 from tests.life.person import EXTERNAL_ID, FIRST, FIRST_ADDRESS, FORMS, LOCALE, NUMBER, SECOND
-from tests.sync.erasing_tool import ErasingTool, erasing
 from workers import jobs
 from workers.scheduler import purge_expired, tick
 

@@ -18,14 +18,14 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.integrations.base.contract import PushOutcome, PushResult
 from preference_center.ledger import record
 from tests.clock import START, Clock
+from tests.destinations.connected import connect, push
+from tests.destinations.tool import Hook, Tool
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force
 from tests.ledger.changes import change
 from tests.ledger.tables import Ledger, restrict
 from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.tools import connect, push
 from tests.pages.visits import proof
-from tests.sync.tool import Hook, Tool
 
 if TYPE_CHECKING:
     from flask import Flask

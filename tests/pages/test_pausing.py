@@ -10,12 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.clock import START, Clock
+from tests.destinations.connected import connect
 from tests.in_force import put_in_force
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.tables import Ledger
 from tests.pages.conftest import CATALOGUE
 from tests.pages.test_preferences import Form
-from tests.pages.tools import connect
 
 Subscribed = Callable[..., bool]
 

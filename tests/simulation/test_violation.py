@@ -9,9 +9,9 @@ import pytest
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.integrations.base.contract import EraseItem, PushItem
 from simulation.violation import Violation
-from tests.sync.erasing_tool import ErasingTool, begin_erasure, erase
-from tests.sync.steps import ANNA, TOPIC, say, work
-from tests.sync.two_way_tool import add_destination
+from tests.destinations.erasing_tool import ErasingTool, begin_erasure, erase
+from tests.destinations.steps import ANNA, TOPIC, say, work
+from tests.destinations.two_way_tool import add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

@@ -22,9 +22,9 @@ from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.requests.asking import ask
 from tests.console.staff import Staff, staff, words
+from tests.destinations.connected import connect, push
+from tests.destinations.tool import Tool
 from tests.in_force import put_in_force
-from tests.pages.tools import connect, push
-from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
     from flask import Flask

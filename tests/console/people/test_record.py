@@ -17,8 +17,8 @@ from preference_center.ledger.store.events import list_events_of
 from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.staff import Staff, staff, words
+from tests.destinations.connected import connect
 from tests.in_force import CATALOGUE, put_in_force
-from tests.pages.tools import connect
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -11,8 +11,8 @@ import pytest
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from tests.cli.destination_commands import say, stored
 from tests.console.staff import Staff, staff, words
+from tests.destinations.commands import say, stored
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
 
 if TYPE_CHECKING:

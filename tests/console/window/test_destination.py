@@ -9,8 +9,8 @@ import pytest
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
-from tests.cli.destination_commands import say, stored, work
 from tests.console.staff import Staff, staff, words
+from tests.destinations.commands import say, stored, work
 from tests.integrations.tools.receiver import SECRET, Receiver
 from tests.integrations.tools.sendgrid import SendGridStandIn
 

@@ -12,7 +12,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.offline import LinkMinter
 from preference_center.core.links.tokens import Link
 from tests.clock import START, Clock
-from tests.inbound.mails import outlook, receiving, send
+from tests.inbound.mail.mails import outlook, receiving, send
 from tests.ledger.spool.conftest import ADDRESS, PAIR, TOPIC, Database, Replay
 from tests.ledger.tables import Ledger
 

@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from tests.clock import START, Clock
-from tests.inbound.mails import DOMAIN, outlook, receiving, send
+from tests.inbound.mail.mails import DOMAIN, outlook, receiving, send
 from tests.ledger.spool.conftest import ADDRESS, TOPIC, Database, Replay
 from tests.ledger.tables import Ledger
 

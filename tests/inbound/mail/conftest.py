@@ -1,0 +1,18 @@
+"""A service with a catalogue, and mails to it."""
+
+# ruff: noqa: F401 - fixtures of a module are imported by name
+
+from __future__ import annotations
+
+from tests.inbound.mail.fixtures import (
+    allowed,
+    app,
+    ledger,
+    mailboxes,
+    make_to,
+    set_to,
+    smtp,
+    store,
+    take,
+    to,
+)
