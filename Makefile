@@ -43,10 +43,11 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
-		tests/storage tests/infra/db tests/infra/keys/test_key_fingerprints.py tests/infra/test_outbox.py \
+		tests/infra/db tests/infra/keys/test_key_fingerprints.py tests/infra/test_outbox.py \
 		tests/web/api tests/web/console tests/decisions/test_denying_digests.py tests/ledger/{test_*.py,store,feed/test_{feed,replica}.py} \
-		tests/api tests/destinations/{push,scan,erase,ingest,store} tests/workers tests/probes tests/console \
-		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
+		tests/api tests/destinations/{push,scan,erase,ingest,store} tests/workers tests/monitoring/test_{probes,rights_health}.py tests/console \
+		tests/contacts tests/cookies/test_browser_consents.py tests/rights/erasure/test_{personal_data,rules}.py \
+		tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 
 .PHONY: test-rollout
@@ -56,7 +57,7 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 .PHONY: test-restricted
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
-		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} tests/workers tests/imports tests/rights tests/cli $(ARGS)
+		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} tests/workers tests/lists/imports tests/rights tests/life tests/cli $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
@@ -146,7 +147,7 @@ bench-scrub: $(READY) ## Measure scrubbing ten million rows (10 minutes, 4 GB of
 .PHONY: test-spark
 test-spark: $(READY) ## Get PySpark (500 MB; needs Java) and test scrubbing on it
 	@$(BIN)/uv sync --quiet --locked --inexact --extra spark
-	@$(BIN)/python -m pytest -n 0 tests/scrub/test_spark.py $(ARGS)
+	@$(BIN)/python -m pytest -n 0 tests/lists/scrub/test_spark.py $(ARGS)
 
 # make simulate SEED=1 RUNS=1000 ARGS="--hours 72 --people 200"
 SEED ?= 1

@@ -13,7 +13,7 @@ from tests import ci
 
 RUN = "make test\ntimed make test-real\n  make test-slow\n# make test-spark\n"
 PLAIN = "tests/test_order.py::test_each_file_is_named_once_and_those_of_a_kind_keep_their_order"
-OF_A_RULE = "tests/probes/test_probes.py::TestReady::test_not_on_a_database_that_only_reads"
+OF_A_RULE = "tests/monitoring/test_probes.py::TestReady::test_not_on_a_database_that_only_reads"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from preference_center.contacts.notices import select
 from preference_center.contacts.notices.select import select_all
 from tests.api.sender import make_sender
-from tests.policy_notices.people import REACHED, VERSION, add_people, announce_in, close
+from tests.contacts.notices.people import REACHED, VERSION, add_people, announce_in, close
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,7 +12,7 @@ import pytest
 from preference_center.cookies.rules import ConsentMethod
 from preference_center.cookies.store import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
-from tests.storage.test_browser_consents import FIRST
+from tests.cookies.test_browser_consents import FIRST
 
 if TYPE_CHECKING:
     from click.testing import Result

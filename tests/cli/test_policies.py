@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clock import Clock
-from tests.policy_notices.people import REACHED, VERSION, add_people, announce_in, rows
+from tests.contacts.notices.people import REACHED, VERSION, add_people, announce_in, rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from preference_center.senders.mailcheck import check_email
 from preference_center.senders.mailcheck.links import Installation, Severity
 from tests.core.links.registry import FakeRegistry
 from tests.docs.reading import ROOT
-from tests.mailcheck.mails import HOSTED, digest_prefixes
+from tests.senders.mails import HOSTED, digest_prefixes
 
 PAGE = (ROOT / "docs/links.md").read_text()
 NOW = datetime.now(UTC)  # the examples go by the real clock

@@ -9,7 +9,7 @@ import pytest
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.core.events import ALL_MARKETING
-from tests.imports.importing import instructions_for, planned
+from tests.lists.imports.importing import instructions_for, planned
 
 pytestmark = pytest.mark.usefixtures("in_force")
 

@@ -25,7 +25,7 @@ from preference_center.rights.rules.requests import (
 )
 from tests.clock import Clock
 from tests.rights.asking import CONTROLS, actions, ask, rows
-from tests.rights.test_request_emails import kinds, mails
+from tests.rights.requests.test_emails import kinds, mails
 
 DAY = timedelta(days=1)
 pytestmark = pytest.mark.usefixtures("can_mail")

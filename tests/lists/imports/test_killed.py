@@ -17,9 +17,9 @@ from dev.processes import wait_until
 from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.config import Settings
 from preference_center.infra.db.transactions import run_in_transaction
-from tests.imports.importing import books, events, imported, instructions_for, listed, planned
+from tests.lists.imports.importing import books, events, imported, instructions_for, listed, planned
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROWS = 4_000
 OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")
 MOVED = {

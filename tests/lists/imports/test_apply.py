@@ -16,7 +16,9 @@ from preference_center.ledger import record
 from preference_center.lists.imports.apply import ImportBudget, Throttle
 from preference_center.lists.rules.rows import UnreadableDates
 from tests.clock import START
-from tests.imports.importing import (
+from tests.in_force import CATALOGUE, put_in_force
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
+from tests.lists.imports.importing import (
     allows,
     books,
     change,
@@ -28,8 +30,6 @@ from tests.imports.importing import (
     planned,
     stats_of,
 )
-from tests.in_force import CATALOGUE, put_in_force
-from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.pages.test_policy_versions import VERSIONS
 
 OFFERS, NEWS = "acme.offers", "acme.news"

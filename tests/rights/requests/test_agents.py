@@ -27,7 +27,7 @@ from tests.clock import Clock
 from tests.rights.asking import ADA, actions, new, rows
 from tests.rights.decisions import INVOICE, WEEKLY
 from tests.rights.decisions import ask as decide
-from tests.rights.test_request_emails import mails
+from tests.rights.requests.test_emails import mails
 
 pytestmark = pytest.mark.usefixtures("can_mail")
 DAY = timedelta(days=1)

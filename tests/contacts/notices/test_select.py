@@ -27,8 +27,7 @@ from preference_center.rights.erasure.erase import erase_addresses
 from preference_center.rights.requests.correct import move_address, undo_move
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
-from tests.ledger.changes import patient
-from tests.policy_notices.people import (
+from tests.contacts.notices.people import (
     ORIGIN,
     REACHED,
     VERSION,
@@ -40,6 +39,7 @@ from tests.policy_notices.people import (
     happen,
     rows,
 )
+from tests.ledger.changes import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
 from tests.clock import START
-from tests.imports.importing import imported, instructions_for, planned, stats_of
+from tests.lists.imports.importing import imported, instructions_for, planned, stats_of
 
 ALL = ("list", ALL_MARKETING)
 pytestmark = pytest.mark.usefixtures("in_force")

@@ -39,7 +39,7 @@ from tests.rights.asking import ADA, CONTROLS, actions, rows
 from tests.rights.asking import ask as ask_for
 from tests.rights.decisions import INVOICE, WEEKLY
 from tests.rights.decisions import ask as decide
-from tests.rights.test_request_emails import kinds, mails
+from tests.rights.requests.test_emails import kinds, mails
 
 pytestmark = pytest.mark.usefixtures("can_mail")
 DAY = timedelta(days=1)

@@ -13,8 +13,8 @@ import pytest
 from preference_center.decisions.rules import DecisionRule
 from preference_center.lists.scrub.query import ScrubEngine
 from tests.in_force import put_in_force
-from tests.scrub import world
-from tests.scrub.lists import job, read, write
+from tests.lists.scrub import world
+from tests.lists.scrub.lists import job, read, write
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -19,7 +19,7 @@ from preference_center.core.links.tokens import TokenPurpose
 from preference_center.senders.mailcheck import check_email
 from preference_center.senders.mailcheck.links import Severity
 from tests.in_force import CATALOGUE
-from tests.mailcheck.mails import (  # fmt: skip
+from tests.senders.mails import (  # fmt: skip
     ADA,
     DKIM,
     HOST,

@@ -11,8 +11,8 @@ from preference_center.core.events import EventKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from tests.clock import START
+from tests.contacts.notices.people import VERSION, add_contact, announce_in, rows
 from tests.ledger.changes import change
-from tests.policy_notices.people import VERSION, add_contact, announce_in, rows
 from tests.rights.access_file.people import data_of, file_of
 from tests.rights.asking import ADA, CONTROLS, ask
 

@@ -16,7 +16,7 @@ from preference_center.rights.erasure.personal_data import TABLES, Holds
 from preference_center.rights.erasure.tables import FILES, JOB_ARGUMENTS, REDIS_KEYS
 from workers import jobs
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CODE = sorted(
     path for name in ("preference_center", "workers") for path in (ROOT / name).rglob("*.py")
 )

@@ -25,7 +25,9 @@ from preference_center.lists.imports.apply import (
 )
 from preference_center.lists.imports.sources import LocalFile
 from tests.clock import Clock
-from tests.imports.importing import (
+from tests.ledger.oracle import Oracle
+from tests.ledger.states import rows_of
+from tests.lists.imports.importing import (
     AT_ONCE,
     begun,
     books,
@@ -37,8 +39,6 @@ from tests.imports.importing import (
     stats_of,
     taken_back,
 )
-from tests.ledger.oracle import Oracle
-from tests.ledger.states import rows_of
 
 NEWS = "acme.news"
 OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")

@@ -34,9 +34,9 @@ from preference_center.lists.rules.instructions import LegalBasis
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.core.histories import NEWS
-from tests.imports.importing import imported, instructions_for, taken_back
 from tests.in_force import put_in_force
 from tests.ledger.changes import change, retraction
+from tests.lists.imports.importing import imported, instructions_for, taken_back
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import (
     ADA,

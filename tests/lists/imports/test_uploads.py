@@ -39,7 +39,7 @@ from preference_center.lists.store import (
     load_part,
 )
 from tests.clock import Clock
-from tests.imports.importing import AT_ONCE, books, events, instructions_for, planned
+from tests.lists.imports.importing import AT_ONCE, books, events, instructions_for, planned
 
 OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")
 

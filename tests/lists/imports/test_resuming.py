@@ -14,7 +14,7 @@ from preference_center.lists.imports.apply import ImportBudget, Throttle, apply_
 from preference_center.lists.imports.sources import LocalFile
 from preference_center.lists.store import claim_import
 from tests.clock import Clock
-from tests.imports.importing import (
+from tests.lists.imports.importing import (
     AT_ONCE,
     begun,
     events,

@@ -13,7 +13,7 @@ from preference_center.contacts.notices.select import queue_batches, select_all,
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.company_webhooks import GIVE_UP_AFTER, LEASE
 from preference_center.monitoring.measure import measure_database
-from tests.policy_notices.people import (
+from tests.contacts.notices.people import (
     REACHED,
     VERSION,
     add_contact,

@@ -18,7 +18,7 @@ from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists.rules.instructions import LegalBasis
 from preference_center.rights.requests.correct import move_address, undo_move
 from tests.clock import START, Clock
-from tests.imports.importing import (
+from tests.lists.imports.importing import (
     allows,
     change,
     email,

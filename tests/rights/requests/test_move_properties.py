@@ -30,7 +30,7 @@ from tests.clock import START
 from tests.core.histories import NEWS, OFFERS, PAST, histories
 from tests.ledger.oracle import Oracle
 from tests.ledger.test_properties import TOPICS
-from tests.rights.test_move import WEEKLY
+from tests.rights.requests.test_move import WEEKLY
 
 ORIGIN = RequestOrigin("rights", "person", START)
 _examples = itertools.count(1)
