@@ -18,7 +18,7 @@ LONG = (
     ROOT / "faults",
     ROOT / "dev",
     ROOT / "browser",
-    ROOT / "api" / "test_contract.py",
+    ROOT / "web" / "api" / "test_contract.py",
     ROOT / "cli" / "test_scrub.py",
     ROOT / "ledger" / "feed" / "test_replica.py",
     ROOT / "infra" / "test_redis_connection.py",

@@ -16,10 +16,10 @@ from preference_center.core.links.tokens import LinkTopic
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.link_keys import create_link_key
-from tests.api.sender import make_sender
 from tests.browser.conftest import site
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

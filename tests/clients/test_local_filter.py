@@ -26,10 +26,10 @@ from preference_center_client import Client, OptOut
 from preference_center_client.local_filter import DigestKeys, LocalFilter
 from preference_center_client.local_filter import addresses as ours
 from preference_center_client.local_filter.digests import DigestScheme
-from tests.api.sender import make_sender
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.ledger.changes import change
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -1,7 +1,8 @@
-"""Links, as people get them."""
+"""A service with a catalogue, a sender that asks it, and links, as people get them."""
+
+# ruff: noqa: F401 - fixtures of other folders are imported by name
 
 from __future__ import annotations
 
 from tests.pages.conftest import make_token
-
-__all__ = ["make_token"]
+from tests.web.api.fixtures import in_force, sender

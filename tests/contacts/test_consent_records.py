@@ -13,7 +13,6 @@ import pytest
 from preference_center.contacts.consents import SCHEMA_VERSION, ConsentRecords
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.ledger import record
-from tests.api.sender import make_sender
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.ledger.changes import add_destination, change
@@ -22,6 +21,7 @@ from tests.pages.test_policy_versions import VERSIONS, WEEK
 from tests.pages.visits import proof
 from tests.rights.access_file.people import ask, file_of
 from tests.rights.asking import ADA
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -17,10 +17,10 @@ import pytest
 from dev.engines import for_test
 from dev.server import free_port
 from preference_center.decisions.api.stream import AFTER_BODY_HEADER
-from tests.api.sender import make_sender
 from tests.faults.service import Service
 from tests.faults.streams import Stream
 from tests.nginx import PATIENCE, Nginx, nginx
+from tests.web.api.sender import make_sender
 
 PATHS = (
     "/u/{}", "/U/{}", "/{}", "/unsubscribe/{}", "//u/{}", "/u//{}", "/u/{}/", "/x/../u/{}",

@@ -14,9 +14,9 @@ import pytest
 from dev.processes import wait_until
 from preference_center.ledger import watermarks
 from preference_center.web.api.keys import KeyScope
-from tests.api.sender import Sender, make_sender
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.sender import make_sender
 from tests.browser.conftest import site
 from tests.clock import Clock
 from tests.docs.reading import ROOT
 from tests.in_force import CATALOGUE, put_in_force
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

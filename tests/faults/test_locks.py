@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
-from tests.api.sender import make_sender
 from tests.faults.service import PATIENCE, Service
+from tests.web.api.sender import make_sender
 
 OTHERS = 50
 BLOCKED = "blocked@example.com"

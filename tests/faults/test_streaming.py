@@ -13,9 +13,9 @@ import pytest
 
 from dev.engines import Engines
 from dev.processes import wait_until
-from tests.api.sender import make_sender
 from tests.faults.service import PATIENCE, Process, Service
 from tests.faults.streams import PATH, Stream
+from tests.web.api.sender import make_sender
 
 LOOKED_AT = 200
 """People after whom the server has read enough to answer the first of them."""

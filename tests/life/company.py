@@ -34,7 +34,6 @@ from preference_center.integrations.base.contract import (
 from preference_center.ledger.spool.replay import SpoolReplayer
 from preference_center.rights.requests.steps import find_request_by_reference
 from preference_center.web.emails import send_due_emails
-from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock
 from tests.console.staff import staff
 from tests.destinations.erasing_tool import ErasingTool, erasing
@@ -42,6 +41,7 @@ from tests.infra.smtp.sending import at
 from tests.infra.smtp.stub import SmtpStub
 from tests.ledger.spool.conftest import Database
 from tests.life.person import EXTERNAL_ID, FIRST, FIRST_ADDRESS, FORMS, LOCALE, NUMBER, SECOND
+from tests.web.api.sender import Sender, consent, evidence, make_sender, opt_out
 from workers import jobs
 from workers.scheduler import purge_expired, tick
 

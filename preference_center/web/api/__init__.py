@@ -25,7 +25,7 @@ To add an endpoint:
 3. A new problem type is a constant in `problems.py` and a line in docs/api.md.
 4. Add the view to ROUTES of its module, and describe the endpoint in docs/api.md.
 
-Its tests need not send malformed input: tests/api/test_contract.py does that from the document.
+Its tests need not send malformed input: tests/web/api/test_contract.py does that from the document.
 """
 
 from __future__ import annotations

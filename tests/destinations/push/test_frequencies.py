@@ -27,8 +27,8 @@ from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure.come_back import return_after_erasure
 from preference_center.rights.rules.requests import Extent
-from tests.api.test_frequencies import TEXT
 from tests.clock import Clock
+from tests.decisions.api.test_frequencies import TEXT
 from tests.destinations.steps import ANNA, BO, OTHER, TOPIC, outcomes, read, say, state, work
 from tests.destinations.two_way_tool import TwoWayTool, add_destination
 from tests.in_force import put_in_force

@@ -15,9 +15,9 @@ from preference_center.infra.config import Settings
 from preference_center.infra.db.connections import classify_error, unavailable_error
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store import lookup
-from tests.api.sender import make_sender
 from tests.environment import patient_timeouts, with_database, with_role
 from tests.in_force import put_in_force
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

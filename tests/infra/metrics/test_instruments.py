@@ -23,8 +23,8 @@ from preference_center.infra.metrics import (
 )
 from preference_center.infra.outbox import EmailKind, SendResult
 from preference_center.integrations.base.contract import PushResult
-from tests.api.sender import Sender, make_sender
 from tests.in_force import put_in_force
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

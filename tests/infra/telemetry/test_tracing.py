@@ -18,9 +18,9 @@ from preference_center.core.errors import ConfigError
 from preference_center.infra import telemetry
 from preference_center.infra.config import Settings
 from preference_center.infra.telemetry import start_telemetry, trace_requests
-from tests.api.sender import make_sender
 from tests.in_force import put_in_force
 from tests.integrations.tools.stand_in import StandIn
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -24,11 +24,11 @@ from preference_center.ledger.feed.changes import iter_snapshot, list_changes
 from preference_center.ledger.feed.cursors import LedgerSnapshot, open_ledger_snapshot
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.ledger.watermarks import load_horizon
-from tests.api.sender import make_sender
 from tests.clock import START, Clock
 from tests.environment import Emptying, migrate, patient_timeouts, settings_for
 from tests.in_force import put_in_force
 from tests.ledger.changes import JANE, change
+from tests.web.api.sender import make_sender
 
 PATIENCE = 30.0
 LAG = timedelta(seconds=90)

@@ -180,7 +180,7 @@ def test_decisions_stay_no_meanwhile(
     database: Database,
     replay: Replay,
 ) -> None:  # I11
-    from tests.api.sender import make_sender
+    from tests.web.api.sender import make_sender
 
     sender = make_sender(app)
     body = {"message_type": "offers.weekly", "recipient": ADDRESS}

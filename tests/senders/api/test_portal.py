@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from tests.api.sender import Sender
 from tests.clock import START, Clock
+from tests.web.api.sender import Sender
 
 ADA = "ada@example.com"
 MINUTE = timedelta(minutes=1)

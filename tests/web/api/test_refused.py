@@ -8,8 +8,8 @@ import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.web.api import endpoint
-from tests.api.sender import Sender, make_sender
-from tests.api.test_rate_limit import limited
+from tests.web.api.sender import Sender, make_sender
+from tests.web.api.test_rate_limit import limited
 
 if TYPE_CHECKING:
     from flask import Flask

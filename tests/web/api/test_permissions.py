@@ -7,8 +7,8 @@ import pytest
 
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.web.api import keys
-from tests.api.sender import Sender, consent, make_sender, opt_out
 from tests.clock import START
+from tests.web.api.sender import Sender, consent, make_sender, opt_out
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -8,8 +8,8 @@ import pytest
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.web.api import keys
 from preference_center.web.api.keys import KeyScope
-from tests.api.sender import Sender
 from tests.clock import START
+from tests.web.api.sender import Sender
 from workers import jobs
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from psycopg import errors
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.web.api import idempotency
 from preference_center.web.api.idempotency import IdempotentRequest
-from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
 from tests.ledger.changes import patient
+from tests.web.api.sender import Sender, consent, evidence, make_sender, opt_out
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,12 +9,12 @@ import pytest
 
 from preference_center.rights.erasure.store import READABLE_FOR
 from preference_center.rights.holds import place_hold
-from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.core.histories import NEWS
 from tests.infra.mailing import give_mail_server, queued_emails
 from tests.ledger.changes import add_destination
 from tests.rights.erasing import ADA, EXTERNAL_ID, NUMBER, rows, store, tables_with
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

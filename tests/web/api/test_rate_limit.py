@@ -12,8 +12,8 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.redis import RedisRateLimiter
 from preference_center.web.api import keys
 from preference_center.web.api.keys import KeyScope
-from tests.api.sender import Sender, make_sender
 from tests.clock import START
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

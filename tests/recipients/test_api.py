@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
 from tests.destinations.connected import connect
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
+from tests.web.api.sender import Sender, evidence, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

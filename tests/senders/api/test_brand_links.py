@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.api.sender import make_sender
 from tests.in_force import CATALOGUE, put_in_force
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -11,10 +11,10 @@ import pytest
 from preference_center.catalogue.store import clear_catalogue_cache
 from preference_center.ledger import watermarks
 from preference_center.web.api.keys import KeyScope
-from tests.api.sender import Sender, evidence, make_sender
-from tests.api.test_change_feed import all_changes, snapshot
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
+from tests.ledger.feed.test_api import all_changes, snapshot
+from tests.web.api.sender import Sender, evidence, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

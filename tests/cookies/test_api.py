@@ -10,9 +10,9 @@ import pytest
 
 from preference_center.cookies.store import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
-from tests.api.sender import Sender, make_sender
 from tests.clock import START, Clock
 from tests.cookies.test_browser_consents import FIRST, next_of
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

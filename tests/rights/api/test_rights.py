@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.web.api.keys import KeyScope
-from tests.api.sender import Sender, make_sender
 from tests.clock import START
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

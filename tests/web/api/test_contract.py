@@ -2,7 +2,7 @@
 
 Every operation that there is, also those added later, is found in the document: a subtest each,
 since Schemathesis would make its examples while pytest collects, 11 s in every worker. A longer
-run, e.g. before a release: CONTRACT_EXAMPLES=500 make test ARGS=tests/api/test_contract.py
+run, e.g. before a release: CONTRACT_EXAMPLES=500 make test ARGS=tests/web/api/test_contract.py
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from schemathesis.pytest.lazy import get_all_tests
 
 from preference_center.web.api.idempotency import IDEMPOTENCY_KEY_HEADER
 from preference_center.web.api.problems import PROBLEMS
-from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.environment import Emptying
 from tests.in_force import put_in_force
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

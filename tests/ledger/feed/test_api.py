@@ -15,10 +15,10 @@ from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import watermarks
 from preference_center.web.api.keys import KeyScope
-from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.environment import with_database
 from tests.ledger.feed.reader import writing_elsewhere
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
+from tests.web.api.sender import Sender, consent, evidence, make_sender, opt_out
 
 if TYPE_CHECKING:
     from flask import Flask

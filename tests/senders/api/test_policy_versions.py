@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.sender import consent, evidence, make_sender
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.pages.test_policy_versions import VERSIONS, WEEK
+from tests.web.api.sender import consent, evidence, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from tests.api.sender import Sender
+    from tests.web.api.sender import Sender
 
 ADA = "ada@example.com"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START
+from tests.web.api.sender import Sender, consent, evidence, make_sender, opt_out
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -247,7 +247,7 @@ def test_every_problem_and_rule_is_documented() -> None:
     from preference_center.ledger.rules import ReceivedVia
     from preference_center.web.api.problems import PROBLEMS
 
-    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
     for slug, problem in PROBLEMS.items():
         assert f"| `{slug}` | {problem.status} |" in page
     for rule in DecisionRule:

@@ -17,9 +17,9 @@ from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark
 from preference_center.web.api import keys
-from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

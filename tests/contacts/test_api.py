@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
+from tests.web.api.sender import Sender, evidence, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

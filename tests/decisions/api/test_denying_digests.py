@@ -15,8 +15,8 @@ from preference_center.decisions import store as denying_digests
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.ledger.watermarks import ensure_epoch
-from tests.api.sender import Sender, make_sender
 from tests.ledger.changes import change
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

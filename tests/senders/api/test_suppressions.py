@@ -21,10 +21,10 @@ from preference_center.core.events import (
 )
 from preference_center.ledger import record
 from preference_center.ledger.store import suppressions
-from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.ledger.oracle import hashed
+from tests.web.api.sender import Sender, evidence, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,8 +9,8 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EVERYTHING, UNDELIVERABLE, Change, EventKind
 from preference_center.infra.context import services
 from preference_center.ledger import record
-from tests.api.sender import Sender, evidence
 from tests.clock import START, Clock
+from tests.web.api.sender import Sender, evidence
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.sender import Sender, make_sender
 from tests.docs.reading import ROOT
 from tests.in_force import CATALOGUE, put_in_force
+from tests.web.api.sender import Sender, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask

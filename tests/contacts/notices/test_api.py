@@ -9,14 +9,14 @@ import pytest
 
 from preference_center.contacts.notices import select
 from preference_center.contacts.notices.select import select_all
-from tests.api.sender import make_sender
 from tests.contacts.notices.people import REACHED, VERSION, add_people, announce_in, close
+from tests.web.api.sender import make_sender
 
 if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
-    from tests.api.sender import Sender
+    from tests.web.api.sender import Sender
 
 AUDIENCE = f"/v1/policies/{VERSION}/audience"
 
