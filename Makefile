@@ -57,7 +57,7 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 .PHONY: test-restricted
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
-		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} tests/workers tests/lists/imports tests/rights tests/life tests/cli $(ARGS)
+		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} tests/workers tests/lists/imports tests/rights tests/life tests/*/cli tests/*/test_cli.py $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment

@@ -19,7 +19,7 @@ LONG = (
     ROOT / "dev",
     ROOT / "browser",
     ROOT / "web" / "api" / "test_contract.py",
-    ROOT / "cli" / "test_scrub.py",
+    ROOT / "lists" / "cli" / "test_scrub.py",
     ROOT / "ledger" / "feed" / "test_replica.py",
     ROOT / "infra" / "test_redis_connection.py",
 )

@@ -5,8 +5,8 @@ over a second of processor time. `--help`, `check` of a catalogue file and `gene
 neither the service nor any setting.
 
 `flask --help` lists the commands, for operators, support and deployment. To add a command, write
-it in the `cli` of its subject and list it in `_COMMANDS`; tests/cli/test_commands.py compares the
-list with the commands.
+it in the `cli` of its subject and list it in `_COMMANDS`; tests/infra/cli/test_commands.py compares
+the list with the commands.
 
 Exit codes: 0 is success. 1 is failure; the message states the reason. 2 is an invalid command
 line (click's own code). `actor` names who runs a command, for everything that a command records.

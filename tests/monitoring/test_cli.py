@@ -1,5 +1,7 @@
 """`flask alerts`: what has begun, and whether people would learn of it."""
 
+# ruff: noqa: F401 - a fixture of another folder is imported by name
+
 from __future__ import annotations
 
 import threading
@@ -18,6 +20,7 @@ from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import Alert, AlertKind
 from preference_center.monitoring.store import begin_alerts, list_alerts
 from tests.clock import START
+from tests.infra.cli.fixtures import _staff_name
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 
 if TYPE_CHECKING:

@@ -283,7 +283,7 @@ def begin(settings: Settings, number: signal.Signals) -> subprocess.Popen[bytes]
         file.writelines(b"somebody%d@example.com\n" % n for n in range(20_000))
     values = settings.model_dump(exclude_none=True)
     environ = {name.upper(): str(value) for name, value in values.items()}
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler);{HOOK}"
     process = subprocess.Popen(
         [

@@ -1,5 +1,7 @@
 """`flask staff`: accounts are made, changed and ended by command, and the audit says by whom."""
 
+# ruff: noqa: F401 - a fixture of another folder is imported by name
+
 from __future__ import annotations
 
 import re
@@ -11,6 +13,7 @@ import pytest
 from preference_center.core.staff import Role
 from preference_center.web.console import accounts
 from preference_center.web.console.store import StaffSession
+from tests.infra.cli.fixtures import _staff_name
 from tests.staff.sign_ins import audit
 
 if TYPE_CHECKING:

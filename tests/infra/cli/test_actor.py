@@ -19,8 +19,8 @@ from preference_center.infra.commands import (
     staff_name_option,
 )
 from preference_center.infra.db.transactions import run_in_transaction
-from tests.cli.test_commands import CHECKOUT, reachable
 from tests.in_force import put_in_force
+from tests.infra.cli.test_commands import CHECKOUT, reachable
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -1,10 +1,13 @@
 """`flask receipts`."""
 
+# ruff: noqa: F401 - a fixture of another folder is imported by name
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from preference_center.infra.context import EXTENSION_NAME
+from tests.infra.cli.fixtures import _staff_name
 
 if TYPE_CHECKING:
     from flask import Flask

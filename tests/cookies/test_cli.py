@@ -1,5 +1,7 @@
 """`flask cookies counts`, as compliance uses it."""
 
+# ruff: noqa: F401 - a fixture of another folder is imported by name
+
 from __future__ import annotations
 
 import json
@@ -13,6 +15,7 @@ from preference_center.cookies.rules import ConsentMethod
 from preference_center.cookies.store import insert_consent
 from preference_center.infra.db.transactions import run_in_transaction
 from tests.cookies.test_browser_consents import FIRST
+from tests.infra.cli.fixtures import _staff_name
 
 if TYPE_CHECKING:
     from click.testing import Result

@@ -24,7 +24,7 @@ from tests.integrations.tools.receiver import SECRET, Receiver
 if TYPE_CHECKING:
     from flask import Flask
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

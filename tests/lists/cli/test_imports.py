@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-EXPORTS = Path(__file__).parents[1] / "lists/imports/exports"
+EXPORTS = Path(__file__).parents[1] / "imports/exports"
 GROUPS = str(EXPORTS / "sendgrid-groups.csv")
 GLOBAL = str(EXPORTS / "sendgrid-unsubscribes.csv")
 MAPPED = ["--scope", "Weekly News=acme.news", "--scope", "Daily News=all_marketing"]

@@ -1,5 +1,7 @@
 """`flask reports`."""
 
+# ruff: noqa: F401 - a fixture of another folder is imported by name
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -13,6 +15,7 @@ from preference_center.ledger import record
 from preference_center.reports import store as reports_store
 from preference_center.reports.store import count_new_events
 from tests.clock import Clock
+from tests.infra.cli.fixtures import _staff_name
 from tests.ledger.changes import change
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from preference_center.infra import commands
 from preference_center.infra.commands import LazyCommand
 from tests.catalogue.catalogues import SMALL
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 WHOLE = 10_000  # characters: no help is cut at this length
 HEAVY = {
     *("alembic", "babel", "boto3", "botocore", "cryptography", "dkim", "duckdb", "email_validator"),

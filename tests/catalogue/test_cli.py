@@ -1,3 +1,5 @@
+# ruff: noqa: F401 - a fixture of another folder is imported by name
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta
@@ -19,6 +21,7 @@ from preference_center.infra.db.transactions import override_limits, run_in_tran
 from preference_center.ledger import record
 from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.clock import START, Clock
+from tests.infra.cli.fixtures import _staff_name
 from tests.ledger.changes import change, patient
 
 if TYPE_CHECKING:
