@@ -20,8 +20,8 @@ from preference_center.core.staff import Role
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.web.console.frame import Access, Route
-from tests.console.requests.asking import ask
-from tests.console.staff import HOST, Staff, staff
+from tests.rights.console.asking import ask
+from tests.web.console.staff import HOST, Staff, staff
 
 LIMIT = 300.0
 """Milliseconds of server time that a page may take."""

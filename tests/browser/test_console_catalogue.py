@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from preference_center.core.staff import Role
 from tests.browser.pressing import press
 from tests.browser.test_console_requests import check, open_console
-from tests.console.catalogue.test_previews import BRANDED
+from tests.catalogue.console.test_previews import BRANDED
 from tests.in_force import put_in_force
 from workers import jobs
 

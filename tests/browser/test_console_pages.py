@@ -22,7 +22,7 @@ from preference_center.infra.context import EXTENSION_NAME
 from preference_center.web.console.frame import Access
 from tests.browser.axe import violations
 from tests.clock import START
-from tests.console.staff import cookie_of, staff
+from tests.web.console.staff import cookie_of, staff
 
 if TYPE_CHECKING:
     from flask import Flask

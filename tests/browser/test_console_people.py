@@ -14,11 +14,11 @@ from preference_center.infra.context import services
 from preference_center.web.console import accounts
 from tests.browser.axe import violations
 from tests.browser.pressing import press
-from tests.console.people.ledger import ADA, say
+from tests.contacts.console.people import ADA, say
 from tests.destinations.connected import connect, push
 from tests.destinations.tool import Tool
 from tests.in_force import put_in_force
-from tests.staff.accounts import PASSWORD, quick_hashes
+from tests.web.console.accounts import PASSWORD, quick_hashes
 
 if TYPE_CHECKING:
     from flask import Flask

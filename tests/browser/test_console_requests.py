@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from preference_center.core.staff import Role
 from tests.browser.axe import violations
 from tests.browser.pressing import press
-from tests.console.staff import CSRF, cookie_of, staff
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.emails.test_texts import CONTROLLER
+from tests.web.console.staff import CSRF, cookie_of, staff
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -13,9 +13,9 @@ from preference_center.infra.context import services
 from preference_center.web.console import accounts
 from tests.browser.axe import violations
 from tests.browser.pressing import press
-from tests.staff.accounts import PASSWORD, quick_hashes
-from tests.staff.sign_ins import trusting
-from tests.staff.test_real_provider import issuer, put_user
+from tests.web.console.accounts import PASSWORD, quick_hashes
+from tests.web.console.sign_ins import trusting
+from tests.web.console.test_real_provider import issuer, put_user
 
 if TYPE_CHECKING:
     from flask import Flask

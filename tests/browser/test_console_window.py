@@ -13,10 +13,10 @@ from preference_center.destinations.store import samples
 from preference_center.infra.db.transactions import run_in_transaction
 from tests.browser.axe import violations
 from tests.clock import START
-from tests.console.staff import CSRF, cookie_of, staff
 from tests.destinations.commands import say
 from tests.in_force import put_in_force
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
+from tests.web.console.staff import CSRF, cookie_of, staff
 
 if TYPE_CHECKING:
     from flask import Flask

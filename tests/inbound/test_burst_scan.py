@@ -26,9 +26,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
 from tests.clock import Clock
-from tests.console.staff import staff, words
 from tests.in_force import put_in_force
 from tests.ledger.tables import Ledger
+from tests.web.console.staff import staff, words
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -35,13 +35,13 @@ from preference_center.ledger.spool.replay import SpoolReplayer
 from preference_center.rights.requests.steps import find_request_by_reference
 from preference_center.web.emails import send_due_emails
 from tests.clock import Clock
-from tests.console.staff import staff
 from tests.destinations.erasing_tool import ErasingTool, erasing
 from tests.infra.smtp.sending import at
 from tests.infra.smtp.stub import SmtpStub
 from tests.ledger.spool.conftest import Database
 from tests.life.person import EXTERNAL_ID, FIRST, FIRST_ADDRESS, FORMS, LOCALE, NUMBER, SECOND
 from tests.web.api.sender import Sender, consent, evidence, make_sender, opt_out
+from tests.web.console.staff import staff
 from workers import jobs
 from workers.scheduler import purge_expired, tick
 

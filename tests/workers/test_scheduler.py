@@ -20,9 +20,9 @@ from preference_center.rights.rules.identity import ProofFile, ProofKind
 from preference_center.rights.rules.requests import RequestVia
 from preference_center.web.api import idempotency
 from preference_center.web.console.accounts import RETENTION, SESSION_LIFETIME
-from tests.console.staff import staff
 from tests.destinations.two_way_tool import add_destination
 from tests.rights.asking import new, rows
+from tests.web.console.staff import staff
 from workers import jobs as worker_jobs
 from workers import scheduler
 from workers.process import stop_requested

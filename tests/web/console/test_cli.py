@@ -14,7 +14,7 @@ from preference_center.core.staff import Role
 from preference_center.web.console import accounts
 from preference_center.web.console.store import StaffSession
 from tests.infra.cli.fixtures import _staff_name
-from tests.staff.sign_ins import audit
+from tests.web.console.sign_ins import audit
 
 if TYPE_CHECKING:
     from click.testing import Result
