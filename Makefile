@@ -47,7 +47,7 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 		tests/*/api tests/*/test_api.py tests/*/console tests/*/test_console.py tests/decisions/test_denying_digests.py tests/ledger/{test_*.py,store,feed/test_{feed,replica,api}.py} \
 		tests/destinations/{push,scan,erase,ingest,store} tests/workers tests/monitoring/test_{probes,rights_health}.py \
 		tests/contacts tests/cookies/test_browser_consents.py tests/rights/erasure/test_{personal_data,rules}.py \
-		tests/pages/test_unsubscribe.py $(ARGS)
+		tests/recipients/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 
 .PHONY: test-rollout

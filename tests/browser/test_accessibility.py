@@ -21,8 +21,8 @@ from tests.browser.layout import overflow, small_targets
 from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
-from tests.pages.conftest import MakeToken, app, make_token
-from tests.pages.demo import put_in_force
+from tests.web.pages.demo import put_in_force
+from tests.web.pages.fixtures import MakeToken, app, make_token
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -14,8 +14,8 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from tests.browser.axe import violations
 from tests.browser.layout import TARGETS, overflow, small_targets
 from tests.clock import Clock
-from tests.pages.conftest import app
-from tests.pages.demo import put_in_force
+from tests.web.pages.demo import put_in_force
+from tests.web.pages.fixtures import app
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -15,7 +15,7 @@ from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.infra.tls import Site, serving
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import CATALOGUE, app, ledger, proven
+from tests.web.pages.fixtures import CATALOGUE, app, ledger, proven
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -19,8 +19,8 @@ from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import ledger, make_token, proven, token
-from tests.pages.test_frequencies import app
+from tests.recipients.pages.test_frequencies import app
+from tests.web.pages.fixtures import ledger, make_token, proven, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

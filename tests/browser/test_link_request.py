@@ -19,7 +19,7 @@ from tests.clock import Clock
 from tests.infra.emails import outgoing_email
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import app, ledger
+from tests.web.pages.fixtures import app, ledger
 
 if TYPE_CHECKING:
     from flask import Flask

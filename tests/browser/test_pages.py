@@ -14,7 +14,7 @@ from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import MakeToken, app, ledger, make_token, proven, token
+from tests.web.pages.fixtures import MakeToken, app, ledger, make_token, proven, token
 
 if TYPE_CHECKING:
     from flask import Flask

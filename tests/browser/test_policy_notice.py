@@ -10,9 +10,9 @@ from tests.browser.axe import violations
 from tests.browser.layout import overflow, small_targets
 from tests.browser.pressing import press
 from tests.in_force import put_in_force
-from tests.pages.conftest import CATALOGUE
-from tests.pages.test_policy_versions import VERSIONS, WEEK
-from tests.pages.visits import proof
+from tests.recipients.pages.test_policy_versions import VERSIONS, WEEK
+from tests.web.pages.fixtures import CATALOGUE
+from tests.web.pages.visits import proof
 
 if TYPE_CHECKING:
     from flask import Flask

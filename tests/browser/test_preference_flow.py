@@ -15,7 +15,7 @@ from tests.browser.revisiting import posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import app, ledger, make_token, proven, subscribed, token
+from tests.web.pages.fixtures import app, ledger, make_token, proven, subscribed, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

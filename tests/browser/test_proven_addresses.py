@@ -18,8 +18,8 @@ from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import app, ledger
-from tests.pages.test_proven_addresses import MAILBOX, PHONE, one_time
+from tests.recipients.pages.test_proven_addresses import MAILBOX, PHONE, one_time
+from tests.web.pages.fixtures import app, ledger
 
 if TYPE_CHECKING:
     from flask import Flask

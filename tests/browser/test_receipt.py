@@ -20,9 +20,9 @@ from tests.clock import Clock
 from tests.destinations.connected import connect, push
 from tests.destinations.tool import Hook, Tool
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import MakeToken, app, ledger, make_token
-from tests.pages.demo import put_in_force
-from tests.pages.visits import proof
+from tests.web.pages.demo import put_in_force
+from tests.web.pages.fixtures import MakeToken, app, ledger, make_token
+from tests.web.pages.visits import proof
 
 if TYPE_CHECKING:
     from flask import Flask

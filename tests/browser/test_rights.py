@@ -28,8 +28,8 @@ from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.changes import add_destination
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import MakeToken, app, ledger, make_token, subscribed, token
-from tests.pages.rights_acts import requests_in
+from tests.rights.pages.acts import requests_in
+from tests.web.pages.fixtures import MakeToken, app, ledger, make_token, subscribed, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

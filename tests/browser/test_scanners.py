@@ -20,10 +20,10 @@ import pytest
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, queued_emails
-from tests.pages.conftest import MakeToken, app, make_token, proven
-from tests.pages.demo import put_in_force
-from tests.pages.rights_acts import press
-from tests.pages.test_preferences import Form
+from tests.recipients.pages.test_preferences import Form
+from tests.rights.pages.acts import press
+from tests.web.pages.demo import put_in_force
+from tests.web.pages.fixtures import MakeToken, app, make_token, proven
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,8 +12,8 @@ from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_unsubscribe_flow import heading
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import app, ledger
-from tests.pages.test_short_link import code
+from tests.recipients.pages.test_short_link import code
+from tests.web.pages.fixtures import app, ledger
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

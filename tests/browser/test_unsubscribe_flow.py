@@ -15,7 +15,7 @@ from tests.browser.revisiting import assert_holds
 from tests.clock import Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.tables import Ledger
-from tests.pages.conftest import MakeToken, app, ledger, make_token, subscribed, token
+from tests.web.pages.fixtures import MakeToken, app, ledger, make_token, subscribed, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,5 +4,5 @@
 
 from __future__ import annotations
 
-from tests.pages.conftest import make_token
 from tests.web.api.fixtures import in_force, sender
+from tests.web.pages.fixtures import make_token

@@ -16,19 +16,19 @@ from preference_center.ledger import record
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.ledger.changes import add_destination, change
-from tests.pages.conftest import CATALOGUE
-from tests.pages.test_policy_versions import VERSIONS, WEEK
-from tests.pages.visits import proof
+from tests.recipients.pages.test_policy_versions import VERSIONS, WEEK
 from tests.rights.access_file.people import ask, file_of
 from tests.rights.asking import ADA
 from tests.web.api.sender import make_sender
+from tests.web.pages.fixtures import CATALOGUE
+from tests.web.pages.visits import proof
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
     from tests.clock import Clock
-    from tests.pages.conftest import MakeToken
+    from tests.web.pages.fixtures import MakeToken
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/schemas/consent-records-1.json"
 MINUTE = timedelta(minutes=1)

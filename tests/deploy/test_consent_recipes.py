@@ -22,9 +22,9 @@ from werkzeug.serving import make_server
 
 from dev.processes import wait_until
 from dev.server import free_port
+from tests.cookies.pages.shop import ORIGIN, SITES
 from tests.in_force import put_in_force
-from tests.pages.conftest import CATALOGUE
-from tests.pages.cookies.shop import ORIGIN, SITES
+from tests.web.pages.fixtures import CATALOGUE
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -25,8 +25,8 @@ from tests.inbound.mail.fixtures import REPLIES, REPORTS, Take
 from tests.inbound.rules.reports import reply
 from tests.infra.mailing import link_in, queued_emails
 from tests.ledger.tables import Ledger
-from tests.pages.rights_acts import press
 from tests.rights.emails.test_texts import CONTROLLER
+from tests.rights.pages.acts import press
 
 if TYPE_CHECKING:
     from flask import Flask

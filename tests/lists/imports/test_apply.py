@@ -30,7 +30,7 @@ from tests.lists.imports.importing import (
     planned,
     stats_of,
 )
-from tests.pages.test_policy_versions import VERSIONS
+from tests.recipients.pages.test_policy_versions import VERSIONS
 
 OFFERS, NEWS = "acme.offers", "acme.news"
 ALL = ("list", ALL_MARKETING)

@@ -10,7 +10,7 @@ import pytest
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
-from tests.pages.test_policy_versions import VERSIONS, WEEK
+from tests.recipients.pages.test_policy_versions import VERSIONS, WEEK
 from tests.web.api.sender import consent, evidence, make_sender
 
 if TYPE_CHECKING:
