@@ -43,11 +43,13 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
-		tests/infra/db tests/infra/keys/test_key_fingerprints.py tests/infra/test_outbox.py \
-		tests/*/api tests/*/test_api.py tests/*/console tests/*/test_console.py tests/decisions/test_denying_digests.py tests/ledger/{test_*.py,store,feed/test_{feed,replica,api}.py} \
-		tests/destinations/{push,scan,erase,ingest,store} tests/workers tests/monitoring/test_{probes,rights_health}.py \
-		tests/contacts tests/cookies/test_browser_consents.py tests/rights/erasure/test_{personal_data,rules}.py \
-		tests/recipients/pages/test_unsubscribe.py $(ARGS)
+		tests/*/{api,console,test_api.py,test_console.py} \
+		tests/infra/{db,keys/test_key_fingerprints.py,test_outbox.py} \
+		tests/ledger/{test_*.py,store,feed/test_{api,feed,replica}.py} \
+		tests/decisions/test_denying_digests.py tests/destinations/{push,scan,erase,ingest,store} \
+		tests/contacts/{test_*.py,notices} tests/cookies/test_browser_consents.py \
+		tests/rights/erasure/test_{personal_data,rules}.py tests/recipients/pages/test_unsubscribe.py \
+		tests/monitoring/test_{probes,rights_health}.py tests/workers $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 
 .PHONY: test-rollout
@@ -57,7 +59,10 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 .PHONY: test-restricted
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
-		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} tests/workers tests/lists/imports tests/rights tests/life tests/*/cli tests/*/test_cli.py $(ARGS)
+		tests/*/{cli,test_cli.py} tests/web/console/test_cli.py \
+		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} \
+		tests/lists/imports tests/rights/{test_*.py,access_file,erasure,requests} \
+		tests/life tests/workers $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment

@@ -1,4 +1,4 @@
-"""Connecting tools by `flask destinations`, and what happens to them, as the tests here need it."""
+"""Connecting tools by `flask destinations`, and what happens to them, as tests need it."""
 
 from __future__ import annotations
 
