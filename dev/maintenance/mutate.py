@@ -43,68 +43,32 @@ class Target:
     engines: bool = False
 
 
-LEDGER = tuple(
-    f"tests/ledger/{name}.py"
-    for name in (
-        "test_any_order",
-        "test_append_lock",
-        "test_backfilling",
-        "test_batching",
-        "test_concurrency",
-        "test_deferred_forms",
-        "test_frequencies",
-        "store/test_hashed_addresses",
-        "store/test_known_addresses",
-        "test_plans",
-        "test_properties",
-        "test_recording",
-        "test_repeats",
-        "test_sync_states",
-    )
+PUSH = tuple(
+    f"tests/destinations/push/test_{name}.py"
+    for name in ("push", "batches", "claim", "lanes", "window")
 )
 TARGETS = {
     "decisions": Target(
         "preference_center/decisions/rules.py",
-        ("tests/decisions/test_marks.py", "tests/decisions/test_decisions.py"),
+        tuple(f"tests/decisions/test_{name}.py" for name in ("decisions", "marks", "frequencies")),
     ),
-    "topics": Target(
-        "preference_center/decisions/rules.py",
-        ("tests/decisions/test_decisions.py",),
-    ),
-    "deadlines": Target(
-        "preference_center/core/deadlines.py", ("tests/core/test_deadlines.py",)
-    ),
-    "dates": Target(
-        "preference_center/destinations/rules/classify.py",
-        ("tests/destinations/rules/test_vendor_event_time.py",),
-    ),
+    "deadlines": Target("preference_center/core/deadlines.py", ("tests/core/test_deadlines.py",)),
     "events": Target("preference_center/core/events.py", ("tests/core/test_events.py",)),
-    "ledger": Target("preference_center/ledger/sql.py", LEDGER, engines=True),
-    "syncs": Target(
-        "preference_center/destinations/store/states.py",
-        ("tests/destinations/push/test_push.py", "tests/destinations/push/test_claim.py",
-         "tests/destinations/push/test_lanes.py", "tests/destinations/push/test_window.py"),
+    "classify": Target(
+        "preference_center/destinations/rules/classify.py",
+        ("tests/destinations/rules/test_classify.py",
+         "tests/destinations/rules/test_vendor_event_time.py"),
+    ),
+    "ledger": Target(
+        "preference_center/ledger/sql.py",
+        tuple(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/ledger/test_*.py"))),
         engines=True,
     ),
-    "sync": Target(
-        "preference_center/destinations/push.py",
-        ("tests/destinations/push/test_push.py", "tests/destinations/push/test_claim.py",
-         "tests/destinations/push/test_lanes.py", "tests/destinations/push/test_window.py"),
-        engines=True,
-    ),
-    "claim": Target(
-        "preference_center/destinations/claim.py",
-        ("tests/destinations/push/test_push.py", "tests/destinations/push/test_claim.py",
-         "tests/destinations/push/test_lanes.py", "tests/destinations/push/test_window.py"),
-        engines=True,
-    ),
-    "settle": Target(
-        "preference_center/destinations/push.py",
-        ("tests/destinations/push/test_push.py", "tests/destinations/push/test_batches.py",
-         "tests/destinations/push/test_window.py"),
-        engines=True,
-    ),
+    "states": Target("preference_center/destinations/store/states.py", PUSH, engines=True),
+    "claim": Target("preference_center/destinations/claim.py", PUSH, engines=True),
+    "push": Target("preference_center/destinations/push.py", PUSH, engines=True),
 }  # fmt: skip
+"""Since modules were merged, `push` has what was `sync` and `settle`, `classify` has `dates`."""
 
 
 class Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -195,6 +195,8 @@ class UnavailableCause(StrEnum):
     """It refuses the log-in, a right, or a function that it does not support."""
     SCHEMA = "schema"
     """Its tables are not those that this version needs: an upgrade is not finished."""
+    KEYS = "keys"
+    """Its digests are made with a newer key than this process has."""
     SERVER_ERROR = "server_error"
     """It failed by itself: its disk returns errors, or its data is damaged."""
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -41,6 +42,8 @@ _FINGERPRINT_INPUT = b"preference-center: fingerprint of a key, not an address"
 
 
 _FINGERPRINT_BYTES = 8
+
+NEXT_DIGEST = "next_digest"
 
 
 # Prefix of an MD5: its digests differ from those of all canonical forms.
@@ -122,13 +125,25 @@ class Keys:
 
         Raises KeyMismatch if the chain has fewer: its digests would find nothing.
         """
+        if digest_length != self.digest_length:
+            self._macs_in_use[0] = self._first_macs(digest_length)
+
+    def with_length(self, digest_length: int) -> Keys:
+        """These keys, of which so many make digests, whatever `follow` sets. Raises KeyMismatch.
+
+        For a transaction, or a replica, whose digests are those of another moment.
+        """
+        keys = copy(self)
+        object.__setattr__(keys, "_macs_in_use", [self._first_macs(digest_length)])
+        return keys
+
+    def _first_macs(self, digest_length: int) -> tuple[hmac.HMAC, ...]:
         if digest_length > len(self._macs):
             raise KeyMismatch(
                 f"DIGEST_KEYS has {len(self._macs)} keys, but the stored digests have been brought"
                 f" to {digest_length}: add the newer key at the end, and restart."
             )
-        if digest_length != self.digest_length:
-            self._macs_in_use[0] = self._macs[:digest_length]
+        return self._macs[:digest_length]
 
     @property
     def digest_id(self) -> str:
@@ -328,9 +343,10 @@ class Keys:
     def verify_fingerprints(self, stored: Mapping[str, str]) -> None:
         """Check that the keys are those the stored data was made with.
 
-        `stored` is an earlier result of `fingerprints`. Raises KeyMismatch, with the
-        remedy, when a key of a stored id differs or a stored digest key is missing. A
-        retired encryption key may be missing: its data has been sealed with a newer one.
+        `stored` is an earlier result of `fingerprints`; the key to which digests are being brought
+        is named with NEXT_DIGEST instead of "digest". Raises KeyMismatch, with the remedy, when a
+        key of a stored id differs or a digest key is missing. A retired encryption key may be
+        missing: its data has been sealed with a newer one.
         """
         ours = self.fingerprints()
         for name, fingerprint in stored.items():
@@ -341,6 +357,11 @@ class Keys:
                     f"{setting}: the key {key_id!r}, or for digests one before it, is not the one"
                     " this database was made with. Put the original keys back in their order;"
                     " add a new key under a new id."
+                )
+            if purpose == NEXT_DIGEST and ours.get(f"digest:{key_id}") != fingerprint:
+                raise KeyMismatch(
+                    f"DIGEST_KEYS: the stored digests are being brought to the key {key_id!r}. Add"
+                    " it at the end, and restart: without it no opt-out would be found soon."
                 )
             if name not in ours and purpose == "digest":
                 raise KeyMismatch(

@@ -72,6 +72,8 @@ class DatabaseStatus(StrEnum):
     """It refuses the log-in, a right, or a function."""
     OTHER_SCHEMA = "other_schema"
     """Its tables are not those that this version needs: an upgrade is not finished."""
+    NEWER_KEY = "newer_key"
+    """Its digests have a newer key than this process was given."""
     EXHAUSTED = "exhausted"
     """No connection, memory or disk is left."""
     FAILING = "failing"
@@ -354,6 +356,7 @@ _STATUS_BY_CAUSE = {
     UnavailableCause.DISK_FULL: DatabaseStatus.EXHAUSTED,
     UnavailableCause.REFUSED: DatabaseStatus.REFUSED,
     UnavailableCause.SCHEMA: DatabaseStatus.OTHER_SCHEMA,
+    UnavailableCause.KEYS: DatabaseStatus.NEWER_KEY,
     UnavailableCause.SERVER_ERROR: DatabaseStatus.FAILING,
 }
 

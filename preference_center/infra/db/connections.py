@@ -37,8 +37,8 @@ from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 from sqlalchemy import exc
 
-from preference_center.core.errors import Unavailable, UnavailableCause
-from preference_center.core.keys import Keys
+from preference_center.core.errors import KeyMismatch, Unavailable, UnavailableCause
+from preference_center.core.keys import NEXT_DIGEST, Keys
 from preference_center.infra import metrics
 
 EXTENSION_NAME = "preference_center.outage"
@@ -50,6 +50,7 @@ _OUTAGE_CAUSES = {
     UnavailableCause.STATEMENT_TIMEOUT,
     UnavailableCause.UNREACHABLE,
     UnavailableCause.SCHEMA,
+    UnavailableCause.KEYS,
 }
 """Not LOCK_TIMEOUT, which concerns few rows, nor RESOURCES_EXHAUSTED: a check may still work."""
 
@@ -99,6 +100,12 @@ def report_failure(cause: UnavailableCause, reason: str = "") -> None:
     if outage is not None and cause in _OUTAGE_CAUSES:
         outage.cause, outage.reason = cause, reason
         outage.down.set()
+
+
+def keys_unavailable(error: KeyMismatch) -> Unavailable:
+    """Record that the database can't be used with our digest keys; returns what to raise."""
+    report_failure(UnavailableCause.KEYS, str(error))
+    return Unavailable(str(error), UnavailableCause.KEYS, str(error))
 
 
 def raise_if_database_down() -> None:
@@ -453,6 +460,7 @@ _MESSAGES = {
     UnavailableCause.DISK_FULL: "the disk of the database is full",
     UnavailableCause.REFUSED: "the database refuses what the service needs",
     UnavailableCause.SCHEMA: "the database has other tables",
+    UnavailableCause.KEYS: "the digests of the database have a newer key",
     UnavailableCause.SERVER_ERROR: "the database reports an error of its own",
 }
 
@@ -508,7 +516,9 @@ def _driver_error(error: Exception) -> Exception:
     return error
 
 
-_SELECT_LENGTH = "SELECT count(*) FROM key_fingerprint WHERE key LIKE 'digest:%'"
+DIGEST_LENGTH_SQL = "(SELECT count(*) FROM key_fingerprint WHERE starts_with(key, 'digest:'))"
+"""How many digest keys are in use. In a statement that looks something up by digests, it states
+whether those are of the snapshot that the statement reads."""
 
 
 APPEND_LOCK = 0x7265747261637421
@@ -526,20 +536,26 @@ def application_name(keys: Keys) -> str:
 
 def load_digest_length(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
     """How many digest keys are in use; None if the database has none yet."""
-    row = connection.execute(_SELECT_LENGTH).fetchone()
+    row = connection.execute(f"SELECT {DIGEST_LENGTH_SQL}").fetchone()
     return row[0] or None if row else None
 
 
 def follow_on_connect(connection: psycopg.Connection[tuple[Any, ...]], keys: Keys) -> None:
     """Make `keys` follow the database that this new connection is to.
 
-    Raises KeyMismatch if the newest one is missing.
+    Raises KeyMismatch if the newest one is missing, or the one to which digests are being brought.
     """
     try:
-        length = load_digest_length(connection)
+        rows = connection.execute(
+            "SELECT key, fingerprint FROM key_fingerprint WHERE key ~ '^(next_)?digest:'"
+        ).fetchall()
     except psycopg.errors.UndefinedTable:  # before the first migration
         return
-    if length is not None:
+    stored: dict[str, str] = dict(rows)
+    keys.verify_fingerprints(
+        {name: each for name, each in stored.items() if name.startswith(NEXT_DIGEST)}
+    )
+    if length := sum(name.startswith("digest:") for name in stored):
         keys.follow(length)
 
 

@@ -33,10 +33,10 @@ _LOG_INTERVAL = 10.0  # seconds
 
 
 @contextmanager
-def only_migration(
-    connection: Connection, sleep: Callable[[float], None] = time.sleep
+def only_process(
+    connection: Connection, lock: int, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
-    """Inside, no other process is here. Waits for one that is, and logs that, as long as it takes.
+    """Hold an advisory lock. Waits for another that has it, and logs that, as long as it takes.
 
     The lock belongs to a transaction of `connection`, which must do nothing else: a pooler would
     give a lock of the session to others (decision 82). The transaction keeps no snapshot, so an
@@ -44,10 +44,10 @@ def only_migration(
     and again: the snapshot of a statement that waits would stop such an index for ever.
     """
     waited = 0.0
-    while not _try_lock(connection):
+    while not _try_lock(connection, lock):
         connection.rollback()
         if waited % _LOG_INTERVAL == 0:
-            log.warning("migration_waiting_for_another", waited_seconds=round(waited))
+            log.warning("waiting_for_another_process", waited_seconds=round(waited))
         sleep(POLL_INTERVAL)
         waited += POLL_INTERVAL
     try:
@@ -56,9 +56,9 @@ def only_migration(
         connection.rollback()
 
 
-def _try_lock(connection: Connection) -> bool:
+def _try_lock(connection: Connection, lock: int) -> bool:
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-    statement = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
+    statement = f"SELECT pg_try_advisory_xact_lock({lock})"
     return bool(connection.exec_driver_sql(statement).scalar())
 
 
@@ -95,7 +95,7 @@ def migrate_with_retries(engine: Engine, migrate: Callable[[Connection], None]) 
     """
     with engine.connect() as connection:
         _remove_limits(connection)
-        with only_migration(connection):
+        with only_process(connection, MIGRATION_LOCK):
             _migrate(engine, migrate)
 
 

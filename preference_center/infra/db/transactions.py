@@ -25,7 +25,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-from preference_center.core.errors import NotDurable, Unavailable, UnavailableCause
+from preference_center.core.errors import KeyMismatch, NotDurable, Unavailable, UnavailableCause
 from preference_center.infra.context import db, services
 from preference_center.infra.db import connections
 from preference_center.infra.db.connections import (
@@ -247,6 +247,8 @@ def _check_out(engine: Engine) -> PoolProxiedConnection:
         connections.raise_if_database_down()
     try:
         return engine.raw_connection()
+    except KeyMismatch as error:
+        raise connections.keys_unavailable(error) from error
     except (psycopg.Error, exc.SQLAlchemyError) as error:
         cause = classify_error(error)
         if cause is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import structlog
 from flask import Flask, request
 
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import KeyMismatch, Unavailable, UnavailableCause
 from preference_center.infra.context import services
 from preference_center.infra.db import connections
 from preference_center.infra.db.schema import require_fitting_schema
@@ -77,7 +77,10 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
 
     try:
         run_in_transaction(verify)
-    except Unavailable as error:  # so that opt-outs are spooled from now on, and not tried
+    except Unavailable as error:
+        if error.cause is UnavailableCause.KEYS:
+            raise KeyMismatch(str(error)) from error
+        # so that opt-outs are spooled from now on, and not tried
         connections.report_failure(error.cause, error.reason)
         raise
 

@@ -15,15 +15,16 @@ from functools import partial
 from typing import TypeVar
 
 from preference_center.core.errors import KeyMismatch, Unavailable, UnavailableCause
-from preference_center.core.keys import Keys
+from preference_center.core.keys import NEXT_DIGEST, Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
-from preference_center.infra.context import services
+from preference_center.infra.context import db, services
 from preference_center.infra.db.connections import (
     DeadlineConnection,
     application_name,
     list_other_applications,
     load_digest_length,
 )
+from preference_center.infra.db.migrate import only_process
 from preference_center.infra.db.transactions import (
     Connection,
     current_limits,
@@ -50,7 +51,7 @@ from preference_center.infra.keys.digest_tables import (
     swap_columns,
     validate_digests,
 )
-from preference_center.infra.keys.sealed_columns import ColumnProgress
+from preference_center.infra.keys.sealed_columns import ColumnProgress, SealedColumn
 
 _IGNORE_OWN_KEYS = "SELECT set_config('preference_center.rotating', 'on', true)"
 """So that the trigger does not void what is being written."""
@@ -217,14 +218,21 @@ def convert_small_tables(connection: Connection, wrap: Rewrapping) -> None:
     rows = connection.execute("SELECT DISTINCT unnest(subject_digests) FROM rights_request")
     old = [row[0] for row in rows]
     connection.execute(_CONVERT_SUBJECTS, (old, [wrap.digest(each) for each in old]))
+    for sealed in sealed_columns.SEALED_COLUMNS:
+        if sealed.join:  # sealed for the digest of an address
+            _seal_for_new_digest(connection, sealed, wrap)
+
+
+def _seal_for_new_digest(connection: Connection, column: SealedColumn, wrap: Rewrapping) -> None:
+    (key,) = column.key
     rows = connection.execute(
-        """SELECT e.id, e.ciphertext, a.previous_digest, a.digest
-        FROM erasure e JOIN address a ON a.id = e.address_id WHERE e.ciphertext IS NOT NULL"""
+        f"""SELECT t.{key}, t.{column.column}, a.previous_digest, a.digest
+        FROM {column.table} t {column.join} WHERE t.{column.column} IS NOT NULL""".encode()  # noqa: S608 - constants
     )
-    for erasure_id, sealed, old_digest, new_digest in rows.fetchall():
+    for row, sealed, old, new in rows.fetchall():
         connection.execute(
-            "UPDATE erasure SET ciphertext = %s WHERE id = %s",
-            (wrap.ciphertext(sealed, old_digest, new_digest), erasure_id),
+            f"UPDATE {column.table} SET {column.column} = %s WHERE {key} = %s".encode(),  # noqa: S608
+            (wrap.ciphertext(sealed, old, new), row),
         )
 
 
@@ -305,9 +313,8 @@ RETRY_DELAY = 5.0
 """Seconds before the next attempt, in which they go on."""
 
 
-STALE_REQUEST_SECONDS = 15.0
-"""How long a request may go on with a digest that it made before the swap: see
-`infra.db.connections.WEB_TIMEOUTS`."""
+ROTATION_LOCK = 0x726F74617465
+"""Advisory lock: one rotation at a time."""
 
 
 _ADVANCE: dict[str, Callable[[Connection, Rewrapping, int], int]] = {
@@ -348,10 +355,21 @@ def rotate_digests(
 ) -> None:
     """Bring every digest to the newest of DIGEST_KEYS, one key further than before.
 
-    Safe to kill and to repeat. Raises KeyMismatch if there is more than one new key, or a process
-    does not have it yet, and Unavailable. Through a pooler the processes can't be seen: then
-    `all_restarted` states that each has the key.
+    Safe to kill and to repeat; waits for another one that runs. Once it has begun, it can only be
+    finished: processes without the new key are refused. Raises KeyMismatch if there is more than
+    one new key, or a process does not have it yet, and Unavailable. Through a pooler the processes
+    can't be seen: then `all_restarted` states that each has the key.
     """
+    with db.engine.connect() as connection, only_process(connection, ROTATION_LOCK, pause):
+        _rotate(progress, pause, all_restarted=all_restarted)
+
+
+def _rotate(
+    progress: Callable[[ColumnProgress], None],
+    pause: Callable[[float], None],
+    *,
+    all_restarted: bool,
+) -> None:
     status = load_digest_status()
     if status.configured > status.in_use + 1:
         raise KeyMismatch("DIGEST_KEYS has more than one new key: add one key at a time.")
@@ -359,6 +377,7 @@ def rotate_digests(
         _clear(status.in_use - 1, pause)
     if status.configured == status.in_use:
         return
+    run_in_transaction(_announce)
     if not all_restarted:
         _require_the_key_everywhere()
     wrap = Rewrapping(services().keys, status.in_use)
@@ -372,7 +391,6 @@ def rotate_digests(
         for table in SWAPPED_TABLES:
             _advance(table, wrap, progress)
         swapped = _alter_tables(partial(_swap, wrap=wrap), pause)
-    pause(STALE_REQUEST_SECONDS)
     _clear(status.in_use, pause)
 
 
@@ -404,6 +422,25 @@ def _alter_tables(work: Callable[[Connection], T], pause: Callable[[float], None
 def _limit_locks(connection: Connection, seconds: float) -> None:
     limit = f"{seconds * 1000:.0f}ms"
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (limit,))
+
+
+def _announce(connection: Connection) -> None:
+    """Let every new connection without the newest key be refused from now on (I2).
+
+    So a process that is started without it while this runs finds nothing, instead of no opt-out.
+    """
+    newest, fingerprint = _newest_key()
+    connection.execute(
+        "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (f"{NEXT_DIGEST}:{newest}", fingerprint),
+    )
+
+
+def _newest_key() -> tuple[str, str]:
+    """Its id and its fingerprint."""
+    keys = services().keys
+    newest = keys.digest_chain[-1][0]
+    return newest, keys.fingerprints()[f"digest:{newest}"]
 
 
 def _require_the_key_everywhere() -> None:
@@ -446,7 +483,6 @@ def _advance(
 
 def _swap(connection: Connection, wrap: Rewrapping) -> bool:
     """Make the new digests those of everybody. False if too many rows lack them."""
-    keys = services().keys
     lock_for_swap(connection)
     for table in SWAPPED_TABLES:
         if count_without_next(connection, table, MAX_ROWS_AT_SWAP + 1) > MAX_ROWS_AT_SWAP:
@@ -455,11 +491,12 @@ def _swap(connection: Connection, wrap: Rewrapping) -> bool:
             pass
     swap_columns(connection)
     convert_small_tables(connection, wrap)
-    newest = f"digest:{keys.digest_chain[-1][0]}"
+    newest, fingerprint = _newest_key()
     connection.execute(
         "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)",
-        (newest, keys.fingerprints()[newest]),
+        (f"digest:{newest}", fingerprint),
     )
+    connection.execute("DELETE FROM key_fingerprint WHERE key = %s", (f"{NEXT_DIGEST}:{newest}",))
     return True
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg.pq.abc import PGresult
 
 from preference_center.core.addresses import Address, KeyKind, may_match
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import KeyMismatch, Unavailable
 from preference_center.core.events import (
     ALL_MARKETING,
     RESTRICTION,
@@ -29,6 +29,7 @@ from preference_center.core.events import (
 from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.infra.context import services
+from preference_center.infra.db.connections import DIGEST_LENGTH_SQL, keys_unavailable
 from preference_center.infra.db.statements import (
     BYTEA_ARRAY_OID,
     ByteaArray,
@@ -155,9 +156,10 @@ CROSS JOIN LATERAL (SELECT * FROM pending_mail_opt_out
     WHERE digest_prefix = substr(given.digest, 1, {DIGEST_PREFIX_BYTES}) OFFSET 0) AS u
 UNION ALL
 SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {CURRENT_EPOCH_SQL}, {XMIN_SQL},
-    {", ".join(["NULL"] * 15)}
+    NULL, NULL, {DIGEST_LENGTH_SQL}::text, {", ".join(["NULL"] * 12)}
 """  # noqa: S608 - constants of this module
-"""The row without a digest describes the snapshot: its epoch and xmin make the watermark.
+"""The row without a digest describes the snapshot: its epoch and xmin make the watermark, and it
+states with how many keys the digests of the snapshot were made.
 
 If that row has a kind, the `md5_keys` of these addresses must be looked up, too. It is committed
 before the first import of MD5s (I2).
@@ -192,6 +194,8 @@ class _LookUpSnapshot:
     md5: bool
     epoch: str | None
     xmin: int
+    digest_length: int
+    """How many keys made the digests that it has; 0 if it is empty."""
 
 
 def load_facts_as_of(addresses: Sequence[Address]) -> tuple[list[ScopeFacts], Watermark]:
@@ -250,10 +254,8 @@ def load_facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, 
 def _look_up(
     addresses: Sequence[Address], *, exact_only: bool, connection: Connection | None = None
 ) -> tuple[list[ScopeFacts], _LookUpSnapshot]:
-    keys = services().keys
     result: list[ScopeFacts] = [NO_SCOPE_FACTS] * len(addresses)
-    probes = _probes(addresses, keys, exact_only=exact_only)
-    rows, snapshot = _fetch_rows(probes, connection)
+    keys, probes, rows, snapshot = _find_rows(addresses, connection, exact_only=exact_only)
     if snapshot.md5:
         by_md5 = _look_up_keys(addresses, keys.md5_keys, exact_only=exact_only)
         rows += _fetch_rows(by_md5, connection)[0]
@@ -274,6 +276,29 @@ def _look_up(
         if (index, address_id) not in own:  # found again, by the digest of its mailbox
             result[index] += (_to_scope_fact(row, exact=False),)
     return result, snapshot
+
+
+def _find_rows(
+    addresses: Sequence[Address], connection: Connection | None, *, exact_only: bool
+) -> tuple[Keys, dict[bytes, list[tuple[int, KeyKind]]], list[tuple[Any, ...]], _LookUpSnapshot]:
+    """The keys that made the digests of the snapshot, what was looked up with them, and the rows.
+
+    Digests are made before the snapshot is read: a rotation may end in between, and would leave
+    nothing to be found under the older ones (I2). Raises Unavailable if we lack the newer key.
+    """
+    keys = services().keys
+    length = keys.digest_length
+    while True:
+        probes = _probes(addresses, keys, exact_only=exact_only)
+        rows, snapshot = _fetch_rows(probes, connection)
+        # `keys` may have followed the database while it made them.
+        if snapshot.digest_length in {0, length} and keys.digest_length == length:
+            return keys, probes, rows, snapshot
+        length = snapshot.digest_length or keys.digest_length
+        try:
+            keys = services().keys.with_length(length)
+        except KeyMismatch as error:
+            raise keys_unavailable(error) from error
 
 
 def _probes(
@@ -320,8 +345,13 @@ def _split_result(
     connection: Connection, result: PGresult
 ) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
     last = result.ntuples - 1  # the last part of the statement
-    md5, epoch, xmin = (result.get_value(last, column) for column in (1, 2, 3))
-    snapshot = _LookUpSnapshot(md5 is not None, epoch.decode() if epoch else None, int(xmin or 0))
+    md5, epoch, xmin, length = (result.get_value(last, column) for column in (1, 2, 3, 6))
+    snapshot = _LookUpSnapshot(
+        md5 is not None,
+        epoch.decode() if epoch else None,
+        int(xmin or 0),
+        int(length or 0),
+    )
     return decode_rows(connection, result, range(last)) if last else [], snapshot
 
 

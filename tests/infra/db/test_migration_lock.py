@@ -18,13 +18,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from dev.processes import wait_until
-from preference_center.infra.db.migrate import MIGRATION_LOCK, only_migration
+from preference_center.infra.db.migrate import MIGRATION_LOCK, only_process
 from preference_center.infra.files import ROOT
 from tests.environment import MIGRATIONS, Environment, settings_for
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 PATIENCE = 120
-WAITING = "migration_waiting_for_another"
+WAITING = "waiting_for_another_process"
 MIGRATED = '"event": "migrated"'
 
 
@@ -98,7 +98,7 @@ def test_an_index_is_built_concurrently_while_others_wait(url: str) -> None:
         waiting.set()
 
     def wait_for_turn() -> None:
-        with engine.connect() as connection, only_migration(connection, pause):
+        with engine.connect() as connection, only_process(connection, MIGRATION_LOCK, pause):
             pass
 
     with ThreadPoolExecutor(1) as pool, psycopg.connect(url, autocommit=True) as builder:
@@ -106,7 +106,7 @@ def test_an_index_is_built_concurrently_while_others_wait(url: str) -> None:
         builder.execute("SET statement_timeout = '60s'")  # it would wait for ever
         with ExitStack() as turn:
             first = turn.enter_context(engine.connect())
-            turn.enter_context(only_migration(first))
+            turn.enter_context(only_process(first, MIGRATION_LOCK))
             other = pool.submit(wait_for_turn)
             assert waiting.wait(PATIENCE)
             builder.execute("CREATE INDEX CONCURRENTLY item_id ON item (id)")

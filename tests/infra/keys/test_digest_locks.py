@@ -15,6 +15,8 @@ from preference_center.infra.keys import digest_tables
 from preference_center.infra.keys import rotate_digests as digests
 from preference_center.infra.keys.rotate_digests import load_digest_status, rotate_digests
 from preference_center.ledger import record, recording
+from preference_center.ledger.store import lookup
+from preference_center.ledger.store.lookup import load_facts
 from tests.infra.keys.processes import (
     FORM,
     GMAIL,
@@ -60,7 +62,7 @@ class Rotation:
 
     def got_every_table_at_once(self) -> bool:
         """Whether no attempt failed."""
-        return self.pauses == [digests.STALE_REQUEST_SECONDS]
+        return not self.pauses
 
 
 def waits_for(settings: Settings, table: str, seconds: float = 0) -> Callable[[], bool]:
@@ -113,6 +115,60 @@ def test_it_waits_for_an_opt_out_that_is_being_recorded(
         assert id_of(JANE) is not None
 
 
+def test_who_made_digests_before_the_swap_and_asks_after_it_finds_the_opt_out(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: frozen meanwhile, for longer than any pause
+    with app.app_context():
+        record([change(1), change(2, address=GMAIL)])
+    restart(app)
+    real, keys = lookup._fetch_rows, two_keys(one_key)
+    with (
+        process_with(one_key, digest_keys=keys) as rotating,
+        process_with(one_key, digest_keys=keys),
+    ):
+        rotation, started = Rotation(rotating), list[bool]()
+
+        def fetch_after_the_rotation(*given: Any) -> Any:
+            if not started:
+                started.append(True)
+                rotation.start()
+                rotation.end()
+            return real(*given)
+
+        monkeypatch.setattr(lookup, "_fetch_rows", fetch_after_the_rotation)
+        assert load_facts([FORM])[0]
+        assert load_digest_status().in_use == 2
+        assert load_facts([GMAIL])[0]
+
+
+def test_a_second_rotation_waits_for_the_first_and_has_nothing_to_do(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: it would delete the old digests while the first still swaps
+    with app.app_context():
+        record([change(1)])
+    restart(app)
+    keys, waited = two_keys(one_key), list[float]()
+    real = digests._clear
+    with (
+        process_with(one_key, digest_keys=keys) as other,
+        process_with(one_key, digest_keys=keys),
+    ):
+        second = Rotation(other)
+
+        def clear_when_it_waits(*given: Any) -> None:
+            if not waited:
+                waited.append(0)
+                second.start()
+                assert wait_until(lambda: bool(second.pauses), 30)
+            real(*given)
+
+        monkeypatch.setattr(digests, "_clear", clear_when_it_waits)
+        rotate_digests(silent, waited.append)
+        second.end()
+        assert load_digest_status() == digests.DigestStatus(2, 2, being_cleared=False)
+        assert denied(FORM)
+
+
 def test_a_long_reader_makes_it_wait_and_nobody_behind_it(
     app: Flask, one_key: Settings
 ) -> None:  # I2
@@ -133,7 +189,7 @@ def test_a_long_reader_makes_it_wait_and_nobody_behind_it(
             reader.rollback()
 
         rotate_digests(silent, pause)
-        assert pauses == [digests.RETRY_DELAY, digests.STALE_REQUEST_SECONDS]
+        assert pauses == [digests.RETRY_DELAY]
         assert denied(GMAIL_FORM)
 
 

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import load_contacts
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
-from preference_center.core.errors import KeyMismatch
+from preference_center.core.errors import KeyMismatch, Unavailable, UnavailableCause
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
+from preference_center.destinations.store.erasure_tasks import claim_tasks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.infra.keys import rotate_digests
+from preference_center.infra.keys import digest_tables, rotate_digests
 from preference_center.infra.keys.digest_tables import DIGEST_COLUMNS
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.keys.rotate_digests import load_digest_status
 from preference_center.ledger import record
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store import suppressions
 from preference_center.ledger.store.addresses import find_by_digest_prefix, load_readable
 from preference_center.ledger.store.lookup import load_exact_facts, load_facts
 from preference_center.ledger.store.suppressions import FIRST_POSITION, PendingMailOptOut
+from preference_center.rights.erasure.erase import erase_contacts
 from preference_center.rights.erasure.personal_data import TABLES, Holds
+from preference_center.rights.rules.requests import Extent
 from preference_center.web.console.looks import (
     PersonAccess,
     insert_person_access,
@@ -48,6 +54,7 @@ from tests.infra.keys.processes import (
     FORM,
     GMAIL,
     GMAIL_FORM,
+    Killed,
     denied,
     new_key,
     process_with,
@@ -183,6 +190,26 @@ def test_the_looks_at_a_person_are_still_found(app: Flask, one_key: Settings) ->
     assert opened == PersonAccess(access, JANE)
 
 
+def test_an_erasure_that_waits_for_a_tool_can_still_name_the_address_to_it(
+    app: Flask, one_key: Settings
+) -> None:  # I6: else it would be given up after 30 days
+    with app.app_context():
+        crm = add_destination("crm", "acme.news")
+        record([change(1)])
+        origin = RequestOrigin("test", "test", START)
+        erase_contacts([ContactRef(address=JANE)], Extent.MARKETING, origin=origin)
+    restart(app)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        rotate()
+        now, until = services().now(), services().now() + timedelta(minutes=2)
+        (claim,) = run_in_transaction(
+            lambda c: claim_tasks(
+                c, services().keys, crm, services().new_id(), now=now, until=until, limit=10
+            )
+        )
+    assert claim.address == JANE.exact
+
+
 def test_a_form_learned_later_gets_the_opt_out_of_its_mailbox(
     app: Flask, one_key: Settings
 ) -> None:  # I9
@@ -246,8 +273,48 @@ def test_a_process_without_the_key_is_named_before_and_refused_after(
             rotate()
         restart(app)
         rotate()
-    with app.app_context(), pytest.raises(KeyMismatch, match="add the newer key"):
+    with app.app_context(), pytest.raises(Unavailable, match="add the newer key") as caught:
         load_facts([JANE])
+    assert caught.value.cause is UnavailableCause.KEYS
+
+
+def test_a_process_that_starts_without_the_key_during_a_rotation_is_refused(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: its connections would outlive the swap, and find no opt-out
+    restart(app)
+    real, refused = digest_tables.add_next_indexes, list[bool]()
+
+    def start_another(connection: Connection) -> None:
+        with pytest.raises(KeyMismatch, match="being brought to the key 'd2'"), app.app_context():
+            require_known_keys()
+        refused.append(True)
+        real(connection)
+
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        monkeypatch.setattr(rotate_digests, "add_next_indexes", start_another)
+        rotate()
+        assert refused
+        require_known_keys()
+
+
+def test_a_rotation_that_was_begun_is_not_finished_with_another_key(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: half of the digests would be those of a key that nobody has
+    with app.app_context():
+        record([change(1)])
+    restart(app)
+
+    def stop(*_: object) -> None:
+        raise Killed
+
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        monkeypatch.setattr(rotate_digests, "swap_columns", stop)
+        with pytest.raises(Killed):
+            rotate()
+    monkeypatch.undo()
+    another = f"{one_key.digest_keys},{new_key('d3', 8)}"
+    with pytest.raises(Unavailable, match="'d2'"), process_with(one_key, digest_keys=another):
+        pass
 
 
 def test_through_a_pooler_somebody_must_state_that_every_process_has_the_key(
@@ -292,7 +359,6 @@ def test_a_second_rotation_follows_the_first(app: Flask, one_key: Settings) -> N
 def test_the_command_says_what_waits_and_rotates(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rotate_digests, "STALE_REQUEST_SECONDS", 0)
     restart(app)
     with process_with(one_key, digest_keys=two_keys(one_key)) as service:
 
