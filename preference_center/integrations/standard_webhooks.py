@@ -7,6 +7,7 @@ The form is ours, see docs/inbound.md: one event, or an array of them, each with
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from preference_center.integrations.base.webhook import (
     get_text,
     parse_iso_time,
     parse_json_objects,
+    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -41,6 +43,10 @@ INTEGRATION = Integration(
 
 
 SECRET_SETTING = "webhook_secret"
+
+
+_MESSAGE, _EVENTS = "webhook_id", "events"
+"""Of what is stored of a request."""
 
 
 _KINDS = {str(kind): kind for kind in VendorEventKind if kind is not VendorEventKind.UNKNOWN_TYPE}
@@ -60,12 +66,24 @@ class StandardWebhookSource(WebhookSource):
         """See WebhookSource."""
         verify_standard_webhook(request, require_setting(settings, SECRET_SETTING), now)
 
+    def stored_body(self, request: WebhookRequest) -> bytes:
+        """See HeaderDated: two messages may have the same body, but not the same signed id."""
+        rows = parse_json_objects(request.body)
+        return json.dumps({_MESSAGE: require_header(request, "webhook-id"), _EVENTS: rows}).encode()
+
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See WebhookSource."""
-        return require_recipient(_read_event(row) for row in parse_json_objects(body))
+        """See WebhookSource. An event without an id of its own has that of its message."""
+        rows = parse_json_objects(body)
+        message = get_text(rows[0], _MESSAGE) if rows else ""
+        if message:
+            rows = rows[0][_EVENTS]
+        return require_recipient(
+            _read_event(row, f"{message} {number}" if message else "")
+            for number, row in enumerate(rows)
+        )
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent:
+def _read_event(row: dict[str, Any], fallback_id: str) -> VendorEvent:
     data, kind = get_object(row, "data"), _KINDS.get(get_text(row, "type"))
     if kind is None:
         return unknown_event(get_text(row, "type"))
@@ -85,7 +103,7 @@ def _read_event(row: dict[str, Any]) -> VendorEvent:
         address=get_text(data, "address"),
         target=topic or None,
         occurred_at=parse_iso_time(row.get("timestamp")),
-        id=f"{id_} {kind} {topic}".strip() if id_ else "",
+        id=f"{id_} {kind} {topic}".strip() if id_ else fallback_id,
         by_person=data.get("by_person") is True,
         channel=Channel(channel),
         bounce=bounce if kind is VendorEventKind.BOUNCED else None,

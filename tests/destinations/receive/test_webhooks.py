@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -12,20 +13,30 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from standardwebhooks.webhooks import Webhook
 from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Channel
+from preference_center.core.events import EventKind
 from preference_center.destinations import receive
+from preference_center.destinations.connect import connect
+from preference_center.destinations.process import ingest_webhooks
+from preference_center.destinations.rules.delivery import active_suppressions
 from preference_center.destinations.store import destinations
 from preference_center.destinations.store import webhooks as webhook_inbox
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger import record
+from preference_center.ledger.store.lookup import load_facts
 from tests.clock import Clock
+from tests.core.histories import NEWS
+from tests.ledger.changes import JANE, change
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
+STANDARD_SECRET = "whsec_" + base64.b64encode(b"standard" * 4).decode()
 SECRET = "long-and-random-secret"
 FORM = {"type": "unsubscribe", "data[email]": "anna@example.com", "data[reason]": "manual"}
 
@@ -36,7 +47,7 @@ def number(app: Flask) -> int:
         return _add("letters", "mailchimp", {"webhook_secret": SECRET})
 
 
-def _add(name: str, kind: str, settings: dict[str, str]) -> int:
+def _add(name: str, kind: str, settings: dict[str, str], *topics: str) -> int:
     context = services()
 
     def work(connection: Connection) -> int:
@@ -48,7 +59,7 @@ def _add(name: str, kind: str, settings: dict[str, str]) -> int:
             settings=settings,
             channels=frozenset({Channel.EMAIL}),
             mapping={},
-            sends=frozenset(),
+            sends=frozenset(topics),
             sends_service=False,
             now=context.now(),
         )
@@ -230,3 +241,42 @@ def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
             run_in_transaction(lambda c: c.execute("SELECT FROM used_webhook_token").fetchall())
             == []
         )
+
+
+def signed(number: str, body: bytes, now: datetime) -> dict[str, str]:
+    """The headers of Standard Webhooks."""
+    signature = Webhook(STANDARD_SECRET).sign(number, now, body.decode())
+    at = str(int(now.timestamp()))
+    return {"webhook-id": number, "webhook-timestamp": at, "webhook-signature": signature}
+
+
+def test_the_same_opt_out_in_another_message_counts_again(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:  # I5, I13: a person who opts in meanwhile, and out again
+    event = {"type": "opted_out", "data": {"address": JANE.exact, "topic": NEWS, "by_person": True}}
+    body = json.dumps(event).encode()
+    with app.app_context():
+        crm = _add("crm", "standard_webhooks", {"webhook_secret": STANDARD_SECRET}, NEWS)
+
+    def post(number: str) -> None:
+        clock.advance(timedelta(minutes=1))
+        answer = client.post("/in/crm", data=body, headers=signed(number, body, clock()))
+        assert answer.status_code == 204
+        with app.app_context():
+            until = clock() + timedelta(minutes=1)
+            ingest_webhooks(crm, connect, until=until, stop=lambda: False)
+
+    def is_denied() -> bool:
+        with app.app_context():
+            return bool(active_suppressions(load_facts([JANE])[0], clock()))
+
+    post("msg_1")
+    post("msg_1")  # a repeat
+    assert kept(app) == 1
+    assert is_denied()
+    clock.advance(timedelta(minutes=1))
+    with app.app_context():
+        record([change(1, EventKind.OPTED_IN, at=clock())])
+    assert not is_denied()
+    post("msg_2")
+    assert is_denied()
