@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -60,6 +59,7 @@ from preference_center.infra.context import (
     db,
     migrate,
 )
+from preference_center.infra.db.clock import DatabaseClock
 from preference_center.infra.db.connections import (
     WEB_TIMEOUTS,
     DatabaseTimeouts,
@@ -150,6 +150,8 @@ costs a look-up and a lock.
 """
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
+POOL_RECYCLE_SECONDS = 3600
+"""After which a connection is replaced, so that the clock looks at the server."""
 POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
 PAGES: tuple[pages.Route, ...] = (
@@ -205,14 +207,14 @@ EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
 def create_app(
     settings: Settings | None = None,
     *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] | None = None,
     random: Random | None = None,
     timeouts: DatabaseTimeouts = WEB_TIMEOUTS,
 ) -> APIFlask:
     """The web application; also the context of workers and the CLI, which have other `timeouts`.
 
-    Raises ConfigError when a setting is missing or wrong, and for an integration of another
-    package that can't be loaded.
+    `now` is the time of the database unless it is given. Raises ConfigError when a setting is
+    missing or wrong, and for an integration of another package that can't be loaded.
     """
     settings = settings or load_settings()
     load_integrations()
@@ -230,12 +232,18 @@ def create_app(
     app.request_class = MemoryRequest
     app.after_request(_finish_response)
     keys = Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys))
+    clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
+
+    def on_connect(connection: DeadlineConnection) -> None:
+        follow_on_connect(connection, keys)
+        clock.look(connection)
+
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
         SQLALCHEMY_DATABASE_URI=_DRIVER_URL,
         SQLALCHEMY_ENGINE_OPTIONS=_pool_options(
-            settings, timeouts, settings.conninfo, keys, partial(follow_on_connect, keys=keys)
+            settings, timeouts, settings.conninfo, keys, on_connect
         ),
         SQLALCHEMY_BINDS=_replica_binds(settings, keys, timeouts),
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
@@ -252,7 +260,7 @@ def create_app(
     csrf.init_app(app)
     languages.init_app(app, pages.default_wording, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
-    app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
+    app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now or clock, random, timeouts)
     _register_hooks(app)
     for blueprint in (
         pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
@@ -301,6 +309,7 @@ def _pool_options(
         "max_overflow": settings.database_pool,
         "pool_timeout": POOL_TIMEOUT_SECONDS,
         "pool_reset_on_return": None,
+        "pool_recycle": POOL_RECYCLE_SECONDS,
         "creator": connection_factory(
             conninfo,
             timeouts,

@@ -48,12 +48,21 @@ def list_collectors() -> list[Collector]:
 
 
 class HostCollector(Collector):
-    """What this process sees of its host: disks and the spool. Needs an application context."""
+    """What this process sees of its host: disks, spool, clock. Needs an application context."""
 
     def collect(self) -> Iterator[Metric]:
         """Measure now."""
         yield from _disk_gauges()
         yield from _spool_gauges(services().now())
+        yield from _clock_gauge()
+
+
+def _clock_gauge() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "preference_center_clock_offset_seconds",
+        "How far the host's clock is ahead of the database's.",
+        time.time() - services().now().timestamp(),
+    )
 
 
 def _disk_gauges() -> Iterator[Metric]:
