@@ -63,8 +63,9 @@ _ADDRESS_OR_ID_REQUIRED: JsonDict = {
     ]
 }
 _AGENT_ONLY_VIA_AGENT: JsonDict = {
-    "if": {"required": ["agent"], "properties": {"agent": {"type": "object"}}},
-    "then": {"required": ["via"], "properties": {"via": {"const": RequestVia.AGENT.value}}},
+    "if": {"required": ["via"], "properties": {"via": {"const": RequestVia.AGENT.value}}},
+    "then": {"required": ["agent"], "properties": {"agent": {"type": "object"}}},
+    "else": {"properties": {"agent": {"type": "null"}}},
 }
 _PROOF_ONLY_IF_CONFIRMED: JsonDict = {
     "if": {"properties": {"result": {"const": "confirmed"}}},
@@ -113,7 +114,7 @@ class RightsRequestBody(RequestBody):
     def _require_extent_to_erase(self) -> RightsRequestBody:
         if (self.extent is not None) != (self.kind is RequestKind.ERASE):
             raise ValueError("give extent with the kind erase, and with no other kind")
-        if self.agent is not None and self.via is not RequestVia.AGENT:
+        if (self.agent is not None) != (self.via is RequestVia.AGENT):
             raise ValueError("give agent with via agent, and with no other")
         if not self.addresses and not self.external_ids:
             raise ValueError("give at least one of addresses and external_ids")

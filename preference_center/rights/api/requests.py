@@ -20,6 +20,7 @@ from preference_center.core.addresses import Address, parse_address
 from preference_center.core.errors import UnknownContact
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
+from preference_center.ledger.rules import clamp_to_now
 from preference_center.rights.api import (
     CompleteRequest,
     ExtendRequest,
@@ -348,6 +349,9 @@ def _parse_request(body: RightsRequestBody) -> NewRequest:
         )
         for index, each in enumerate(body.addresses)
     ]
+    received_at = body.received_at and errors.collect(
+        "/received_at", clamp_to_now, body.received_at, services().now()
+    )
     errors.raise_if_any()
     return NewRequest(
         kind=body.kind,
@@ -358,7 +362,7 @@ def _parse_request(body: RightsRequestBody) -> NewRequest:
         extent=body.extent,
         law=body.law,
         brand=body.brand,
-        received_at=body.received_at,
+        received_at=received_at,
         level=proven_level(body.proof),
         identity_asked=body.identity_asked or body.agent is not None,
         text=body.text,

@@ -160,6 +160,7 @@ def test_a_repeated_write_answers_the_same_and_writes_nothing(
     {"addresses": [{"address": "ada@example.com, bob@example.com"}]},
     {"received_at": "2027-01-01T00:00:00Z"},
     {"received_at": "2026-11-24"},
+    {"via": "agent"},
 ])  # fmt: skip
 def test_a_wrong_request_is_refused_and_nothing_is_written(
     sender: Sender, wrong: dict[str, Any]
@@ -168,6 +169,12 @@ def test_a_wrong_request_is_refused_and_nothing_is_written(
     assert answer.status_code == 422, answer.text
     assert "ada@" not in answer.text.lower()  # I12
     assert sender.rows("SELECT count(*) FROM rights_request") == [(0,)]
+
+
+def test_a_time_in_the_future_is_shown_at_its_field(sender: Sender) -> None:
+    answer = sender.post("/v1/rights", body(received_at="2027-01-01T00:00:00Z"))
+    (error,) = answer.get_json()["errors"]
+    assert (error["pointer"], error["detail"]) == ("/received_at", "this time lies in the future")
 
 
 @pytest.mark.parametrize("name", ["no-id", "019ab4c2-0000-7000-8000-000000000000"])

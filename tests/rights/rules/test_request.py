@@ -141,3 +141,9 @@ def test_its_repr_shows_neither_digests_nor_what_is_sealed() -> None:  # I12
     shown = repr(replace(received(), sealed=b"secret", subject_digests=(b"digest",)))
     assert "secret" not in shown
     assert "digest" not in shown
+
+
+def test_a_request_by_an_agent_names_the_agent() -> None:
+    new = NewRequest(RequestKind.ACCESS, RequestVia.AGENT, "en", addresses=(ADA,))
+    with pytest.raises(InvalidInput, match="state the agent"):
+        new.check()
