@@ -31,6 +31,7 @@ from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
 from preference_center.rights.erasure.journal import EXTENSION_KEY as REPLAY_GATE
+from preference_center.rights.erasure.journal import start_journal
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
@@ -111,6 +112,9 @@ class Ground:
                 " = 'public' AND tablename NOT IN ('alembic_version', 'catalogue_version')"
             ).fetchall()
             connection.execute(f"TRUNCATE {rows[0][0]} RESTART IDENTITY CASCADE".encode())
+        with self.app.app_context():
+            start_journal()
+        random.seed(seed)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure import journal
 from preference_center.rights.erasure.come_back import return_after_erasure
-from preference_center.rights.erasure.erase import erase_contacts, replay
+from preference_center.rights.erasure.erase import erase_contacts
+from preference_center.rights.erasure.replay import replay
 from preference_center.rights.rules.requests import Extent
 from simulation.accounts import Accounts
 from simulation.acts import Act

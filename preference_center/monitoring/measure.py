@@ -33,7 +33,7 @@ from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
 from preference_center.rights import webhooks as rights_webhooks
-from preference_center.rights.erasure.journal import count_unwritten
+from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage

@@ -47,7 +47,7 @@ from preference_center.infra.metrics import CONTENT_TYPE, render_metrics
 from preference_center.ledger import spool
 from preference_center.monitoring.gauges import list_collectors
 from preference_center.monitoring.measure import count_due_webhooks
-from preference_center.rights.erasure.journal import count_unwritten
+from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import OpenErasures, count_open
 from preference_center.rights.requests.store import load_stages
 from preference_center.rights.rules.requests import request_stage

@@ -15,7 +15,7 @@ from preference_center.catalogue import DEFAULT_RETENTION, RetainedData
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Channel, mask_address, parse_address
-from preference_center.core.errors import JournalUnavailable, UnknownErasure
+from preference_center.core.errors import UnknownErasure
 from preference_center.core.small_cells import MIN_CELL
 from preference_center.infra.commands import (
     SOURCE,
@@ -32,8 +32,9 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.rights.erasure import tasks as hand_tasks
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.erasure.erase import replay as replay_journal
 from preference_center.rights.erasure.journal import load_status
+from preference_center.rights.erasure.journal import start_journal as start_journal_
+from preference_center.rights.erasure.replay import replay as replay_journal
 from preference_center.rights.erasure.tasks import Erasure, ErasureTask, find_erasure, list_erasures
 from preference_center.rights.retention import (
     PlannedRemoval,
@@ -170,8 +171,29 @@ def replay() -> None:
     """
     with click_errors():
         require_known_keys()
-        count = replay_journal(lambda number: click.echo(f"up to entry {number}", err=True))
-    click.echo(f"{count} entries replayed." if count else "This database has the whole journal.")
+        count = replay_journal(lambda number: click.echo(f"up to file {number}", err=True))
+        status = load_status()
+    click.echo(f"{count} erasures replayed." if count else "No erasure was missing.")
+    if status is None or status.head is None or status.problem:
+        raise click.ClickException(status.problem if status and status.problem else "no journal")
+    where = services().settings.erasure_journal
+    click.echo(f"This database has the whole journal in {where}, to file {status.head.number}.")
+
+
+@erasures_group.command("start-journal")
+@click.confirmation_option(
+    prompt="Was there never a journal, or is it lost for good? After a restore of the database an"
+    " empty folder means that the right one is not mounted",
+)
+def start_journal() -> None:
+    """Begin the journal in an empty ERASURE_JOURNAL, with all erasures of this database.
+
+    Once, when the setting is new. Until then, /v1/ answers 503.
+    """
+    with click_errors():
+        require_known_keys()
+        count = start_journal_()
+    click.echo(f"The journal has begun, with {count} erasures of before.")
 
 
 def _print_erasure(erasure: Erasure) -> None:
@@ -200,17 +222,10 @@ def _describe(task: ErasureTask) -> str:
 
 def _print_journal() -> None:
     _warn_without_journal()
-    try:
+    with click_errors():
         status = load_status()
-    except JournalUnavailable as error:
-        click.echo(f"Warning: {error}.", err=True)
-        return
-    if status and status.needs_replay:
-        missing = status.journal - status.database
-        click.echo(
-            f"Warning: {missing} erasures of the journal are missing here: flask erasures replay",
-            err=True,
-        )
+    if status and status.problem:
+        click.echo(f"Warning: {status.problem}.", err=True)
     if status and status.unwritten:
         click.echo(f"Warning: {status.unwritten} erasures are not in the journal yet.", err=True)
 

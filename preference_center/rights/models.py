@@ -306,10 +306,14 @@ class MonthlyCountRow(db.Model):  # type: ignore[misc,name-defined]
 class ErasureJournalRow(db.Model):  # type: ignore[misc,name-defined]
     """One row: how far this database has the erasure journal, which is kept elsewhere.
 
-    After a restore it has less than the journal: `/v1/` is refused until that is replayed.
+    `last_file` and `head` are the file that was written or replayed last, and its hash. After a
+    restore there are more files than that: `/v1/` is refused until they are replayed. Without
+    `head` it does not know the journal. `last_entry` is the last number of an `erasure.entry`.
     """
 
     __tablename__ = "erasure_journal"
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
     last_entry: Mapped[int] = mapped_column(BigInteger, server_default="0")
     replayed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    last_file: Mapped[int | None] = mapped_column(BigInteger)
+    head: Mapped[bytes | None] = mapped_column(LargeBinary)

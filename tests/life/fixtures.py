@@ -45,6 +45,8 @@ def company(
         )
         monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
         app.extensions.pop(journal.EXTENSION_KEY, None)
+        with app.app_context():
+            journal.start_journal()
         with spooling(app) as replayer:
             yield Company(app, clock, admin_url, stub, port, tmp_path / "files", replayer)
         app.extensions.pop(journal.EXTENSION_KEY, None)

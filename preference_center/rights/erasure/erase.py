@@ -5,17 +5,15 @@ be pushed to tools, deletes or clears what `rights.erasure.tables` names, and cr
 tasks of the tools. Contacts are read first and compared when they are written, so that the ledger
 keeps its one order of locks: addresses, then contacts.
 
-`tidy_erasures` finishes erasures, hands them over to people and forgets them. `replay` erases
-again what a restored database lacks, from the erasure journal.
+`tidy_erasures` finishes erasures, hands them over to people and forgets them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from uuid import UUID
 
 import structlog
@@ -26,16 +24,14 @@ from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import ConcurrentContactUpdate
 from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
 from preference_center.core.errors import (
-    ConfigError,
     JournalUnavailable,
-    KeyMismatch,
+    ReplayPending,
     Unavailable,
     UnavailableCause,
     UnderHold,
     UnknownContact,
 )
 from preference_center.core.events import REPEAT_INTERVAL, Change, ScopeFact
-from preference_center.core.keys import Keys
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra import audit
 from preference_center.infra.context import services
@@ -46,19 +42,12 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts_by_id
 from preference_center.rights import holds
 from preference_center.rights.emails import build_notices
-from preference_center.rights.erasure import journal, store
-from preference_center.rights.erasure.journal import (
-    JournalEntry,
-    journal_files,
-    read_entries,
-    require_replayed,
-    write_journal,
-)
+from preference_center.rights.erasure import store
+from preference_center.rights.erasure.journal import write_journal
 from preference_center.rights.erasure.store import (
     ErasedAccount,
     ErasureSubject,
     NewErasure,
-    find_address_ids,
 )
 from preference_center.rights.erasure.tables import ErasedRows, erase_rows
 from preference_center.rights.rules.changes import build_erasure_changes
@@ -92,6 +81,11 @@ class _Request:
     begun_at: datetime
     notify: bool = False
     is_replay: bool = False
+    erasure_ids: Mapping[bytes | UUID, UUID] = field(default_factory=dict)
+
+    def find_id(self, of: bytes | UUID) -> UUID:
+        """The id that the erasure of this digest or contact had before, else a new one."""
+        return self.erasure_ids.get(of) or services().new_id()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +131,6 @@ def erase_addresses(
     request = _Request(extent, origin, request_id, origin.now, notify)
     if in_transaction is not None and len(address_ids) > CHUNK_SIZE:
         raise ValueError(f"one transaction erases up to {CHUNK_SIZE} addresses")
-    require_replayed()
     erased: list[UUID] = []
     ordered = sorted(address_ids)
     for start in range(0, len(ordered), CHUNK_SIZE):
@@ -162,7 +155,6 @@ def erase_contacts(
     All is one transaction, for few contacts. Raises UnknownContact, UnderHold and
     Unavailable.
     """
-    require_replayed()
     named = [ref.address for ref in refs if ref.address is not None]
     if named:
         record([], known_addresses=named)
@@ -183,12 +175,16 @@ def erase_again(
     *,
     origin: RequestOrigin,
     begun_at: datetime,
+    erasure_ids: Mapping[bytes | UUID, UUID] | None = None,
 ) -> None:
     """Erase what was erased at `begun_at` (UTC) already, before the database was restored.
 
-    Contacts that this database does not know are skipped. Raises Unavailable.
+    `erasure_ids` are the ids that the erasures had then, by the digest of the address, or by the
+    contact where that had no address. Contacts that this database does not know are skipped.
+    Raises Unavailable.
     """
-    request = _Request(extent, origin, None, begun_at, is_replay=True)
+    ids = erasure_ids or {}
+    request = _Request(extent, origin, None, begun_at, is_replay=True, erasure_ids=ids)
     with suppress(UnknownContact):
         _erase(address_ids, contact_ids, request, None)
 
@@ -212,7 +208,7 @@ def _erase(
 def _make_plan(
     address_ids: Collection[int], contact_ids: Collection[UUID], request: _Request
 ) -> _Plan:
-    keys, new_id, extent = services().keys, services().new_id, request.extent
+    keys, extent = services().keys, request.extent
 
     def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
         accounts = store.load_accounts(connection, address_ids, contact_ids)
@@ -228,11 +224,14 @@ def _make_plan(
         each for each in subjects if each.address_id in again or not each.is_covered(extent)
     ]
     left = [each for each in covered if each.address_id not in again]
-    new = [NewErasure(new_id(), each.address_id, each.contact_id) for each in open_subjects]
+    new = [
+        NewErasure(request.find_id(each.digest), each.address_id, each.contact_id)
+        for each in open_subjects
+    ]
     if extent is Extent.ACCOUNT:
         linked = {each.contact_id for each in subjects}
         bare = [each for each in accounts if each.id not in linked and not each.is_erased]
-        new += [NewErasure(new_id(), None, each.id) for each in bare]
+        new += [NewErasure(request.find_id(each.id), None, each.id) for each in bare]
     return _Plan(
         subjects=open_subjects,
         accounts=[each for each in accounts if not each.is_erased],
@@ -372,73 +371,5 @@ def tidy_erasures(now: datetime) -> None:
     run_in_transaction(lambda connection: store.forget_overdue(connection, now))
     try:
         write_journal()
-    except JournalUnavailable as error:
+    except (JournalUnavailable, ReplayPending) as error:
         log.warning("erasure_journal_unavailable", reason=str(error))
-
-
-SOURCE = "erasure_journal"
-
-
-def replay(progress: Callable[[int], None] | None = None) -> int:
-    """Erase what the journal has and this database lacks, as of the times in the journal.
-
-    Returns how many entries. Resumes where it was interrupted; safe to repeat. `progress` gets the
-    number of the last entry done. Raises ConfigError without a journal, KeyMismatch if it was
-    written with other keys, JournalUnavailable and Unavailable; what was done by then is kept.
-    """
-    files = journal_files()
-    if files is None:
-        raise ConfigError("Set ERASURE_JOURNAL: without it no erasures were kept elsewhere.")
-    done = 0
-    last = run_in_transaction(journal.load_last_entry)
-    for chunk in _chunks(read_entries(files, last)):
-        _erase_chunk(chunk)
-        done += len(chunk)
-        if progress:
-            progress(chunk[-1].number)
-    return done
-
-
-def _chunks(entries: Iterable[JournalEntry]) -> Iterator[Sequence[JournalEntry]]:
-    """Entries of one time and extent together, up to CHUNK_SIZE of them."""
-    for _, group in groupby(entries, key=lambda entry: (entry.at, entry.extent)):
-        chunk: list[JournalEntry] = []
-        for entry in group:
-            chunk.append(entry)
-            if len(chunk) == CHUNK_SIZE:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
-
-
-def _erase_chunk(chunk: Sequence[JournalEntry]) -> None:
-    keys, now = services().keys, services().now()
-    addresses = [_address(keys, entry) for entry in chunk if entry.digest and entry.channel]
-    if addresses:
-        record([], known_addresses=addresses)
-    ids = run_in_transaction(lambda c: find_address_ids(c, keys, addresses))
-    contact_ids = {entry.contact_id for entry in chunk if entry.contact_id}
-    origin = RequestOrigin(SOURCE, SOURCE, now)
-    erase_again(ids, contact_ids, chunk[0].extent, origin=origin, begun_at=chunk[0].at)
-    run_in_transaction(lambda c: journal.record_replayed(c, chunk[-1].number, now))
-
-
-def _address(keys: Keys, entry: JournalEntry) -> HashedAddress:
-    """By the digest as it would be under today's keys."""
-    assert entry.digest
-    assert entry.channel
-    ids = [key_id for key_id, _ in keys.digest_chain]
-    if entry.key_id not in ids:
-        raise KeyMismatch(
-            f"The erasure journal was written with the digest key {entry.key_id!r}, which is not in"
-            " DIGEST_KEYS: put the original keys back in their order."
-        )
-    try:
-        digest = keys.rewrap(entry.digest, ids.index(entry.key_id) + 1)
-    except ValueError:
-        raise KeyMismatch(
-            "The digest keys were rotated after this backup was taken: rotate them here first,"
-            " then replay the erasure journal."
-        ) from None
-    return HashedAddress(entry.channel, HashAlgorithm.KEYED, digest)

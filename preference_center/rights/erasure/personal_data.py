@@ -38,7 +38,7 @@ COMPANY_TABLES: Mapping[str, str] = {
         " failures retry_at created_at pulled_at slow_until"
     ),
     "epoch": "id name floor started_at server_started_at xid",
-    "erasure_journal": "id last_entry replayed_at",
+    "erasure_journal": "id last_entry replayed_at last_file head",
     "ignored_question": "destination_id question reason ignored_at",
     "key_fingerprint": "key fingerprint",
     "key_rotation": "column key_id last rows_done started_at finished_at",

@@ -211,7 +211,7 @@ FILES: Mapping[str, str] = {
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
     "preference_center/ledger/feed": "files for a warehouse: addresses, readable if asked for",
     "preference_center/rights/access_file/build.py": "nothing on disk: into sealed parts of rows",
-    "preference_center/rights/erasure/journal.py": (
+    "preference_center/rights/erasure/journal_files.py": (
         "digests of erased people: the erasure journal"
     ),
     "preference_center/lists/scrub": "lists of addresses, readable; snapshots of digests",

@@ -72,6 +72,7 @@ class RowResult(ResponseBody):
     response=RowResult,
     writes=True,
     errors=SCOPE_PROBLEMS,
+    needs_complete_database=False,
 )
 def post_opt_outs(call: ApiCall, rows: RequestRows[OptOutRequest]) -> Response:
     """Record opt-outs.

@@ -308,6 +308,7 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
     errors: Sequence[Problem] = (),
     extensions: Mapping[str, Any] = MappingProxyType({}),
     deprecation: Deprecation | None = None,
+    needs_complete_database: bool = True,
 ) -> Callable[[View], Endpoint]:
     """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
 
@@ -322,6 +323,8 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
     addition to the common ones. `extensions` are merged into the document, e.g. the
     `requestBody` of a view that parses its own; their `responses` are added to the others. With
     `deprecation` every response carries its headers, and the document marks the operation.
+    Without `needs_complete_database` it works while erasures are missing after a restore, too:
+    only for what can allow nothing and shows nothing.
     """
     input_model = body or query or (one_or_many(rows) if rows else None)
     common = (
@@ -350,7 +353,8 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
             extensions=described,
         )(annotated)
         parsed = _parse_request(view, body, rows, query)
-        authorized = _authorize(_idempotent(parsed) if writes else parsed, scopes)
+        inner = _idempotent(parsed) if writes else parsed
+        authorized = _authorize(inner, scopes, needs_complete_database=needs_complete_database)
         if deprecation:
             DEPRECATIONS[f"{BLUEPRINT_NAME}.{view.__name__}"] = deprecation
         return Endpoint(method, path, wraps(annotated)(authorized))
@@ -360,12 +364,15 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
 
 @Hook
 def require_complete_database() -> None:
-    """Raise ReplayPending if the database was restored, and lacks erasures since its backup."""
+    """Raise ReplayPending unless the database is known to lack no erasure after a restore."""
 
 
-def _authorize(view: View, scopes: Sequence[KeyScope]) -> View:
+def _authorize(
+    view: View, scopes: Sequence[KeyScope], *, needs_complete_database: bool = True
+) -> View:
     def wrapper(**arguments: Any) -> Response:
-        require_complete_database()
+        if needs_complete_database:
+            require_complete_database()
         key, context = authenticate(), services()
         allowance = errors.consume_allowance(key, context)
         count_key_use(key.name, context.now(), requests=1)

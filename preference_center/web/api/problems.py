@@ -205,8 +205,9 @@ UNAVAILABLE = Problem(
 ERASURES_NOT_REPLAYED = Problem(
     "erasures-not-replayed",
     503,
-    "The database was restored and lacks erasures; nothing was read or written",
-    "An operator runs `flask erasures replay`. Until then do not send: unknown means deny.",
+    "The database was restored and lacks erasures, or their journal is not there to compare",
+    "An operator mounts the erasure journal and runs `flask erasures replay`."
+    " Until then do not send: unknown means deny.",
 )
 
 PROBLEMS: Mapping[str, Problem] = {

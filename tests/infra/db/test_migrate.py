@@ -235,3 +235,19 @@ def test_what_came_back_with_an_erased_person_is_forgotten(app: Flask, migration
         assert topics == [("after",), ("other",)]
         frequencies = connection.execute("SELECT scope, frequency FROM suppression ORDER BY scope")
         assert frequencies.fetchall() == [("after", "weekly"), ("lifted", None)]
+
+
+def test_a_database_with_a_journal_knows_no_head_of_it_after_the_upgrade(
+    app: Flask, migrations: str
+) -> None:
+    """So that it is closed until the journal was replayed, and then goes on from it (I6)."""
+    downgrade(directory=migrations, revision="0017")
+    with psycopg.connect(url(app)) as connection:
+        connection.execute("INSERT INTO erasure_journal (id, last_entry) VALUES (1, 7)")
+    upgrade(directory=migrations, revision="0018")
+    with psycopg.connect(url(app)) as connection:
+        query = "SELECT last_entry, last_file, head FROM erasure_journal"
+        assert connection.execute(query).fetchall() == [(7, None, None)]
+    downgrade(directory=migrations, revision="0017")
+    with psycopg.connect(url(app)) as connection:
+        assert connection.execute("SELECT * FROM erasure_journal").fetchall() == [(1, 7, None)]

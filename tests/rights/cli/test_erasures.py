@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.erasure import journal
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.store import READABLE_FOR
@@ -118,21 +120,62 @@ def test_a_missing_journal_is_warned_about(ada: Flask) -> None:
     assert "ERASURE_JOURNAL" in flask(ada, "replay").output
 
 
-def test_a_replay_tells_that_nothing_is_missing(ada: Flask, tmp_path: Path) -> None:
+@pytest.fixture
+def journaled(ada: Flask, tmp_path: Path) -> Iterator[Flask]:
+    """With an empty folder for the journal."""
     wired = ada.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"erasure_journal": str(tmp_path)})
     ada.extensions[EXTENSION_NAME] = replace(wired, settings=settings)
-    try:
-        add(ada)
-        listed = flask(ada, "list")
-        assert "Warning" not in listed.stderr
-        assert "has the whole journal" in flask(ada, "replay").stdout
-        with ada.app_context():
-            from preference_center.infra.db.transactions import run_in_transaction
+    yield ada
+    ada.extensions[EXTENSION_NAME] = wired
+    ada.extensions.pop(journal.EXTENSION_KEY, None)
 
-            run_in_transaction(lambda c: c.execute("UPDATE erasure_journal SET last_entry = 0"))
-        assert "1 erasures of the journal are missing" in flask(ada, "list").stderr
-        assert "1 entries replayed" in flask(ada, "replay").stdout
-    finally:
-        ada.extensions[EXTENSION_NAME] = wired
-        ada.extensions.pop(journal.EXTENSION_KEY, None)
+
+def test_a_replay_tells_that_nothing_is_missing(journaled: Flask, tmp_path: Path) -> None:
+    assert "with 0 erasures of before" in flask(journaled, "start-journal", "--yes").stdout
+    add(journaled)
+    assert "Warning" not in flask(journaled, "list").stderr
+    said = flask(journaled, "replay").stdout
+    assert "No erasure was missing" in said
+    assert f"the whole journal in {tmp_path}, to file 1" in said
+
+
+def test_a_replay_counts_what_was_missing(journaled: Flask) -> None:
+    flask(journaled, "start-journal", "--yes")
+    add(journaled)
+    with journaled.app_context():
+        run_in_transaction(lambda c: c.execute("UPDATE erasure_journal SET head = NULL"))
+        run_in_transaction(lambda c: c.execute("DELETE FROM erasure"))
+    assert "Warning: this database does not know" in flask(journaled, "list").stderr
+    assert "1 erasures replayed" in flask(journaled, "replay").stdout
+
+
+def test_a_replay_never_claims_a_journal_that_is_not_there(
+    journaled: Flask, tmp_path: Path
+) -> None:  # I6
+    flask(journaled, "start-journal", "--yes")
+    add(journaled)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    result = flask(journaled, "replay")
+    assert result.exit_code == 1
+    assert "whole journal" not in result.output
+    assert "mount the right folder" in result.output
+
+
+def test_a_journal_is_not_begun_over_another(journaled: Flask) -> None:
+    flask(journaled, "start-journal", "--yes")
+    result = flask(journaled, "start-journal", "--yes")
+    assert result.exit_code == 1
+    assert "there is a journal already" in result.output
+
+
+def test_a_journal_that_was_lost_begins_again_with_every_erasure(
+    journaled: Flask, tmp_path: Path
+) -> None:
+    flask(journaled, "start-journal", "--yes")
+    add(journaled)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert "with 1 erasures of before" in flask(journaled, "start-journal", "--yes").stdout
+    assert "to file 1" in flask(journaled, "replay").stdout

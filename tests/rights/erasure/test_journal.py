@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import (
     ConfigError,
     InvalidInput,
@@ -27,13 +31,15 @@ from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure import erase as erase_module
 from preference_center.rights.erasure import journal
 from preference_center.rights.erasure import store as erasure_store
-from preference_center.rights.erasure.erase import replay, tidy_erasures
+from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.journal import (
     load_status,
-    open_files,
-    read_entries,
     require_replayed,
+    start_journal,
 )
+from preference_center.rights.erasure.journal_chain import read_entries
+from preference_center.rights.erasure.journal_files import open_files
+from preference_center.rights.erasure.replay import replay
 from preference_center.rights.erasure.store import READABLE_FOR
 from preference_center.rights.holds import place_hold
 from preference_center.rights.rules.requests import Extent
@@ -65,12 +71,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _context(app: Flask, folder: Path) -> Iterator[None]:
-    """`app` with a journal, as each process is that starts now."""
+    """`app` with a journal that was begun, as each process is that starts now."""
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"erasure_journal": str(folder)})
     app.extensions[EXTENSION_NAME] = replace(wired, settings=settings)
     app.extensions.pop(journal.EXTENSION_KEY, None)
     with app.app_context():
+        start_journal()
         yield
     app.extensions[EXTENSION_NAME] = wired
     app.extensions.pop(journal.EXTENSION_KEY, None)
@@ -92,7 +99,7 @@ def restore(people: bool = True) -> None:  # noqa: FBT001, FBT002
 
 
 def entries(folder: Path) -> list[tuple[int, Extent]]:
-    return [(each.number, each.extent) for each in read_entries(open_files(str(folder)), 0)]
+    return [(each.number, each.extent) for each in read_entries(open_files(str(folder)))]
 
 
 def test_an_erasure_is_in_the_journal_before_it_is_answered(folder: Path) -> None:
@@ -118,7 +125,7 @@ def test_the_journal_has_digests_only(folder: Path) -> None:  # I12
 def test_its_files_are_for_their_owner_only(folder: Path) -> None:
     store()
     erase()
-    assert [path.stat().st_mode & 0o077 for path in folder.iterdir()] == [0]
+    assert [path.stat().st_mode & 0o077 for path in folder.iterdir()] == [0, 0]
 
 
 def test_what_was_not_written_is_an_error_and_is_written_later(folder: Path) -> None:
@@ -154,7 +161,7 @@ def test_a_database_that_has_everything_is_open(client: FlaskClient) -> None:
     require_replayed()
     status = load_status()
     assert status is not None
-    assert not status.needs_replay
+    assert status.problem is None
     assert client.get("/v1/changes").status_code == 401
 
 
@@ -182,14 +189,21 @@ def test_a_running_process_notices_that_its_database_was_restored(clock: Clock) 
         require_replayed()
 
 
-def test_nothing_is_erased_before_the_replay(app: Flask) -> None:
-    """A new erasure would take the number of one that is missing."""
+def test_an_erasure_of_a_restored_database_is_written_after_the_replay(
+    app: Flask, folder: Path
+) -> None:  # I6
+    """It takes effect at once, and never the place of one that is missing."""
     store()
     erase()
     restore()
     app.extensions.pop(journal.EXTENSION_KEY, None)
     with pytest.raises(ReplayPending):
         erase(GRACE)
+    assert tables_with("grace@example.com") == set()
+    assert len(entries(folder)) == 1
+    replay()
+    assert tables_with("@example.com") == set()
+    assert len(entries(folder)) == 2
 
 
 def test_the_replay_erases_everybody_again(clock: Clock, folder: Path) -> None:  # I6
@@ -237,8 +251,9 @@ def test_a_replay_continues_where_it_was_interrupted() -> None:
     erase(GRACE, extent=Extent.MARKETING)
     restore()
 
-    def stop(_: int) -> None:
-        raise KeyboardInterrupt
+    def stop(number: int) -> None:
+        if number:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         replay(stop)
@@ -279,28 +294,129 @@ def test_a_hold_of_the_backup_does_not_stop_the_replay() -> None:
 def test_a_line_that_was_altered_is_refused(folder: Path) -> None:
     store()
     erase()
-    [path] = folder.iterdir()
+    path = folder / "journal-000000000001.txt"
     path.write_text(path.read_text().replace('"account"', '"marketing"'))
     restore()
-    with pytest.raises(InvalidInput, match="line 1 was altered"):
+    with pytest.raises(InvalidInput, match="line 2 was altered"):
         replay()
 
 
 def test_a_journal_of_other_keys_is_refused(folder: Path) -> None:
-    from preference_center.rights.erasure.journal import write_entries
-
     store()
     erase()
-    [entry] = read_entries(open_files(str(folder)), 0)
-    write_entries(open_files(str(folder)), [replace(entry, key_id="lost")])
     restore()
+    found = journal.open_journal()
+    assert found
+    *_, last = found.after(None)
+    [entry] = last.entries
+    other = replace(entry, key_id="lost", erasure_id=services().new_id())
+    assert found.create(last.head, [other], services().new_id())
     with pytest.raises(KeyMismatch, match="lost"):
         replay()
+    assert len(entries(folder)) == 2
 
 
-def test_an_unreadable_journal_refuses_nothing(folder: Path) -> None:
-    folder.rename(folder.with_name("elsewhere"))
+def make_old(folder: Path, *addresses: Address) -> None:
+    """Have the journal as it was written before it was a chain, one entry a file."""
+    for path in folder.iterdir():
+        path.unlink()
+    for number, address in enumerate(addresses, start=1):
+        raw = {
+            "number": number,
+            "at": START.isoformat(),
+            "extent": "account",
+            "key": services().keys.digest_id,
+            "channel": "email",
+            "digest": services().keys.exact_digest(address).hex(),
+            "contact": None,
+        }
+        text = json.dumps(raw)
+        line = f"{hashlib.sha256(text.encode()).hexdigest()} {text}\n"
+        (folder / f"erasures-{number:012d}-{number:012d}.txt").write_text(line)
+
+
+def test_a_journal_of_before_is_replayed_and_goes_on_as_a_chain(
+    folder: Path, clock: Clock
+) -> None:  # I6
+    store()
+    make_old(folder, ADA, GRACE)
+    restore()
+    with pytest.raises(ReplayPending):
+        require_replayed()
+    assert replay() == 2
+    assert tables_with("@example.com") == set()
+    clock.now += journal.CHECK_INTERVAL
     require_replayed()
+    erase(NUMBER)
+    clock.now += journal.CHECK_INTERVAL
+    require_replayed()
+    restore()
+    assert replay() == 5  # the old ones, and all in the chain
+    assert tables_with("@example.com") == set()
+
+
+def test_an_upgraded_database_replays_nothing_that_it_has_erased(
+    folder: Path, clock: Clock
+) -> None:
+    """Somebody who came back meanwhile stays, and an entry that was overwritten is written."""
+    store()
+    erase()
+    erase(GRACE)
+    make_old(folder, ADA)
+    run_in_transaction(
+        lambda c: c.execute("UPDATE erasure_journal SET head = NULL, last_file = NULL")
+    )
+    assert replay() == 0
+    clock.now += journal.CHECK_INTERVAL
+    require_replayed()
+    digests = {entry.digest for entry in read_entries(open_files(str(folder)))}
+    assert services().keys.exact_digest(GRACE) in digests
+
+
+def test_erasures_of_several_processes_make_one_chain(app: Flask, folder: Path) -> None:  # I6
+    people = [parse_address(f"person-{n}@example.com", Channel.EMAIL) for n in range(8)]
+    record([], known_addresses=people)
+
+    def work(address: Address) -> None:
+        with app.app_context():
+            erase(address)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, people))
+    digests = [entry.digest for entry in read_entries(open_files(str(folder)))]
+    assert sorted(filter(None, digests)) == sorted(map(services().keys.exact_digest, people))
+    status = load_status()
+    assert status
+    assert (status.problem, status.unwritten) == (None, 0)
+
+
+def test_a_file_that_another_process_is_writing_closes_nothing(app: Flask) -> None:
+    """It is there before the database says so; its erasures were committed before it."""
+    store()
+    before = row("SELECT last_file, head FROM erasure_journal")
+    erase()
+    query = "UPDATE erasure_journal SET last_file = %s, head = %s"
+    run_in_transaction(lambda c: c.execute(query, before))
+    require_replayed()
+    erase(GRACE)  # and is adopted by the next that writes
+    status = load_status()
+    assert status
+    assert status.head
+    assert (status.problem, status.head.number) == (None, 2)
+
+
+def test_an_altered_journal_is_closed_and_no_fault_of_the_person_who_is_erased(
+    folder: Path,
+) -> None:  # I6
+    store()
+    erase()
+    path = folder / "journal-000000000001.txt"
+    path.write_text(path.read_text().replace('"account"', '"marketing"'))
+    with pytest.raises(ReplayPending, match="altered"):
+        require_replayed()
+    with pytest.raises(JournalUnavailable, match="altered"):
+        erase(GRACE)
+    assert tables_with("grace@example.com") == set()
 
 
 def test_a_relative_path_is_refused() -> None:

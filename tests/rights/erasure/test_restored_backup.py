@@ -12,17 +12,33 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
 from preference_center.infra.context import EXTENSION_NAME, db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.rules import ConsentEvidence
 from preference_center.ledger.store.events import EvidenceState, verify_evidence
 from preference_center.rights.erasure import journal
-from preference_center.rights.erasure.erase import replay, tidy_erasures
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.erasure.erase import tidy_erasures
+from preference_center.rights.erasure.journal_chain import read_entries
+from preference_center.rights.erasure.journal_files import open_files
+from preference_center.rights.erasure.replay import replay
 from tests.clock import Clock
 from tests.ledger.changes import change
 from tests.rights.decisions import INVOICE, WEEKLY, ask
-from tests.rights.erasing import ADA, EXTERNAL_ID, GRACE, LOCALE, NUMBER, erase, store, tables_with
+from tests.rights.erasing import (
+    ADA,
+    EXTERNAL_ID,
+    GRACE,
+    LOCALE,
+    NUMBER,
+    erase,
+    origin,
+    store,
+    tables_with,
+)
 from tests.triggers import without_triggers
 
 pytestmark = pytest.mark.owner
@@ -32,9 +48,11 @@ TRACES = ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE, "asked-at-the-co
 @pytest.fixture(autouse=True)
 def _journaled(app: Flask, tmp_path: Path) -> Iterator[None]:
     wired = app.extensions[EXTENSION_NAME]
-    settings = wired.settings.model_copy(update={"erasure_journal": str(tmp_path)})
+    settings = wired.settings.model_copy(update={"erasure_journal": str(tmp_path / "journal")})
     app.extensions[EXTENSION_NAME] = replace(wired, settings=settings)
+    (tmp_path / "journal").mkdir()
     with app.app_context():
+        journal.start_journal()
         try:
             yield
         finally:
@@ -54,8 +72,8 @@ def back_up() -> None:
     run_in_transaction(copy)
 
 
-def restore(app: Flask) -> None:
-    """Every table as it was, also those that only grow; then processes start again."""
+def restore(app: Flask, *, starts_again: bool = True) -> None:
+    """Every table as it was, also those that only grow; then processes start again, or go on."""
 
     def copy_back(connection: Connection) -> None:
         names = ", ".join(table.name for table in db.metadata.sorted_tables)
@@ -72,7 +90,8 @@ def restore(app: Flask) -> None:
         connection.execute("DROP SCHEMA backup CASCADE")
 
     run_in_transaction(copy_back)
-    app.extensions.pop(journal.EXTENSION_KEY, None)
+    if starts_again:
+        app.extensions.pop(journal.EXTENSION_KEY, None)
 
 
 def left() -> set[str]:
@@ -115,3 +134,104 @@ def test_an_erased_person_is_erased_again_before_anybody_is_answered(
     assert EvidenceState.ALTERED not in states
     clock.advance(journal.CHECK_INTERVAL)
     assert client.get("/v1/changes").status_code == 401
+
+
+def is_answered(client: FlaskClient) -> bool:
+    """Whether the API answers at all: 401 is what a request without a key gets."""
+    return client.get("/v1/changes").status_code == 401
+
+
+def test_an_erasure_on_a_standby_that_lacks_the_last_one_does_not_take_its_place(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:  # I6
+    """Promoted under running processes, and asked to erase before any of them has looked."""
+    store(ADA)
+    store(GRACE, external_id=None)
+    back_up()
+    erase(ADA)
+    assert is_answered(client)
+    restore(app, starts_again=False)
+    with pytest.raises(Unavailable):
+        erase(GRACE)
+    clock.advance(journal.CHECK_INTERVAL)
+    assert not is_answered(client)
+    assert replay() == 1
+    clock.advance(journal.CHECK_INTERVAL)
+    assert is_answered(client)
+    assert tables_with("@example.com") == set()
+    digests = {entry.digest for entry in read_entries(open_files(str(folder(app))))}
+    assert digests == {services().keys.exact_digest(address) for address in (ADA, GRACE)}
+
+
+def test_a_backup_that_is_put_back_under_running_processes_closes_them(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:  # I6
+    """Another process has erased: this one has never seen the last number."""
+    store(ADA)
+    assert is_answered(client)
+    back_up()
+    gate = app.extensions.pop(journal.EXTENSION_KEY)
+    erase(ADA)
+    app.extensions[journal.EXTENSION_KEY] = gate
+    restore(app, starts_again=False)
+    clock.advance(journal.CHECK_INTERVAL)
+    assert not is_answered(client)
+
+
+@pytest.mark.parametrize("is_mount_point", [False, True], ids=["no folder", "an empty folder"])
+def test_a_restored_database_without_its_journal_is_not_answered_from(
+    app: Flask, client: FlaskClient, clock: Clock, *, is_mount_point: bool
+) -> None:  # I6
+    store(ADA)
+    store(GRACE, external_id=None)
+    back_up()
+    erase(ADA)
+    volume = folder(app).rename(folder(app).with_name("volume"))
+    if is_mount_point:
+        folder(app).mkdir()
+    restore(app)
+    assert not is_answered(client)
+    record([change(3, address=GRACE)])  # I1: opt-outs are accepted
+    with pytest.raises(Unavailable):
+        replay()
+    with pytest.raises(Unavailable):
+        erase(GRACE)
+    if is_mount_point:
+        assert list(folder(app).iterdir()) == []
+        folder(app).rmdir()
+    volume.rename(folder(app))  # it is mounted again
+    clock.advance(journal.CHECK_INTERVAL)
+    assert not is_answered(client)
+    assert replay() == 1
+    clock.advance(journal.CHECK_INTERVAL)
+    assert is_answered(client)
+    assert tables_with("@example.com") == set()
+    assert len(list(read_entries(open_files(str(folder(app)))))) == 2
+
+
+def test_a_database_of_before_the_journal_is_not_answered_from(
+    app: Flask, client: FlaskClient
+) -> None:  # I6
+    """Its backup is older than the setting, and knows no head."""
+    run_in_transaction(lambda c: c.execute("DELETE FROM erasure_journal"))
+    assert not is_answered(client)
+    replay()
+    app.extensions.pop(journal.EXTENSION_KEY)
+    assert is_answered(client)
+
+
+def test_somebody_who_came_back_is_not_erased_by_a_replay_of_the_whole_journal(
+    app: Flask, clock: Clock
+) -> None:
+    """The database lost its head, and no erasure."""
+    store(ADA)
+    erase(ADA)
+    clock.advance(timedelta(days=1))
+    return_after_erasure(ADA, ConsentEvidence("page", "back", "en", clock()), origin=origin())
+    run_in_transaction(lambda c: c.execute("DELETE FROM erasure_journal"))
+    assert replay() == 0
+    assert tables_with("ada@example.com") != set()
+
+
+def folder(app: Flask) -> Path:
+    return Path(app.extensions[EXTENSION_NAME].settings.erasure_journal)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.infra.context import EXTENSION_NAME
+from preference_center.rights.erasure import journal
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.web.api.sender import Sender, consent, evidence, make_sender, opt_out
@@ -48,6 +52,19 @@ def test_an_opt_out_of_sale_and_sharing_stops_no_message(sender: Sender) -> None
     assert sender.ask("offers.weekly", "ada@example.com")["allow"] is True
     found = sender.post("/v1/suppressions/query", {"address": "ada@example.com"}).get_json()
     assert [each["scope"] for each in found["active_suppressions"]] == ["sharing"]
+
+
+def test_opt_outs_are_taken_while_the_erasure_journal_is_missing(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1
+    wired = sender.app.extensions[EXTENSION_NAME]
+    settings = wired.settings.model_copy(update={"erasure_journal": str(tmp_path / "missing")})
+    monkeypatch.setitem(sender.app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+    sender.app.extensions.pop(journal.EXTENSION_KEY, None)
+    assert sender.opt_out("ada@example.com", "acme.offers")["recorded"] is True
+    answer = sender.post("/v1/decisions", {"message_type": "x", "recipient": "ada@example.com"})
+    assert answer.get_json()["type"].endswith("/problems/erasures-not-replayed")
+    del sender.app.extensions[journal.EXTENSION_KEY]
 
 
 def test_a_link_can_not_be_made_for_it(sender: Sender) -> None:
