@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 import pytest
 
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.integrations.base.contract import (
     DeliveryError,
     EraseItem,
@@ -19,6 +20,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.registry import get_spec
+from preference_center.ledger.rules import contains_address
 from tests.integrations.contract import ANNA, BO, ODD, Rig, off, results
 from tests.integrations.rig import channel_of
 from tests.integrations.sms_contract import ANNA as PHONE
@@ -93,6 +95,14 @@ class EraseContract:
         persons(rig).add(address)
         assert results(erase(rig, address)) == {0: PushResult.REFLECTED}
         assert not persons(rig).has(address)
+
+    def test_what_is_kept_of_an_answer_is_not_made_from_the_address(self, rig: Rig) -> None:  # I6
+        """It outlives the erasure: not as it reads, encoded or hashed."""
+        persons(rig).add(ANNA)
+        anna = parse_address(ANNA, Channel.EMAIL)
+        pushed = rig.make().push([off(1, ANNA, "news")])
+        for outcome in (*pushed.values(), *erase(rig, ANNA).values()):
+            assert not contains_address(f"{outcome.ack} {outcome.job}", anna)
 
     def test_whom_the_tool_does_not_know_is_no_failure_and_is_not_created(self, rig: Rig) -> None:
         persons(rig).add(BO)

@@ -76,8 +76,9 @@ class EraseClaim:
         return EraseStep.READ_BACK if self.is_erased else EraseStep.ERASE
 
     def to_item(self, ref: int) -> EraseItem:
-        """The task as its connector gets it."""
-        return EraseItem(ref, self.address, self.channel, self.job)
+        """The task as its connector gets it. A replay keeps the id and begins the 30 days again."""
+        request = f"{self.erasure_id} {self.give_up_at.isoformat()}"
+        return EraseItem(ref, self.address, self.channel, self.job, request)
 
 
 @dataclass(frozen=True, slots=True)

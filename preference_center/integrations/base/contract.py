@@ -83,7 +83,10 @@ class PushItem:
 
 @dataclass(frozen=True, slots=True)
 class PushOutcome:
-    """The outcome of one item. `ack` is the tool's own acknowledgement (id or status)."""
+    """The outcome of one item. `ack` is the tool's own acknowledgement (id or status).
+
+    It is stored, for an erasure for good: nothing of ours that is made from the address (I6).
+    """
 
     result: PushResult
     ack: str = ""
@@ -156,6 +159,9 @@ class EraseItem:
     channel: Channel
     job: str = ""
     """What the latest outcome had as `job`; "" where no deletion was begun."""
+    request: str = ""
+    """Tells this request to delete from an earlier one about the same address, and is the same
+    for its retries. Made of ids and times, never of an address."""
 
 
 class SupportedScope(StrEnum):

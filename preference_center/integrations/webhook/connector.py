@@ -6,7 +6,7 @@ Standard Webhooks 1.0.0 (https://www.standardwebhooks.com); the form is in docs/
 from __future__ import annotations
 
 import base64
-import hashlib
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -25,7 +25,6 @@ from preference_center.integrations.base.contract import (
     EraseMode,
     PushItem,
     PushOutcome,
-    PushResult,
     SupportedScope,
     TopicOffReason,
 )
@@ -38,7 +37,7 @@ from preference_center.integrations.base.network import (
     split_url,
     validate_url,
 )
-from preference_center.integrations.base.push_results import push_bisecting
+from preference_center.integrations.base.push_results import push_bisecting, reflected
 from preference_center.integrations.base.webhook import is_standard_secret
 
 _STATUS_GONE = 410
@@ -117,14 +116,20 @@ class WebhookConnector:
             return {}
         items = [PushItem(item.ref, item.address, item.channel) for item in batch]
         validate_batch(items, self._config, self.capabilities)
-        return push_bisecting(items, lambda items: self._send(items, _erase_body(items)))
+        requests = {item.ref: item.request for item in batch}
+
+        def send(part: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+            return self._send(part, _erase_body(part), [requests[item.ref] for item in part])
+
+        return push_bisecting(items, send)
 
     def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
         """See SupportsErase. A receiver can't be asked."""
         raise NotImplementedError
 
-    def _send(self, batch: Sequence[PushItem], body: str) -> Mapping[int, PushOutcome]:
-        name = message_id(self._config.name, body)
+    def _send(
+        self, batch: Sequence[PushItem], body: str, requests: Sequence[str] = ()
+    ) -> Mapping[int, PushOutcome]:
         origin, path = split_url(self._config.settings["url"])
         try:
             networks = self._networks()
@@ -139,15 +144,13 @@ class WebhookConnector:
                 body=body.encode(),
                 headers={
                     "Content-Type": "application/json",
-                    **self._signature_headers(name, body),
+                    **self._signature_headers(body, requests),
                 },
                 allowed_statuses={_STATUS_GONE},
             )
         if answer.status == _STATUS_GONE:
             raise EndpointGone(f"{self._config.name}: the receiver answered 410, it wants no more")
-        return {
-            item.ref: PushOutcome(PushResult.REFLECTED, f"{name} {answer.status}") for item in batch
-        }
+        return {item.ref: reflected(answer.status) for item in batch}
 
     def _networks(self) -> tuple[Network, ...]:
         """Those in which the receiver may be. Raises InvalidNetworks."""
@@ -156,10 +159,11 @@ class WebhookConnector:
     def _secrets(self) -> list[str]:
         return self._config.settings["secret"].split()
 
-    def _signature_headers(self, name: str, body: str) -> dict[str, str]:
+    def _signature_headers(self, body: str, requests: Sequence[str]) -> dict[str, str]:
         now, secrets = self._http.now(), self._secrets()
         if not secrets or not all(map(is_standard_secret, secrets)):
             raise DeliveryError(f"{self._config.name}: a secret can't be used", permanent=True)
+        name = message_id(secrets[0], self._config.name, body, requests)
         signatures = [Signer(secret).sign(name, now, body) for secret in secrets]
         return {
             "webhook-id": name,
@@ -188,9 +192,14 @@ def _erase_body(batch: Sequence[PushItem]) -> str:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
-def message_id(destination: str, body: str) -> str:
-    """The webhook-id: the same for every retry of the same states, and for no others."""
-    digest = hashlib.sha256(json.dumps([destination, body]).encode()).digest()
+def message_id(secret: str, destination: str, body: str, requests: Sequence[str] = ()) -> str:
+    """The webhook-id: the same for every retry of the same states, and for no others.
+
+    `requests` tell apart erasures, whose bodies are the same for the same person. Keyed, and
+    stored nowhere: a digest of the body would say whom it was about to anyone who can guess (I6).
+    """
+    text = json.dumps([destination, body, sorted(requests)])
+    digest = hmac.digest(secret.encode(), text.encode(), "sha256")
     return "msg_" + base64.urlsafe_b64encode(digest[:18]).decode()
 
 

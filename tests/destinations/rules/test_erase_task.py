@@ -112,3 +112,15 @@ def test_what_was_not_tried_is_as_it_was() -> None:
     claim = replace(CLAIM, attempts=4, job="j1", is_erased=True)
     settled = settle_unchanged(claim, START)
     assert (settled.attempts, settled.job, settled.is_erased) == (4, "j1", True)
+
+
+def test_a_request_is_told_apart_from_that_of_every_other_erasure_and_of_a_replay() -> None:  # I6
+    """A receiver drops what it has seen: a retry it may, a second erasure it must not."""
+    retried = replace(CLAIM, attempts=3, is_erased=True)
+    assert retried.to_item(7).request == CLAIM.to_item(0).request
+    for other in (
+        replace(CLAIM, erasure_id=UUID(int=2)),
+        replace(CLAIM, give_up_at=CLAIM.give_up_at + timedelta(days=3)),
+    ):
+        assert other.to_item(0).request != CLAIM.to_item(0).request
+    assert CLAIM.address not in CLAIM.to_item(0).request

@@ -251,3 +251,24 @@ def test_a_database_with_a_journal_knows_no_head_of_it_after_the_upgrade(
     downgrade(directory=migrations, revision="0017")
     with psycopg.connect(url(app)) as connection:
         assert connection.execute("SELECT * FROM erasure_journal").fetchall() == [(1, 7, None)]
+
+
+def test_answers_that_were_digests_of_addresses_are_forgotten(
+    app: Flask, migrations: str
+) -> None:  # I6
+    downgrade(directory=migrations, revision="0018")
+    acks = ["msg_3Jv0m0tPp4T0uH3g7sYb1kQe 204", "200", "msg_of_a_tool"]
+    with psycopg.connect(url(app)) as connection:
+        for number, ack in enumerate(acks, start=1):
+            connection.execute("INSERT INTO delivery_ack VALUES (%s, %s)", (number, ack))
+            connection.execute(
+                "INSERT INTO erasure_task (erasure_id, destination_id, destination, ack)"
+                " VALUES (gen_random_uuid(), %s, 'shop', %s)",
+                (number, ack),
+            )
+    upgrade(directory=migrations, revision="0019")
+    with psycopg.connect(url(app)) as connection:
+        left = connection.execute("SELECT ack FROM erasure_task ORDER BY destination_id").fetchall()
+        assert left == [("204",), ("200",), ("msg_of_a_tool",)]
+        kept = connection.execute("SELECT ack FROM delivery_ack ORDER BY 1").fetchall()
+        assert kept == [("200",), ("msg_of_a_tool",)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -17,9 +17,11 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     EndpointGone,
+    EraseItem,
     PushItem,
     PushOutcome,
     PushResult,
+    SupportsErase,
     TopicOffReason,
 )
 from preference_center.integrations.base.http import HttpContext, RequestRejected, utc_now
@@ -203,7 +205,36 @@ def test_a_pause_that_ends_is_no_retry_though_its_version_is_the_same(
 
 
 def test_two_destinations_have_their_own_ids() -> None:
-    assert message_id("shop", "{}") == message_id("shop", "{}") != message_id("crm", "{}")
+    first, again = (message_id(SECRET, "shop", "{}") for _ in range(2))
+    assert first == again != message_id(SECRET, "crm", "{}")
+
+
+def test_an_id_can_not_be_made_without_the_secret(rig: Rig, server: Receiver) -> None:  # I6
+    """A digest of the body would tell whom it was about to anyone who tries addresses."""
+    rig.make().push([off(1, ANNA, "news")])
+    erase(rig, ANNA)
+    with_settings(rig, secret=f"{OTHER_SECRET} {SECRET}").make().push([off(1, ANNA, "news")])
+    assert server.bodies[0] == server.bodies[2]
+    assert server.ids[0] != server.ids[2]
+
+
+def test_nothing_but_the_status_is_kept_of_an_answer(rig: Rig) -> None:  # I6
+    """What is stored must not be made from the address: an erasure keeps it."""
+    [pushed] = rig.make().push([off(1, ANNA, "news")]).values()
+    [erased] = erase(rig, ANNA).values()
+    assert (pushed.ack, erased.ack) == ("204", "204")
+
+
+def test_a_second_erasure_of_somebody_has_another_id_and_a_retry_the_same(
+    rig: Rig, server: Receiver
+) -> None:  # I6
+    """A receiver that drops what it has seen would keep who came back in between."""
+    connector = cast("SupportsErase", rig.make())
+    for request in ("first", "first", "second"):
+        connector.erase([EraseItem(1, ANNA, Channel.EMAIL, request=request)])
+    assert server.bodies[0] == server.bodies[2]
+    first, retry, second = server.ids
+    assert first == retry != second
 
 
 def test_every_secret_signs_while_one_replaces_another(rig: Rig, server: Receiver) -> None:

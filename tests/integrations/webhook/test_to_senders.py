@@ -15,6 +15,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.destinations.erase import erase_due
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import Destination, DestinationStatus
 from preference_center.destinations.store import destinations
@@ -24,8 +25,12 @@ from preference_center.integrations.base.contract import Connector, DestinationC
 from preference_center.integrations.base.http import HttpContext, utc_now
 from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
+from preference_center.ledger.rules import ConsentEvidence
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.integrations.tools.receiver import SECRET, Receiver
+from tests.rights.erasing import erase, origin, rows
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -75,7 +80,9 @@ def deliver(server: Receiver) -> Callable[[], None]:
     destination = run_in_transaction(add)
 
     def work() -> None:
-        sync(destination, connect, until=services().now() + DAY, stop=lambda: False)
+        until = services().now() + DAY
+        sync(destination, connect, until=until, stop=lambda: False)
+        erase_due(destination, connect, until=until, stop=lambda: False)
 
     return work
 
@@ -121,6 +128,41 @@ def test_a_pause_is_reported_with_its_end_and_ends_with_a_message_of_its_own(
     assert (on["off"], on["lift"], on["reasons"]) == ([], ["acme.offers"], {})
     assert on["version"] == paused["version"]
     assert server.ids[0] != server.ids[1]
+
+
+def have_erased(deliver: Callable[[], None]) -> None:
+    erase(JANE, extent=Extent.MARKETING)
+    deliver()
+
+
+def test_what_is_stored_of_a_request_to_erase_says_nothing_of_the_person(
+    deliver: Callable[[], None],
+) -> None:  # I6
+    """Anyone with a dump could try addresses, if it were a digest of one."""
+    say(EventKind.OPTED_OUT, "acme.offers")
+    have_erased(deliver)
+    assert rows("SELECT outcome, ack FROM erasure_task") == [("erased", "204")]
+    assert {ack for (ack,) in rows("SELECT ack FROM delivery_ack")} <= {"204"}
+
+
+def test_somebody_who_came_back_and_is_erased_again_is_reported_again(
+    server: Receiver, deliver: Callable[[], None], clock: Clock
+) -> None:  # I6
+    say(EventKind.OPTED_OUT, "acme.offers")
+    have_erased(deliver)
+    clock.advance(DAY)
+    proof = ConsentEvidence("page", "back", "en", services().now())
+    return_after_erasure(JANE, proof, origin=origin())
+    clock.advance(DAY)
+    have_erased(deliver)
+    asked = [
+        (name, body)
+        for name, body in zip(server.ids, server.bodies, strict=True)
+        if "contact.erased" in body
+    ]
+    (first, body), (second, same) = asked
+    assert body == same
+    assert first != second
 
 
 @pytest.fixture
