@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from fuzz.targets.tokens import LINKS
 from preference_center.core.errors import InvalidLink
-from preference_center.ledger.spool.folder import Frame, decode_frames, encode_frame
+from preference_center.ledger.spool.frames import Frame, decode_frames, encode_frame
 
 
 def spool_file(data: bytes) -> None:

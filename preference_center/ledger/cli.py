@@ -299,10 +299,11 @@ def spool_status() -> None:
 
     `waiting` are opt-outs that were acknowledged and are not recorded yet; they are recorded
     within seconds once the database is available, as long as `web` or `mail` runs on this host
-    with the same SPOOL_DIR. `damaged` are files with unreadable bytes, `rejected` are records
-    that could not be recorded: both are kept for you (docs/operations.md).
+    with the same SPOOL_DIR. `damaged` are files with bytes that are no record, `rejected` those
+    with records that could not be recorded: both are kept for you. `unreadable` are files that
+    this user can't read (docs/operations.md).
 
-    Exits with 1 if anything is damaged or rejected, has waited for more than a minute, or if no
+    Exits with 1 if there is one of these, if anything has waited for more than a minute, or if no
     more can be accepted.
     """
     with click_errors():
@@ -313,10 +314,12 @@ def spool_status() -> None:
         click.echo(f"oldest received at: {oldest:%Y-%m-%d %H:%M:%S} UTC")
     click.echo(f"bytes: {found.used_bytes}")
     click.echo(f"damaged files: {found.damaged_files}")
-    click.echo(f"rejected: {found.rejected}")
+    click.echo(f"rejected files: {found.rejected_files}")
+    click.echo(f"unreadable files: {found.unreadable_files}")
     click.echo(f"writable: {'yes' if found.is_writable else 'no'}")
     late = oldest is not None and services().now() - oldest > MAX_AGE
-    if late or found.damaged_files or found.rejected or not found.is_writable:
+    kept = found.damaged_files + found.rejected_files + found.unreadable_files
+    if late or kept or not found.is_writable:
         raise click.exceptions.Exit(1)
 
 

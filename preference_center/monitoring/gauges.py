@@ -90,7 +90,8 @@ def _spool_gauges(now: datetime) -> Iterator[Metric]:
         ("oldest_seconds", "Age of the oldest.", _age(status.oldest_received_at, now)),
         ("bytes", "Size of the spool.", status.used_bytes),
         ("damaged_files", "Files with bytes that are no intact record.", status.damaged_files),
-        ("rejected", "Intact records that could not be recorded.", status.rejected),
+        ("rejected", "Files with records that could not be recorded.", status.rejected_files),
+        ("unreadable_files", "Files that this process can't read.", status.unreadable_files),
         ("writable", "1 while it accepts opt-outs.", int(status.is_writable)),
     ):
         yield GaugeMetricFamily(f"preference_center_spool_{name}", text, value)

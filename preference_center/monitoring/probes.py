@@ -275,7 +275,8 @@ def _spool_to_json(status: spool.SpoolStatus | None) -> dict[str, Any] | None:
         "oldest_received_at": None if oldest is None else oldest.isoformat(),
         "bytes": status.used_bytes,
         "damaged": status.damaged_files,
-        "rejected": status.rejected,
+        "rejected": status.rejected_files,
+        "unreadable": status.unreadable_files,
         "writable": status.is_writable,
     }
 

@@ -31,7 +31,7 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     PushResult,
 )
-from preference_center.ledger.spool.replay import SpoolReplayer
+from preference_center.ledger.spool.replayer import SpoolReplayer
 from preference_center.rights.requests.steps import find_request_by_reference
 from preference_center.web.emails import send_due_emails
 from tests.clock import Clock

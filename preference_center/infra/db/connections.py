@@ -68,9 +68,14 @@ class Outage:
     _retrying: threading.local = field(default_factory=threading.local)
 
     @property
+    def is_retried_here(self) -> bool:
+        """Whether this thread is the one that retries: it alone decides when it has finished."""
+        return getattr(self._retrying, "on", False)
+
+    @property
     def blocks_thread(self) -> bool:
         """Whether this thread must not try."""
-        return self.down.is_set() and not getattr(self._retrying, "on", False)
+        return self.down.is_set() and not self.is_retried_here
 
     @contextmanager
     def allow_retry(self) -> Iterator[None]:
@@ -95,9 +100,12 @@ def is_database_down() -> bool:
 
 
 def report_failure(cause: UnavailableCause, reason: str = "") -> None:
-    """Record that the database is down, if `cause` means that. `reason` is that of Unavailable."""
+    """Record that the database is down, if `cause` means that. `reason` is that of Unavailable.
+
+    Inside `allow_retry` nothing is recorded: a record that is replayed may be at fault.
+    """
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
-    if outage is not None and cause in _OUTAGE_CAUSES:
+    if outage is not None and cause in _OUTAGE_CAUSES and not outage.is_retried_here:
         outage.cause, outage.reason = cause, reason
         outage.down.set()
 

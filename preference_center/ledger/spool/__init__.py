@@ -11,9 +11,8 @@ from preference_center.ledger.spool.recorder import (
     record_or_spool,
     spool_request,
 )
-from preference_center.ledger.spool.replay import (
-    ReplayStats,
-    SpoolHandler,
+from preference_center.ledger.spool.replay import ReplayStats, SpoolHandler
+from preference_center.ledger.spool.replayer import (
     install_spool,
     register_handler,
     replay_abandoned,

@@ -1,128 +1,35 @@
-"""The spool's folder has one file per process: frames, one after the other, each with a checksum.
+"""The spool's folder has one file per process and replay; `frames` says what a file contains.
 
-A frame is a head (magic bytes, size of the payload in bytes, time of receipt in milliseconds since
-1970, and the first 8 bytes of the SHA-256 of all that and the payload) and the payload. The payload
-is encrypted: nothing personal is in clear text. Encoding and decoding frames is pure.
-
-A file is locked for as long as its process lives. An unlocked file belongs to a process that has
-ended: any process that locks it may replay it. The lock is `flock`, so the folder must be on a
-local disk (docs/operations.md).
+A file is locked for as long as a process may append to it. A process that locks it later may replay
+it: it never grows again, so nothing can be deleted that was not replayed. The lock is `flock`, so
+the folder must be on a local disk (docs/operations.md).
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from struct import Struct
 
 from preference_center.core.errors import Unavailable
-
-_MAGIC = b"\xf5PC1"
-"""Begins a frame. Its first byte occurs in no payload, which is ASCII."""
-
-
-_HEADER = Struct(">4sIQ")
-
-
-_CHECKSUM_BYTES = 8
-
-
-HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
-
-
-MAX_PAYLOAD_BYTES = 64 * 1024
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-_MAX_MILLISECONDS = int((datetime.max.replace(tzinfo=UTC) - _EPOCH) / timedelta(milliseconds=1))
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One intact frame. `received_at` is UTC, to the millisecond."""
-
-    received_at: datetime
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedBytes:
-    """Bytes of the file that are not an intact frame."""
-
-    content: bytes
-
-
-def encode_frame(payload: bytes, received_at: datetime) -> bytes:
-    """The frame of a payload. Raises ValueError if it is too large or not ASCII."""
-    if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
-        raise ValueError("a payload is ASCII of at most 64 KiB")
-    milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
-    head = _HEADER.pack(_MAGIC, len(payload), milliseconds)
-    return head + _checksum(head, payload) + payload
-
-
-def decode_frames(content: bytes) -> Iterator[tuple[int, Frame | DamagedBytes]]:
-    """The content of a file, in order, each part with the offset of its first byte.
-
-    After damage it continues with the next intact frame, so that one bad sector costs the frames
-    in it and no others. A file that was truncated by a crash ends with damage.
-    """
-    at = damaged_from = 0
-    while at < len(content):
-        frame = _frame_at(content, at)
-        if frame is None:
-            following = content.find(_MAGIC, at + 1)
-            at = len(content) if following < 0 else following
-            continue
-        if damaged_from < at:
-            yield damaged_from, DamagedBytes(content[damaged_from:at])
-        yield at, frame
-        at += HEADER_BYTES + len(frame.payload)
-        damaged_from = at
-    if damaged_from < len(content):
-        yield damaged_from, DamagedBytes(content[damaged_from:])
-
-
-def _frame_at(content: bytes, offset: int) -> Frame | None:
-    begin = offset + HEADER_BYTES
-    if len(content) < begin:
-        return None
-    mark, size, milliseconds = _HEADER.unpack_from(content, offset)
-    if mark != _MAGIC or size > MAX_PAYLOAD_BYTES or milliseconds > _MAX_MILLISECONDS:
-        return None
-    payload = content[begin : begin + size]
-    head = content[offset : offset + _HEADER.size]
-    if len(payload) < size or not payload.isascii():
-        return None
-    if content[offset + _HEADER.size : begin] != _checksum(head, payload):
-        return None
-    return Frame(_EPOCH + timedelta(milliseconds=milliseconds), payload)
-
-
-def _checksum(head: bytes, payload: bytes) -> bytes:
-    return hashlib.sha256(head + payload).digest()[:_CHECKSUM_BYTES]
-
+from preference_center.ledger.spool.frames import MAX_PAYLOAD_BYTES, Frame, decode_frames
 
 SPOOL_SUFFIX = ".spool"
 """Records that are pending."""
 
 
 DAMAGED_SUFFIX = ".damaged"
-"""Bytes that are not an intact record, kept for inspection."""
+"""A file with bytes that are not an intact record, kept for inspection; the others are recorded."""
 
 
 REJECTED_SUFFIX = ".rejected"
-"""Intact records that could not be recorded, kept for inspection."""
+"""A file with intact records that could not be recorded, kept for inspection. It may be damaged,
+too; all others of it are recorded."""
 
 
 _FILE_MODE = 0o600
@@ -137,15 +44,17 @@ class SpoolUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class SpoolStatus:
-    """The contents of a spool folder. Counts are of records, also that of `rejected`."""
+    """The contents of a spool folder."""
 
     pending: int
+    """Records that wait."""
     oldest_received_at: datetime | None
     used_bytes: int
     """The size of all files together."""
     damaged_files: int
-    """Files with bytes that could not be read."""
-    rejected: int
+    rejected_files: int
+    unreadable_files: int
+    """Files with pending records that this process can't read."""
     is_writable: bool
     """Whether another record could be accepted now."""
 
@@ -164,39 +73,46 @@ class SpoolFolder:
         except OSError as error:
             raise SpoolUnavailable("the folder of SPOOL_DIR can't be created") from error
 
-    def create_file(self) -> LockedSpoolFile:
+    def create_file(self) -> OpenSpoolFile:
         """A new file for this process, durable in its folder and locked. Raises OSError.
 
-        It gets its name only after it is locked, so that it does not look abandoned.
+        It gets its name only after it is locked, so that nobody replays it.
         """
         name = f"{os.getpid()}-{secrets.token_hex(8)}"
         draft = self.path / f".{name}"
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        held = LockedSpoolFile(
+        created = OpenSpoolFile(
             self.path / f"{name}{SPOOL_SUFFIX}", os.open(draft, flags, _FILE_MODE)
         )
         try:
-            fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            draft.rename(held.path)
+            fcntl.flock(created.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.rename(created.path)
             self.sync()
         except BaseException:
-            held.close()
+            created.close()
             raise
-        return held
+        return created
 
-    def lock_abandoned(self) -> Iterator[LockedSpoolFile]:
-        """Files of processes that have ended, each locked while the caller uses it."""
-        for path in self.files(SPOOL_SUFFIX):
-            with suppress(FileNotFoundError):
-                held = LockedSpoolFile(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
-                try:
-                    fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if not held.is_deleted:  # by the process that has just replayed it
-                        yield held
-                except BlockingIOError:
-                    pass  # its process is alive
-                finally:
-                    held.close()
+    def lock_closed(self, path: Path) -> ClosedSpoolFile | None:
+        """Lock a file; None if a process appends to it or replays it, or has just done so.
+
+        Raises OSError if it can't be opened.
+        """
+        try:
+            found = ClosedSpoolFile(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(found.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(found.descriptor), path.stat()):
+                return found
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except BaseException:
+            found.close()
+            raise
+        found.close()
+        return None
 
     def files(self, suffix: str) -> list[Path]:
         """The files of one kind, oldest name first."""
@@ -220,18 +136,19 @@ class SpoolFolder:
             return False
         return free > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
 
-    def quarantine(self, path: Path, suffix: str, content: bytes) -> None:
-        """Append bytes of a spool file to its file with this suffix, durably.
+    def remove(self, file: ClosedSpoolFile) -> None:
+        """Delete a file, after all its records were recorded. Raises OSError."""
+        file.path.unlink(missing_ok=True)
 
-        A crash may store them twice, but never loses them. Raises OSError.
+    def keep(self, file: ClosedSpoolFile, suffix: str) -> None:
+        """Keep a file for inspection, durably, under another suffix. Raises OSError.
+
+        It is renamed, which a full disk allows.
         """
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(path.with_suffix(suffix), flags, _FILE_MODE)
-        try:
-            write_all(descriptor, content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        target = file.path.with_suffix(suffix)
+        if target.exists():  # somebody has copied it back instead of renaming it
+            target = file.path.with_suffix(f"{file.path.suffix}-{secrets.token_hex(8)}{suffix}")
+        file.path.rename(target)
         self.sync()
 
     def sync(self) -> None:
@@ -244,7 +161,8 @@ class SpoolFolder:
 
     def status(self) -> SpoolStatus:
         """What the folder contains. Reads each pending file once, until it grows."""
-        found = [_count_records(path, _size(path)) for path in self.files(SPOOL_SUFFIX)]
+        counts = [_count_or_none(path) for path in self.files(SPOOL_SUFFIX)]
+        found = [count for count in counts if count is not None]
         try:
             used = self.used_bytes()
         except OSError:
@@ -254,24 +172,18 @@ class SpoolFolder:
             oldest_received_at=min((at for _, at in found if at), default=None),
             used_bytes=used,
             damaged_files=len(self.files(DAMAGED_SUFFIX)),
-            rejected=sum(
-                _count_records(path, _size(path))[0] for path in self.files(REJECTED_SUFFIX)
-            ),
+            rejected_files=len(self.files(REJECTED_SUFFIX)),
+            unreadable_files=len(counts) - len(found),
             is_writable=self.is_writable,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class LockedSpoolFile:
-    """A spool file that this process has locked."""
+class OpenSpoolFile:
+    """A file that this process appends to, and nobody replays."""
 
     path: Path
     descriptor: int
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return os.fstat(self.descriptor).st_size
 
     @property
     def is_deleted(self) -> bool:
@@ -280,22 +192,32 @@ class LockedSpoolFile:
 
     def append(self, content: bytes) -> None:
         """Write and sync. Raises OSError: whether it is on disk is then unknown."""
-        size = self.size
+        size = os.fstat(self.descriptor).st_size
         try:
-            write_all(self.descriptor, content)
+            _write_all(self.descriptor, content)
             os.fsync(self.descriptor)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self.descriptor, size)
             raise
 
+    def close(self) -> None:
+        """Let it be replayed: nothing is appended any more."""
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSpoolFile:
+    """A file that nobody appends to any more, locked by this process."""
+
+    path: Path
+    descriptor: int
+
     def read(self) -> bytes:
         """Its content. Raises OSError."""
-        return self.path.read_bytes()
-
-    def remove(self) -> None:
-        """Delete it, after all its records were recorded or quarantined. Raises OSError."""
-        self.path.unlink(missing_ok=True)
+        with open(self.descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            return file.read()
 
     def close(self) -> None:
         """Release the lock."""
@@ -307,26 +229,25 @@ def _free_bytes(path: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def write_all(descriptor: int, content: bytes) -> None:
+def _write_all(descriptor: int, content: bytes) -> None:
     """`os.write` until all is written. Raises OSError."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _size(path: Path) -> int:
+def _count_or_none(path: Path) -> tuple[int, datetime | None] | None:
+    """The number of records in a file, and when the oldest was received; None if unreadable."""
     try:
-        return path.stat().st_size
+        return _count_records(path, path.stat().st_size)
+    except FileNotFoundError:
+        return 0, None
     except OSError:
-        return 0
+        return None
 
 
 @lru_cache(maxsize=64)
 def _count_records(path: Path, _size: int) -> tuple[int, datetime | None]:
-    """The number of records in a file, and when the oldest was received. Files only grow."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return 0, None
-    frames = [part for _, part in decode_frames(content) if isinstance(part, Frame)]
+    """The same. Files only grow. Raises OSError."""
+    frames = [part for _, part in decode_frames(path.read_bytes()) if isinstance(part, Frame)]
     return len(frames), min((frame.received_at for frame in frames), default=None)

@@ -41,8 +41,8 @@ from preference_center.infra.files import atomic_write
 from preference_center.infra.keys.link_keys import cache_senders, seed_sender_cache
 from preference_center.infra.metrics import OptOutOutcome
 from preference_center.ledger.recording import record, record_batched
-from preference_center.ledger.spool import folder
-from preference_center.ledger.spool.folder import LockedSpoolFile, SpoolFolder, SpoolUnavailable
+from preference_center.ledger.spool.folder import OpenSpoolFile, SpoolFolder, SpoolUnavailable
+from preference_center.ledger.spool.frames import encode_frame
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class _PendingFrame:
 
 @dataclass(slots=True)
 class SpoolWriter:
-    """The file of this process in `folder`, created with the first record, and again when drained.
+    """The file of this process in `folder`, created with the first record after each replay.
 
     Thread-safe.
     """
@@ -67,7 +67,7 @@ class SpoolWriter:
     _file_lock: Lock = field(default_factory=Lock)
     """Protects the file."""
     _pending: list[_PendingFrame] = field(default_factory=list)
-    _file: LockedSpoolFile | None = None
+    _file: OpenSpoolFile | None = None
 
     def append(self, frame: bytes) -> None:
         """Return once the frame is on disk. Raises SpoolUnavailable if it isn't, or may not be.
@@ -87,22 +87,15 @@ class SpoolWriter:
         if pending.error:
             raise SpoolUnavailable(str(pending.error)) from pending.error
 
-    def read(self) -> tuple[LockedSpoolFile, bytes] | None:
-        """This process's file and its content, if there is one. Raises OSError."""
-        with self._file_lock:
-            return None if self._file is None else (self._file, self._file.read())
+    @property
+    def is_in_use(self) -> bool:
+        """Whether this process has a file to append to."""
+        return self._file is not None
 
-    def remove_if_unchanged(self, file: LockedSpoolFile, size: int) -> bool:
-        """Remove the file if its size is `size` bytes, all replayed; False if it has grown.
-
-        Raises OSError.
-        """
+    def close_file(self) -> None:
+        """Let what was appended be replayed: the next record gets a new file."""
         with self._file_lock:
-            if self._file is not file or file.size != size:
-                return False
-            file.remove()
             self._close_file()
-            return True
 
     def _write(self, content: bytes) -> SpoolUnavailable | None:
         try:
@@ -223,7 +216,7 @@ def spool_request(
         connections.report_failure(error.cause, error.reason)
     sealed = services().links.seal_request({"kind": kind, **data})
     try:
-        spool.writer.append(folder.encode_frame(sealed, received_at))
+        spool.writer.append(encode_frame(sealed, received_at))
     except SpoolUnavailable:
         metrics.count_opt_outs(OptOutOutcome.REFUSED)
         raise

@@ -1,69 +1,31 @@
-"""A replay records what was spooled, and quarantines what can't be recorded.
+"""A replay records what is in one file, and holds up nothing for what can't be recorded.
 
 After a crash between recording and deleting a file, the file is replayed again. That records
 nothing twice: each event has had its id since it was accepted.
-
-One thread per process ends outages: it tries the database again and replays what was spooled
-(`SpoolReplayer`).
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import structlog
-from flask import Flask, current_app
 
-from preference_center.core.errors import (
-    ConfigError,
-    PreferenceCenterError,
-    Unavailable,
-    UnavailableCause,
-)
+from preference_center.core.errors import ConfigError, PreferenceCenterError, Unavailable
 from preference_center.core.links import Links
-from preference_center.infra.context import services
-from preference_center.infra.db.connections import (
-    DatabaseTimeouts,
-    Outage,
-    report_failure,
-    track_outages,
-)
-from preference_center.infra.db.transactions import override_limits
-from preference_center.infra.keys.fingerprints import require_known_keys
-from preference_center.ledger.recording import record
-from preference_center.ledger.spool.folder import (
-    DAMAGED_SUFFIX,
-    REJECTED_SUFFIX,
-    DamagedBytes,
-    Frame,
-    LockedSpoolFile,
-    SpoolFolder,
-    SpoolUnavailable,
-    decode_frames,
-    encode_frame,
-)
-from preference_center.ledger.spool.recorder import (
-    EXTENSION_KEY,
-    OPT_OUTS_KIND,
-    Spool,
-    SpoolWriter,
-    change_from_json,
-    current_spool,
-    load_known_state,
-    save_known_state,
-)
+from preference_center.ledger.spool.frames import DamagedBytes, Frame, decode_frames, frame_at
 
 log = structlog.get_logger()
 
 
 BATCH_SIZE = 100
+
+
+SPLIT_SIZE = 10
+"""Into so many parts a batch is split that can't be recorded, to find what is at fault."""
 
 
 SpoolHandler = Callable[[Sequence[Mapping[str, Any]]], object]
@@ -75,8 +37,8 @@ _PERMANENT_ERRORS = (PreferenceCenterError, KeyError, TypeError, ValueError)
 database refuses it may accept after an upgrade."""
 
 
-_CAUSES_OF_ONE_RECORD = {UnavailableCause.LOCK_TIMEOUT, UnavailableCause.SCHEMA}
-"""Causes for which another record may be recorded all the same."""
+FIRST_RETRY, LAST_RETRY = 1.0, 10.0
+"""Seconds until a file is tried again, after all that is left of it failed once, and often."""
 
 
 @dataclass(slots=True)
@@ -90,312 +52,185 @@ class ReplayStats:
     """Records that could not be recorded now, although the database is available."""
 
 
-@dataclass(frozen=True, slots=True)
-class _SpooledRequest:
-    offset: int
-    frame: Frame
-    kind: str
-    data: Mapping[str, Any]
+@dataclass(slots=True)
+class RetryBudget:
+    """What failing transactions may cost in one run; those that succeed cost nothing."""
+
+    failures: int = 20
+    seconds: float = 5.0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the rest must wait for the next run."""
+        return self.failures <= 0 or self.seconds <= 0
+
+    def spend(self, seconds: float) -> None:
+        """Count a failure that took so long."""
+        self.failures -= 1
+        self.seconds -= seconds
 
 
 @dataclass(slots=True)
 class ReplayProgress:
-    """How far one file is replayed. Not persistent."""
+    """What is left of one file. Not persistent."""
 
-    done: set[int] = field(default_factory=set)
-    """Offsets of what was recorded or quarantined."""
-    blocked: deque[int] = field(default_factory=deque)
-    """Offsets of records blocked by a lock; the least recently tried first."""
-    reported: set[int] = field(default_factory=set)
-    """Offsets of those that were logged."""
+    groups: deque[tuple[int, ...]] = field(default_factory=deque)
+    """Offsets of records that are recorded together, the least recently tried first."""
+    is_read: bool = False
+    is_rejected: bool = False
+    """Whether a record can't be recorded, ever."""
+    is_damaged: bool = False
+    logged: set[int] = field(default_factory=set)
+    """Offsets of blocked records, each logged once."""
+    failures: int = 0
+    """Since something succeeded."""
+    retry_at: float = 0.0
+    """By the replayer's monotonic clock."""
+
+    @property
+    def pending(self) -> int:
+        """How many records are left."""
+        return sum(map(len, self.groups))
+
+    def put_off(self, now: float) -> None:
+        """Set `retry_at`: at once while something is untried, else later with each round."""
+        rounds = self.failures // max(len(self.groups), 1)
+        delay = min(FIRST_RETRY * 2.0 ** min(rounds - 1, 10), LAST_RETRY) if rounds else 0.0
+        self.retry_at = now + delay
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolReplay:
-    """Replays files of `folder`. Not thread-safe."""
+    """Records what is in files. Not thread-safe."""
 
-    folder: SpoolFolder
     links: Links
     handlers: Mapping[str, SpoolHandler]
+    probe: Callable[[], None]
+    """Raises if the database is unavailable. Nothing else says so: an error of a record may look
+    the same."""
     on_commit: Callable[[], None] = lambda: None
     """Called after each commit, which proves that the database is available."""
 
-    def replay_file(
-        self, held: LockedSpoolFile, content: bytes, progress: ReplayProgress
-    ) -> ReplayStats:
-        """Record what `content`, all of a file, contains beyond `progress`, and update that.
+    def begin(
+        self, name: str, content: bytes, progress: ReplayProgress, stats: ReplayStats
+    ) -> None:
+        """Find the records in `content`, all of the file with this name."""
+        found: list[tuple[int, str]] = []
+        for offset, part in decode_frames(content):
+            if isinstance(part, DamagedBytes):
+                progress.is_damaged = True
+                log.error("spool_damaged", file=name, offset=offset, bytes=len(part.content))
+                stats.damaged += 1
+                continue
+            try:
+                found.append((offset, str(self._open(part)["kind"])))
+            except (PreferenceCenterError, KeyError, TypeError) as error:
+                _reject(name, offset, error, progress, stats)
+        progress.groups.extend(_group(found))
+        progress.is_read = True
 
-        A record that is blocked, by a lock or by other tables than ours, does not block those
-        behind it. The blocked ones are tried in turn, until one is blocked again. Raises
-        Unavailable when the database is unavailable; call it again then.
-        """
-        replayed = ReplayStats()
-        parts = dict(decode_frames(content))
-        fresh = sorted(parts.keys() - progress.done - set(progress.blocked))
-        records = [self._decode(held, at, parts[at], progress, replayed) for at in fresh]
-        for batch in _batches([each for each in records if each is not None]):
-            self._record_batch(held, batch, progress, replayed)
-        for _ in range(len(progress.blocked)):
-            offset = progress.blocked.popleft()
-            found = self._decode(held, offset, parts[offset], progress, replayed)
-            if found is not None:
-                self._record_batch(held, [found], progress, replayed)
-            if progress.blocked and progress.blocked[-1] == offset:
-                break
-        replayed.blocked = len(progress.blocked)
-        return replayed
-
-    def _decode(
+    def advance(
         self,
-        held: LockedSpoolFile,
-        offset: int,
-        part: Frame | DamagedBytes,
+        name: str,
+        content: bytes,
         progress: ReplayProgress,
-        stats: ReplayStats,
-    ) -> _SpooledRequest | None:
-        """The record in a part of a file; None if it had to be quarantined, and is done."""
-        if isinstance(part, DamagedBytes):
-            self.folder.quarantine(held.path, DAMAGED_SUFFIX, part.content)
-            log.error("spool_damaged", file=held.path.name, offset=offset, bytes=len(part.content))
-            stats.damaged += 1
-            progress.done.add(offset)
-            return None
-        try:
-            data = self.links.open_request(part.payload)
-            return _SpooledRequest(offset, part, str(data["kind"]), data)
-        except (PreferenceCenterError, KeyError, TypeError) as error:
-            self._reject(held, offset, part, error, stats)
-            progress.done.add(offset)
-            return None
-
-    def _record_batch(
-        self,
-        held: LockedSpoolFile,
-        batch: Sequence[_SpooledRequest],
-        progress: ReplayProgress,
+        budget: RetryBudget,
         stats: ReplayStats,
     ) -> None:
-        error = self._try(batch)
-        if error is None:
-            progress.done.update(each.offset for each in batch)
-            stats.recorded += len(batch)
-        elif len(batch) > 1:  # find the one that failed
-            for each in batch:
-                self._record_batch(held, [each], progress, stats)
-        elif isinstance(error, _PERMANENT_ERRORS) and not isinstance(
-            error, ConfigError | Unavailable
-        ):
-            self._reject(held, batch[0].offset, batch[0].frame, error, stats)
-            progress.done.add(batch[0].offset)
-        else:
-            offset = batch[0].offset
-            progress.blocked.append(offset)
-            if offset not in progress.reported:
-                progress.reported.add(offset)
-                log.warning("spool_record_blocked", file=held.path.name, error=type(error).__name__)
+        """Record what is left in a file, each group once, until `budget` is spent.
 
-    def _try(self, batch: Sequence[_SpooledRequest]) -> Exception | None:
-        """The error that prevented recording, if any. Raises Unavailable without a database."""
-        handler = self.handlers.get(batch[0].kind)
-        if handler is None:
-            return NotImplementedError("spooled by a newer version")
+        A group that fails is split; a record that fails blocks nothing but itself. Raises what
+        `probe` raises when the database is unavailable; call it again then.
+        """
+        failed: deque[tuple[int, ...]] = deque()
         try:
-            handler([each.data for each in batch])
+            while progress.groups and not budget.is_spent:
+                group = progress.groups.popleft()
+                begun = time.monotonic()
+                error = self._try(content, group)
+                if error is None:
+                    progress.failures = 0
+                    stats.recorded += len(group)
+                    continue
+                budget.spend(time.monotonic() - begun)
+                if len(group) == 1 and _is_permanent(error):
+                    _reject(name, group[0], error, progress, stats)
+                    continue
+                if len(group) > 1:
+                    progress.groups.extend(_split(group))
+                else:
+                    failed.append(group)
+                self.probe()
+                progress.failures += 1
+                if len(group) == 1:
+                    _log_blocked(name, group[0], error, progress)
+        finally:
+            progress.groups.extend(failed)
+
+    def _open(self, frame: Frame) -> Mapping[str, Any]:
+        return self.links.open_request(frame.payload)
+
+    def _try(self, content: bytes, group: Sequence[int]) -> Exception | None:
+        """The error that prevented recording, if any."""
+        try:
+            frames = [frame_at(content, offset) for offset in group]
+            requests = [self._open(frame) for frame in frames if frame is not None]
+            handler = self.handlers.get(requests[0]["kind"])
+            if handler is None:
+                return NotImplementedError("spooled by a newer version")
+            handler(requests)
             self.on_commit()
-        except Unavailable as error:
-            if error.cause not in _CAUSES_OF_ONE_RECORD:
-                raise
-            return error
         except Exception as error:  # noqa: BLE001 - one record must not block the others
             return error
         return None
 
-    def _reject(
-        self, held: LockedSpoolFile, offset: int, frame: Frame, error: Exception, stats: ReplayStats
-    ) -> None:
-        self.folder.quarantine(
-            held.path, REJECTED_SUFFIX, encode_frame(frame.payload, frame.received_at)
-        )
-        log.error("spool_rejected", file=held.path.name, offset=offset, error=type(error).__name__)
-        stats.rejected += 1
+
+def _is_permanent(error: Exception) -> bool:
+    return isinstance(error, _PERMANENT_ERRORS) and not isinstance(error, ConfigError | Unavailable)
 
 
-def _batches(records: Sequence[_SpooledRequest]) -> Iterator[Sequence[_SpooledRequest]]:
-    """Adjacent records of one kind, at most BATCH_SIZE."""
-    rest = iter(records)
-    batch = list(islice(rest, 1))
-    for each in rest:
-        if each.kind != batch[0].kind or len(batch) == BATCH_SIZE:
-            yield batch
-            batch = []
-        batch.append(each)
-    if batch:
-        yield batch
-
-
-SCAN_INTERVAL = 1.0
-"""Seconds between searches for files of processes that have ended."""
-
-
-RETRY_INTERVAL = 0.5
-"""Seconds between two attempts to reach an unavailable database."""
-
-
-SAVE_STATE_INTERVAL = 60.0
-"""Seconds between updates of the startup cache."""
-
-
-PROBE_LIMITS = DatabaseTimeouts(lock=2, statement=2, idle=5, retry=0, total=2.5, round_trip=2.5)
-
-
-REPLAY_LIMITS = DatabaseTimeouts(lock=2, statement=30, idle=30, retry=1, total=40, round_trip=35)
-"""No request waits for the response, but other records wait for one that is blocked by a lock."""
-
-
-HANDLERS_KEY = "preference_center.spool_handlers"
-
-
-def register_handler(app: Flask, kind: str, handler: SpoolHandler) -> None:
-    """Register the function that records spooled requests of this kind."""
-    app.extensions.setdefault(HANDLERS_KEY, {})[kind] = handler
-
-
-def start_spool(app: Flask) -> None:
-    """Make this process spool opt-outs in an outage, and replay them.
-
-    Call it once, in a process that serves requests. With `SPOOL_DIR=none` it does nothing, and
-    opt-outs are refused while the database is unavailable.
-    """
-    with app.app_context():
-        spool = install_spool(app)
-        if spool is None:
-            log.warning("spool_disabled", setting="SPOOL_DIR")
-            return
-        load_known_state(spool.folder.path)
-        replayer = SpoolReplayer(spool, track_outages())
-    threading.Thread(
-        target=replay_periodically, args=(app, replayer), name="spool", daemon=True
-    ).start()
-
-
-def install_spool(app: Flask) -> Spool | None:
-    """This process's spool, without a replayer; None where SPOOL_DIR is none."""
-    with app.app_context():
-        settings = services().settings
-    if settings.spool_dir == "none":
-        return None
-    folder = SpoolFolder(Path(settings.spool_dir), settings.spool_max_bytes)
-    try:
-        folder.ensure_exists()
-    except SpoolUnavailable:  # retried with each record; until then they are refused
-        log.error("spool_unwritable", setting="SPOOL_DIR")  # noqa: TRY400 - the trace adds nothing
-    spool = Spool(folder, SpoolWriter(folder))
-    app.extensions[EXTENSION_KEY] = spool
-    return spool
-
-
-@dataclass(slots=True)
-class SpoolReplayer:
-    """Replays this process's spool file, and those of processes that have ended."""
-
-    spool: Spool
-    outage: Outage
-    _progress: dict[Path, ReplayProgress] = field(default_factory=dict)
-
-    def run_once(self) -> ReplayStats:
-        """End the outage if the database is available again, and record everything pending.
-
-        Raises Unavailable while it is not, and KeyMismatch if our keys are not the database's.
-        """
-        replayed = ReplayStats()
-        if not self._is_needed():
-            return replayed
-        try:
-            with self.outage.allow_retry(), override_limits(REPLAY_LIMITS):
-                with override_limits(PROBE_LIMITS):
-                    require_known_keys()
-                self.outage.down.clear()
-                # Else a failure in the meantime would last until everything is replayed.
-                over = self.outage.down.clear
-                replay = SpoolReplay(self.spool.folder, services().links, _handlers(), over)
-                for held in self.spool.folder.lock_abandoned():  # the older ones
-                    if self._replay_file(replay, held, held.read(), replayed):
-                        held.remove()
-                        self._progress.pop(held.path, None)
-                self._replay_own_file(replay, replayed)
-        except Unavailable as error:
-            report_failure(error.cause, error.reason)
-            raise
-        finally:
-            if replayed.recorded or replayed.rejected or replayed.damaged:
-                log.info(
-                    "spool_replayed",
-                    recorded=replayed.recorded,
-                    rejected=replayed.rejected,
-                    damaged=replayed.damaged,
-                    blocked=replayed.blocked,
-                )
-        return replayed
-
-    def _is_needed(self) -> bool:
-        return (
-            self.outage.down.is_set()
-            or self.spool.writer.read() is not None
-            or any(True for _ in self.spool.folder.lock_abandoned())
-        )
-
-    def _replay_own_file(self, replay: SpoolReplay, stats: ReplayStats) -> None:
-        while (own := self.spool.writer.read()) is not None:
-            held, content = own
-            if not self._replay_file(replay, held, content, stats):
-                return
-            if self.spool.writer.remove_if_unchanged(held, len(content)):
-                self._progress.pop(held.path, None)
-
-    def _replay_file(
-        self, replay: SpoolReplay, held: LockedSpoolFile, content: bytes, total: ReplayStats
-    ) -> bool:
-        """Replay one file; whether nothing in it is pending any more."""
-        found = replay.replay_file(
-            held, content, self._progress.setdefault(held.path, ReplayProgress())
-        )
-        total.recorded += found.recorded
-        total.rejected += found.rejected
-        total.damaged += found.damaged
-        total.blocked += found.blocked
-        return not found.blocked
-
-
-def replay_abandoned(app: Flask) -> ReplayStats:
-    """Record what processes that have ended left, once, from any process."""
-    with app.app_context():
-        spool = current_spool() or install_spool(app)
-        return ReplayStats() if spool is None else SpoolReplayer(spool, Outage()).run_once()
-
-
-def _handlers() -> Mapping[str, SpoolHandler]:
-    return {OPT_OUTS_KIND: _record_opt_outs, **current_app.extensions.get(HANDLERS_KEY, {})}
-
-
-def _record_opt_outs(requests: Sequence[Mapping[str, Any]]) -> None:
-    record([change_from_json(change) for request in requests for change in request["changes"]])
-
-
-def replay_periodically(
-    app: Flask, replayer: SpoolReplayer, stop: threading.Event | None = None
+def _reject(
+    name: str, offset: int, error: Exception, progress: ReplayProgress, stats: ReplayStats
 ) -> None:
-    """Run `replayer` every second, and at once when an outage begins, until `stop` is set."""
-    remember_at = 0.0
-    while stop is None or not stop.is_set():
-        replayer.outage.down.wait(SCAN_INTERVAL)
-        try:
-            with app.app_context():
-                replayer.run_once()
-                if time.monotonic() >= remember_at:
-                    save_known_state(replayer.spool.folder.path)
-                    remember_at = time.monotonic() + SAVE_STATE_INTERVAL
-        except Unavailable:
-            time.sleep(RETRY_INTERVAL)
-        except Exception as error:  # noqa: BLE001 - no other thread would retry
-            log.error("spool_failed", error=type(error).__name__)  # noqa: TRY400 - a trace may quote a row
-            time.sleep(SCAN_INTERVAL)
+    progress.is_rejected = True
+    progress.failures = 0
+    log.error("spool_rejected", file=name, offset=offset, error=type(error).__name__)
+    stats.rejected += 1
+
+
+def _log_blocked(name: str, offset: int, error: Exception, progress: ReplayProgress) -> None:
+    if offset not in progress.logged:
+        progress.logged.add(offset)
+        log.warning("spool_record_blocked", file=name, offset=offset, **describe_error(error))
+
+
+def describe_error(error: Exception) -> dict[str, object]:
+    """What a log line states of an error: codes, since a text may quote a row (I12)."""
+    described: dict[str, object] = {"error": type(error).__name__}
+    if isinstance(error, Unavailable):
+        described["cause"] = error.cause
+    for name in ("sqlstate", "errno"):
+        value = getattr(error, name, None) or getattr(error.__cause__, name, None)
+        if value is not None:
+            described[name] = value
+    return described
+
+
+def _group(found: Sequence[tuple[int, str]]) -> Iterator[tuple[int, ...]]:
+    """The offsets of adjacent records of one kind, at most BATCH_SIZE together."""
+    group: list[int] = []
+    kind = ""
+    for offset, of_kind in found:
+        if group and (of_kind != kind or len(group) == BATCH_SIZE):
+            yield tuple(group)
+            group = []
+        kind = of_kind
+        group.append(offset)
+    if group:
+        yield tuple(group)
+
+
+def _split(group: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    size = -(-len(group) // SPLIT_SIZE)
+    for first in range(0, len(group), size):
+        yield tuple(group[first : first + size])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.ledger.spool import SpoolFolder
-from preference_center.ledger.spool.folder import encode_frame
+from preference_center.ledger.spool.frames import encode_frame
 from tests.clock import START, Clock
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def test_an_empty_spool_is_all_right(app: Flask) -> None:
         "waiting: 0",
         "bytes: 0",
         "damaged files: 0",
-        "rejected: 0",
+        "rejected files: 0",
+        "unreadable files: 0",
         "writable: yes",
     ]
 
@@ -92,7 +93,7 @@ def test_what_can_never_be_recorded_is_an_alarm(app: Flask, folder: Path) -> Non
     assert run(app, "replay")[0] == 1
     code, text = run(app, "status")
     assert code == 1
-    assert "rejected: 1" in text
+    assert "rejected files: 1" in text
 
 
 def test_without_a_folder_it_names_the_setting(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from preference_center.ledger.spool import ReplayStats
-    from preference_center.ledger.spool.replay import SpoolReplayer
+    from preference_center.ledger.spool.replayer import SpoolReplayer
 
 ADDRESS = "jane.doe@example.com"
 TOPIC = "acme.offers"
@@ -116,12 +117,13 @@ def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool where its settings say, while its database is away."""
     from preference_center.infra.db import connections
     from preference_center.ledger.spool import install_spool, recorder
-    from preference_center.ledger.spool import replay as module
+    from preference_center.ledger.spool import replayer as module
 
     spool = install_spool(app)
     assert spool
     with app.app_context():
-        replayer = module.SpoolReplayer(spool, connections.track_outages())
+        later = count(0.0, 60.0).__next__  # whatever waits is due at each look
+        replayer = module.SpoolReplayer(spool, connections.track_outages(), later)
     with pytest.MonkeyPatch.context() as patch:
         patient = replace(module.PROBE_LIMITS, statement=60, total=60, round_trip=60)
         patch.setattr(module, "PROBE_LIMITS", patient)  # a machine may be busy

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.ledger.spool.folder import (
+from preference_center.ledger.spool.frames import (
     HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     DamagedBytes,

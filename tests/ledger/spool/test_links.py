@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.ledger.spool.replay import SpoolReplayer
+    from preference_center.ledger.spool.replayer import SpoolReplayer
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.ledger.tables import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.ledger.spool.replay import SpoolReplayer
+    from preference_center.ledger.spool.replayer import SpoolReplayer
 
 
 @pytest.fixture

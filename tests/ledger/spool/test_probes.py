@@ -15,7 +15,7 @@ from tests.ledger.spool.conftest import PAIR, Database, Replay
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from preference_center.ledger.spool.replay import SpoolReplayer
+    from preference_center.ledger.spool.replayer import SpoolReplayer
 
 
 def test_a_process_is_ready_as_long_as_it_can_accept_an_opt_out(
