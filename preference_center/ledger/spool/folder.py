@@ -90,6 +90,9 @@ class SpoolFolder:
             self.sync()
         except BaseException:
             created.close()
+            for path in (draft, created.path):
+                with suppress(OSError):
+                    path.unlink()
             raise
         return created
 
@@ -127,11 +130,16 @@ class SpoolFolder:
                     total += entry.stat().st_size
         return total
 
+    def free_bytes(self) -> int:
+        """What its disk has left for this process. Raises OSError."""
+        found = os.statvfs(self.path)
+        return found.f_bavail * found.f_frsize
+
     @property
     def is_writable(self) -> bool:
         """Whether another record could be accepted now, as far as can be seen without writing."""
         try:
-            free = min(self.max_bytes - self.used_bytes(), _free_bytes(self.path))
+            free = min(self.max_bytes - self.used_bytes(), self.free_bytes())
         except OSError:
             return False
         return free > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
@@ -201,6 +209,12 @@ class OpenSpoolFile:
                 os.ftruncate(self.descriptor, size)
             raise
 
+    def remove_if_empty(self) -> None:
+        """Delete it if nothing was appended: it is still locked."""
+        with suppress(OSError):
+            if os.fstat(self.descriptor).st_size == 0:
+                self.path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let it be replayed: nothing is appended any more."""
         os.close(self.descriptor)
@@ -222,11 +236,6 @@ class ClosedSpoolFile:
     def close(self) -> None:
         """Release the lock."""
         os.close(self.descriptor)
-
-
-def _free_bytes(path: Path) -> int:
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

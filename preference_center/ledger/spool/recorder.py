@@ -11,7 +11,8 @@ Both are as they were in the database a minute ago.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,6 +48,10 @@ from preference_center.ledger.spool.frames import encode_frame
 log = structlog.get_logger()
 
 
+LOOK_INTERVAL = 1.0
+"""Seconds between looks at the size of the folder, to which other processes write, too."""
+
+
 @dataclass(slots=True)
 class _PendingFrame:
     content: bytes
@@ -62,12 +67,16 @@ class SpoolWriter:
     """
 
     folder: SpoolFolder
+    monotonic: Callable[[], float] = time.monotonic
     _pending_lock: Lock = field(default_factory=Lock)
     """Protects `_waiting`; held briefly."""
     _file_lock: Lock = field(default_factory=Lock)
     """Protects the file."""
     _pending: list[_PendingFrame] = field(default_factory=list)
     _file: OpenSpoolFile | None = None
+    _quota: int = 0
+    """Bytes that may be appended until `_look_at`, by the size of the folder then."""
+    _look_at: float = field(default=float("-inf"))
 
     def append(self, frame: bytes) -> None:
         """Return once the frame is on disk. Raises SpoolUnavailable if it isn't, or may not be.
@@ -99,10 +108,12 @@ class SpoolWriter:
 
     def _write(self, content: bytes) -> SpoolUnavailable | None:
         try:
-            if self.folder.used_bytes() + len(content) > self.folder.max_bytes:
-                return SpoolUnavailable("the spool is full: see SPOOL_MAX_BYTES")
             if self._file is not None and self._file.is_deleted:
                 self._close_file()
+            if self._file is None and self.folder.free_bytes() < len(content):
+                return SpoolUnavailable("the disk of the spool is full")
+            if not self._take_quota(len(content)):
+                return SpoolUnavailable("the spool is full: see SPOOL_MAX_BYTES")
             if self._file is None:
                 self._file = self.folder.create_file()
                 log.warning("spool_in_use", file=self._file.path.name)
@@ -110,9 +121,22 @@ class SpoolWriter:
         except OSError as error:
             # After a failed fsync the state of the disk is unknown: leave the file to be replayed.
             log.error("spool_unwritable", error=type(error).__name__)  # noqa: TRY400 - its text has a path, its trace nothing more
+            if self._file is not None:
+                self._file.remove_if_empty()
             self._close_file()
             return SpoolUnavailable("the spool can't be written")
         return None
+
+    def _take_quota(self, size: int) -> bool:
+        """Whether `size` bytes fit into the folder, as far as known. Raises OSError."""
+        now = self.monotonic()
+        if now >= self._look_at:
+            self._quota = self.folder.max_bytes - self.folder.used_bytes()
+            self._look_at = now + LOOK_INTERVAL
+        if size > self._quota:
+            return False
+        self._quota -= size
+        return True
 
     def _close_file(self) -> None:
         if self._file is not None:

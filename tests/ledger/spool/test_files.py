@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.ledger.spool import SpoolFolder
+from preference_center.ledger.spool import SpoolFolder, SpoolUnavailable
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import SpoolWriter
 from tests.clock import START
@@ -136,3 +137,62 @@ def test_a_second_file_that_is_kept_under_the_same_name_replaces_nothing(tmp_pat
         folder.keep(held, ".rejected")
         held.close()
     assert sorted(path.read_bytes() for path in folder.files(".rejected")) == [b"one", b"two"]
+
+
+def test_on_a_full_disk_a_refused_record_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SpoolFolder(tmp_path, MEBIBYTE)
+    writer = SpoolWriter(folder)
+    with monkeypatch.context() as patch:
+        fill_disk(patch)  # although some bytes looked free
+        for _ in range(3):
+            with pytest.raises(SpoolUnavailable):
+                writer.append(encode_frame(b"refused", START))
+    assert [*tmp_path.iterdir()] == []
+    writer.append(encode_frame(b"accepted", START))
+    assert folder.status().pending == 1
+
+
+def test_on_a_disk_without_a_free_byte_no_file_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    monkeypatch.setattr(SpoolFolder, "free_bytes", lambda _: 0)
+    monkeypatch.setattr(SpoolFolder, "create_file", lambda _: pytest.fail("creates a file"))
+    with pytest.raises(SpoolUnavailable, match="disk"):
+        writer.append(encode_frame(b"refused", START))
+
+
+def test_the_folder_is_not_read_for_each_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    looks: list[object] = []
+    scan = os.scandir
+
+    def count(path: str) -> Iterator[os.DirEntry[str]]:
+        looks.append(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", count)
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    writer.monotonic = lambda: now
+    for _ in range(50):
+        writer.append(encode_frame(b"x", START))
+    assert len(looks) == 1
+    (tmp_path / "other.spool").write_bytes(b"x" * MEBIBYTE)  # of another process
+    now = 1.0
+    for _ in range(50):
+        with pytest.raises(SpoolUnavailable, match="SPOOL_MAX_BYTES"):
+            writer.append(encode_frame(b"x", START))
+    assert len(looks) == 2
+
+
+def test_between_two_looks_it_counts_what_it_writes(tmp_path: Path) -> None:  # I1
+    size = len(encode_frame(b"x", START))
+    writer = SpoolWriter(SpoolFolder(tmp_path, 2 * size), lambda: 0.0)
+    writer.append(encode_frame(b"x", START))
+    writer.append(encode_frame(b"x", START))
+    with pytest.raises(SpoolUnavailable, match="SPOOL_MAX_BYTES"):
+        writer.append(encode_frame(b"x", START))
