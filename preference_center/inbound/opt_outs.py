@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
@@ -69,14 +68,15 @@ def record_mail_opt_outs(
     received_at: datetime,
     method: str = MAILTO,
     ids: Sequence[UUID] | None = None,
+    now: datetime | None = None,
 ) -> IngestResult:
     """Opt out the addresses of the tokens of `mail`; returns once all is committed (I1).
 
     A repeat adds nothing while the opt-out is active (I7). An opt-out whose address is not known
     yet is stored as pending with its scope: checks honour it at once (I2), and it is recorded
     as soon as the address becomes known. `ids` are those of the events, one per token: the same
-    ids again record nothing twice. Raises Unavailable when the database can't be reached; the
-    mail may then be handled again.
+    ids again record nothing twice. `now` is that of `record`. Raises Unavailable when the database
+    can't be reached; the mail may then be handled again.
     """
     ids = ids or new_event_ids(mail)
     known = _addresses_by_prefix(
@@ -92,7 +92,7 @@ def record_mail_opt_outs(
         else:
             changes.append(_opt_out_change(new_id, address, scope, reference, received_at, method))
     if changes:
-        record(changes)
+        record(changes, now=now)
     if waiting:
         run_in_transaction(lambda connection: suppressions.insert_pending(connection, waiting))
     result = IngestResult(len(changes), len(waiting))
@@ -287,15 +287,16 @@ def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
         return IngestResult(spooled=len(ids))
 
 
-def record_spooled(requests: Sequence[Mapping[str, Any]]) -> None:
+def record_spooled(requests: Sequence[spool.SpooledRequest], now: datetime) -> None:
     """Record what was spooled. Raises Unavailable while that is not possible; safe to repeat."""
-    for data in requests:
+    for request in requests:
+        data = request.data
         mail = InboundMail(
             tuple(map(_reference_from_json, data["references"])),
             tuple(map(_restore_address, data["writers"])),
         )
-        received_at = datetime.fromisoformat(data["received_at"])
-        record_mail_opt_outs(mail, received_at, MAILTO, [*map(UUID, data["ids"])])
+        received_at = request.parse_time(data["received_at"])
+        record_mail_opt_outs(mail, received_at, MAILTO, [*map(UUID, data["ids"])], now)
 
 
 def _restore_address(exact: str) -> Address:

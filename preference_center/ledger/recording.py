@@ -84,6 +84,7 @@ def record(
     known_addresses: Sequence[Address | HashedAddress] = (),
     *,
     bulk: bool = False,
+    now: datetime | None = None,
 ) -> RecordResult:
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
@@ -94,6 +95,7 @@ def record(
     `known_addresses` are stored as readable addresses without an event: opt-outs that match them
     are then pushed to every destination that could not get them before (I9).
     `bulk` is for lists: their changes are pushed after what people do meanwhile.
+    `now` is the time of recording where the acts are dated by another clock than this host's.
     Raises Unavailable, with nothing written, when the database can't be reached.
     """
     context = services()
@@ -109,7 +111,7 @@ def record(
             await_appends(connection, retractions)
         hold_digest_length(connection, context.keys)
         if acts or known_addresses:
-            recorded += _append(connection, context, acts, known_addresses, bulk=bulk)
+            recorded += _append(connection, context, acts, known_addresses, bulk=bulk, now=now)
         for retraction in retractions:
             recorded += RecordResult(*retract(connection, retraction, context.now(), bulk=bulk))
         if in_transaction:
@@ -172,8 +174,9 @@ def _append(
     known_addresses: Sequence[Address | HashedAddress] = (),
     *,
     bulk: bool = False,
+    now: datetime | None = None,
 ) -> RecordResult:
-    now = context.now()
+    now = now or context.now()
     owners = [context.keys.exact_digest(change.address) for change in changes]
     named = [change.address for change in changes]
     addresses = {

@@ -11,7 +11,7 @@ from preference_center.ledger.spool.recorder import (
     record_or_spool,
     spool_request,
 )
-from preference_center.ledger.spool.replay import ReplayStats, SpoolHandler
+from preference_center.ledger.spool.replay import ReplayStats, SpooledRequest, SpoolHandler
 from preference_center.ledger.spool.replayer import (
     install_spool,
     register_handler,
@@ -26,6 +26,7 @@ __all__ = [
     "SpoolHandler",
     "SpoolStatus",
     "SpoolUnavailable",
+    "SpooledRequest",
     "current_spool",
     "install_spool",
     "record_or_spool",

@@ -42,6 +42,7 @@ from preference_center.infra.files import atomic_write
 from preference_center.infra.keys.link_keys import cache_senders, seed_sender_cache
 from preference_center.infra.metrics import OptOutOutcome
 from preference_center.ledger.recording import record, record_batched
+from preference_center.ledger.spool import host_time
 from preference_center.ledger.spool.folder import OpenSpoolFile, SpoolFolder, SpoolUnavailable
 from preference_center.ledger.spool.frames import encode_frame
 
@@ -163,15 +164,15 @@ def change_to_json(change: Change) -> dict[str, Any]:
     }
 
 
-def change_from_json(data: Mapping[str, Any]) -> Change:
+def change_from_json(data: Mapping[str, Any], parse_time: Callable[[str], datetime]) -> Change:
     """Parse the output of `change_to_json`. Raises KeyError, TypeError or ValueError."""
     return Change(
         id=UUID(data["id"]),
         kind=EventKind.OPTED_OUT,
         address=restore_address(data["address"], Channel(data["channel"])),
         scope=data["scope"],
-        occurred_at=datetime.fromisoformat(data["occurred_at"]),
-        received_at=datetime.fromisoformat(data["received_at"]),
+        occurred_at=parse_time(data["occurred_at"]),
+        received_at=parse_time(data["received_at"]),
         source=data["source"],
         actor=data["actor"],
         evidence=data["evidence"],
@@ -238,7 +239,8 @@ def spool_request(
     if isinstance(error, Unavailable) and error.cause is not UnavailableCause.SCHEMA:
         # Whether the tables fit is asked of all of them, when a process starts or an outage ends.
         connections.report_failure(error.cause, error.reason)
-    sealed = services().links.seal_request({"kind": kind, **data})
+    boot = host_time.boot_to_json(host_time.read_host_time())
+    sealed = services().links.seal_request({"kind": kind, "boot": boot, **data})
     try:
         spool.writer.append(encode_frame(sealed, received_at))
     except SpoolUnavailable:

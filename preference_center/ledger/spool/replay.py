@@ -10,13 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
+from preference_center.core.clocks import correct_time
 from preference_center.core.errors import ConfigError, PreferenceCenterError, Unavailable
 from preference_center.core.links import Links
 from preference_center.ledger.spool.frames import DamagedBytes, Frame, decode_frames, frame_at
+from preference_center.ledger.spool.host_time import ReplayTime, host_time_from_json
 
 log = structlog.get_logger()
 
@@ -28,8 +31,22 @@ SPLIT_SIZE = 10
 """Into so many parts a batch is split that can't be recorded, to find what is at fault."""
 
 
-SpoolHandler = Callable[[Sequence[Mapping[str, Any]]], object]
-"""Records requests of one kind, all or none; safe to repeat. Raises Unavailable to be retried."""
+@dataclass(frozen=True, slots=True)
+class SpooledRequest:
+    """A request of one record, as `spool_request` was given it."""
+
+    data: Mapping[str, Any]
+    shift: timedelta = timedelta(0)
+    """What the database's clock is ahead of the clock that dated it."""
+
+    def parse_time(self, text: str) -> datetime:
+        """A time of the data, by the database's clock. Raises TypeError or ValueError."""
+        return datetime.fromisoformat(text) + self.shift
+
+
+SpoolHandler = Callable[[Sequence[SpooledRequest], datetime], object]
+"""Records requests of one kind, all or none, at a time that it is given; safe to repeat. Raises
+Unavailable to be retried."""
 
 
 _PERMANENT_ERRORS = (PreferenceCenterError, KeyError, TypeError, ValueError)
@@ -105,6 +122,7 @@ class SpoolReplay:
 
     links: Links
     handlers: Mapping[str, SpoolHandler]
+    read_time: Callable[[], ReplayTime]
     probe: Callable[[], None]
     """Raises if the database is unavailable. Nothing else says so: an error of a record may look
     the same."""
@@ -123,7 +141,7 @@ class SpoolReplay:
                 stats.damaged += 1
                 continue
             try:
-                found.append((offset, str(self._open(part)["kind"])))
+                found.append((offset, str(self.links.open_request(part.payload)["kind"])))
             except (PreferenceCenterError, KeyError, TypeError) as error:
                 _reject(name, offset, error, progress, stats)
         progress.groups.extend(_group(found))
@@ -167,18 +185,22 @@ class SpoolReplay:
         finally:
             progress.groups.extend(failed)
 
-    def _open(self, frame: Frame) -> Mapping[str, Any]:
-        return self.links.open_request(frame.payload)
+    def _open(self, frame: Frame, time: ReplayTime) -> SpooledRequest:
+        data = self.links.open_request(frame.payload)
+        then = host_time_from_json(frame.received_at, data.get("boot"))
+        received_at = correct_time(then, time.host, time.database)
+        return SpooledRequest(data, received_at - frame.received_at)
 
     def _try(self, content: bytes, group: Sequence[int]) -> Exception | None:
         """The error that prevented recording, if any."""
         try:
             frames = [frame_at(content, offset) for offset in group]
-            requests = [self._open(frame) for frame in frames if frame is not None]
-            handler = self.handlers.get(requests[0]["kind"])
+            at = self.read_time()
+            requests = [self._open(frame, at) for frame in frames if frame is not None]
+            handler = self.handlers.get(requests[0].data["kind"])
             if handler is None:
                 return NotImplementedError("spooled by a newer version")
-            handler(requests)
+            handler(requests, at.database)
             self.on_commit()
         except Exception as error:  # noqa: BLE001 - one record must not block the others
             return error

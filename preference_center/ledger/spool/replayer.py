@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 from flask import Flask, current_app
@@ -23,6 +23,7 @@ from preference_center.infra.db.connections import (
 from preference_center.infra.db.transactions import override_limits
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.recording import record
+from preference_center.ledger.spool import host_time
 from preference_center.ledger.spool.folder import (
     DAMAGED_SUFFIX,
     REJECTED_SUFFIX,
@@ -45,6 +46,7 @@ from preference_center.ledger.spool.replay import (
     ReplayProgress,
     ReplayStats,
     RetryBudget,
+    SpooledRequest,
     SpoolHandler,
     SpoolReplay,
     describe_error,
@@ -172,7 +174,9 @@ class SpoolReplayer:
         """Those that nobody has tried first, so that no other holds them up."""
         # Else a failure in the meantime would last until everything is replayed.
         over = self.outage.down.clear
-        replay = SpoolReplay(services().links, _handlers(), self._probe, over)
+        replay = SpoolReplay(
+            services().links, _handlers(), host_time.read_replay_time, self._probe, over
+        )
         files = self.spool.folder.files(SPOOL_SUFFIX)
         for gone in self._progress.keys() - set(files):
             del self._progress[gone]
@@ -243,8 +247,13 @@ def _handlers() -> Mapping[str, SpoolHandler]:
     return {OPT_OUTS_KIND: _record_opt_outs, **current_app.extensions.get(HANDLERS_KEY, {})}
 
 
-def _record_opt_outs(requests: Sequence[Mapping[str, Any]]) -> None:
-    record([change_from_json(change) for request in requests for change in request["changes"]])
+def _record_opt_outs(requests: Sequence[SpooledRequest], now: datetime) -> None:
+    changes = [
+        change_from_json(change, request.parse_time)
+        for request in requests
+        for change in request.data["changes"]
+    ]
+    record(changes, now=now)
 
 
 def replay_periodically(

@@ -115,8 +115,9 @@ def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @contextmanager
 def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool where its settings say, while its database is away."""
+    from preference_center.infra.context import services
     from preference_center.infra.db import connections
-    from preference_center.ledger.spool import install_spool, recorder
+    from preference_center.ledger.spool import host_time, install_spool, recorder
     from preference_center.ledger.spool import replayer as module
 
     spool = install_spool(app)
@@ -127,6 +128,9 @@ def spooling(app: Flask) -> Iterator[SpoolReplayer]:
     with pytest.MonkeyPatch.context() as patch:
         patient = replace(module.PROBE_LIMITS, statement=60, total=60, round_trip=60)
         patch.setattr(module, "PROBE_LIMITS", patient)  # a machine may be busy
+        # All clocks are the test's.
+        patch.setattr(host_time, "load_database_time", lambda: services().now())
+        patch.setattr(host_time, "read_boot_clock", lambda: ("", timedelta(0)))
         yield replayer
     for name in (recorder.EXTENSION_KEY, connections.EXTENSION_NAME):
         app.extensions.pop(name, None)

@@ -139,7 +139,7 @@ def test_thousands_of_blocked_records_cost_few_transactions_at_a_time(
     spool_clicks(client, database, [make_token(f"p{n}@example.com") for n in range(3 * BATCH_SIZE)])
     tried: list[int] = []
 
-    def fail(changes: list[object]) -> None:
+    def fail(changes: list[object], **_: object) -> None:
         tried.append(len(changes))
         raise ZeroDivisionError
 

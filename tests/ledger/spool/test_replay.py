@@ -268,7 +268,7 @@ def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
 
     seen: list[bool] = []
 
-    def record_one(_requests: object) -> None:
+    def record_one(_requests: object, _now: object) -> None:
         seen.append(replayer.outage.down.is_set())
         replayer.outage.down.set()  # as another request does that could not connect
 

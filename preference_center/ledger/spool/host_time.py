@@ -1,0 +1,80 @@
+"""The clocks of this host and of the database, by which a replay dates what was spooled (I5)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from preference_center.core.clocks import HostTime
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection, run_autocommit
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTime:
+    """What both clocks show when a record is replayed."""
+
+    database: datetime
+    host: HostTime
+
+
+def read_replay_time() -> ReplayTime:
+    """Now. Raises Unavailable.
+
+    The database is asked first: the time of its response makes an act older, never younger.
+    """
+    database = load_database_time()
+    return ReplayTime(database, read_host_time())
+
+
+def read_host_time() -> HostTime:
+    """Now, by this process's clock and by its host's since the boot."""
+    return HostTime(services().now(), *read_boot_clock())
+
+
+def read_boot_clock() -> tuple[str, timedelta]:
+    """The boot of this host, and how long ago it was; on other systems than Linux no boot."""
+    boot_id = _load_boot_id()
+    if not boot_id:
+        return "", timedelta(0)
+    return boot_id, timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+@cache
+def _load_boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def load_database_time() -> datetime:
+    """The time of the database's clock (UTC). Raises Unavailable."""
+    return run_autocommit(_select_time, never_in_transaction=True).astimezone(UTC)
+
+
+def _select_time(connection: Connection) -> datetime:
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row  # a SELECT without FROM
+    at: datetime = row[0]
+    return at
+
+
+def boot_to_json(host: HostTime) -> dict[str, str | int]:
+    """What a record keeps of the boot's clock: milliseconds since a boot."""
+    return {"id": host.boot_id, "ms": host.since_boot // timedelta(milliseconds=1)}
+
+
+def host_time_from_json(received_at: datetime, boot: dict[str, str | int] | None) -> HostTime:
+    """What the host showed when a record was received. Raises KeyError, TypeError or ValueError.
+
+    `boot` is None in a record of a version that did not keep it.
+    """
+    if boot is None:
+        return HostTime(received_at)
+    return HostTime(received_at, str(boot["id"]), timedelta(milliseconds=int(boot["ms"])))
