@@ -20,6 +20,7 @@ from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.ledger import spool
+from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import start_internal_server
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ def main() -> None:
             signal.sigwait(STOP_SIGNALS)
             return
         spool.start_spool(app)
+        start_host_alerting(app)
         with suppress(Unavailable):  # opt-outs are spooled meanwhile
             require_known_keys()
     asyncio.run(serve(app, settings.mail_receiver_port))  # noqa: TID251 - not in a test

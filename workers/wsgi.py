@@ -14,6 +14,7 @@ from preference_center.infra.keys.fingerprints import require_known_keys_before_
 from preference_center.infra.metrics import SHARED_FOLDER, warn_if_not_shared
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry, trace_requests
 from preference_center.ledger import spool
+from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import LISTENING_KEY, ListeningPort, start_internal_server
 from preference_center.web.pages import AVAILABLE_WITHOUT_DATABASE
 
@@ -27,6 +28,7 @@ if "PORT" in os.environ:  # `workers.web` sets it
     app.extensions[LISTENING_KEY] = port
 start_internal_server(app, shares_port=True)
 spool.start_spool(app)
+start_host_alerting(app)
 require_known_keys_before_requests(
     app,
     {"probes.healthz", "probes.readyz", "probes.metrics", *AVAILABLE_WITHOUT_DATABASE},

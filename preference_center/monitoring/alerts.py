@@ -5,7 +5,10 @@ Redis or the workers do not. What it has sent is in the database, so that a rest
 scheduler sends nothing twice; only that the database itself is away is in memory.
 
 Notices go by email or to a webhook. They are for the company's own staff, so they are in English.
-They name conditions, destinations and folders, never an address.
+They name conditions, destinations, folders and hosts, never an address.
+
+What is in a spool only the processes of its host see (`start_host_alerting`). They store alerts;
+the scheduler sends the notices.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from flask import Flask
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
-from preference_center.destinations.rules.promise import Measurements
+from preference_center.destinations.rules.promise import HostMeasurements, Measurements
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
@@ -33,7 +36,12 @@ from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.network import split_url
 from preference_center.monitoring import store
-from preference_center.monitoring.measure import Heartbeat, measure_database, measure_host
+from preference_center.monitoring.measure import (
+    Heartbeat,
+    measure_database,
+    measure_host,
+    measure_spool,
+)
 from preference_center.monitoring.rules import Alert, AlertKind, Notice, Observation, find_alerts
 from preference_center.monitoring.store import ClaimedNotice
 
@@ -143,14 +151,44 @@ def start_alerting(app: Flask, heartbeat: Heartbeat, stop: threading.Event) -> N
     with app.app_context():
         if not list_channels():
             return
-    watch = AlertWatch(heartbeat)
+    _look_until(app, AlertWatch(heartbeat).look, stop)
 
+
+def start_host_alerting(app: Flask, stop: threading.Event | None = None) -> None:
+    """The same for the spool of a process that has one."""
+    with app.app_context():
+        if measure_spool() is None or not list_channels():
+            return
+    _look_until(app, look_at_spool, stop or threading.Event())
+
+
+def look_at_spool() -> None:
+    """Store the alerts about this host's spool, if there are any. Raises Unavailable."""
+    now = services().now()
+    seen = Observation(now, measured=None, host=HostMeasurements(spool=measure_spool()))
+    found = find_alerts(seen)
+    if found:
+        with override_limits(WEB_TIMEOUTS):
+            run_in_transaction(lambda c: _store(c, found, now))
+
+
+def _look_until(app: Flask, look: Callable[[], None], stop: threading.Event) -> None:
     def run() -> None:
         while not stop.wait(LOOK_INTERVAL):
             with app.app_context():
-                watch.look_safely()
+                look_safely(look)
 
     threading.Thread(target=run, name="alerts", daemon=True).start()
+
+
+def look_safely(look: Callable[[], None]) -> None:
+    """`look`, with any error in the log: the next one may succeed."""
+    try:
+        look()
+    except PreferenceCenterError as error:
+        log.warning("alerts_not_evaluated", error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - no other thread would look
+        log.error("alerts_failed", error=type(error).__name__)  # noqa: TRY400 - may quote a row
 
 
 @dataclass(slots=True)
@@ -161,15 +199,6 @@ class AlertWatch:
     send: Send = send_notice
     _away_since: datetime | None = None
     _sent_away: bool = False
-
-    def look_safely(self) -> None:
-        """`look`, with any error in the log: the next one may succeed."""
-        try:
-            self.look()
-        except PreferenceCenterError as error:
-            log.warning("alerts_not_evaluated", error=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - no other thread would look
-            log.error("alerts_failed", error=type(error).__name__)  # noqa: TRY400 - may quote a row
 
     def look(self) -> None:
         """Evaluate all conditions now, and send due notices. Raises Unavailable."""

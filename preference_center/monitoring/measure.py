@@ -10,6 +10,7 @@ its privacy policy.
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from preference_center.destinations.rules.promise import (
     Folder,
     HostMeasurements,
     Measurements,
+    SpoolMeasurement,
 )
 from preference_center.destinations.store import samples, states, webhooks
 from preference_center.infra.context import services
@@ -143,6 +145,22 @@ def measure_host() -> HostMeasurements:
             continue
         disks[folder] = Disk(free=usage.free, size=usage.total)
     return HostMeasurements(disks)
+
+
+def measure_spool() -> SpoolMeasurement | None:
+    """What is in the spool of this process's host; None if it has none."""
+    running = spool.current_spool()
+    if running is None:
+        return None
+    status = running.folder.status()
+    return SpoolMeasurement(
+        host=socket.gethostname(),
+        oldest_received_at=status.oldest_received_at,
+        damaged_files=status.damaged_files,
+        rejected_files=status.rejected_files,
+        unreadable_files=status.unreadable_files,
+        is_writable=status.is_writable,
+    )
 
 
 def _list_folders() -> Iterator[tuple[Folder, Path]]:

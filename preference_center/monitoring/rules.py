@@ -12,7 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
-from preference_center.destinations.rules.promise import HostMeasurements, Measurements
+from preference_center.destinations.rules.promise import (
+    HostMeasurements,
+    Measurements,
+    SpoolMeasurement,
+)
 
 STOPPED_AFTER = timedelta(minutes=15)
 """For how long opt-outs wait for a stopped destination before that is an alert."""
@@ -20,6 +24,8 @@ TICK_MISSING_AFTER = timedelta(minutes=2)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
 PUBLISHER_BEHIND_AFTER = timedelta(minutes=15)
+SPOOL_WAITING_AFTER = timedelta(minutes=5)
+"""For how long an opt-out may wait on a disk while the database is there."""
 ROTATION_UNFINISHED_AFTER = timedelta(days=7)
 MIN_FREE_SHARE = 0.1
 """Less of a disk than this is an alert."""
@@ -45,6 +51,10 @@ class AlertKind(StrEnum):
     KEY_ROTATION_UNFINISHED = "key_rotation_unfinished"
     FEED_PUBLISHER_BEHIND = "feed_publisher_behind"
     DISK_NEARLY_FULL = "disk_nearly_full"
+    SPOOL_NOT_EMPTY = "spool_not_empty"
+    SPOOL_REJECTED = "spool_rejected"
+    SPOOL_DAMAGED = "spool_damaged"
+    SPOOL_NOT_WRITABLE = "spool_not_writable"
 
 
 MESSAGES = {
@@ -61,12 +71,19 @@ MESSAGES = {
     AlertKind.FEED_PUBLISHER_BEHIND: "The feed is not passed on to this topic: look at the process"
     " publisher and at Kafka.",
     AlertKind.DISK_NEARLY_FULL: "The disk of a folder that we write to is nearly full.",
+    AlertKind.SPOOL_NOT_EMPTY: "Opt-outs have waited on the disk of this host for 5 minutes or"
+    " more, though the database is there: see its log.",
+    AlertKind.SPOOL_REJECTED: "The spool of this host has opt-outs that can't be recorded, or a"
+    " file that can't be read.",
+    AlertKind.SPOOL_DAMAGED: "The spool of this host has bytes that are no intact record.",
+    AlertKind.SPOOL_NOT_WRITABLE: "In an outage of the database this host could accept no opt-outs:"
+    " look at the disk of its spool.",
 }
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Alert:
-    """One condition that holds. `subject`: a destination, backlog, topic or folder, or empty."""
+    """One condition that holds. `subject`: what it is about (a destination, a host), or empty."""
 
     kind: AlertKind
     subject: str = ""
@@ -186,6 +203,20 @@ def _disk_nearly_full(seen: Observation) -> Iterator[str]:
             yield folder
 
 
+def _of_spool(holds: Callable[[SpoolMeasurement, datetime], object]) -> Condition:
+    def condition(seen: Observation) -> Iterator[str]:
+        spool = seen.host.spool
+        if spool is not None and holds(spool, seen.at):
+            yield spool.host
+
+    return condition
+
+
+def _has_waited(spool: SpoolMeasurement, now: datetime) -> bool:
+    oldest = spool.oldest_received_at
+    return oldest is not None and now >= oldest + SPOOL_WAITING_AFTER
+
+
 CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.DATABASE_UNAVAILABLE: _database_unavailable,
     AlertKind.SCHEDULER_SILENT: _scheduler_silent,
@@ -199,4 +230,8 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.KEY_ROTATION_UNFINISHED: _rotation_unfinished,
     AlertKind.FEED_PUBLISHER_BEHIND: _feed_publisher_behind,
     AlertKind.DISK_NEARLY_FULL: _disk_nearly_full,
+    AlertKind.SPOOL_NOT_EMPTY: _of_spool(_has_waited),
+    AlertKind.SPOOL_REJECTED: _of_spool(lambda s, _: s.rejected_files or s.unreadable_files),
+    AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),
+    AlertKind.SPOOL_NOT_WRITABLE: _of_spool(lambda s, _: not s.is_writable),
 }

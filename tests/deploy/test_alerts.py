@@ -128,6 +128,7 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
         ("feed_publisher_oldest_seconds) > {}", alerts.PUBLISHER_BEHIND_AFTER),
+        ("spool_oldest_seconds > {}", alerts.SPOOL_WAITING_AFTER),
     ],
 )
 def test_limits_are_the_same(expression: str, limit: object) -> None:

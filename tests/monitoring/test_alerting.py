@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from werkzeug.wrappers import Request, Response
 
+from dev.processes import wait_until
 from preference_center.core.deadlines import AT_RISK
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.spool import Spool, SpoolFolder
+from preference_center.ledger.spool.frames import encode_frame
+from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import alerts as alerting
 from preference_center.monitoring.alerts import (
     ENDS_AFTER,
@@ -25,7 +32,13 @@ from preference_center.monitoring.alerts import (
     send_notice,
 )
 from preference_center.monitoring.measure import Heartbeat
-from preference_center.monitoring.rules import DATABASE_AWAY_AFTER, Alert, AlertKind, Notice
+from preference_center.monitoring.rules import (
+    DATABASE_AWAY_AFTER,
+    SPOOL_WAITING_AFTER,
+    Alert,
+    AlertKind,
+    Notice,
+)
 from preference_center.monitoring.store import list_alerts
 from tests.clock import Clock
 from tests.core.histories import NEWS
@@ -171,7 +184,7 @@ def test_an_error_ends_no_thread(
         raise RuntimeError("anna@example.com")
 
     monkeypatch.setattr(alerting, "measure_database", fail)
-    watch.look_safely()
+    alerting.look_safely(watch.look)
 
 
 def test_alerts_that_hold_are_listed(watch: AlertWatch, clock: Clock) -> None:
@@ -250,3 +263,58 @@ def test_an_email_goes_to_staff(
     assert mail.recipients == ["staff@example.com"]
     assert mail.message["Subject"] == "Preference center: work_at_risk: crm"
     assert "36 hours" in mail.message.get_content()
+
+
+@pytest.fixture
+def spool(app: Flask, tmp_path: Path) -> SpoolFolder:
+    """The spool of this process, which serves."""
+    folder = SpoolFolder(tmp_path, 1 << 20)
+    app.extensions[EXTENSION_KEY] = Spool(folder, SpoolWriter(folder))
+    return folder
+
+
+def test_a_host_stores_the_alerts_of_its_spool_and_the_scheduler_sends_them(
+    app: Flask, watch: AlertWatch, sent: Sent, spool: SpoolFolder, clock: Clock
+) -> None:  # I1, I3: what is acknowledged and not recorded, somebody learns of
+    alerting.look_at_spool()
+    assert run_in_transaction(list_alerts) == []
+    (spool.path / "1-00.spool").write_bytes(encode_frame(b"x", clock()))
+    (spool.path / "1-01.rejected").touch()
+    clock.advance(SPOOL_WAITING_AFTER)
+    alerting.look_at_spool()
+    del app.extensions[EXTENSION_KEY]  # the scheduler is another process, on another host
+    look(watch, clock)
+    host = socket.gethostname()
+    assert sorted(sent.take()) == [
+        (AlertKind.SPOOL_NOT_EMPTY, host, False),
+        (AlertKind.SPOOL_REJECTED, host, False),
+    ]
+    clock.advance(ENDS_AFTER + timedelta(seconds=1))
+    look(watch, clock)
+    assert {ended for *_, ended in sent.take()} == {True}
+
+
+def test_a_process_that_serves_looks_at_its_spool_in_a_thread_of_its_own(
+    app: Flask, spool: SpoolFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spool.path / "1-00.damaged").touch()
+    monkeypatch.setattr(alerting, "LOOK_INTERVAL", 0.01)
+    stop = threading.Event()
+    alerting.start_host_alerting(app, stop)
+    try:
+        assert wait_until(lambda: bool(run_in_transaction(list_alerts)), 20)
+    finally:
+        stop.set()
+        for thread in threading.enumerate():
+            if thread.name == "alerts":
+                thread.join(30)
+    ((alert, _),) = run_in_transaction(list_alerts)
+    assert alert == Alert(AlertKind.SPOOL_DAMAGED, socket.gethostname())
+
+
+def test_a_process_without_a_spool_does_not_look(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "look_at_spool", None)
+    monkeypatch.setattr(alerting, "_look_until", None)
+    alerting.start_host_alerting(app)

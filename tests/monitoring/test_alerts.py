@@ -16,6 +16,7 @@ from preference_center.destinations.rules.promise import (
     Folder,
     HostMeasurements,
     Measurements,
+    SpoolMeasurement,
 )
 from preference_center.monitoring.rules import (
     CONDITIONS,
@@ -24,6 +25,7 @@ from preference_center.monitoring.rules import (
     MESSAGES,
     PUBLISHER_BEHIND_AFTER,
     ROTATION_UNFINISHED_AFTER,
+    SPOOL_WAITING_AFTER,
     STOPPED_AFTER,
     TICK_MISSING_AFTER,
     Alert,
@@ -132,6 +134,32 @@ def test_a_disk_with_less_than_a_tenth_is_an_alert() -> None:
     disks = {Folder.SPOOL: Disk(9, 100), Folder.TEMPORARY: Disk(10, 100)}
     found = find_alerts(replace(WELL, host=HostMeasurements(disks)))
     assert found == {Alert(AlertKind.DISK_NEARLY_FULL, "spool")}
+
+
+def spooled(**given: Any) -> frozenset[Alert]:
+    spool = SpoolMeasurement("web-1", **given)
+    return find_alerts(replace(WELL, host=HostMeasurements(spool=spool)))
+
+
+@pytest.mark.parametrize(
+    "given, kind",
+    [
+        ({"oldest_received_at": START - SPOOL_WAITING_AFTER}, AlertKind.SPOOL_NOT_EMPTY),
+        ({"rejected_files": 1}, AlertKind.SPOOL_REJECTED),
+        ({"unreadable_files": 1}, AlertKind.SPOOL_REJECTED),
+        ({"damaged_files": 1}, AlertKind.SPOOL_DAMAGED),
+        ({"is_writable": False}, AlertKind.SPOOL_NOT_WRITABLE),
+    ],
+)
+def test_what_a_spool_keeps_from_being_recorded_is_an_alert_of_its_host(
+    given: dict[str, Any], kind: AlertKind
+) -> None:  # I1, I3
+    assert spooled(**given) == {Alert(kind, "web-1")}
+
+
+def test_a_spool_that_is_replayed_is_none() -> None:
+    assert not spooled(oldest_received_at=START - SPOOL_WAITING_AFTER + MOMENT)
+    assert not spooled()
 
 
 def test_without_the_database_only_what_is_known_is_an_alert() -> None:

@@ -81,10 +81,24 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolMeasurement:
+    """What is in the spool of a host with this name."""
+
+    host: str
+    oldest_received_at: datetime | None = None
+    """When the oldest opt-out was received that waits there."""
+    damaged_files: int = 0
+    rejected_files: int = 0
+    unreadable_files: int = 0
+    is_writable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class HostMeasurements:
-    """What one process sees of its host."""
+    """What one process sees of its host. `spool` is None where it has none."""
 
     disks: Mapping[Folder, Disk] = field(default_factory=dict)
+    spool: SpoolMeasurement | None = None
 
 
 @dataclass(frozen=True, slots=True)
