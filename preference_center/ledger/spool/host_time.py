@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from preference_center.core.clocks import HostTime
 from preference_center.infra.context import services
+from preference_center.infra.db.clock import seconds_since_boot
 from preference_center.infra.db.transactions import Connection, run_autocommit
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -42,7 +42,7 @@ def read_boot_clock() -> tuple[str, timedelta]:
     boot_id = _load_boot_id()
     if not boot_id:
         return "", timedelta(0)
-    return boot_id, timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+    return boot_id, timedelta(seconds=seconds_since_boot())
 
 
 @cache
