@@ -49,6 +49,7 @@ from preference_center.web.api.problems import (
     UNKNOWN_CONTACT,
     FieldErrors,
 )
+from preference_center.web.console.looks import record_key_look
 from preference_center.web.languages import match_language
 
 
@@ -130,10 +131,12 @@ def post_consents_query(call: ApiCall, body: ConsentsQuery) -> Response:
     """Query the consents of an address, in the form of ISO/IEC TS 27560.
 
     The newest consent of exactly this form of the address to each topic, and what became of it.
+    Each query is recorded, and shown to the person in the file of their data.
     """
     catalogue, region = current_catalogue(), services().settings.phone_region
     address = parse_address(body.address, body.channel, region=region)
     language = match_language(body.language) or catalogue.default_language
+    record_key_look(call.key.actor, address)
     facts = load_exact_facts([address])[0]
     records = run_in_transaction(
         lambda connection: build_consent_records(
@@ -183,14 +186,19 @@ def post_contacts(call: ApiCall, rows: RequestRows[ContactRequest]) -> Response:
     response=ContactResponse,
     errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
-def post_contacts_query(_: ApiCall, body: ContactSelector) -> Response:
+def post_contacts_query(call: ApiCall, body: ContactSelector) -> Response:
     """Get a contact.
 
-    An address selects the contact that has exactly this form of it.
+    An address selects the contact that has exactly this form of it. Each query is recorded, and
+    shown to the person in the file of their data.
     """
     ref = contact_ref(body)
     contact = contacts.load_contacts([ref]).find(ref)
-    addresses = sorted((address.channel, address.exact) for address in contact.addresses)
+    found = sorted(contact.addresses, key=lambda each: (each.channel, each.exact))
+    # One look, by one address: the person's file has those at all of theirs.
+    for address in [ref.address] if ref.address else found[:1]:
+        record_key_look(call.key.actor, address)
+    addresses = [(address.channel, address.exact) for address in found]
     return json_response(
         ContactResponse(
             contact=contact.id,

@@ -43,7 +43,7 @@ def tool_titles(catalogue: Catalogue) -> Callable[[str], str]:
 
 @once_per_language
 def access_reasons() -> Mapping[AccessReason, str]:
-    """Why somebody looks a person up, in the order of the list."""
+    """Why somebody looks a person up, or a system does, in the order of the list."""
     return {
         AccessReason.CALLED: _("They called"),
         AccessReason.WROTE: _("They wrote"),
@@ -53,6 +53,7 @@ def access_reasons() -> Mapping[AccessReason, str]:
         AccessReason.INVESTIGATION: _("To find out what went wrong"),
         AccessReason.AUTHORITY: _("An authority or a court asked"),
         AccessReason.OWN_ADDRESS: _("It is my own address"),
+        AccessReason.KEY_QUERY: _("A system asked by its API key"),
     }
 
 

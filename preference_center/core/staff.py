@@ -147,7 +147,7 @@ class AccessAction(StrEnum):
     """What somebody did to see a person's data."""
 
     PERSON_VIEWED = "person_viewed"
-    """They searched for an address and were shown everything about it."""
+    """They searched for an address and were shown everything about it, or asked by an API key."""
     CONTACT_VIEWED = "contact_viewed"
     """They asked whose address it is, by a command that is gone: older looks have it."""
     MAIL_REVIEWED = "mail_reviewed"
@@ -155,7 +155,7 @@ class AccessAction(StrEnum):
 
 
 class AccessReason(StrEnum):
-    """Why somebody of the staff looked at a person's data."""
+    """Why somebody of the staff, or a system of the company, looked at a person's data."""
 
     CALLED = "called"
     WROTE = "wrote"
@@ -170,11 +170,17 @@ class AccessReason(StrEnum):
     """A supervisory authority or a court asked."""
     OWN_ADDRESS = "own_address"
     """They looked at their own data."""
+    KEY_QUERY = "key_query"
+    """One of the company's systems asked by its API key; no member of staff gives this reason."""
+
+
+STAFF_REASONS = tuple(reason for reason in AccessReason if reason is not AccessReason.KEY_QUERY)
+"""What a member of staff chooses from."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaffAccess:
-    """One look at the data of one person. `at` is in UTC.
+    """One look at the data of one person, by staff or by a key. `at` is in UTC.
 
     `reference` is the number of a ticket or a case, or empty. Raises InvalidInput if it could
     not be one: an address, above all.

@@ -16,7 +16,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import SenderKey
-from preference_center.core.staff import Permission
+from preference_center.core.staff import Permission, permissions_of
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
 from preference_center.infra.keys import link_keys
@@ -32,6 +32,7 @@ from preference_center.web.api.keys import (
 from preference_center.web.console.frame import (
     Route,
     current_actor,
+    current_staff,
     redirect_after_post,
     render_page,
 )
@@ -97,12 +98,13 @@ def new_sender() -> ResponseReturnValue:
             problem = str(error)
         else:
             return render_page("senders/created", text=text, name=request.form["name"].strip())
+    grantable = keys.grantable_scopes(_permissions())
     return render_page(
         "senders/new",
         status=422 if problem else 200,
         problem=problem,
         form=request.form,
-        scope_titles=SCOPE_TITLES,
+        scope_titles={scope: text for scope, text in SCOPE_TITLES.items() if scope in grantable},
         all_types=ALL_MESSAGE_TYPES,
         message_types=[*current_catalogue_or_empty().message_types],
         api_rate=services().settings.api_rate,
@@ -170,9 +172,14 @@ def _create_key() -> str:
             scopes,
             form.getlist("message_type"),
             current_actor(),
+            permissions=_permissions(),
             rate=form.get("rate", "").strip() or None,
         )
     )
+
+
+def _permissions() -> frozenset[Permission]:
+    return permissions_of(current_staff().roles)
 
 
 def _api_key(name: str) -> ApiKey:

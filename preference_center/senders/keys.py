@@ -1,8 +1,11 @@
-"""Creating and revoking the keys of senders, each with its audit entry."""
+"""Creating and revoking the keys of senders, each with its audit entry.
+
+Nobody grants more than they may do themselves: `grantable_scopes` is the rule.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
@@ -10,6 +13,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import LinkTopic, SenderKey
+from preference_center.core.staff import Permission
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
@@ -17,6 +21,25 @@ from preference_center.infra.keys import link_keys
 from preference_center.infra.redis import parse_rate
 from preference_center.web.api import keys
 from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
+
+_NEEDED: Mapping[KeyScope, Permission] = {
+    KeyScope.CHECK: Permission.MANAGE_SENDERS,
+    KeyScope.CATALOGUE: Permission.VIEW_CATALOGUE,
+    KeyScope.WRITE: Permission.IMPORT,
+    KeyScope.LINKS: Permission.MANAGE_SENDERS,
+}
+"""What somebody on staff may do who grants a scope. The other scopes, which read people, lift
+opt-outs or act on rights without a second person, are granted by command only."""
+
+
+def grantable_scopes(permissions: Collection[Permission] | None) -> frozenset[KeyScope]:
+    """The scopes that keys may be given by somebody with these permissions.
+
+    None is a command: all. Who runs one has the machine, with its secrets.
+    """
+    if permissions is None:
+        return frozenset(KeyScope)
+    return frozenset(scope for scope, needed in _NEEDED.items() if needed in permissions)
 
 
 def create_api_key(
@@ -26,15 +49,22 @@ def create_api_key(
     message_types: Collection[str],
     actor: str,
     *,
+    permissions: Collection[Permission] | None,
     rate: str | None = None,
 ) -> str:
     """Create an API key; returns its text, which can't be shown again.
 
-    `rate` is as in "6000 per minute", or none; without one the setting API_RATE counts. Raises
-    InvalidInput, UnknownMessageType for a type that the catalogue lacks.
+    `permissions` are those of the actor, as `grantable_scopes` has them. `rate` is as in "6000 per
+    minute", or none; without one the setting API_RATE counts. Raises InvalidInput, also for a
+    scope that the actor may not grant, UnknownMessageType for a type that the catalogue lacks.
     """
     if not scopes:
         raise InvalidInput("choose at least one scope")
+    if excess := {*scopes} - grantable_scopes(permissions):
+        raise InvalidInput(
+            f"the scopes {', '.join(sorted(excess))} are more than you may do yourself: leave them"
+            " out, or ask an operator who may run commands for the key"
+        )
     if KeyScope.CHECK in scopes and not message_types:
         raise InvalidInput("the scope check needs at least one message type, or '*'")
     catalogue = current_catalogue() if set(message_types) - {ALL_MESSAGE_TYPES} else None

@@ -75,6 +75,14 @@ def test_a_contact_is_made_and_found_again(sender: Sender) -> None:
         assert post(sender, "/query", named)["contact"] == made["contact"]
 
 
+def test_each_query_of_a_contact_is_one_recorded_access(sender: Sender) -> None:
+    made = post(sender, "", ADA | {"addresses": [*ADA["addresses"], NUMBER]})
+    for named in ({"contact": made["contact"]}, {"external_id": "c-1"}, NUMBER):
+        post(sender, "/query", named)
+    looks = sender.rows("SELECT actor, reason, channel FROM person_access ORDER BY audit_id")
+    assert looks == [("key:shop", "key_query", channel) for channel in ("email", "email", "sms")]
+
+
 def test_a_batch_is_answered_in_its_order(sender: Sender) -> None:
     one, two, again = post(sender, "", [ADA, GRACE, ADA])
     assert one["contact"] == again["contact"] != two["contact"]

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.web.api import keys
@@ -55,6 +57,33 @@ def test_a_key_is_created_shown_once_and_works(app: Flask) -> None:
         page = who.get(path)
         assert "shop" in words(page)
         assert text[0] not in page.get_data(as_text=True)
+
+
+MORE_THAN_STAFF = ["read", "lift", "rights", "portal"]
+
+
+@pytest.mark.parametrize("scope", MORE_THAN_STAFF)
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
+def test_nobody_grants_a_scope_beyond_their_own_permissions(
+    app: Flask, role: Role, scope: str
+) -> None:
+    who = staff(app, role)
+    refused = who.post("/console/senders/new", name="shop", scope=["catalogue", scope])
+    assert refused.status_code == 422
+    assert f"the scopes {scope} are more than you may do yourself" in words(refused)
+    assert f'value="{scope}"' not in refused.get_data(as_text=True)
+    assert audit(app) == []
+
+
+def test_all_roles_together_grant_no_scope_that_is_given_by_command_only(app: Flask) -> None:
+    who = staff(app, *Role)
+    assert who.post("/console/senders/new", name="shop", scope="rights").status_code == 422
+    assert who.post("/console/senders/new", name="shop", scope="write").status_code == 200
+
+
+def test_who_may_not_import_makes_no_key_that_records(app: Flask) -> None:
+    refused = staff(app, Role.ADMIN).post("/console/senders/new", name="shop", scope="write")
+    assert refused.status_code == 422
 
 
 def test_a_wrong_form_says_what_to_fix_and_keeps_what_was_entered(app: Flask) -> None:

@@ -17,7 +17,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownContact
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
-from preference_center.core.staff import AccessReason
+from preference_center.core.staff import STAFF_REASONS
 from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -39,9 +39,8 @@ def people() -> ResponseReturnValue:
     if request.method != "POST":
         return _form()
     typed, reference = _field("who")[:_MAX_LENGTH], _field("reference")
-    try:
-        reason = AccessReason(_field("reason"))
-    except ValueError:
+    reason = next((each for each in STAFF_REASONS if each == _field("reason")), None)
+    if reason is None:
         return _form(_("Choose why you look this person up."), typed, "", reference)
     try:
         address = run_in_transaction(lambda connection: _find_address(connection, typed))
@@ -160,7 +159,10 @@ def _form(
         typed=typed,
         reason=reason,
         reference=reference,
-        reasons=[("", _("Choose a reason")), *words.access_reasons().items()],
+        reasons=[
+            ("", _("Choose a reason")),
+            *((each, words.access_reasons()[each]) for each in STAFF_REASONS),
+        ],
         recent=list_recent_looks(),
         reason_words=words.access_reasons(),
     )

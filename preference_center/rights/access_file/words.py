@@ -251,6 +251,7 @@ def access_reason(reason: AccessReason) -> str:
         AccessReason.INVESTIGATION: _("A check of whether something went wrong"),
         AccessReason.AUTHORITY: _("A question of an authority or a court"),
         AccessReason.OWN_ADDRESS: _("A look at their own data"),
+        AccessReason.KEY_QUERY: _("A query by one of the company’s systems"),
     }
     return words[reason]
 

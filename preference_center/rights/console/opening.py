@@ -18,7 +18,7 @@ from preference_center.catalogue.rules.privacy import Law
 from preference_center.contacts.words import access_reasons
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.staff import AccessReason
+from preference_center.core.staff import STAFF_REASONS, AccessReason
 from preference_center.infra.context import services
 from preference_center.rights import words
 from preference_center.rights.console.acts import (
@@ -57,7 +57,7 @@ def new_request() -> ResponseReturnValue:
     problem = ""
     if request.method == "POST":
         try:
-            address, reason = _read_address(), read_choice(AccessReason, "reason")
+            address, reason = _read_address(), read_choice(AccessReason, "reason", STAFF_REASONS)
             access_id = record_look(address, reason, request.form.get("reference", "").strip())
         except InvalidInput as error:
             problem = problem_words(error)
@@ -100,7 +100,7 @@ def _address_page() -> ActPage:
             Field(
                 "reason",
                 _("Why do you look this person up?"),
-                [(reason.value, text) for reason, text in access_reasons().items()],
+                [(reason.value, access_reasons()[reason]) for reason in STAFF_REASONS],
             ),
             Field("reference", _("Number of the ticket or case, if there is one"), required=False),
         ),

@@ -56,6 +56,7 @@ from preference_center.web.api.problems import (
     WRONG_CHANNEL,
     FieldErrors,
 )
+from preference_center.web.console.looks import record_key_look
 
 SuppressionReason = Literal[
     "opted_out",
@@ -227,10 +228,12 @@ def post_suppressions_query(call: ApiCall, body: AddressQuery) -> Response:
     """Query the active suppressions of an address, and its history.
 
     The response is about exactly this form of the address. Decisions also consider other forms
-    of the same mailbox; of those, the response states only whether one is suppressed.
+    of the same mailbox; of those, the response states only whether one is suppressed. Each query
+    is recorded, and shown to the person in the file of their data.
     """
     context, now = services(), call.origin.now
     address = parse_address(body.address, body.channel, region=context.settings.phone_region)
+    record_key_look(call.key.actor, address)
     facts = load_facts([address])[0]
     events, retracted = run_in_transaction(lambda connection: _load_history(connection, address))
     return json_response(

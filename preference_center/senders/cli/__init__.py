@@ -80,7 +80,13 @@ def add(
     with click_errors():
         text = run_in_transaction(
             lambda connection: create_api_key(
-                connection, name, key_scopes, message_types, actor(), rate=rate
+                connection,
+                name,
+                key_scopes,
+                message_types,
+                actor(),
+                permissions=None,
+                rate=rate,
             )
         )
     click.echo(text)

@@ -1,4 +1,4 @@
-"""A look of the staff at one person's data is recorded before anything is shown.
+"""A look of the staff, or of a key, at one person's data is recorded before anything is shown.
 
 Only the member of staff who looked may open the look. Each look has two rows: an audit entry, and
 whose data it was. The audit holds nothing personal, so the address is here: sealed, and by its
@@ -193,6 +193,19 @@ def record_look(address: Address, reason: AccessReason, reference: str = "") -> 
     )
     run_in_transaction(lambda c: insert_person_access(c, context.keys, access, address))
     return access.id
+
+
+def record_key_look(actor: str, address: Address) -> None:
+    """Record that a sender asked by its API key what is held about this address."""
+    context = services()
+    access = StaffAccess(
+        context.new_id(),
+        context.now(),
+        actor,
+        AccessAction.PERSON_VIEWED,
+        AccessReason.KEY_QUERY,
+    )
+    run_in_transaction(lambda c: insert_person_access(c, context.keys, access, address))
 
 
 def open_look(access_id: UUID) -> PersonAccess:

@@ -19,8 +19,11 @@ from preference_center.core.events import (
     Change,
     EventKind,
 )
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store import suppressions
+from preference_center.web.console.looks import list_person_accesses
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.ledger.oracle import hashed
@@ -448,3 +451,13 @@ def test_each_needs_its_scope(in_force: Flask, method: str, path: str, scope: st
         f"/v1/suppressions{path}", method=method, json={}, headers=sender.headers
     )
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/v1/suppressions/query", "/v1/consents/query"])
+def test_a_query_about_a_person_is_a_recorded_access(app: Flask, sender: Sender, path: str) -> None:
+    answer = sender.post(path, {"address": "ada@example.com"})
+    assert answer.status_code == 200
+    with app.app_context():
+        looks = run_in_transaction(lambda c: list_person_accesses(c, services().keys, ADA))
+    assert [(look.actor, look.reason) for look in looks] == [("key:shop", "key_query")]
+    assert sender.rows("SELECT actor, action FROM audit") == [("key:shop", "person_viewed")]
