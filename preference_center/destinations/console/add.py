@@ -114,17 +114,18 @@ def add_settings() -> ResponseReturnValue:
         abort(HTTPStatus.NOT_FOUND)
     if request.method != "POST" or "back" in request.form:
         return _settings_page(draft)
+    held = draft.settings
     draft = replace(
         draft,
         name=request.form.get("name", "").strip(),
         settings={
             name: value
-            for name, value in read_settings(draft.kind, request.form, draft.settings).items()
+            for name, value in read_settings(draft.kind, request.form, held).items()
             if value
         },
         sends_service="sends_service" in request.form,
     )
-    problems = [*_name_problems(draft.name), *_missing(draft)]
+    problems = [*_name_problems(draft.name), *_missing(draft, held)]
     if problems:
         return _settings_page(draft, problems)
     try:
@@ -191,8 +192,8 @@ def _opened_draft() -> Draft:
     return draft
 
 
-def _missing(draft: Draft) -> Iterator[str]:
-    for name, text in missing_settings(draft.kind, draft.settings).items():
+def _missing(draft: Draft, held: Mapping[str, str]) -> Iterator[str]:
+    for name, text in missing_settings(draft.kind, draft.settings, held).items():
         yield f"{name}: {text}"
 
 

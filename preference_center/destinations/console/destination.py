@@ -366,49 +366,36 @@ def setting_fields(kind: str, settings: Mapping[str, str]) -> list[SettingField]
 
 
 def read_settings(kind: str, form: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
-    """What was entered; a secret that was left empty stays as it is held."""
+    """What was entered; secrets that were left empty stay as they are held if nothing is changed.
+
+    Else all of them are empty: any setting may say where a secret is sent, and who knows none
+    could have it sent to a server of their own.
+    """
     secrets = get_integration(kind).load_secret_settings()
     entered = {
         name.removeprefix(PREFIX): value.strip()[:MAX_LENGTH]
         for name, value in form.items()
         if name.startswith(PREFIX)
     }
-    for name in secrets & held.keys():
-        if not entered.get(name):
-            entered[name] = held[name]
-    return entered
+    kept = {name: held[name] for name in secrets & held.keys() if not entered.get(name)}
+    is_same = all(value == held.get(name, "") for name, value in (entered | kept).items())
+    return entered | kept if is_same else entered
 
 
-def missing_settings(kind: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with required settings that are empty, by name."""
-    integration = get_integration(kind)
-    if integration.load_spec().is_webhook_only(settings):
-        return {}
-    return {
-        name: _("Fill this in.")
-        for name in integration.load_settings()
-        if not name.endswith("?") and not settings.get(name)
-    }
-
-
-def secrets_to_repeat(
-    kind: str, form: Mapping[str, str], settings: Mapping[str, str], held: Mapping[str, str]
+def missing_settings(
+    kind: str, settings: Mapping[str, str], held: Mapping[str, str]
 ) -> dict[str, str]:
-    """What is wrong with secrets that were left empty while an address was changed, by name.
-
-    Else who knows no secret could have it sent to a server of their own.
-    """
-    if not any(
-        name.endswith("url") and settings.get(name, held.get(name, "")) != held.get(name, "")
-        for name in settings
-    ):
-        return {}
-    secrets = get_integration(kind).load_secret_settings() & held.keys()
-    return {
-        name: _("Enter it again: the address to which it is sent is another one now.")
-        for name in secrets
-        if not form.get(PREFIX + name, "").strip()
+    """What is wrong with required settings, and with secrets to be given again, by name."""
+    integration = get_integration(kind)
+    again = {
+        name: _("Enter it again: when a setting is changed, no secret is kept.")
+        for name in integration.load_secret_settings() & held.keys()
+        if not settings.get(name)
     }
+    if integration.load_spec().is_webhook_only({**settings, **again}):
+        return again
+    required = (name for name in integration.load_settings() if not name.endswith("?"))
+    return {name: _("Fill this in.") for name in required if not settings.get(name)} | again
 
 
 def place_problems(
@@ -443,8 +430,7 @@ def change_destination(name: str) -> ResponseReturnValue:
     missing = dict[str, str]()
     if request.method == "POST":
         settings = read_settings(found.kind, request.form, found.settings)
-        missing = missing_settings(found.kind, settings)
-        missing |= secrets_to_repeat(found.kind, request.form, settings, found.settings)
+        missing = missing_settings(found.kind, settings, found.settings)
         if not missing:
             try:
                 set_up.change_settings(name, settings, current_actor())

@@ -84,7 +84,7 @@ def test_no_page_has_the_secret_in_it(
     shown = operator.get("/console/window/mailer")
     for page in (topics, wrong, right, back, changing, shown):
         assert KEY not in page.get_data(as_text=True)
-    assert "It is set; leave this empty to keep it." in words(back)
+    assert "It is set; leave this empty to keep it if you change nothing." in words(back)
 
 
 def test_a_secret_that_is_left_empty_on_the_way_back_is_kept(
@@ -95,6 +95,13 @@ def test_a_secret_that_is_left_empty_on_the_way_back_is_kept(
         f"{ADD}/settings", draft=draft_of(topics), name="other", **settings(sendgrid, api_key="")
     )
     assert "Topics of other" in words(again)
+    changed = operator.post(
+        f"{ADD}/settings",
+        draft=draft_of(again),
+        name="other",
+        **settings(sendgrid, api_key="", rate="5 per second"),
+    )
+    assert "Enter it again" in words(changed)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,11 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
+from preference_center.destinations.console.destination import (
+    PREFIX,
+    missing_settings,
+    read_settings,
+)
 from preference_center.infra.db.transactions import run_in_transaction
 from tests.destinations.commands import say, stored, work
 from tests.integrations.tools.receiver import SECRET, Receiver
@@ -133,19 +138,34 @@ def test_settings_are_changed_if_the_tool_accepts_them(
     missing = operator.post(f"{PAGE}/settings", **{"setting:url": ""})
     assert "Fill this in." in words(missing)
     entered = {"setting:url": f"{receiver.url}/", "setting:rate": "5 per second"}
-    assert operator.post(f"{PAGE}/settings", **entered).headers["Location"] == PAGE
+    changed = operator.post(f"{PAGE}/settings", **entered, **{"setting:secret": SECRET})
+    assert changed.headers["Location"] == PAGE
     assert "5 per second" in words(operator.get(PAGE))
+    unchanged = operator.post(f"{PAGE}/settings", **entered, **{"setting:secret": ""})
+    assert unchanged.headers["Location"] == PAGE
     assert operator.post(f"{PAGE}/check").status_code == 200  # with the secret that was kept
 
 
-def test_a_secret_is_not_sent_to_an_address_that_was_changed(
-    operator: Staff, receiver: Receiver
+@pytest.mark.parametrize("name", ["url", "rate", "private_networks"])
+def test_a_changed_setting_whatever_its_name_keeps_no_secret(
+    operator: Staff, receiver: Receiver, name: str
 ) -> None:
-    entered = {"setting:url": f"{receiver.url}/elsewhere", "setting:secret": ""}
-    refused = operator.post(f"{PAGE}/settings", **entered)
+    value = {"url": f"{receiver.url}/elsewhere", "rate": "5 per second"}.get(name, "10.0.0.0/8")
+    same = {"setting:url": f"{receiver.url}/", "setting:secret": ""}
+    refused = operator.post(f"{PAGE}/settings", **same | {f"setting:{name}": value})
     assert refused.status_code == 422
     assert "Enter it again" in words(refused)
-    assert "/elsewhere" not in words(operator.get(PAGE))
+    assert value not in words(operator.get(PAGE))
+
+
+def test_the_password_of_a_file_drop_is_not_sent_to_the_server_of_who_changes_its_folder() -> None:
+    held = {"folder": "sftp://drop@sftp.example.com/in", "host_key": "SHA256:x", "password": "p"}
+    form = {PREFIX + "folder": "sftp://me@evil.example/in", PREFIX + "host_key": "SHA256:y"}
+    entered = read_settings("file_drop", form | {PREFIX + "password": ""}, held)
+    assert not entered.get("password")
+    assert "password" in missing_settings("file_drop", entered, held)
+    same = {PREFIX + name: value for name, value in held.items() if name != "password"}
+    assert read_settings("file_drop", same, held) == held
 
 
 def test_who_may_only_look_has_no_buttons(app: Flask, operator: Staff, receiver: Receiver) -> None:
