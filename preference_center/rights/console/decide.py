@@ -78,7 +78,7 @@ def decline_proposal(request_id: UUID) -> ResponseReturnValue:
     One's own, or anybody's with the permission to decide: to decline is a decision, too.
     """
     asked = load_or_404(request_id)
-    proposal = find_proposal(list_steps(asked.id))
+    proposal = find_proposal(asked, list_steps(asked.id))
     is_own = proposal is not None and proposal.by == current_actor()
     if not is_own and not may(Permission.DECIDE_REQUESTS):
         abort(HTTPStatus.FORBIDDEN)
@@ -158,7 +158,7 @@ def _propose_refusal(asked: RightsRequest) -> object:
 
 
 def _decision_page(asked: RightsRequest) -> ActPage:
-    proposal = find_proposal(list_steps(asked.id))
+    proposal = find_proposal(asked, list_steps(asked.id))
     if proposal is None:
         return ActPage(_("Decide"), [_("Nothing is proposed about this request.")], "")
     says = [

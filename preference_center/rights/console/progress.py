@@ -15,7 +15,7 @@ from preference_center.infra.outbox import SendResult
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.rights.erasure.tasks import ErasureTask
 from preference_center.rights.requests.correct import CONSENT_RETRACTED
-from preference_center.rights.requests.steps import find_proposal
+from preference_center.rights.requests.steps import read_proposal
 from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.decisions import Decision, Proposal, RightsRequest
 from preference_center.rights.rules.identity import ProofKind
@@ -131,7 +131,7 @@ def detail_words(step: RightsStep) -> str:
         case StepAction.AUTHORITY_ACCEPTED:
             return str(_("the agent gets the results")) if detail["results_to_agent"] else ""
         case StepAction.DECISION_PROPOSED:
-            proposal = find_proposal([step])
+            proposal = read_proposal(step)
             assert proposal
             return proposal_words(proposal)
         case _:

@@ -98,7 +98,7 @@ def read_words(request_id: UUID) -> ResponseReturnValue:
 
 def _render(asked: RightsRequest, text: str) -> ResponseReturnValue:
     stored, part = _load(asked), open_sealed(asked)
-    proposal = find_proposal(stored.steps)
+    proposal = find_proposal(asked, stored.steps)
     now = services().now()
     return render_page(
         "rights/console/request",

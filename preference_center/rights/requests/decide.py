@@ -6,7 +6,7 @@ it out: `rights.requests.steps` and `rights.requests.minors.dismiss` refuse one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 from uuid import UUID
@@ -41,8 +41,10 @@ from preference_center.rights.requests.steps import (
     part_addresses,
     require_second_person,
 )
+from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.decisions import (
     Decision,
+    Proposal,
     ProposalChanged,
     RightsRequest,
     require_transition,
@@ -295,13 +297,12 @@ def propose_fulfilment(request_id: UUID, outcome: RequestOutcome, actor: str) ->
 def decline(request_id: UUID, actor: str) -> RightsRequest:
     """Take a proposal from the table: somebody else's, or one's own. The request stays open.
 
-    Raises InvalidInput where none waits.
+    Raises InvalidInput where none waits, ForbiddenTransition where the request has been closed.
     """
 
     def write(connection: Connection) -> RightsRequest:
         request = _load(connection, request_id)
-        if find_proposal(store.fetch_steps(connection, request_id)) is None:
-            raise InvalidInput("nothing is proposed about this request any more")
+        _require_proposal(request, store.fetch_steps(connection, request_id))
         steps.append_step(connection, request, actor, StepAction.DECISION_DECLINED)
         return request
 
@@ -317,9 +318,7 @@ def carry_out(request_id: UUID, actor: str, shown: str) -> RightsRequest:
     closed, Unavailable.
     """
     request = steps.load_request(request_id)
-    proposal = find_proposal(steps.list_steps(request_id))
-    if proposal is None:
-        raise InvalidInput("nothing is proposed about this request any more")
+    proposal = _require_proposal(request, steps.list_steps(request_id))
     if proposal.code != shown:
         raise ProposalChanged("another decision is proposed now: read it, then decide")
     match proposal.decision:
@@ -341,12 +340,21 @@ def _propose(
     def write(connection: Connection) -> RightsRequest:
         request = _load(connection, request_id)
         try_out(request)
-        if find_proposal(store.fetch_steps(connection, request_id)) is not None:
+        if find_proposal(request, store.fetch_steps(connection, request_id)) is not None:
             raise InvalidInput("a decision is proposed already: decide on that one first")
         steps.append_step(connection, request, actor, StepAction.DECISION_PROPOSED, detail)
         return request
 
     return run_in_transaction(write)
+
+
+def _require_proposal(request: RightsRequest, history: Iterable[RightsStep]) -> Proposal:
+    """What waits for a second person. Raises ForbiddenTransition, InvalidInput."""
+    require_transition(request.state, RequestState.REFUSED)  # whatever is open can end
+    proposal = find_proposal(request, history)
+    if proposal is None:
+        raise InvalidInput("nothing is proposed about this request any more")
+    return proposal
 
 
 def _load(connection: Connection, request_id: UUID) -> RightsRequest:

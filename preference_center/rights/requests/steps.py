@@ -53,19 +53,33 @@ from preference_center.rights.rules.requests import (
 _ABOUT_PROPOSALS = (StepAction.DECISION_PROPOSED, StepAction.DECISION_DECLINED)
 
 
-def find_proposal(steps: Iterable[RightsStep]) -> Proposal | None:
-    """The proposal that waits for another person; None if there is none. `steps` in order."""
-    found = None
-    for step in steps:
-        if step.action in _ABOUT_PROPOSALS:
-            found = _read(step) if step.action == StepAction.DECISION_PROPOSED else None
-    return found
+def find_proposal(request: RightsRequest, steps: Iterable[RightsStep]) -> Proposal | None:
+    """The proposal that waits for another person; None if there is none. `steps` in order.
+
+    The end of a request, whichever, is the end of its proposal.
+    """
+    found = [step for step in steps if step.action in _ABOUT_PROPOSALS]
+    return read_proposal(found[-1]) if found and not request.state.closed else None
+
+
+def read_proposal(step: RightsStep) -> Proposal | None:
+    """What a step proposed; None if it is another step."""
+    if step.action != StepAction.DECISION_PROPOSED:
+        return None
+    ground, outcome = step.detail.get("ground"), step.detail.get("outcome")
+    return Proposal(
+        Decision(step.detail["decision"]),
+        step.actor,
+        step.at,
+        RefusalGround(ground) if ground else None,
+        RequestOutcome(outcome) if outcome else None,
+    )
 
 
 def find_proposals(connection: Connection) -> dict[UUID, Proposal]:
-    """The proposals that wait, by the id of their request."""
+    """The proposals that wait, by the id of their request, which is open."""
     steps = store.list_proposal_steps(connection)
-    found = {request_id: find_proposal([step]) for request_id, step in steps.items()}
+    found = {request_id: read_proposal(step) for request_id, step in steps.items()}
     return {request_id: proposal for request_id, proposal in found.items() if proposal}
 
 
@@ -78,19 +92,8 @@ def require_second_person(
 ) -> None:
     """Raises SecondPersonRequired unless `actor` may take this decision (`rights.rules`)."""
     if is_person_of_staff(actor):
-        proposal = find_proposal(store.fetch_steps(connection, request.id))
+        proposal = find_proposal(request, store.fetch_steps(connection, request.id))
         check_second_person(request.kind, decision, actor, proposal, ground)
-
-
-def _read(step: RightsStep) -> Proposal:
-    ground, outcome = step.detail.get("ground"), step.detail.get("outcome")
-    return Proposal(
-        Decision(step.detail["decision"]),
-        step.actor,
-        step.at,
-        RefusalGround(ground) if ground else None,
-        RequestOutcome(outcome) if outcome else None,
-    )
 
 
 SOURCE = "rights"

@@ -155,6 +155,24 @@ class TestFourEyes:
         assert "nobody any more" in shown
         assert "The erasure" in shown
 
+    def test_a_closed_request_offers_nothing_of_its_proposal_and_takes_no_press(
+        self, app: Flask
+    ) -> None:
+        asked = self.erasure(app)
+        grace, ada = staff(app, Role.COMPLIANCE), staff(app, Role.COMPLIANCE, name="ada")
+        grace.post(url(asked, "/propose"), outcome="fulfilled")
+        shown = re.search(r'name="proposal" value="([^"]+)"', grace.get(url(asked, "/decide")).text)
+        assert shown
+        assert decide(ada, asked).status_code == 303
+        taken = actions(app, asked)
+        for who in (grace, ada):
+            page = who.get(url(asked)).get_data(as_text=True)
+            for press in ("/decide", "/decline", "/propose", "/refuse", "proposes to"):
+                assert press not in page
+            who.post(url(asked, "/decline"))
+            assert who.post(url(asked, "/decide"), proposal=shown[1]).status_code == 422
+        assert actions(app, asked) == taken
+
     def test_a_press_decides_on_what_its_page_showed(self, app: Flask) -> None:
         asked = self.erasure(app)
         grace, ada = staff(app, Role.SUPPORT), staff(app, Role.COMPLIANCE, name="ada")

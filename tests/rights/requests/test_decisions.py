@@ -69,7 +69,7 @@ def confirm(request: RightsRequest, actor: str) -> object:
 
 def carry_out(request: RightsRequest, actor: str) -> RightsRequest:
     """As somebody does who has just read the proposal that waits."""
-    proposal = find_proposal(list_steps(request.id))
+    proposal = find_proposal(request, list_steps(request.id))
     return decide.carry_out(request.id, actor, proposal.code if proposal else "")
 
 
@@ -157,7 +157,7 @@ def test_a_proposal_that_was_declined_counts_no_longer() -> None:
 def test_who_decides_has_read_the_proposal_that_waits() -> None:
     request = erasure()
     decide.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
-    read = find_proposal(list_steps(request.id))
+    read = find_proposal(request, list_steps(request.id))
     assert read
     decide.decline(request.id, ADA_OF_STAFF)
     decide.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
@@ -190,3 +190,31 @@ def test_a_hold_counts_at_once_and_another_person_ends_it() -> None:
         end_hold("C-1", ADA_OF_STAFF)
     assert rows("SELECT count(*) FROM hold WHERE ended_at IS NULL") == [(1,)]
     assert end_hold("C-1", GRACE) == 1
+
+
+def propose_and_end(end: Callable[[RightsRequest, str], object]) -> tuple[RightsRequest, str]:
+    """A request that was closed while, or because, something was proposed; the proposal's code."""
+    request = erasure()
+    decide.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
+    proposal = find_proposal(request, list_steps(request.id))
+    assert proposal
+    end(request, GRACE)
+    return request, proposal.code
+
+
+@pytest.mark.parametrize(
+    "end", [carry_out, lambda request, actor: withdraw_data_request(request.id, actor)]
+)
+def test_the_end_of_a_request_is_the_end_of_its_proposal(
+    end: Callable[[RightsRequest, str], object],
+) -> None:
+    request, shown = propose_and_end(end)
+    taken = actions(request)
+    with pytest.raises(ForbiddenTransition, match="closed"):
+        decide.decline(request.id, GRACE)
+    with pytest.raises(ForbiddenTransition, match="closed"):
+        decide.decline(request.id, ADA_OF_STAFF)  # takes it back
+    with pytest.raises(ForbiddenTransition, match="closed"):
+        decide.carry_out(request.id, GRACE, shown)
+    assert actions(request) == taken
+    assert find_proposal(load_request(request.id), list_steps(request.id)) is None
