@@ -41,9 +41,11 @@ from preference_center.catalogue.rules.privacy import (
 )
 from preference_center.catalogue.rules.reader import (
     HOST_NAME,
+    MAX_TEXT_BYTES,
     ErrorCollector,
     TomlTable,
     find_syntax_errors,
+    is_too_long,
     locate_keys,
     parse_frame_origins,
     parse_frequencies,
@@ -146,8 +148,12 @@ def parse_catalogue(text: str, known_texts: Collection[str] | None = None) -> Ca
 
     Raises CatalogueError whose `problems` are all errors in the order of the file, each
     as "line N: what is wrong; remedy". If the text is not TOML they are its syntax errors:
-    nothing else can be checked before those are fixed.
+    nothing else can be checked before those are fixed. A new text, one with `known_texts`, that
+    is longer than MAX_TEXT_BYTES is not read at all.
     """
+    if known_texts is not None and is_too_long(text):
+        size = f"the catalogue has more than {MAX_TEXT_BYTES // 1024} KB without its files"
+        raise CatalogueError([f"line 1: {size}; leave out what is not used any more"])
     if faults := find_syntax_errors(text):
         raise CatalogueError(
             [f"line {line}: {what}; {_syntax_remedy(what)}" for line, what in faults]
@@ -157,6 +163,8 @@ def parse_catalogue(text: str, known_texts: Collection[str] | None = None) -> Ca
 
 
 def _syntax_remedy(problem: str) -> str:
+    if "parts" in problem:
+        return "write tables inside each other at most that deep, and a name with dots in quotes"
     if "twice" in problem or "overwrite" in problem:
         return "each key and each [table] stands once: delete or rename one"
     if "nclosed" in problem or "nterminated" in problem:

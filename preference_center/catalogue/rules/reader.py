@@ -46,24 +46,64 @@ def line_of_key(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
     return lines.get(path, 1)
 
 
+MAX_TEXT_BYTES = 512 * 1024
+"""Of a new catalogue, without the files of its brands."""
+
+
+MAX_KEY_PARTS = 8
+"""Of one key, as in `a.b.c`; the deepest that means something has five. tomllib takes time and
+memory by the square of them."""
+
+
+MAX_SYNTAX_ERRORS = 20
+"""How many are reported at once: the text is read again after each."""
+
+
+_PART = r"""(?:[^\s.="'#,\[\]{}]++|"(?:[^"\\\n]|\\[^\n])*+"?|'[^'\n]*+'?)"""
+_DOT = r"[ \t]*+\.[ \t]*+"
+
+_TOKEN = re.compile(
+    rf'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)'''
+    r"""|'''(?:[^']|'(?!''))*+(?:'''|\Z)|\#[^\n]*+"""
+    rf"""|(?P<key>{_PART}(?:{_DOT}{_PART})*+)|(?P<open>[\[{{])|(?P<close>[\]}}])|(?P<end>\n)""",
+    re.DOTALL,
+)
+"""Strings, comments, keys (and values that look like one), brackets and ends of lines. No part of
+it backtracks, so that any text takes time by its length."""
+
+_LONG_KEY = re.compile(rf"{_PART}(?:{_DOT}{_PART}){{{MAX_KEY_PARTS}}}", re.DOTALL)
+
+_INLINED_FILE = re.compile(r""" "data:[^"\n]*+" | 'data:[^'\n]*+' """, re.VERBOSE)
+
+
+def is_too_long(text: str) -> bool:
+    """Whether the text of a new catalogue has more than MAX_TEXT_BYTES."""
+    return len(_INLINED_FILE.sub("", text).encode()) > MAX_TEXT_BYTES
+
+
+def find_long_keys(text: str) -> list[tuple[int, str]]:
+    """Line and description of the first key with too many parts; empty if there is none."""
+    for match in _TOKEN.finditer(text):
+        if match["key"] and _LONG_KEY.match(match["key"]):
+            line = text.count("\n", 0, match.start()) + 1
+            return [(line, f"a key has more than {MAX_KEY_PARTS} parts")]
+    return []
+
+
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """First line and source of each statement; last comes what was never finished.
 
-    A statement of TOML is the shortest run of whole lines that parses on its own: a
-    line can end one only outside of strings and brackets. So tomllib itself splits
-    the text, and no second grammar is needed.
+    A statement of TOML ends with a line, outside of strings and brackets.
     """
-    start, statement = 1, ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        statement += line + "\n"
-        try:
-            tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
-            continue
-        yield start, statement
-        start, statement = number + 1, ""
-    if statement:
-        yield start, statement
+    start, first, line, depth = 0, 1, 1, 0
+    for match in _TOKEN.finditer(text):
+        line += match[0].count("\n")
+        depth += (match.lastgroup == "open") - (match.lastgroup == "close")
+        if match.lastgroup == "end" and depth <= 0:
+            yield first, text[start : match.end()]
+            start, first, depth = match.end(), line, 0
+    if start < len(text):
+        yield first, text[start:]
 
 
 def _paths(value: object, above: KeyPath = ()) -> Iterator[KeyPath]:
@@ -83,14 +123,14 @@ _AT_END = " (at end of document)"
 
 
 def find_syntax_errors(text: str) -> list[tuple[int, str]]:
-    """Line and description of each syntax fault; empty if `text` is TOML.
+    """Line and description of the first syntax faults; empty if `text` is TOML.
 
     After a fault its line is left out and the rest read again, for as long as the
     next fault stands further down; otherwise it is most likely the same one.
     """
     lines = text.split("\n")
     faults: list[tuple[int, str]] = []
-    while fault := _first_syntax_error("\n".join(lines)):
+    while len(faults) < MAX_SYNTAX_ERRORS and (fault := _first_syntax_error("\n".join(lines))):
         line, _ = fault
         if faults and line <= faults[-1][0]:
             break
@@ -102,6 +142,9 @@ def find_syntax_errors(text: str) -> list[tuple[int, str]]:
 
 
 def _first_syntax_error(text: str) -> tuple[int, str] | None:
+    # Again for each reading: without its first line a string is none.
+    if found := find_long_keys(text):
+        return found[0]
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -113,6 +156,8 @@ def _first_syntax_error(text: str) -> tuple[int, str] | None:
         return line, message.removesuffix(_AT_END)
     except RecursionError:
         return 1, "Brackets are nested too deeply"
+    except ValueError:  # of int(): more than 4,300 digits
+        return 1, "A number is too long"
     return None
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from html import unescape
 from typing import TYPE_CHECKING
+
+import pytest
 
 from preference_center.catalogue import catalogue_digest, inline_files
 from preference_center.catalogue import store as catalogues
@@ -88,6 +91,28 @@ def test_problems_link_to_their_lines_and_the_text_stays(app: Flask) -> None:
     assert 'id="line-12"' in html
     assert "<script>" not in html
     assert len(in_force(app)) == 1
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (f"{'.'.join(['a'] * 50_000)} = 1", "a key has more than 8 parts; write tables inside"),
+        ("[a]\n" * 2_000, "each key and each [table] stands once"),
+        ("#" * (512 * 1024 + 1), "more than 512 KB without its files; leave out"),
+    ],
+    ids=["parts", "tables", "long"],
+)
+def test_a_text_that_takes_the_parser_long_is_answered_with_what_to_fix(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, text: str, says: str
+) -> None:
+    put_in_force(app)
+    calls: list[int] = []
+    loads = tomllib.loads
+    monkeypatch.setattr("tomllib.loads", lambda each: calls.append(len(each)) or loads(each))
+    answer = check(staff(app, Role.ADMIN), text)
+    assert answer.status_code == 422
+    assert says in words(answer)
+    assert sum(calls) <= 21 * 8_000
 
 
 def test_a_text_that_was_changed_after_the_check_is_checked_again(app: Flask) -> None:

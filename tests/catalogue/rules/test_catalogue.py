@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -306,6 +307,93 @@ def test_a_string_that_never_ends_is_reported_where_it_begins() -> None:
 
 def test_endless_nesting_is_a_fault_and_no_crash() -> None:
     assert problems("a = " + "[" * 5000)[0].startswith("line 1: ")
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that the TOML parser is given."""
+    texts: list[str] = []
+    loads = tomllib.loads
+
+    def load(text: str) -> object:
+        texts.append(text)
+        return loads(text)
+
+    monkeypatch.setattr("tomllib.loads", load)
+    return texts
+
+
+DOTTED = ".".join(["a"] * 50_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{DOTTED} = 1",
+        f"[{DOTTED}]",
+        f"[[{DOTTED}]]",
+        f"x = {{ y = [ {{ {DOTTED} = 1 }} ] }}",
+        " . ".join(['"a"', "'b'", "c"] * 3) + " = 1",
+        'x = "# no comment" # a comment\n' + f"{DOTTED} = 1",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_key_of_many_parts_is_refused_before_the_parser_sees_it(
+    parsed: list[str], text: str
+) -> None:
+    (found,) = problems(text)
+    line = text.count("\n") + 1
+    assert found.startswith(f"line {line}: a key has more than 8 parts; write tables inside each")
+    assert not any(text.rsplit("\n", maxsplit=1)[-1] in each for each in parsed)
+
+
+def test_a_key_of_many_parts_that_a_fault_hid_in_a_string_is_refused(parsed: list[str]) -> None:
+    found = problems(f'x = """\n\\q"""\ny = """ {DOTTED}"""\n')
+    assert "line 3: a key has more than 8 parts" in found[1]
+    assert [DOTTED in each for each in parsed] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x = "a.b.c.d.e.f.g.h.i.j"',
+        "x = '''\na.b.c.d.e.f.g.h.i.j\n'''",
+        "# a.b.c.d.e.f.g.h.i.j",
+        "a.b.c.d.e.f.g.h = 1",
+    ],
+)
+def test_dots_in_texts_and_comments_and_eight_parts_are_no_fault(text: str) -> None:
+    assert not any("parts" in problem for problem in faults(text))
+
+
+def test_a_new_text_that_is_too_long_is_not_parsed(parsed: list[str]) -> None:
+    long = SMALL + "#" * 512 * 1024
+    with pytest.raises(CatalogueError, match="more than 512 KB without its files; leave out"):
+        parse_catalogue(long, ())
+    assert parsed == []
+    assert parse_catalogue(long).topics  # one in force stays valid
+    font = f'"data:font/woff2;base64,{"A" * 512 * 1024}"'
+    with pytest.raises(CatalogueError, match="unknown key"):
+        parse_catalogue(f"{SMALL}\nx = {font}", ())
+
+
+def test_many_faults_are_parsed_a_bounded_number_of_times(parsed: list[str]) -> None:
+    found = problems("[a]\n" * 2_000)
+    assert "each key and each [table] stands once" in found[0]
+    assert len(found) == 20
+    assert len(parsed) == 20
+
+
+def test_each_statement_is_parsed_once(parsed: list[str]) -> None:
+    rows = "\n".join(["  1, # one ]", "  2,"] * 500)
+    assert faults(f"{SMALL}\nx = [\n{rows}\n]\n")[0].startswith("line ")
+    statements = [text for text in parsed if text.startswith("x = ")]
+    assert len(statements) == 1
+    assert sum(map(len, parsed)) < 5 * (len(SMALL) + len(rows))
+
+
+def test_a_number_of_many_digits_is_a_fault_and_no_crash() -> None:
+    assert problems("a = " + "1" * 5_000)[0].startswith("line 1: A number is too long; ")
 
 
 @settings(max_examples=150, deadline=None)
