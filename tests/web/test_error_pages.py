@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.app import create_app
+from preference_center.core.errors import Unavailable
+from preference_center.core.staff import Role
 from preference_center.web.pages import SECURITY_HEADERS
 from tests.environment import settings_for
+from tests.web.console.staff import staff
 
 if TYPE_CHECKING:
+    from flask import Flask
     from flask.testing import FlaskClient
 
 NOWHERE = "127.0.0.1:1"
@@ -58,3 +62,39 @@ def test_without_the_database_it_says_whether_something_was_to_be_saved(
     answer = app.test_client().open("/u/broken", method=method, data={"confirm": "this"})
     assert answer.status_code == 503
     assert text in answer.text
+
+
+@pytest.mark.parametrize(
+    "error, status, says",
+    [
+        (Unavailable("the database is away"), 503, "can’t be done at the moment"),
+        (RuntimeError("planted"), 500, "Something went wrong here"),
+    ],
+)
+@pytest.mark.parametrize("where", ["list_keys", "find_session"])
+def test_an_error_in_the_console_has_a_page_of_the_console(
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    status: int,
+    says: str,
+    where: str,
+) -> None:
+    who = staff(app, Role.OPERATOR)
+    module = "web.api.keys" if where == "list_keys" else "web.console.frame"
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"preference_center.{module}.{where}", fail)
+    for path, answer in [
+        ("/console/senders", who.get("/console/senders")),
+        ("/console/senders/keys/shop/revoke", who.post("/console/senders/keys/shop/revoke")),
+    ]:
+        assert answer.status_code == status, path
+        html = answer.get_data(as_text=True)
+        assert says in html
+        assert "Email me a link" not in html
+        assert "console.css" in html
+        assert "planted" not in html
+        assert answer.headers["Cache-Control"] == "no-store"

@@ -364,6 +364,17 @@ def add_security_headers(response: Response) -> Response:
     return response
 
 
+def console_error_page(status: int) -> Response:
+    """The page for what went wrong here: it reads nothing, since the database may be away."""
+    g.setdefault("staff", None)  # or who the request has found already
+    choose_language()
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        message = _("This can’t be done at the moment. Try again in a minute.")
+    else:
+        message = _("Something went wrong here. Look whether it was done before you try again.")
+    return make_response(render_page("web/console/error", status=status, message=message))
+
+
 def handle_http_error(error: HTTPException) -> ResponseReturnValue:
     """An error page in the console's looks; a redirect stays one."""
     if error.response is not None:
