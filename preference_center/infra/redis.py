@@ -256,6 +256,13 @@ class RedisRateLimiter:
             lambda: _hit(self._shared, items, key), lambda: _hit(self._local, items, key)
         )
 
+    def allows(self, limits: str, *key: str) -> bool:
+        """Whether `hit` would allow one more operation now; counts none."""
+        items = parse_many(limits)
+        return self._with_redis(
+            lambda: _test(self._shared, items, key), lambda: _test(self._local, items, key)
+        )
+
     def acquire(self, rate: str, *key: str) -> RateLimitStatus:
         """Count one more operation, and return whether it is within `rate` ("6000 per minute").
 
@@ -354,9 +361,13 @@ def _parse_item(rate: str) -> tuple[RateLimitItem, RequestRate]:
 def _hit(
     strategy: MovingWindowRateLimiter, items: list[RateLimitItem], key: tuple[str, ...]
 ) -> bool:
-    return all(strategy.test(item, *key) for item in items) and all(
-        strategy.hit(item, *key) for item in items
-    )
+    return _test(strategy, items, key) and all(strategy.hit(item, *key) for item in items)
+
+
+def _test(
+    strategy: MovingWindowRateLimiter, items: list[RateLimitItem], key: tuple[str, ...]
+) -> bool:
+    return all(strategy.test(item, *key) for item in items)
 
 
 KEYS = ("rq:*", "LIMITS:*", "rate_limit:*")

@@ -120,6 +120,16 @@ def build_environ(scope: Mapping[str, Any]) -> dict[str, Any]:
     return environ
 
 
+def names_one_host(scope: Mapping[str, Any]) -> bool:
+    """Whether a request has the Host header that it must have, once (RFC 9112 3.2).
+
+    HTTP/1.0 may have none, as health checks of load balancers do, and HTTP/2 has another field.
+    An empty one is none: Granian adds that.
+    """
+    hosts = [text for name, text in scope["headers"] if name == b"host"]
+    return len(hosts) <= 1 and (any(hosts) or scope["http_version"] != "1.1")
+
+
 def has_body(environ: Mapping[str, Any]) -> bool:
     """Whether a body follows the header (RFC 9112 6; in HTTP/2 the header may not state it)."""
     if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
@@ -221,7 +231,9 @@ class HttpExchange:
         if self.environ["PATH_INFO"].startswith("/v1/"):
             kind = "application/problem+json"
             body = json.dumps({"title": title, "status": status, "detail": detail})
-        headers = [("Content-Type", kind), ("Retry-After", str(_RETRY_AFTER_SECONDS))]
+        headers = [("Content-Type", kind)]
+        if status != HTTPStatus.BAD_REQUEST:
+            headers.append(("Retry-After", str(_RETRY_AFTER_SECONDS)))
         headers += [("Connection", "close"), (HEADER, request_id(self.environ))]
         await self.send_response(status, headers, body.encode())
 
@@ -338,6 +350,12 @@ MAX_LARGE_BODY_BYTES = 1 << 26
 _TIMEOUT_DETAIL = "The request did not arrive in time. Nothing was changed: send it again."
 
 
+_BROKEN_DETAIL = "The body broke off, or its chunks are malformed. Nothing was changed."
+
+
+_HOST_DETAIL = "Send exactly one Host header. Nothing was changed."
+
+
 _OVERLOAD_DETAIL = "Too many large requests at once. Nothing was changed: try again shortly."
 
 
@@ -369,7 +387,10 @@ class AsgiBridge:
             raise NotImplementedError(f"this application does not serve {scope['type']}")
         exchange = HttpExchange(self.app, build_environ(scope), receive, send, self.stall_timeout)
         try:
-            await self._serve(exchange)
+            if names_one_host(scope):
+                await self._serve(exchange)
+            else:
+                await exchange.send_error(400, _HOST_DETAIL)
         finally:
             exchange.close()
 
@@ -415,7 +436,9 @@ class AsgiBridge:
             exchange.log_once("request_timed_out", stage="body", received=len(body))
             await exchange.send_error(408, _TIMEOUT_DETAIL)
         except ClientDisconnected:
+            # Gone, or its chunks are malformed: the server tells neither from the other.
             exchange.log_once("client_disconnected", stage="body", received=len(body))
+            await exchange.send_error(400, _BROKEN_DETAIL)
         except _BodyMemoryExhausted:
             exchange.log_once("request_refused", stage="body", received=len(body))
             await exchange.send_error(503, _OVERLOAD_DETAIL)

@@ -440,8 +440,18 @@ class Route:
 
 
 def register(blueprint: Blueprint, route: Route) -> None:
-    """Add a page to the blueprint."""
-    blueprint.add_url_rule(route.rule, route.endpoint, _guard(route), methods=list(route.methods))
+    """Add a page to the blueprint, at exactly its path.
+
+    A redirect to the path without a slash too many would lead to the host that the client names.
+    """
+    blueprint.add_url_rule(
+        route.rule,
+        route.endpoint,
+        _guard(route),
+        methods=list(route.methods),
+        merge_slashes=False,
+        strict_slashes=False,
+    )
 
 
 def _guard(route: Route) -> View:

@@ -45,7 +45,8 @@ from preference_center.web.console.provider import Provider, ProviderUnavailable
 from preference_center.web.console.store import StaffSession
 
 SIGN_IN_RATE = "20 per 5 minutes"
-"""Attempts from one IP address, whatever names they are for."""
+"""Refused attempts from one IP address, whatever names they are for. Those that succeed don't
+count: an office may have one address."""
 
 
 def sign_in() -> ResponseReturnValue:
@@ -55,22 +56,29 @@ def sign_in() -> ResponseReturnValue:
         if find_staff() is not None:
             return redirect_after_post(target)
         return _sign_in_page(target)
-    limit_attempts()
+    limiter, source = services().limiter, _network()
+    if not limiter.allows(SIGN_IN_RATE, "console-sign-in", source):
+        abort(HTTPStatus.TOO_MANY_REQUESTS)
     name = request.form.get("name", "").strip()
     try:
         account = accounts.authenticate(
             name, request.form.get("password", ""), request.form.get("code", "")
         )
     except SignInRefused:
+        limiter.hit(SIGN_IN_RATE, "console-sign-in", source)
         return _sign_in_page(target, name=name, is_refused=True)
     start_session(StaffSession(services().new_id(), account.name, account.roles, account.id))
     return redirect_after_post(target)
 
 
-def limit_attempts(rate: str = SIGN_IN_RATE) -> None:
+def _network() -> str:
+    """Where the request comes from, as a limit may store it."""
+    return services().keys.digest(f"network:{request.remote_addr}").hex()
+
+
+def limit_attempts(rate: str) -> None:
     """Let an IP address try a number of times only; further attempts end with 429."""
-    source = services().keys.digest(f"network:{request.remote_addr}").hex()
-    if not services().limiter.hit(rate, "console-sign-in", source):
+    if not services().limiter.hit(rate, "console-sign-in", _network()):
         abort(HTTPStatus.TOO_MANY_REQUESTS)
 
 

@@ -137,3 +137,11 @@ def test_a_forged_cookie_is_none(app: Flask) -> None:
 def test_signing_in_leads_to_no_other_site(app: Flask, target: str) -> None:
     answer = staff(app, Role.ADMIN).get(f"/console/sign-in?next={target}")
     assert answer.headers["Location"] == "/console/"
+
+
+@pytest.mark.parametrize("path", ["/console//people", "//console/people", "/console//", "/console"])
+def test_no_path_of_the_console_redirects_to_the_host_that_the_client_names(
+    app: Flask, path: str
+) -> None:
+    answer = app.test_client().get(path, base_url="https://evil.example")
+    assert "evil.example" not in answer.headers.get("Location", "")

@@ -11,9 +11,12 @@ from flask import g
 
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.redis import RedisRateLimiter
-from preference_center.web.console import accounts
+from preference_center.web.console import accounts, store
+from preference_center.web.console.accounts import SignInRefused
 from preference_center.web.console.sign_in import own_target
+from preference_center.web.console.store import StaffAccount
 from tests.web.console.accounts import PASSWORD, Member, enrolled
 from tests.web.console.staff import BASE, HOST, staff, words
 from tests.web.console.test_accounts import HALF_MINUTE
@@ -157,6 +160,23 @@ def test_a_text_that_the_database_can_not_have_is_refused(app: Flask) -> None:
     client = app.test_client()
     assert client.get("/console/sign-in?next=%00", base_url=BASE).status_code == 400
     assert staff(app, Role.ADMIN).get("/console/audit?actor=%00").status_code == 400
+
+
+def test_who_signs_in_does_not_count_for_their_network(
+    app: Flask, ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = iter([True] * 25 + [False] * 20)
+    with app.app_context():
+        account = run_in_transaction(lambda c: store.find_account(c, "ada"))
+
+    def authenticate(*_: str) -> StaffAccount | None:
+        if not next(allowed):
+            raise SignInRefused
+        return account
+
+    monkeypatch.setattr(accounts, "authenticate", authenticate)
+    statuses = [sign_in(app.test_client(), "1", name="ada").status_code for _ in range(46)]
+    assert statuses == [303] * 25 + [422] * 20 + [429]
 
 
 @pytest.mark.parametrize("redis", ["there", "away"])
