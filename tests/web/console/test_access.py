@@ -12,6 +12,7 @@ from preference_center.app import CONSOLE_PAGES
 from preference_center.core.staff import ROLE_PERMISSIONS, Permission, Role, permissions_of
 from preference_center.web.console.frame import Access, Route
 from tests.in_force import put_in_force
+from tests.web.console.pages import ANYONE, pages
 from tests.web.console.staff import BASE, Staff, csrf_token, nobody, staff, words
 
 if TYPE_CHECKING:
@@ -47,25 +48,44 @@ def status(who: Staff, method: str, path: str) -> int:
     return (who.get(path) if method == "GET" else who.post(path)).status_code
 
 
-def allows(route: Route, role: Role) -> bool:
-    return isinstance(route.access, Access) or route.access in ROLE_PERMISSIONS[role]
+PAGES = pages()
+
+
+def test_the_table_has_every_page_and_no_other() -> None:
+    assert {route.rule: frozenset(route.methods) for route in CONSOLE_PAGES} == {
+        rule: methods for rule, (methods, _roles) in PAGES.items()
+    }
 
 
 @each(CONSOLE_PAGES)
-def test_a_page_opens_for_the_roles_that_have_its_permission_and_for_nobody_else(
+def test_a_page_opens_for_the_roles_of_the_table_and_for_nobody_else(
     app: Flask, route: Route
 ) -> None:
     put_in_force(app)
     path = path_of(app, route)
-    for method in route.methods:
+    methods, allowed = PAGES[route.rule]
+    for method in ("GET", "POST"):
         for role in Role:
             answered = status(staff(app, role), method, path)
-            assert (answered in {401, 403}) is not allows(route, role), (role, answered)
+            if method not in methods:
+                assert answered == 405, (role, method, answered)
+                continue
+            assert (answered in {401, 403}) is not bool(allowed & {role, ANYONE}), (role, answered)
             assert answered < 500, (role, answered)
-        if route.access is not Access.ANYONE:
+        if method in methods and ANYONE not in allowed:
             signed_out = nobody(app).get(path) if method == "GET" else nobody(app).post(path)
             assert signed_out.status_code == (302 if method == "GET" else 401)
             assert "/console/sign-in" in signed_out.headers.get("Location", "/console/sign-in")
+
+
+def test_the_table_notices_a_page_that_is_given_to_another_role(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {Role.SUPPORT: ROLE_PERMISSIONS[Role.SUPPORT] | {Permission.DECIDE_REQUESTS}}
+    monkeypatch.setattr("preference_center.core.staff.ROLE_PERMISSIONS", ROLE_PERMISSIONS | more)
+    (route,) = [each for each in CONSOLE_PAGES if each.endpoint == "finish_task"]
+    with pytest.raises(AssertionError):
+        test_a_page_opens_for_the_roles_of_the_table_and_for_nobody_else(app, route)
 
 
 @each([route for route in CONSOLE_PAGES if "POST" in route.methods])
@@ -73,7 +93,8 @@ def test_a_form_without_the_token_of_the_page_changes_nothing(app: Flask, route:
     path = path_of(app, route)
     for role in Role:
         # A file is not read for who may not send one, so the token is looked for later.
-        expected = 400 if allows(route, role) or route.endpoint != "upload_import" else 403
+        may = PAGES[route.rule][1] & {role, ANYONE}
+        expected = 400 if may or route.endpoint != "upload_import" else 403
         assert staff(app, role).send(path, {}).status_code == expected
 
 
