@@ -69,6 +69,7 @@ COMMANDS = (
     "SMTP_URL",
     "MAIL_FROM",
     "SPOOL_DIR",
+    "FILE_DROP_ROOT",
     *COMPANY,
 )
 """Settings that the service's commands need, besides its keys."""
@@ -161,6 +162,7 @@ def _environ(engines: Engines, files: Files) -> dict[str, str]:
         "DATABASE_URL": engines.database.url,
         "REDIS_URL": engines.redis.url,
         "SPOOL_DIR": str(files.folder / "spool"),
+        "FILE_DROP_ROOT": str(files.folder),
         FOLDER: str(files.folder),
     }
 

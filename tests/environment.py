@@ -193,6 +193,7 @@ def settings_for(database_url: str, redis_url: str) -> Settings:
         phone_region="IT",
         time_zone="Europe/Rome",
         spool_dir="none",
+        file_drop_root="/",
     )
 
 

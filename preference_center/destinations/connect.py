@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import redis
@@ -296,6 +297,7 @@ def build_connector(kind: str, config: DestinationConfig, lease: Lease | None = 
         now=services().now,
         allow_private=os.environ.get(ALLOW_PRIVATE) == "1",
         private_networks=services().settings.reachable_networks,
+        file_root=Path(services().settings.file_drop_root),
         rate_limiter=TokenBucket(
             _token_buckets(),
             config.name,

@@ -122,6 +122,10 @@ class Settings(MailSettings, ConsoleSettings):
         description="Networks inside the company that destinations may reach, as in"
         " 10.20.0.0/16, fd12:3456::/32; each destination names its own of them",
     )
+    file_drop_root: str = Field(
+        default=".data/drop",
+        description="Folder of the workers' machine below which file drops may write",
+    )
     rights_webhook_url: str | None = Field(
         default=None,
         description="Program of the company that is informed of data-subject requests, if any",

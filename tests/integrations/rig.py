@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from preference_center.core.addresses import Channel
@@ -35,7 +36,11 @@ class Rig:
     tool: Tool
     http: HttpContext = field(
         default_factory=lambda: HttpContext(
-            allow_private=True, timeouts=PATIENT, now=lambda: NOW, network=InProcess
+            allow_private=True,
+            file_root=Path("/"),
+            timeouts=PATIENT,
+            now=lambda: NOW,
+            network=InProcess,
         )
     )
     requests_before_writing: int = 0

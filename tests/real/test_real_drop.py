@@ -82,9 +82,8 @@ def rig(url: str, objects: Objects) -> Rig:
         "secret_access_key": SECRET,
         "base_url": url,
     }
-    return Rig(
-        "file_drop", DestinationConfig("printer", settings), objects, HttpContext(now=lambda: NOW)
-    )
+    http = HttpContext(now=lambda: NOW, allow_private=True)
+    return Rig("file_drop", DestinationConfig("printer", settings), objects, http)
 
 
 class TestBucket(ConnectorContract):

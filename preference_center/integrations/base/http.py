@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
@@ -202,6 +203,8 @@ class HttpContext:
     configuration. Never because of a destination's settings."""
     private_networks: tuple[Network, ...] = ()
     """Networks inside the company that destinations may reach; each names its own of them."""
+    file_root: Path | None = None
+    """The folder of this machine below which a destination may write files; None: nowhere."""
     resolve: Resolver = system_resolve
     network: Callable[[], httpcore.NetworkBackend] = httpcore.SyncBackend
     tls: Callable[[], ssl.SSLContext] = system_tls

@@ -231,14 +231,15 @@ def resolve_allowed_addresses(
     *,
     allow_private: bool = False,
     allow_public: bool = True,
+    any_port: bool = False,
     networks: Sequence[Network] = (),
 ) -> tuple[str, ...]:
     """The addresses of `host` a connection may use, in the resolver's order.
 
-    Public ones on the usual ports, and on any port those inside `networks`; without
-    `allow_public`, as over plain HTTP, only the latter. One bad address spoils the name: a
-    host that is half ours is not the receiver's. Raises ForbiddenUrl, and OSError when the name
-    has no address.
+    Public ones on the usual ports, with `any_port` on all, and on any port those inside
+    `networks`; without `allow_public`, as over plain HTTP, only the latter. One bad address spoils
+    the name: a host that is half ours is not the receiver's. Raises ForbiddenUrl, and OSError when
+    the name has no address.
     """
     found = tuple(resolve(host, port))
     if not found:
@@ -251,6 +252,6 @@ def resolve_allowed_addresses(
         raise ForbiddenUrl(f"the host resolves to an address that is not public{permitted}")
     if outside and not allow_public:
         raise ForbiddenUrl("the URL must begin with https:// for a public host")
-    if outside and port not in ALLOWED_PORTS:
+    if outside and port not in ALLOWED_PORTS and not any_port:
         raise ForbiddenUrl(_FORBIDDEN_PORT)
     return found

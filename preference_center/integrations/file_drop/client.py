@@ -45,10 +45,34 @@ def delivery_errors(name: str) -> Iterator[None]:
             f"{name}: the folder can't be written: fix it", permanent=True
         ) from error
     except OSError as error:
-        # Not error.strerror, which elsewhere is a server's own text.
-        number = error.errno or 0
-        why = os.strerror(number) if number > 0 else type(error).__name__
-        raise DeliveryError(f"{name}: writing failed, {why}") from error
+        raise DeliveryError(f"{name}: writing failed, {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    """Not error.strerror, which elsewhere is a server's own text."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else type(error).__name__
+
+
+_OUTSIDE = "it is not below FILE_DROP_ROOT: choose a folder there, or have the operator set that"
+
+
+class UnreadableFolder:
+    """What is written as a folder and is none."""
+
+    def __init__(self, config: DestinationConfig) -> None:
+        self._name = config.name
+
+    def check(self) -> CheckReport:
+        """See DropFolder."""
+        return CheckReport((f"folder: {_UNREADABLE}",))
+
+    def write_file(self, name: str, suffix: str, content: bytes) -> str:  # noqa: ARG002 - DropFolder's
+        """See DropFolder."""
+        raise DeliveryError(f"{self._name}: folder: {_UNREADABLE}", permanent=True)
+
+
+_UNREADABLE = "it can't be read: write sftp://user@host:port/folder, or s3://bucket/folder"
 
 
 class LocalFolder:
@@ -61,9 +85,17 @@ class LocalFolder:
 
     def check(self) -> CheckReport:
         """See DropFolder."""
+        try:
+            return self._check()
+        except OSError as error:
+            return CheckReport((f"folder: it can't be read, {_why(error)}: write another path",))
+
+    def _check(self) -> CheckReport:
         if not self._folder.is_absolute():
             fault = "write the absolute path, or sftp://user@host/folder, or s3://bucket/folder"
             return CheckReport((f"folder: {fault}",))
+        if not self._is_below_root():
+            return CheckReport((f"folder: {_OUTSIDE}",))
         if not self._folder.is_dir():
             return CheckReport(("folder: there is no such folder: make it",))
         if not os.access(self._folder, os.W_OK | os.X_OK):
@@ -73,10 +105,17 @@ class LocalFolder:
     def write_file(self, name: str, suffix: str, content: bytes) -> str:
         """See DropFolder."""
         with delivery_errors(self._name):
+            if not self._is_below_root():
+                raise DeliveryError(f"{self._name}: folder: {_OUTSIDE}", permanent=True)
             for there in self._folder.glob(f"*{suffix}"):
                 return there.name
             self._write(name, content)
         return name
+
+    def _is_below_root(self) -> bool:
+        """Whether the operator lets destinations write there, wherever links lead."""
+        root = self._http.file_root
+        return root is not None and self._folder.resolve().is_relative_to(root.resolve())
 
     def _write(self, name: str, content: bytes) -> None:
         """Write `name` whole or not at all, also in a power cut."""

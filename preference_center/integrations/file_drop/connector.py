@@ -17,6 +17,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from preference_center.core.addresses import Channel
+from preference_center.core.networks import NETWORKS_SETTING
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,
@@ -31,7 +32,11 @@ from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.push_results import reflected, refused
-from preference_center.integrations.file_drop.client import DropFolder, LocalFolder
+from preference_center.integrations.file_drop.client import (
+    DropFolder,
+    LocalFolder,
+    UnreadableFolder,
+)
 
 COLUMNS = {
     "address": "the email address, or the phone number with + and country code",
@@ -67,7 +72,8 @@ class FileDropConnector:
         "address are deleted by the owner of the folder.",
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "folder": "absolute path of an existing folder that the workers may write to, or "
+        "folder": "absolute path of an existing folder below FILE_DROP_ROOT that the workers may "
+        "write to, or "
         "sftp://user@host/folder, or s3://bucket/folder; the files hold addresses, so few people "
         "should read it",
         "host_key?": "SFTP, needed there: fingerprint of the server's key, SHA256:..., as "
@@ -80,6 +86,9 @@ class FileDropConnector:
         "missing, the worker's own role is used",
         "secret_access_key?": "S3: the secret that goes with it",
         "base_url?": "S3: address of another service that speaks S3",
+        f"{NETWORKS_SETTING}?": "SFTP, S3: networks inside the company in which the server is, as "
+        "in '10.20.0.0/16', on any port and by http:// too; they must lie inside "
+        "PRIVATE_NETWORKS. Else it must have a public address, and S3 https",
     }
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
@@ -183,7 +192,11 @@ def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str,
 
 def _open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
     """The folder that the settings name. ModuleNotFoundError without the extra it needs."""
-    scheme = urlsplit(config.settings["folder"]).scheme
+    try:
+        url = urlsplit(config.settings["folder"])
+        scheme, _port = url.scheme, url.port
+    except ValueError:  # a bracket that is open, a port that is none
+        return UnreadableFolder(config)
     if scheme not in {"sftp", "s3"}:
         return LocalFolder(config, http)
     # Imported here: local folders work without the extra.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -19,12 +20,19 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 from fsspec.implementations.sftp import SFTPFileSystem
 from s3fs import S3FileSystem
 
+from preference_center.core.networks import NETWORKS_SETTING, InvalidNetworks, parse_own_networks
 from preference_center.integrations.base.contract import (
     CheckReport,
     DeliveryError,
     DestinationConfig,
 )
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
+from preference_center.integrations.base.network import (
+    ForbiddenUrl,
+    Resolver,
+    resolve_allowed_addresses,
+    validate_url,
+)
 from preference_center.integrations.file_drop.client import FILE_MODE, delivery_errors
 
 # At DEBUG they log keys, and what is sent (I12).
@@ -34,6 +42,39 @@ for _name in ("botocore", "aiobotocore", "s3fs", "fsspec", "paramiko"):
 UNTESTED_HINT = (
     "whether files may be written there is known after the first one: a check writes nothing"
 )
+
+
+def _allowed_addresses(
+    config: DestinationConfig,
+    http: HttpContext,
+    setting: str,
+    host: str,
+    port: int,
+    *,
+    resolve: Resolver | None = None,
+    allow_public: bool = True,
+) -> tuple[str, ...]:
+    """The addresses of `host` that may be connected to, by the rule of all connectors.
+
+    Raises DeliveryError (permanent) that names the setting, and OSError.
+    """
+    try:
+        return resolve_allowed_addresses(
+            host,
+            port,
+            resolve or http.resolve,
+            allow_private=http.allow_private,
+            allow_public=allow_public,
+            any_port=True,
+            networks=parse_own_networks(config.settings, http.private_networks),
+        )
+    except InvalidNetworks as error:
+        problem = f"{NETWORKS_SETTING}: {error}"
+    except ForbiddenUrl as error:
+        problem = f"{setting}: {error}"
+    except UnicodeError:  # the name of a host has labels of at most 63 characters
+        problem = f"{setting}: the host can't be read: check its name"
+    raise DeliveryError(f"{config.name}: {problem}", permanent=True)
 
 
 class SftpFolder:
@@ -127,9 +168,29 @@ class SftpFolder:
             raise DeliveryError(f"{name}: the server broke off, {type(error).__name__}") from error
 
     def _connect(self) -> Any:
+        connected = self._dial()
+        try:
+            return self._log_in(connected)
+        except BaseException:
+            connected.close()
+            raise
+
+    def _dial(self) -> socket.socket:
+        """A connection to an address that was checked, never to a name."""
+        port, failure = self._url.port or 22, OSError("the host has no address")
+        host = self._url.hostname or ""
+        for address in _allowed_addresses(self._config, self._http, "folder", host, port):
+            try:
+                return socket.create_connection((address, port), self._http.timeouts.connect)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def _log_in(self, connected: socket.socket) -> Any:
         settings, limits = self._config.settings, self._http.timeouts
         return SFTPFileSystem(
             self._url.hostname,
+            sock=connected,
             port=self._url.port or 22,
             username=unquote(self._url.username or ""),
             password=settings.get("password"),
@@ -212,6 +273,7 @@ class S3Folder:
         self._http.acquire(name)
         try:
             with delivery_errors(name):
+                self._check_service()
                 yield
         except NoCredentialsError as error:
             raise DeliveryError(
@@ -219,6 +281,46 @@ class S3Folder:
             ) from error
         except BotoCoreError as error:
             raise DeliveryError(f"{name}: S3 can't be reached, {type(error).__name__}") from error
+
+    def _check_service(self) -> None:
+        """Raises DeliveryError for a `base_url` that may not be called; the socket is checked, too.
+
+        So the message says why, which botocore does not pass on.
+        """
+        base_url = self._config.settings.get("base_url")
+        if base_url is None:
+            return
+        try:
+            parts = validate_url(base_url, allow_any_port=True, allow_http=True)
+        except ForbiddenUrl as error:
+            message = f"{self._config.name}: base_url: {error}"
+            raise DeliveryError(message, permanent=True) from error
+        port = parts.port or (443 if self._is_tls else 80)
+        self._allow(parts.hostname or "", port, None)
+
+    @property
+    def _is_tls(self) -> bool:
+        return not self._config.settings.get("base_url", "").lower().startswith("http://")
+
+    def _allow(self, host: str, port: int, resolve: Resolver | None) -> None:
+        _allowed_addresses(
+            self._config,
+            self._http,
+            "base_url",
+            host,
+            port,
+            resolve=resolve,
+            allow_public=self._is_tls,
+        )
+
+    def _make_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """For aiohttp: a socket for an address, whatever name it was resolved from, if allowed."""
+        family, kind, protocol, _name, address = info
+        try:
+            self._allow(str(address[0]), int(address[1]), lambda host, _port: (host,))
+        except DeliveryError as error:
+            raise OSError(str(error)) from error
+        return socket.socket(family, kind, protocol)
 
     @cached_property
     def _files(self) -> Any:
@@ -232,6 +334,8 @@ class S3Folder:
                 "connect_timeout": limits.connect,
                 "read_timeout": limits.read,
                 "retries": {"total_max_attempts": 1},
+                "connector_args": {"socket_factory": self._make_socket},
+                "proxies": {},
             },
             use_listings_cache=False,
             skip_instance_cache=True,

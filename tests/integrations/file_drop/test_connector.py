@@ -208,3 +208,37 @@ def test_check_reports_a_folder_that_can_not_be_used(rig: Rig, folder: str) -> N
         .problems
     )
     assert problem.startswith("folder")
+
+
+@pytest.mark.parametrize("place", ["outside", "link", "dots", "nowhere"])
+def test_a_local_folder_lies_below_the_root_that_the_operator_has_set(
+    rig: Rig, tmp_path: Path, place: str
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for each in (root, outside):
+        each.mkdir()
+    (root / "link").symlink_to(outside)
+    folder = {"link": root / "link", "dots": root / ".." / "outside"}.get(place, outside)
+    allowed = None if place == "nowhere" else root
+    setup = replace(rig.setup, settings={"folder": str(folder)})
+    connector = replace(rig, setup=setup).make(file_root=allowed)
+    (problem,) = connector.check().problems
+    assert problem.startswith("folder: it is not below FILE_DROP_ROOT")
+    with pytest.raises(DeliveryError, match="FILE_DROP_ROOT") as caught:
+        connector.push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "folder", ["sftp://[::1", "sftp://u@h:99999999/in", "sftp://u@h:x/in", "s3://[", "/a" * 9_000]
+)
+def test_a_folder_that_is_none_is_a_problem_of_its_field_and_no_crash(
+    rig: Rig, folder: str
+) -> None:
+    connector = replace(rig, setup=replace(rig.setup, settings={"folder": folder})).make()
+    (problem,) = connector.check().problems
+    assert problem.startswith("folder: it can't be read")
+    assert folder not in problem
+    with pytest.raises(DeliveryError):
+        connector.push([off(1, ANNA, "news")])

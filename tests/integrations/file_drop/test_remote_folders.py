@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +11,16 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from preference_center.core.networks import parse_private_networks
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     PushResult,
 )
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.network import system_resolve
+from preference_center.integrations.file_drop.client import DropFolder
+from preference_center.integrations.file_drop.remote_folders import S3Folder
 from preference_center.integrations.registry import DestinationConfigError
 from tests.integrations.contract import ANNA, BO, ConnectorContract, Rig, lift, off, results
 from tests.integrations.file_drop.test_connector import Uploader, rows
@@ -183,3 +188,104 @@ def test_without_the_extra_the_set_up_names_what_to_install(
 def test_rows_are_those_of_a_folder_of_this_machine(rig: Rig, folder: Path) -> None:
     rig.make().push([off(1, "büro@exämple.com", "news")])
     assert [row["address"] for row in rows(folder)] == ["büro@exämple.com"]
+
+
+INSIDE = "printer: folder: the host resolves to an address that is not public"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.7", "[::1]", "169.254.169.254", "0.0.0.0"])
+def test_no_password_is_sent_to_an_address_inside_the_network(
+    rig: Rig, server: SftpStandIn, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        pytest.fail("a connection was begun")
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    port = server.host.rpartition(":")[2]
+    connector = with_settings(rig, folder=f"sftp://{USER}@{host}:{port}/drop").make(
+        allow_private=False, resolve=system_resolve
+    )
+    assert connector.check().problems == (INSIDE,)
+    with pytest.raises(DeliveryError, match="not public") as caught:
+        connector.push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+
+
+def test_a_name_that_leads_inside_the_network_is_refused(rig: Rig) -> None:
+    connector = rig.make(allow_private=False, resolve=lambda *_: ["198.51.100.7", "127.0.0.1"])
+    assert connector.check().problems == (INSIDE,)
+
+
+def test_an_operator_permits_a_network_that_the_destination_names(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[object] = []
+
+    def connect(address: object, _timeout: float) -> None:
+        called.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    inside = parse_private_networks("10.0.0.0/8")
+    folder = f"sftp://{USER}@sftp.example.com/drop"
+    named = with_settings(rig, folder=folder, private_networks="10.1.0.0/16")
+
+    def resolve(*_: object) -> list[str]:
+        return ["10.1.0.7"]
+
+    named.make(allow_private=False, private_networks=inside, resolve=resolve).check()
+    assert called == [("10.1.0.7", 22)]
+    (problem,) = named.make(allow_private=False, resolve=resolve).check().problems
+    assert "private_networks: they must lie inside" in problem
+    assert len(called) == 1
+
+
+S3 = {"folder": "s3://bucket/in", "region": "eu-south-1"}
+
+
+def s3(http: HttpContext, **settings: str) -> DropFolder:
+    keys = {"access_key_id": "AK", "secret_access_key": "secret"}
+    return S3Folder(DestinationConfig("printer", {**S3, **keys, **settings}), http)
+
+
+@pytest.mark.parametrize(
+    "base_url, problem",
+    [
+        ("http://127.0.0.1:9000", "resolves to an address that is not public"),
+        ("https://127.0.0.1:9000", "resolves to an address that is not public"),
+        ("https://[::1]", "resolves to an address that is not public"),
+        ("http://8.8.8.8", "must begin with https://"),
+        ("no url", "must begin with https://"),
+        ("https://[::1", "can't be read"),
+        ("https://h:99999999", "can't be read"),
+        (f"https://{'a' * 70}.example", "the host can't be read"),
+    ],
+)
+def test_an_address_that_s3_may_not_have_is_a_problem_of_its_field(
+    base_url: str, problem: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(S3Folder, "_files", property(lambda _: pytest.fail("it was asked")))
+    folder = s3(HttpContext(), base_url=base_url)
+    (found,) = folder.check().problems
+    assert found.startswith("printer: base_url: ")
+    assert problem in found
+    with pytest.raises(DeliveryError) as caught:
+        folder.write_file("a.csv", ".csv", b"")
+    assert caught.value.permanent
+    assert base_url not in caplog.text
+
+
+def test_what_a_name_of_s3_leads_to_when_it_is_called_is_checked(rig: Rig) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.2)
+        port = listening.getsockname()[1]
+        # A name with a public address at first, and ours when it is called (DNS rebinding).
+        folder = s3(
+            HttpContext(resolve=lambda *_: ["8.8.8.8"]), base_url=f"https://localhost:{port}"
+        )
+        (problem,) = folder.check().problems
+        assert "S3 can't be reached" in problem
+        with pytest.raises(TimeoutError):
+            listening.accept()
