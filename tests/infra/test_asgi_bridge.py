@@ -227,7 +227,7 @@ def test_a_body_whose_chunks_are_malformed_is_answered_400(flask: Flask) -> None
 def test_a_request_names_one_host(
     flask: Flask, version: str, hosts: list[bytes], status: int
 ) -> None:
-    asked = scope("/environ") | {"http_version": version}
+    asked = {**scope("/environ"), "http_version": version}
     asked["headers"] = [(b"host", host) for host in hosts]
     assert serve(flask, asked, Client).status == status
 

@@ -29,6 +29,7 @@ from flask import (
     session,
     url_for,
 )
+from flask import Response as FlaskResponse
 from flask.typing import ResponseReturnValue
 from flask_babel import format_decimal, lazy_gettext
 from flask_babel import gettext as _
@@ -364,7 +365,7 @@ def add_security_headers(response: Response) -> Response:
     return response
 
 
-def console_error_page(status: int) -> Response:
+def console_error_page(status: int) -> FlaskResponse:
     """The page for what went wrong here: it reads nothing, since the database may be away."""
     g.setdefault("staff", None)  # or who the request has found already
     choose_language()

@@ -108,7 +108,12 @@ def test_a_text_that_takes_the_parser_long_is_answered_with_what_to_fix(
     put_in_force(app)
     calls: list[int] = []
     loads = tomllib.loads
-    monkeypatch.setattr("tomllib.loads", lambda each: calls.append(len(each)) or loads(each))
+
+    def load(each: str) -> object:
+        calls.append(len(each))
+        return loads(each)
+
+    monkeypatch.setattr("tomllib.loads", load)
     answer = check(staff(app, Role.ADMIN), text)
     assert answer.status_code == 422
     assert says in words(answer)

@@ -82,7 +82,9 @@ def test_the_table_notices_a_page_that_is_given_to_another_role(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = {Role.SUPPORT: ROLE_PERMISSIONS[Role.SUPPORT] | {Permission.DECIDE_REQUESTS}}
-    monkeypatch.setattr("preference_center.core.staff.ROLE_PERMISSIONS", ROLE_PERMISSIONS | more)
+    monkeypatch.setattr(
+        "preference_center.core.staff.ROLE_PERMISSIONS", {**ROLE_PERMISSIONS, **more}
+    )
     (route,) = [each for each in CONSOLE_PAGES if each.endpoint == "finish_task"]
     with pytest.raises(AssertionError):
         test_a_page_opens_for_the_roles_of_the_table_and_for_nobody_else(app, route)
