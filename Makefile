@@ -60,7 +60,7 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
 		tests/*/{cli,test_cli.py} tests/web/console/test_cli.py \
-		tests/ledger/{test_*.py,store,spool} tests/destinations/{push,scan,erase,ingest} \
+		tests/ledger/{test_*.py,store/test_*_addresses.py,spool} tests/destinations/{push,scan,erase,ingest} \
 		tests/lists/imports tests/rights/{test_*.py,access_file,erasure,requests} \
 		tests/life tests/workers $(ARGS)
 
