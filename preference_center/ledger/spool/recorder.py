@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ from preference_center.ledger.recording import record, record_batched
 from preference_center.ledger.spool import host_time
 from preference_center.ledger.spool.folder import OpenSpoolFile, SpoolFolder, SpoolUnavailable
 from preference_center.ledger.spool.frames import encode_frame
+from preference_center.ledger.spool.locked_tables import LockedTables
 
 log = structlog.get_logger()
 
@@ -192,6 +193,7 @@ class Spool:
 
     folder: SpoolFolder
     writer: SpoolWriter
+    locked_tables: LockedTables = field(default_factory=LockedTables)
 
 
 def current_spool() -> Spool | None:
@@ -210,11 +212,13 @@ def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     raises what prevented it, or SpoolUnavailable. Raises ValueError for a change that is not an
     opt-out, and InvalidInput where the change is at fault.
     """
+    spool = current_spool()
     try:
-        if len(changes) == 1:
-            return record_batched(*changes)
-        recorded = record(changes)
-        return recorded.events + tuple(recorded.repeats.values())
+        with spool.locked_tables.attempt() if spool else nullcontext():
+            if len(changes) == 1:
+                return record_batched(*changes)
+            recorded = record(changes)
+            return recorded.events + tuple(recorded.repeats.values())
     except InvalidInput:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the person has said "stop"

@@ -1,0 +1,57 @@
+"""Whether opt-outs are spooled at once, since somebody holds a lock that all of them wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from preference_center.core.errors import Unavailable, UnavailableCause
+
+MAX_TIMEOUTS = 3
+"""Time-outs without a success in between. One may be of a single mailbox."""
+RETRY_INTERVAL = 1.0
+"""Seconds after which one more opt-out waits for the lock."""
+
+
+class LockedTables:
+    """Of one process. Thread-safe.
+
+    A table that is locked, as while an index is built, keeps each opt-out waiting until it times
+    out, and with it the thread that others need for decisions (I2).
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._timeouts = 0
+        self._retry_at = 0.0
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Inside, something is recorded. Raises Unavailable at once while that would time out."""
+        self._raise_if_locked()
+        try:
+            yield
+        except Unavailable as error:
+            if error.cause is UnavailableCause.LOCK_TIMEOUT:
+                self._count_timeout()
+            raise
+        self._timeouts = 0
+
+    def _raise_if_locked(self) -> None:
+        if self._timeouts < MAX_TIMEOUTS:
+            return
+        with self._lock:
+            now = self._monotonic()
+            if now < self._retry_at:
+                raise Unavailable(
+                    "a table is locked: it is tried again", UnavailableCause.LOCK_TIMEOUT
+                )
+            self._retry_at = now + RETRY_INTERVAL
+
+    def _count_timeout(self) -> None:
+        with self._lock:
+            self._timeouts += 1
+            self._retry_at = self._monotonic() + RETRY_INTERVAL

@@ -1,0 +1,106 @@
+"""Whoever locks a table keeps nobody waiting for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.infra.db.transactions import current_limits, override_limits
+from preference_center.ledger.recording import record_batched
+from preference_center.ledger.spool import recorder
+from preference_center.ledger.spool.locked_tables import (
+    MAX_TIMEOUTS,
+    RETRY_INTERVAL,
+    LockedTables,
+)
+from tests.ledger.changes import change
+from tests.ledger.spool.conftest import Database, Replay
+from tests.ledger.tables import Ledger
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask import Flask
+
+    from preference_center.core.events import Change
+
+
+class Tries:
+    """Opt-outs, each of another mailbox, and how many of them asked the database."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        monkeypatch.setattr(recorder, "record_batched", self._record)
+        self._numbers = iter(range(1, 100))
+
+    def _record(self, given: Change) -> tuple[UUID, ...]:
+        self.asked += 1
+        return record_batched(given)
+
+    def one(self) -> bool:
+        """Whether it was recorded; else it is on disk."""
+        number = next(self._numbers)
+        address = parse_address(f"p{number}@example.org", Channel.EMAIL)
+        given = change(number, address=address, own_act=True)
+        return recorder.record_or_spool([given]) is not None
+
+
+@pytest.fixture
+def time(replayer: object, app: Flask) -> Iterator[list[float]]:
+    """The seconds by which the spool of the app tells when to try again."""
+    seconds = [0.0]
+    with app.app_context():
+        spool = recorder.current_spool()
+        assert spool
+        locked = replace(spool, locked_tables=LockedTables(lambda: seconds[0]))
+        app.extensions[recorder.EXTENSION_KEY] = locked
+        impatient = replace(current_limits(), lock=0.1, retry=0.0)
+        with override_limits(impatient):
+            yield seconds
+
+
+def test_opt_outs_are_spooled_at_once_while_a_table_is_locked(
+    time: list[float],
+    database: Database,
+    ledger: Ledger,
+    replay: Replay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # I1, I2: else they hold the threads that decisions need
+    tries = Tries(monkeypatch)
+    with psycopg.connect(database.url) as index:
+        index.execute("LOCK TABLE suppression IN SHARE MODE")  # as CREATE INDEX does
+        assert not any(tries.one() for _ in range(MAX_TIMEOUTS + 5))
+        assert tries.asked == MAX_TIMEOUTS
+        time[0] += RETRY_INTERVAL
+        assert not tries.one()
+        assert not tries.one()
+        assert tries.asked == MAX_TIMEOUTS + 1  # one has looked
+    time[0] += RETRY_INTERVAL
+    assert tries.one()
+    assert tries.one()
+    assert replay().recorded == MAX_TIMEOUTS + 7
+    assert len(ledger.events()) == MAX_TIMEOUTS + 9
+
+
+def test_a_success_between_two_time_outs_shows_that_only_mailboxes_are_locked() -> None:
+    locked = LockedTables(lambda: 0.0)
+
+    def time_out() -> None:
+        with suppress(Unavailable), locked.attempt():
+            raise Unavailable("busy", UnavailableCause.LOCK_TIMEOUT)
+
+    for _ in range(3):
+        for _ in range(MAX_TIMEOUTS - 1):
+            time_out()
+        with locked.attempt():
+            pass
+    time_out()
+    with locked.attempt():
+        pass
