@@ -198,8 +198,9 @@ class ConsentRow(db.Model):  # type: ignore[misc,name-defined]
 class EpochRow(db.Model):  # type: ignore[misc,name-defined]
     """One timeline of the database, to which watermarks belong; the newest is in force.
 
-    It has ended if the server was not started at `server_started_at`, or if another transaction
-    than `xid` inserted the row, which was then loaded from a dump.
+    It has ended if the server was not started at `server_started_at`, if another transaction than
+    `xid` inserted the row, which was then loaded from a dump, or if the table is another `file`
+    than then: the database is a copy.
     Transaction ids of events up to the seq `floor` are older than the epoch and mean nothing
     in it.
     """
@@ -211,6 +212,7 @@ class EpochRow(db.Model):  # type: ignore[misc,name-defined]
     started_at: Mapped[datetime] = mapped_column(TimestampTz)
     server_started_at: Mapped[datetime] = mapped_column(TimestampTz)
     xid: Mapped[int] = mapped_column(TransactionId)
+    file: Mapped[str] = mapped_column(Text)
 
 
 class PendingMailOptOutRow(db.Model):  # type: ignore[misc,name-defined]

@@ -6,10 +6,11 @@ commits late would lie behind a reader who has passed it.
 
 Watermarks are transaction ids, which are comparable within one history of one server only: an
 epoch. A history ends when an older state of the data directory is put back or a standby takes over,
-both of which are a start of another server process; or when a dump is loaded, which inserts all
-rows again. So an epoch is valid while the server is the process that it began on, and while its row
-is the one that was inserted then (docs/decisions/0081). Every managed PostgreSQL shows both to an
-ordinary role.
+both of which are a start of another server process; when a dump is loaded, which inserts all rows
+again; or when a copy of the database takes its place (CREATE DATABASE ... TEMPLATE), whose files
+are others. So an epoch is valid while the server is the process that it began on, its row the one
+that was inserted then, and its table the same file (docs/decisions/0081). Every managed PostgreSQL
+shows all three to an ordinary role.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ XMIN_SQL = "pg_snapshot_xmin(pg_current_snapshot())::text"
 
 
 CURRENT_EPOCH_SQL = """(SELECT CASE
-        WHEN server_started_at = pg_postmaster_start_time() AND xmin = xid::xid THEN name END
+        WHEN server_started_at = pg_postmaster_start_time() AND xmin = xid::xid
+            AND file = pg_relation_filepath('epoch') THEN name END
     FROM epoch ORDER BY id DESC LIMIT 1)"""
 """SQL for the two parts of a watermark, for a statement that reads other data as well.
 
@@ -132,14 +134,15 @@ SELECT {XMIN_SQL},
     pg_snapshot_xmax(pg_current_snapshot())::text, newest.name, newest.floor, newest.started_at
 FROM (VALUES (1)) AS always
 LEFT JOIN (SELECT *, xmin AS inserted_by FROM epoch ORDER BY id DESC LIMIT 1) AS newest
-    ON newest.inserted_by = newest.xid::xid
+    ON newest.inserted_by = newest.xid::xid AND newest.file = pg_relation_filepath('epoch')
     AND (newest.server_started_at = pg_postmaster_start_time() OR pg_is_in_recovery())
 """  # noqa: S608 - a constant
 
 
 _INSERT_EPOCH = """
-INSERT INTO epoch (name, server_started_at, xid, floor, started_at)
-VALUES (%(name)s, pg_postmaster_start_time(), pg_current_xact_id(), %(floor)s, %(now)s)
+INSERT INTO epoch (name, server_started_at, xid, file, floor, started_at)
+VALUES (%(name)s, pg_postmaster_start_time(), pg_current_xact_id(), pg_relation_filepath('epoch'),
+    %(floor)s, %(now)s)
 RETURNING name, floor, started_at
 """
 

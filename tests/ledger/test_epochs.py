@@ -7,24 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from dev.processes import wait_until
 from preference_center.core.errors import StaleWatermark, Unavailable
 from preference_center.core.events import EventKind
+from preference_center.infra.context import db
 from preference_center.infra.db.transactions import Connection, read_snapshot, run_in_transaction
 from preference_center.ledger import record, watermarks
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Timeline, Watermark
 from tests.clock import START
 from tests.core.histories import NEWS
+from tests.environment import with_database
+from tests.infra.keys.processes import process_with
 from tests.ledger.changes import JANE, add_destination, change
 from tests.ledger.feed.reader import held_open
 
 if TYPE_CHECKING:
     from flask import Flask
+
+    from preference_center.infra.config import Settings
 
 
 def test_the_first_check_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
@@ -185,3 +192,33 @@ def test_a_fixed_snapshot_can_be_used_once_the_epoch_exists(app: Flask) -> None:
         with read_snapshot() as connection:
             first = watermarks.load_watermark(connection)
             assert watermarks.load_watermark(connection) == first
+
+
+def test_a_copy_of_the_database_begins_a_new_epoch(
+    app: Flask, settings: Settings, admin_url: str
+) -> None:
+    """A reader ahead of the copy would miss what is recorded there (I2), and number it again."""
+    with app.app_context():
+        record([change(1)])
+        old = run_in_transaction(watermarks.load_watermark)
+        db.engine.dispose()
+    name = urlsplit(settings.database_url).path.removeprefix("/")
+    copy = sql.Identifier(f"{name}_copy")
+    with psycopg.connect(with_database(admin_url, "postgres"), autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (name,),
+        )
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(copy, sql.Identifier(name)))
+        try:
+            url = with_database(settings.database_url, f"{name}_copy")
+            with process_with(settings, database_url=url):
+                record([change(2)])
+                assert run_in_transaction(watermarks.load_watermark).epoch != old.epoch
+                versions = "SELECT max(seq) - min(seq) FROM event"
+                (apart,) = run_in_transaction(lambda c: c.execute(versions).fetchone()) or (0,)
+                assert apart >= watermarks.EPOCH_SEQ_STEP
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(copy))
+    with app.app_context():
+        assert run_in_transaction(watermarks.load_watermark).epoch == old.epoch
