@@ -11,11 +11,13 @@ small memory.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from threading import Lock
 from uuid import UUID
 
 import pyotp
@@ -23,7 +25,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from pyotp.exceptions import OTPVerificationError
 
-from preference_center.core.errors import InvalidInput
+from preference_center.core.errors import InvalidInput, PreferenceCenterError
 from preference_center.core.staff import Role, validate_staff_name
 from preference_center.infra.audit import insert_audit_entry
 from preference_center.infra.context import services
@@ -149,6 +151,10 @@ FREE_FAILURES = 4
 FIRST_LOCK, LONGEST_LOCK = timedelta(minutes=1), timedelta(hours=1)
 
 
+class SignInBusy(PreferenceCenterError):
+    """Another password is being hashed in this process: try again in a second."""
+
+
 class SignInRefused(InvalidInput):
     """The name, the password or the code is wrong, or the account waits; not said which."""
 
@@ -166,6 +172,24 @@ class Enrolment:
 @cache
 def _hasher() -> PasswordHasher:
     return PasswordHasher()
+
+
+@contextmanager
+def _one_hash() -> Iterator[None]:
+    """Inside, no other thread hashes. Raises SignInBusy.
+
+    A hash takes 64 MiB, and anybody can cause one: sixteen at once took a pod's memory, and its
+    threads from the unsubscribe pages.
+    """
+    if not _hashing.acquire(blocking=False):
+        raise SignInBusy
+    try:
+        yield
+    finally:
+        _hashing.release()
+
+
+_hashing = Lock()
 
 
 @cache
@@ -265,12 +289,13 @@ def enrol(token: str, password: str, code: str) -> Sequence[str]:
     """Set the password of an account by its link, and return its recovery codes.
 
     `code` shows that the authenticator has the secret. Raises InvalidInput that says what to
-    change; the link works until it has succeeded.
+    change, and SignInBusy; the link works until it has succeeded.
     """
     now = services().now()
     if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         raise InvalidInput(f"A password has {MIN_PASSWORD_LENGTH} characters or more.")
-    password_hash = _hasher().hash(password)
+    with _one_hash():
+        password_hash = _hasher().hash(password)
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
 
     def finish(connection: Connection) -> None:
@@ -294,13 +319,14 @@ def enrol(token: str, password: str, code: str) -> Sequence[str]:
 def authenticate(name: str, password: str, code: str) -> StaffAccount:
     """The account that these three belong to. `code` may be a recovery code, which is used up.
 
-    Raises SignInRefused, and records the failure: after FREE_FAILURES in a row the account waits,
-    twice as long each time.
+    Raises SignInBusy, with nothing recorded; and SignInRefused, and records the failure: after
+    FREE_FAILURES in a row the account waits, twice as long each time.
     """
     now = services().now()
     account = run_in_transaction(lambda connection: store.find_account(connection, name))
-    stored = account.password_hash if account and account.password_hash else _hash_of_nothing()
-    is_right = _verify_password(stored, password)
+    with _one_hash():
+        stored = account.password_hash if account and account.password_hash else _hash_of_nothing()
+        is_right = _verify_password(stored, password)
     if account is None or account.password_hash is None or account.disabled_at is not None:
         raise SignInRefused
     if account.locked_until is not None and account.locked_until > now:

@@ -21,7 +21,7 @@ from flask_babel import gettext as _
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
 from preference_center.web.console import accounts
-from preference_center.web.console.accounts import SignInRefused
+from preference_center.web.console.accounts import SignInBusy, SignInRefused
 from preference_center.web.console.frame import (
     LANGUAGE_KEY,
     TOKEN_KEY,
@@ -64,6 +64,8 @@ def sign_in() -> ResponseReturnValue:
         account = accounts.authenticate(
             name, request.form.get("password", ""), request.form.get("code", "")
         )
+    except SignInBusy:
+        abort(HTTPStatus.SERVICE_UNAVAILABLE)
     except SignInRefused:
         limiter.hit(SIGN_IN_RATE, "console-sign-in", source)
         return _sign_in_page(target, name=name, is_refused=True)
@@ -122,6 +124,8 @@ def enrol(token: str) -> ResponseReturnValue:
                 codes = accounts.enrol(token, password, request.form.get("code", ""))
                 return render_page("web/console/enrolled", codes=codes)
             problem = _("The two passwords differ.")
+        except SignInBusy:
+            abort(HTTPStatus.SERVICE_UNAVAILABLE)
         except InvalidInput as error:
             problem = str(error)
     image = segno.make(enrolment.totp_uri, error="m", micro=False).svg_inline(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import g
@@ -285,3 +285,18 @@ def test_somebody_ends_their_own_sessions_and_nobody_elses(app: Flask) -> None:
     assert eve.get("/console/sessions").status_code == 200
     assert first.post(f"/console/sessions/{second.session_id}/end").status_code == 303
     assert second.get("/console/sessions").status_code == 302
+
+
+def test_one_password_is_hashed_at_a_time_and_the_others_are_asked_to_wait(
+    app: Flask, ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1: sixteen at once took the memory of the unsubscribe pages
+    code, answers = code_of(app, ada), list[int]()
+    real = accounts._verify_password
+
+    def sign_in_twice(*given: Any) -> bool:
+        answers.append(sign_in(app.test_client(), code).status_code)
+        return real(*given)
+
+    monkeypatch.setattr(accounts, "_verify_password", sign_in_twice)
+    assert sign_in(app.test_client(), code).status_code == 303
+    assert answers == [503]
