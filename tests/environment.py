@@ -313,8 +313,12 @@ def with_role(url: str, name: str) -> str:
 
 
 def make_managed_role(server: str, name: str) -> None:
-    """Make the role `name`, which may do nothing but log in, unless it is there."""
+    """Make the role `name`, which may do nothing but log in, unless it is there.
+
+    Several workers of pytest may ask for the same one at once.
+    """
     with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])  # until it is closed
         if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
             statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(name), sql.Literal(name)))
