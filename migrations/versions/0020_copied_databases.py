@@ -30,12 +30,12 @@ _FUNCTION = """
 
 
 def upgrade():
+    # Without a value in epochs that an older version begins: they end with the first look of ours.
     op.add_column("epoch", sa.Column("file", sa.Text()))
     # The newest one goes on: nobody has to read a snapshot after this upgrade.
     op.execute(
         "UPDATE epoch SET file = pg_relation_filepath('epoch'), xid = pg_current_xact_id()"
     )
-    op.alter_column("epoch", "file", nullable=False)
     op.execute(_FUNCTION.format(condition=" AND file = pg_relation_filepath('epoch')"))
 
 

@@ -212,7 +212,8 @@ class EpochRow(db.Model):  # type: ignore[misc,name-defined]
     started_at: Mapped[datetime] = mapped_column(TimestampTz)
     server_started_at: Mapped[datetime] = mapped_column(TimestampTz)
     xid: Mapped[int] = mapped_column(TransactionId)
-    file: Mapped[str] = mapped_column(Text)
+    file: Mapped[str | None] = mapped_column(Text)
+    """None if a version before 0020 has begun it."""
 
 
 class PendingMailOptOutRow(db.Model):  # type: ignore[misc,name-defined]
