@@ -1,7 +1,7 @@
 """An epoch ends where its table lies in another file, as in a copy of the database.
 
 A copy (CREATE DATABASE ... TEMPLATE) has the epoch of the original, on a server that was not
-started anew.
+restarted.
 
 Revision ID: 0020
 Revises: 0019

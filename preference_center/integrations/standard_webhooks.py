@@ -72,7 +72,10 @@ class StandardWebhookSource(WebhookSource):
         return json.dumps({_MESSAGE: require_header(request, "webhook-id"), _EVENTS: rows}).encode()
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See WebhookSource. An event without an id of its own has that of its message."""
+        """See WebhookSource. An event without an id of its own has that of its message.
+
+        Not a bounce: without an id, several reports of one day are one.
+        """
         rows = parse_json_objects(body)
         message = get_text(rows[0], _MESSAGE) if rows else ""
         if message:
@@ -90,6 +93,8 @@ def _read_event(row: dict[str, Any], fallback_id: str) -> VendorEvent:
     channel = get_text(data, "channel") or Channel.EMAIL
     if channel not in set(Channel):
         return unknown_event(f"{kind} by an unknown channel")
+    if kind is VendorEventKind.BOUNCED:
+        fallback_id = ""
     id_, topic, report = get_text(data, "id"), get_text(data, "topic"), get_object(data, "bounce")
     permanent = report.get("permanent")
     bounce = Bounce(

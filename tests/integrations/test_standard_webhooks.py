@@ -8,7 +8,11 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.integrations.standard_webhooks import StandardWebhookSource
 from tests.docs.reading import ROOT
 from tests.integrations.base.posts import ANNA, NOW
@@ -48,6 +52,13 @@ def test_address_and_type_are_enough(kind: VendorEventKind) -> None:
     bounce = Bounce() if kind is VendorEventKind.BOUNCED else None
     body = json.dumps({"type": kind, "data": {"address": ANNA}}).encode()
     assert StandardWebhookSource().parse(body) == [VendorEvent(kind, ANNA, bounce=bounce)]
+
+
+def test_what_has_no_id_has_that_of_its_message_but_for_bounces() -> None:
+    body = json.dumps([event("opted_out"), event("bounced"), event("opted_out", id="7")]).encode()
+    source, headers = StandardWebhookSource(), {"webhook-id": "msg_1"}
+    stored = source.stored_body(WebhookRequest("POST", "/in/crm", "", headers, body))
+    assert [each.id for each in source.parse(stored)] == ["msg_1 0", "", "7 opted_out"]
 
 
 def test_a_bounce_has_the_servers_words() -> None:

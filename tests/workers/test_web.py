@@ -73,7 +73,7 @@ def test_a_variable_that_is_empty_counts_as_unset(taken: int) -> None:
 
 
 FORKING = """
-import os, signal, sys, time
+import os, signal
 from workers.web import end_children_at_sigterm
 
 end_children_at_sigterm()
@@ -81,7 +81,7 @@ signal.signal(signal.SIGTERM, lambda *_: None)  # as the server does, which wait
 for _ in range(200):
     pid = os.fork()
     if not pid:
-        time.sleep(60)
+        signal.pause()
         os._exit(0)
     os.kill(pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM

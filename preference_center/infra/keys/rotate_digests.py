@@ -379,7 +379,11 @@ def _rotate(
         return
     run_in_transaction(_announce)
     if not all_restarted:
-        _require_the_key_everywhere()
+        try:
+            _require_the_key_everywhere()
+        except KeyMismatch:
+            run_in_transaction(_withdraw)
+            raise
     wrap = Rewrapping(services().keys, status.in_use)
     for table in SWAPPED_TABLES:
         _alter_tables(partial(add_next_columns, table=table), pause)
@@ -427,13 +431,22 @@ def _limit_locks(connection: Connection, seconds: float) -> None:
 def _announce(connection: Connection) -> None:
     """Let every new connection without the newest key be refused from now on (I2).
 
-    So a process that is started without it while this runs finds nothing, instead of no opt-out.
+    A process without it would find no opt-out once the digests are swapped.
     """
     newest, fingerprint = _newest_key()
     connection.execute(
         "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         (f"{NEXT_DIGEST}:{newest}", fingerprint),
     )
+
+
+def _withdraw(connection: Connection) -> None:
+    """Take `_announce` back, unless digests of the new key are stored already."""
+    if not has_column(connection, ADDRESS.table, "next_digest"):
+        newest, _ = _newest_key()
+        connection.execute(
+            "DELETE FROM key_fingerprint WHERE key = %s", (f"{NEXT_DIGEST}:{newest}",)
+        )
 
 
 def _newest_key() -> tuple[str, str]:

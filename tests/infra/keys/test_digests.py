@@ -19,7 +19,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.destinations.store.erasure_tasks import claim_tasks
-from preference_center.infra.context import services
+from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys import digest_tables, rotate_digests
 from preference_center.infra.keys.digest_tables import DIGEST_COLUMNS
@@ -271,6 +271,9 @@ def test_a_process_without_the_key_is_named_before_and_refused_after(
     with process_with(one_key, digest_keys=two_keys(one_key)):
         with pytest.raises(KeyMismatch, match="restart them"):
             rotate()
+        with app.app_context():  # what was refused has no effect on it
+            db.engine.dispose()
+            assert denied(JANE)
         restart(app)
         rotate()
     with app.app_context(), pytest.raises(Unavailable, match="add the newer key") as caught:
