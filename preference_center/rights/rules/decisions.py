@@ -427,8 +427,8 @@ class NewRequest:
             raise InvalidInput(f"a request is about one person: name up to {MAX_SUBJECTS} of them")
         if len(self.text) > MAX_TEXT:
             raise InvalidInput(f"the text is longer than {MAX_TEXT:,} characters: shorten it")
-        if self.via is RequestVia.AGENT and self.agent is None:
-            raise InvalidInput("state the agent by whom the request came: name and address")
+        if (self.via is RequestVia.AGENT) != (self.agent is not None):
+            raise InvalidInput("a request by an agent, and only that, names the agent: state who")
         if self.agent is not None:
             self.agent.check()
         if self.kind is RequestKind.MINOR and len(self.text) > MAX_REPORT:

@@ -109,7 +109,7 @@ def test_a_person_who_withdraws_is_not_mailed_again() -> None:
 
 
 def test_results_go_to_the_principal_and_not_to_the_agent() -> None:
-    ask(agent=Agent("Max", "max@agents.example"))
+    ask(via=RequestVia.AGENT, agent=Agent("Max", "max@agents.example"))
     assert [mail.recipient for mail in mails()] == [ADA]
 
 

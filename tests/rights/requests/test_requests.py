@@ -273,6 +273,7 @@ def test_words_and_people_are_sealed_and_steps_name_nobody() -> None:  # I12
     asked = ask(
         text="I am Ada Lovelace.",
         external_ids=("customer-77",),
+        via=RequestVia.AGENT,
         agent=Agent("Maximilian Power", "maximilian@agents.example"),
         reporter="Uncle Bartholomew",
     )

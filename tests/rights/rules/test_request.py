@@ -15,6 +15,7 @@ from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.rights.rules.decisions import (
+    Agent,
     NewRequest,
     RightsRequest,
     SubjectRows,
@@ -143,7 +144,13 @@ def test_its_repr_shows_neither_digests_nor_what_is_sealed() -> None:  # I12
     assert "digest" not in shown
 
 
-def test_a_request_by_an_agent_names_the_agent() -> None:
-    new = NewRequest(RequestKind.ACCESS, RequestVia.AGENT, "en", addresses=(ADA,))
-    with pytest.raises(InvalidInput, match="state the agent"):
+@pytest.mark.parametrize(
+    "via, agent",
+    [(RequestVia.AGENT, None), (RequestVia.PAGE, Agent("Ann Agent", "ann@agents.example"))],
+)
+def test_a_request_by_an_agent_and_only_that_names_the_agent(
+    via: RequestVia, agent: Agent | None
+) -> None:
+    new = NewRequest(RequestKind.ACCESS, via, "en", addresses=(ADA,), agent=agent)
+    with pytest.raises(InvalidInput, match="names the agent"):
         new.check()
