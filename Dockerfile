@@ -1,5 +1,5 @@
 # One image for every process and command, as `preference-center` names them: `docker run IMAGE web`,
-# `worker`, `fresh`, `scheduler`, `publisher` or `mail`; `docker run IMAGE db upgrade`.
+# `console`, `worker`, `fresh`, `scheduler`, `publisher` or `mail`; `docker run IMAGE db upgrade`.
 # BASE_IMAGE is another base image, with Python 3.11 or newer as `python3`: of your registry, say.
 ARG BASE_IMAGE=python
 # 3.11 is the version that the tests run on; `make test-image` runs on Debian's 3.13. By digest, so
@@ -49,7 +49,7 @@ RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /site-pac
 RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/preference-center/spool
 
 USER 10001:10001
-EXPOSE 8000 8001
+EXPOSE 8000 8001 8002
 # Alive, whatever the database does. /readyz is for the proxy, /healthz for alerts, on the same port.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"INTERNAL_PORT\"]}/livez', timeout=4)"]

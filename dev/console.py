@@ -57,8 +57,8 @@ csrf.exempt(blueprint)  # `_refuse_other_sites` does its work
 
 @blueprint.before_request
 def _refuse_other_sites() -> None:
-    """A page of another site must not sign anybody in."""
-    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
+    """A page of another site must not sign anybody in; `/dev` is on another port of this one."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "same-site", "none"}:
         abort(403)
 
 

@@ -1,7 +1,7 @@
 """`make run` and `preference-center run`: the service with a demo to click through.
 
-Engines, keys, tables, demo data, then web, worker and scheduler as the Procfile names
-them, and two stand-in tools. Ctrl-C stops all of it. What it needs it keeps in a folder,
+Engines, keys, tables, demo data, then the processes that the Procfile names, and two stand-in
+tools. Ctrl-C stops all of it. What it needs it keeps in a folder,
 `.data/run` of the checkout unless `--data-in` names another place.
 """
 
@@ -55,6 +55,9 @@ INTERNAL_PORT = "INTERNAL_PORT"
 SHOPS_ABOVE = 300
 """And the two shops that use the consent tool."""
 
+CONSOLE_ABOVE = 400
+"""And the console."""
+
 COMPANY = {
     "PHONE_REGION": "IT",
     "TIME_ZONE": "Europe/Rome",
@@ -66,6 +69,7 @@ COMMANDS = (
     "DATABASE_URL",
     "REDIS_URL",
     "PUBLIC_URL",
+    "CONSOLE_URL",
     "SMTP_URL",
     "MAIL_FROM",
     "SPOOL_DIR",
@@ -122,11 +126,13 @@ def _run(engines: Engines) -> None:
     files = Files(engines.folder)
     environ = _environ(engines, files)
     with Supervisor(files.processes, CHECKOUT) as supervisor, Ports() as ports:
-        port, tools_port, mailbox_port, shops_port = _take_ports(ports, files)
+        port, tools_port, mailbox_port, shops_port, console_port = _take_ports(ports, files)
         environ |= {
             "HOST": HOST,
             "PORT": str(port),
             "PUBLIC_URL": f"http://{HOST}:{port}",
+            "CONSOLE_PORT": str(console_port),
+            "CONSOLE_URL": f"http://{HOST}:{console_port}",
             "DEV_TOOLS_URL": f"http://{HOST}:{tools_port}",
             "DEV_SHOPS_URL": f"http://{HOST}:{shops_port}",
             "DEV_OWN_REDIS": "0" if isinstance(engines.redis, Foreign) else "1",
@@ -167,8 +173,8 @@ def _environ(engines: Engines, files: Files) -> dict[str, str]:
     }
 
 
-def _take_ports(ports: Ports, files: Files) -> tuple[int, int, int, int]:
-    """Those of the site, the stand-in tools, the mailbox and the shops.
+def _take_ports(ports: Ports, files: Files) -> tuple[int, int, int, int, int]:
+    """Those of the site, the stand-in tools, the mailbox, the shops and the console.
 
     The stated ones of INTERNAL_PORT first: the others may be elsewhere.
     """
@@ -182,6 +188,7 @@ def _take_ports(ports: Ports, files: Files) -> tuple[int, int, int, int]:
         ports.take(port + TOOLS_ABOVE, "the stand-in tools", f"PORT + {TOOLS_ABOVE}"),
         ports.take(port + MAILBOX_ABOVE, "the mailbox", f"PORT + {MAILBOX_ABOVE}"),
         ports.take(port + SHOPS_ABOVE, "the shops", f"PORT + {SHOPS_ABOVE}"),
+        ports.take(port + CONSOLE_ABOVE, "the console", f"PORT + {CONSOLE_ABOVE}"),
     )
 
 
@@ -201,6 +208,7 @@ def _start(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
     commands = read_procfile()
     own = {
         "web": {"WEB_APP": "dev.site:server"},
+        "console": {"WEB_APP": "dev.site:server"},
         "worker": {"CONNECTORS_ALLOW_PRIVATE": "1"},
         "fresh": {"CONNECTORS_ALLOW_PRIVATE": "1"},
     }
@@ -233,6 +241,7 @@ def _all_answer(environ: Mapping[str, str]) -> bool:
             f"{_health_url(environ)}/healthz",
             f"{environ['DEV_TOOLS_URL']}/state",
             environ["DEV_SHOPS_URL"],
+            f"{environ['CONSOLE_URL']}/console",
         ):
             if httpx.get(url, timeout=5).is_error:
                 return False

@@ -1,4 +1,4 @@
-"""The web process of `make run`: the service itself, and `/dev` next to it.
+"""The web servers of `make run`: the service with `/dev` next to it, and its console.
 
 Never in production: no process of the Procfile imports it (a wheel has it for
 `preference-center run`), and it refuses to start without the folder that `make run` names and
@@ -35,9 +35,10 @@ from dev.demo.ledger import rows
 from dev.engines import Engine, Foreign, at
 from dev.errors import EngineError
 from dev.mailbox import received
+from preference_center.app import Surface
 from preference_center.app import create_app as create_service
 from preference_center.infra.config import load_settings
-from preference_center.infra.context import csrf
+from preference_center.infra.context import csrf, services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.serving import AsgiBridge
 from preference_center.ledger import spool
@@ -51,7 +52,7 @@ RECIPIENTS = 5
 MAX_EMAILS = 3
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
-    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    " connect-src 'self'; form-action 'self' {console}; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -74,20 +75,26 @@ class Stage:
 
 
 def create_app() -> Flask:
-    """The service with `/dev`. Raises RuntimeError outside of `make run`."""
+    """One surface of the service, the public one with `/dev`.
+
+    Raises RuntimeError outside of `make run`.
+    """
     settings = load_settings()
     if FOLDER not in os.environ or urlsplit(settings.public_url).hostname != "127.0.0.1":
         raise RuntimeError("dev.site is for `make run` only: serve workers.asgi:app")
+    surface = Surface(os.environ["SURFACE"])
+    app = create_service(settings, surface=surface)
+    with app.app_context():
+        require_known_keys()
+    if surface is Surface.CONSOLE:
+        app.register_blueprint(console.blueprint)
+        return app
     files = Files(Path(os.environ[FOLDER]))
     own = os.environ.get(OWN_REDIS) == "1"
     redis = at(files.folder, durable=True, environ={}).redis if own else Foreign(settings.redis_url)
-    app = create_service(settings)
     app.extensions["dev"] = Stage(files, redis, os.environ[TOOLS_URL])
     app.register_blueprint(blueprint, url_prefix="/dev")
-    app.register_blueprint(console.blueprint)
     app.view_functions["pages.root"] = lambda: redirect(url_for("dev.show"))
-    with app.app_context():
-        require_known_keys()
     spool.start_spool(app)
     return app
 
@@ -101,7 +108,9 @@ def _from_here() -> None:
 
 @blueprint.after_request
 def _harden(response: Response) -> Response:
-    response.headers.update(HEADERS)
+    console_url = services().settings.console_url
+    for name, value in HEADERS.items():
+        response.headers[name] = value.format(console=console_url)
     return response
 
 
@@ -117,6 +126,7 @@ def show() -> str:
         topic=mails.TOPIC,
         tools=TOOLS,
         staff=console.STAFF,
+        console_url=services().settings.console_url,
         states=states,
         recipients=_recipients(captured, states),
         ledger=rows(),

@@ -57,6 +57,7 @@ PROGRAM = "preference-center"
 
 _PROCESS_HELP = {
     "web": "Serve the pages and the API on HOST and PORT.",
+    "console": "Serve the console for staff on HOST and CONSOLE_PORT.",
     "worker": "Push to the connected tools; any number of these.",
     "fresh": "Push only what people did, to tools that answer quickly; one at least.",
     "scheduler": "Wake the workers for what is due; one at least.",

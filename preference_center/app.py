@@ -6,13 +6,15 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import cast
 
 from apiflask import APIFlask
 from dkim.dnsplug import get_txt
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center.catalogue import api as catalogue_api
@@ -51,6 +53,7 @@ from preference_center.infra import commands, metrics
 from preference_center.infra import models as infra_models
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.context import (
+    CONSOLE_PATH,
     EXTENSION_NAME,
     CookieSessions,
     MemoryRequest,
@@ -204,12 +207,24 @@ EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
 """What each kind of email says."""
 
 
+class Surface(StrEnum):
+    """What an application answers; a web server has one surface (decision 117)."""
+
+    PUBLIC = "public"
+    """Everything but the console: what is sent to `/console` finds nothing."""
+    CONSOLE = "console"
+    """Nothing but the console."""
+    ALL = "all"
+    """Commands, workers and tests."""
+
+
 def create_app(
     settings: Settings | None = None,
     *,
     now: Callable[[], datetime] | None = None,
     random: Random | None = None,
     timeouts: DatabaseTimeouts = WEB_TIMEOUTS,
+    surface: Surface = Surface.ALL,
 ) -> APIFlask:
     """The web application; also the context of workers and the CLI, which have other `timeouts`.
 
@@ -231,6 +246,8 @@ def create_app(
     )
     app.request_class = MemoryRequest
     app.after_request(_finish_response)
+    if surface is Surface.CONSOLE:
+        app.before_request(_refuse_public_pages)
     keys = Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys))
     clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
 
@@ -266,15 +283,26 @@ def create_app(
         pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
         web_api.create_blueprint(ENDPOINTS),
         webhooks,
-        console.create_blueprint(CONSOLE_PAGES),
         probes_blueprint,
     ):
         app.register_blueprint(blueprint)
+    if surface is not Surface.PUBLIC:
+        app.register_blueprint(console.create_blueprint(CONSOLE_PAGES))
     install_openapi(app, settings.public_url)
     commands.register(app)
     spool.register_handler(app, SPOOLED_MAIL, record_spooled)
     register_error_pages(app)
     return app
+
+
+def _refuse_public_pages() -> ResponseReturnValue | None:
+    """Answer 404 to all but the console and the probes; the routes stay, since its pages link."""
+    if request.path == "/":
+        return redirect(url_for("console.home"))
+    is_ours = f"{request.path}/".startswith((f"{CONSOLE_PATH}/", "/static/"))
+    if not is_ours and request.blueprint != "probes":
+        abort(404)
+    return None
 
 
 def _register_hooks(app: Flask) -> None:

@@ -47,6 +47,10 @@ http {{
 """
 
 
+CONSOLE = "console.example.com"
+"""The host of the console in the shipped file."""
+
+
 @dataclass(slots=True)
 class Nginx:
     """nginx in front of the web processes on `ports` of this machine."""
@@ -56,6 +60,7 @@ class Nginx:
     ports: Sequence[int]
     port: int
     plain_port: int
+    console_port: int
     process: subprocess.Popen[bytes]
 
     @property
@@ -75,7 +80,7 @@ class Nginx:
         """Put other web processes behind it, as `nginx -s reload` does: no request is lost."""
         before = set(children(self.process.pid))
         self.ports = ports
-        _write(self.folder, ports, self.port, self.plain_port)
+        _write(self.folder, ports, self.port, self.plain_port, self.console_port)
         self.process.send_signal(signal.SIGHUP)
         assert wait_until(lambda: not before & set(children(self.process.pid)), PATIENCE)
 
@@ -96,7 +101,7 @@ class Nginx:
 
 
 @contextmanager
-def nginx(folder: Path, ports: Sequence[int]) -> Iterator[Nginx]:
+def nginx(folder: Path, ports: Sequence[int], console_port: int = 8002) -> Iterator[Nginx]:
     """Start it with its files in `folder`, which must not exist; skips without nginx."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
@@ -104,7 +109,7 @@ def nginx(folder: Path, ports: Sequence[int]) -> Iterator[Nginx]:
     folder.mkdir(parents=True)
     make_certificate(folder, datetime.now(UTC) + timedelta(days=1))
     port, plain_port = free_port(), free_port()
-    _write(folder, ports, port, plain_port)
+    _write(folder, ports, port, plain_port, console_port)
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [program, "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"],
@@ -114,13 +119,15 @@ def nginx(folder: Path, ports: Sequence[int]) -> Iterator[Nginx]:
     try:
         assert wait_until(lambda: not is_free(port) or process.poll() is not None, PATIENCE)
         assert process.poll() is None, (folder / "output").read_text()
-        yield Nginx(folder, ports, port, plain_port, process)
+        yield Nginx(folder, ports, port, plain_port, console_port, process)
     finally:
         process.terminate()
         process.wait(PATIENCE)
 
 
-def _write(folder: Path, ports: Sequence[int], port: int, plain_port: int) -> None:
+def _write(
+    folder: Path, ports: Sequence[int], port: int, plain_port: int, console_port: int
+) -> None:
     """Fill the shipped file in as somebody who deploys it does, but with ports of this test."""
     text = SHIPPED.read_text()
     servers = [
@@ -129,8 +136,14 @@ def _write(folder: Path, ports: Sequence[int], port: int, plain_port: int) -> No
     ]
     for shipped, here in (
         *servers,
-        ("listen 443 ", f"listen 127.0.0.1:{port} "),
+        ("listen 443 ssl default", f"listen 127.0.0.1:{port} ssl default"),
         ("listen [::]:443 ssl default_server;", ""),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+        ("listen [::]:443 ssl;", ""),
+        ("server 127.0.0.1:8002;", f"server 127.0.0.1:{console_port};"),
+        ("allow 10.0.0.0/8;", "allow 127.0.0.1;"),
+        ("/etc/ssl/console.pem;", f"{folder}/certificate.pem;"),
+        ("/etc/ssl/private/console.key;", f"{folder}/key.pem;"),
         ("listen 80 ", f"listen 127.0.0.1:{plain_port} "),
         ("listen [::]:80 default_server;", ""),
         ("server_name preferences.example.com;", "server_name preferences.example.com 127.0.0.1;"),
@@ -138,7 +151,7 @@ def _write(folder: Path, ports: Sequence[int], port: int, plain_port: int) -> No
         ("/etc/ssl/private/preferences.key;", f"{folder}/key.pem;"),
         ("/var/log/nginx/preference-center.log", f"{folder}/preference-center.log"),
     ):
-        assert text.count(shipped) == 1, shipped
+        assert shipped in text, shipped
         text = text.replace(shipped, here)
     (folder / "preference-center.conf").write_text(text)
     # Started by root, its workers are somebody else, who may not enter the folder of a test.

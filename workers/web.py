@@ -1,5 +1,7 @@
-"""The web server: `python -m workers.web`. It starts WEB_WORKERS processes that share one port.
+"""The web server: `python -m workers.web`, or `python -m workers.web console` for the console.
 
+The first starts WEB_WORKERS processes that share PORT; the second one on CONSOLE_PORT, so that
+nothing that is sent to the console takes memory or threads of the pages (decision 117).
 Any number of servers may run; each on a host needs ports of its own.
 """
 
@@ -10,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ LOGGING = PACKAGE / "infra" / "granian_logging.json"
 DEFAULTS = {
     "HOST": "127.0.0.1",
     "PORT": "8000",
+    "CONSOLE_PORT": "8002",
     "WEB_WORKERS": "2",
     "WEB_APP": "workers.asgi:app",
 }
@@ -48,16 +52,26 @@ class Port:
     number: int
 
 
-def main(environ: Mapping[str, str] = os.environ, patience: float = PATIENCE) -> None:
-    """Serve until asked to stop. Raises SystemExit if a variable is wrong or a port is taken."""
+def main(
+    surface: str = "public", environ: Mapping[str, str] = os.environ, patience: float = PATIENCE
+) -> None:
+    """Serve `public` or `console` until asked to stop.
+
+    Raises SystemExit if there is no such surface, a variable is wrong or a port is taken.
+    """
+    if surface not in {"public", "console"}:
+        raise SystemExit(f"Say `console` or nothing, not {surface!r}")
     given = DEFAULTS | {name: value for name, value in environ.items() if value}
-    port = Port("PORT", given["HOST"], read_number(given, "PORT", 65535))
+    is_console = surface == "console"
+    setting = "CONSOLE_PORT" if is_console else "PORT"
+    port = Port(setting, given["HOST"], read_number(given, setting, 65535))
     require_free(port, patience)
     if "INTERNAL_PORT" in given:
         host = given.get("INTERNAL_HOST", "127.0.0.1")
         internal = Port("INTERNAL_PORT", host, read_number(given, "INTERNAL_PORT", 65535))
         require_free(internal, patience)
-    os.environ["HOST"], os.environ["PORT"] = port.host, str(port.number)  # /readyz connects to it
+    # For the worker processes: what to serve, and where /readyz connects to.
+    os.environ |= {"SURFACE": surface, "HOST": port.host, "PORT": str(port.number)}
     end_children_at_sigterm()
     Granian(
         given["WEB_APP"],
@@ -65,7 +79,7 @@ def main(environ: Mapping[str, str] = os.environ, patience: float = PATIENCE) ->
         port=port.number,
         interface=Interfaces.ASGINL,
         websockets=False,
-        workers=read_number(given, "WEB_WORKERS", 1000),
+        workers=1 if is_console else read_number(given, "WEB_WORKERS", 1000),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_TIMEOUT,
         log_access=False,  # paths hold tokens (I12)
@@ -141,4 +155,4 @@ def _bind(port: Port) -> OSError | None:
 
 
 if __name__ == "__main__":
-    main()
+    main(" ".join(sys.argv[1:]) or "public")

@@ -1,4 +1,4 @@
-"""The WSGI application, for `asgi`, which the web process serves.
+"""The WSGI application of one surface, for `asgi`, which `workers.web` serves.
 
 A server that runs it directly must itself limit how long a client may take to send a body.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 
-from preference_center.app import create_app
+from preference_center.app import Surface, create_app
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.keys.fingerprints import require_known_keys_before_requests
 from preference_center.infra.metrics import SHARED_FOLDER, warn_if_not_shared
@@ -19,16 +19,19 @@ from preference_center.monitoring.probes import LISTENING_KEY, ListeningPort, st
 from preference_center.web.pages import AVAILABLE_WITHOUT_DATABASE
 
 capture_standard_logs()
-app = create_app()
+surface = Surface(os.environ.get("SURFACE", Surface.PUBLIC))  # `workers.web` sets it
+app = create_app(surface=surface)
 warn_if_not_shared(SHARED_FOLDER)
-start_telemetry(app.extensions[EXTENSION_NAME].settings, "web")
+process = "console" if surface is Surface.CONSOLE else "web"
+start_telemetry(app.extensions[EXTENSION_NAME].settings, process)
 trace_requests(app)
 if "PORT" in os.environ:  # `workers.web` sets it
     port = ListeningPort(os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]))
     app.extensions[LISTENING_KEY] = port
 start_internal_server(app, shares_port=True)
-spool.start_spool(app)
-start_host_alerting(app)
+if surface is Surface.PUBLIC:
+    spool.start_spool(app)
+    start_host_alerting(app)
 require_known_keys_before_requests(
     app,
     {"probes.healthz", "probes.readyz", "probes.metrics", *AVAILABLE_WITHOUT_DATABASE},

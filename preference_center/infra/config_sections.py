@@ -29,8 +29,9 @@ class ConsoleSettings(BaseSettings):
 
     console_url: str | None = Field(
         default=None,
-        description="URL of a host of its own for the console, https://console.internal.example:"
-        " /console answers 404 on every other host then, PUBLIC_URL's too",
+        description="URL of the console, whose process listens on CONSOLE_PORT, as in"
+        " https://console.internal.example; without it PUBLIC_URL, whose proxy has to pass"
+        " /console on to that port",
     )
     console_oidc_issuer: str | None = Field(
         default=None,

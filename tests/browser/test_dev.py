@@ -94,6 +94,15 @@ def test_the_links_of_the_mail_open_the_pages_for_people(page: Page, run: Run) -
         expect(opened.value.get_by_role("button", name=re.compile(button)).first).to_be_visible()
 
 
+def test_one_click_opens_the_console_on_its_own_port(page: Page, run: Run) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{run.site}/dev")
+    page.get_by_role("button", name="All roles").click()
+    expect(page).to_have_url(re.compile(f"^{run.console}/console/"))
+    expect(page.get_by_role("link", name="Requests")).to_be_visible()
+
+
 def test_nothing_is_wider_than_the_screen(page: Page, run: Run) -> None:  # C8: 1.4.10 reflow
     page.goto(f"{run.site}/dev")
     width = page.evaluate("document.documentElement.scrollWidth")

@@ -48,6 +48,6 @@ def test_nobody_is_struck_while_down() -> None:
 
 
 def test_every_process_that_sends_or_serves_is_struck() -> None:
-    # These have tests of their own, see tests/faults and tests/workers.
-    processes = read_procfile(ROOT / "Procfile").keys() - {"mail", "publisher"}
+    # These have tests of their own, see tests/faults, tests/workers and tests/deploy.
+    processes = read_procfile(ROOT / "Procfile").keys() - {"console", "mail", "publisher"}
     assert processes <= {name.partition("-")[0] for name in HABITS}

@@ -66,14 +66,14 @@ def schemas() -> Any:
     )
 
 
-@pytest.mark.parametrize("kind", ["web", "mail"])
+@pytest.mark.parametrize("kind", ["web", "console", "mail"])
 def test_a_pod_takes_requests_until_nobody_sends_any(kind: str) -> None:
     """And has the time after that which its process may take to finish: `workers.web`, `mail`."""
     (pod,) = (each["spec"]["template"]["spec"] for each in SERVING if name(each).endswith(kind))
     (container,) = pod["containers"]
     command = container["lifecycle"]["preStop"]["exec"]["command"]
     assert command == ["sleep", "10"]
-    takes = {"web": STOP_TIMEOUT, "mail": SHUTDOWN_TIMEOUT}[kind]
+    takes = SHUTDOWN_TIMEOUT if kind == "mail" else STOP_TIMEOUT
     assert pod["terminationGracePeriodSeconds"] > 10 + takes
 
 

@@ -15,11 +15,12 @@ import httpx
 import pytest
 
 from dev.engines import for_test
-from dev.server import free_port
+from dev.processes import wait_until
+from dev.server import free_port, is_free
 from preference_center.decisions.api.stream import AFTER_BODY_HEADER
 from tests.faults.service import Service
 from tests.faults.streams import Stream
-from tests.nginx import PATIENCE, Nginx, nginx
+from tests.nginx import CONSOLE, PATIENCE, Nginx, nginx
 from tests.web.api.sender import make_sender
 
 PATHS = (
@@ -76,12 +77,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         Service(engines, tmp_path_factory.mktemp("service"), forks=True) as service,
     ):
         service.start("web")
+        service.start("console")
         yield service
 
 
 @pytest.fixture
 def front(service: Service, tmp_path: Path) -> Iterator[Nginx]:
-    with nginx(tmp_path / "nginx", [service.port]) as front:
+    with nginx(tmp_path / "nginx", [service.port], service.console_port) as front:
         yield front
 
 
@@ -101,9 +103,9 @@ def send(front: Nginx, raw: bytes, port: int | None = None, *, tls: bool = True)
         client.recv(65_536)
 
 
-def ask(client: httpx.Client, method: str, path: str) -> httpx.Response:
+def ask(client: httpx.Client, method: str, path: str, **headers: str) -> httpx.Response:
     """Send a path as it is; httpx by itself would put it in order."""
-    return client.request(method, "/", extensions={"target": path.encode()})
+    return client.request(method, "/", headers=headers, extensions={"target": path.encode()})
 
 
 def assert_unwritten(front: Nginx, token: str) -> None:
@@ -231,6 +233,20 @@ def test_probes_are_not_for_the_public(front: Nginx, path: str) -> None:
         assert ask(client, "GET", path).status_code == 404
     front.stop()
     assert '"-" "-"' in front.access_log()[-1]  # no process was asked
+
+
+def test_the_console_is_on_its_own_host_only(service: Service, front: Nginx) -> None:
+    assert wait_until(lambda: not is_free(service.console_port), PATIENCE)
+    with front.client() as client:
+        here = client.get("/console/sign-in", headers={"Host": CONSOLE})
+        assert here.status_code == 200
+        assert 'name="password"' in here.text
+        assert client.get("/", headers={"Host": CONSOLE}).headers["location"] == "/console/"
+        assert client.get("/form", headers={"Host": CONSOLE}).status_code == 404
+        for host in ("127.0.0.1", "elsewhere.example"):
+            for path in ("/console", "/console/sign-in", "//console/sign-in", "/%63onsole/people"):
+                assert ask(client, "GET", path, Host=host).status_code == 404
+                assert ask(client, "POST", path, Host=host).status_code == 404
 
 
 @contextmanager

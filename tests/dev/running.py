@@ -94,6 +94,13 @@ class Run:
         return self.printed("Site")
 
     @property
+    def console(self) -> str:
+        """The address of the console, to which the page sends whoever signs in."""
+        found = re.search(r'action="([^"]+)/console/sign-in-as"', self.page())
+        assert found
+        return found[1]
+
+    @property
     def folder(self) -> Path:
         """The data folder."""
         return data_folder(self.checkout, server_account()) / "run"

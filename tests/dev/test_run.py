@@ -147,8 +147,8 @@ def test_a_page_of_another_site_can_press_nothing(run: Run) -> None:
 
 @pytest.mark.parametrize("member", STAFF, ids=lambda member: member.name)
 def test_one_click_opens_the_console_in_a_role(run: Run, member: StaffMember) -> None:
-    with httpx.Client(base_url=run.site, follow_redirects=True, timeout=PATIENCE) as browser:
-        assert f'name="name" value="{member.name}"' in browser.get("/dev").text
+    assert f'name="name" value="{member.name}"' in run.page()
+    with httpx.Client(base_url=run.console, follow_redirects=True, timeout=PATIENCE) as browser:
         page = browser.post("/console/sign-in-as", data={"name": member.name})
         assert page.status_code == 200
         assert page.url.path.startswith("/console/")
@@ -160,7 +160,7 @@ def test_one_click_opens_the_console_in_a_role(run: Run, member: StaffMember) ->
 
 
 def test_the_console_shows_a_past_pushed_to_every_tool_and_what_waits(run: Run) -> None:
-    with httpx.Client(base_url=run.site, follow_redirects=True, timeout=PATIENCE) as browser:
+    with httpx.Client(base_url=run.console, follow_redirects=True, timeout=PATIENCE) as browser:
         board = browser.post("/console/sign-in-as", data={"name": "dana"})
         board = browser.get("/console/window")
         assert "paused" in board.text
@@ -169,7 +169,7 @@ def test_the_console_shows_a_past_pushed_to_every_tool_and_what_waits(run: Run) 
         token = re.search(r'name="csrf_token" value="([^"]+)"', form)
         assert token
         wanted = {"csrf_token": token[1], "who": ADA, "reason": "called"}
-        headers = {"Referer": f"{run.site}/console/people"}
+        headers = {"Referer": f"{run.console}/console/people"}
         person = browser.post("/console/people", data=wanted, headers=headers)
         assert person.status_code == 200
         at = f"{tuesday(datetime.now(UTC)).astimezone(ROME):%d %b %Y, %H:%M}".lstrip("0")
@@ -178,11 +178,12 @@ def test_the_console_shows_a_past_pushed_to_every_tool_and_what_waits(run: Run) 
 
 
 def test_another_site_can_sign_nobody_in_and_there_is_nobody_else(run: Run) -> None:
-    url, name = f"{run.site}/console/sign-in-as", STAFF[0].name
+    url, name = f"{run.console}/console/sign-in-as", STAFF[0].name
     crossing = post(url, data={"name": name}, headers={"Sec-Fetch-Site": "cross-site"})
     assert crossing.status_code == 403
     assert post(url, data={"name": "nobody"}).status_code == 404
     assert get(url).status_code == 405  # I7
+    assert get(f"{run.site}/console").status_code == 404
 
 
 def test_each_process_has_the_internal_port_that_is_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ class Service:
     engines: Engines
     folder: Path
     port: int = field(default_factory=free_port)
+    console_port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
     extra: Mapping[str, str] = field(default_factory=dict)
     """Variables of the environment of every process, besides the settings."""
@@ -110,10 +111,10 @@ class Service:
     def start(self, name: str, *, ready: bool = True) -> Process:
         """Start the process that the Procfile calls `name`.
 
-        All but web go by the shifted clock: see `shift`.
+        All but the web servers go by the shifted clock: see `shift`.
         """
         command = read_procfile(ROOT / "Procfile")[name]
-        if name != "web":
+        if "workers.web" not in command:
             command = command.replace("python -m ", "python -m tests.faults.shifted ")
         log = self.folder / f"{len(self.processes)}-{name}.log"
         log.touch()
@@ -225,6 +226,7 @@ class Service:
             **{name.upper(): str(value) for name, value in given.items()},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PORT": str(self.port),
+            "CONSOLE_PORT": str(self.console_port),
             "CLOCK_SHIFT": str(self._shift),
             "CONNECTORS_ALLOW_PRIVATE": "1",
             "PYTHONUNBUFFERED": "1",

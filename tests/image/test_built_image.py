@@ -82,7 +82,8 @@ def test_bytecode_is_in_the_image(image: Image) -> None:
 def test_a_process_of_the_image_gets_ready_and_stops_when_asked(
     service: Service, web: Container, name: str
 ) -> None:
-    ports = {"INTERNAL_PORT": str(free_port()), "MAIL_RECEIVER_PORT": str(free_port())}
+    names = ("INTERNAL_PORT", "MAIL_RECEIVER_PORT", "CONSOLE_PORT")
+    ports = {each: str(free_port()) for each in names}
     with service.start(name, **ports) as container:
         service.wait_until_ready(container, ports["INTERNAL_PORT"])
         assert service.check_health(ports["INTERNAL_PORT"]) == 0

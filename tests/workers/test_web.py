@@ -53,7 +53,7 @@ def test_the_server_ends_with_a_sentence_before_it_starts_anything(name: str, ta
         found.bind(("127.0.0.1", 0))
         free = str(found.getsockname()[1])
     with pytest.raises(SystemExit, match=f"Set {name} to another port"):
-        main({"PORT": free, name: str(taken)}, patience=0)
+        main(environ={"PORT": free, name: str(taken)}, patience=0)
 
 
 def test_an_unknown_host_is_named() -> None:
@@ -69,7 +69,7 @@ def test_a_number_that_is_none_is_named_with_what_it_should_be(text: str) -> Non
 
 def test_a_variable_that_is_empty_counts_as_unset(taken: int) -> None:
     with pytest.raises(SystemExit, match=f"^PORT {taken} on 127.0.0.1: "):
-        main({"HOST": "", "INTERNAL_PORT": "", "PORT": str(taken)}, patience=0)
+        main(environ={"HOST": "", "INTERNAL_PORT": "", "PORT": str(taken)}, patience=0)
 
 
 FORKING = """

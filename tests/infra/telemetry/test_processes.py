@@ -15,7 +15,7 @@ COMMANDS = read_procfile()
 
 def source_of(command: str) -> str:
     """The module that the command runs; the application of the web server is made by `wsgi`."""
-    if command.endswith("workers.web"):
+    if "workers.web" in command:
         return (ROOT / "workers/wsgi.py").read_text()
     found = re.search(r"python -m ([\w.]+)", command)
     assert found
