@@ -144,6 +144,10 @@ INSERT_OR_DELETE_ONLY = {"info": {_KEY: ("INSERT", "DELETE")}}
 """For `__table_args__`. Rows of the second may be erased, and nothing put in their place (I6)."""
 
 
+RESEAL_OR_DELETE_ONLY = {"info": {_KEY: ("INSERT", "DELETE", "UPDATE (sealed)")}}
+"""The same, but for its column `sealed`, which a rotation of keys seals again."""
+
+
 def writes(table: Table) -> Sequence[str]:
     """The statements that write in it."""
     statements: Sequence[str] = table.info.get(_KEY, ("INSERT", "UPDATE", "DELETE"))

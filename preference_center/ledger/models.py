@@ -26,7 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from preference_center.infra.context import db
 from preference_center.infra.models import (
     APPEND_ONLY,
-    INSERT_OR_DELETE_ONLY,
+    RESEAL_OR_DELETE_ONLY,
     TimestampTz,
     TransactionId,
 )
@@ -125,12 +125,14 @@ class EventEvidenceRow(db.Model):  # type: ignore[misc,name-defined]
     """The evidence of an event, next to it so that it can be erased; a trigger rejects updates.
 
     Every event had a row once: where there is none, it was erased or has expired (I6, I8).
+    `sealed` has the FREE_TEXT of the evidence, if there is any, as JSON.
     """
 
     __tablename__ = "event_evidence"
     event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
-    __table_args__ = (INSERT_OR_DELETE_ONLY,)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    __table_args__ = (RESEAL_OR_DELETE_ONLY,)
 
 
 class RetractionRow(db.Model):  # type: ignore[misc,name-defined]

@@ -49,7 +49,7 @@ from preference_center.ledger.address_rows import (
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.rules import redact_evidence
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES, RAISE_LEARNED
-from preference_center.ledger.store.events import hash_evidence
+from preference_center.ledger.store.events import hash_evidence, seal_evidence
 from preference_center.ledger.watermarks import EPOCH_OUTDATED, ensure_epoch
 
 _APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
@@ -228,7 +228,7 @@ def _events_json(
             "frequency_rank": change.frequency and change.frequency.rank,
             "source": change.source,
             "actor": change.actor,
-            "evidence": redacted,
+            **_sealed(keys, change.id, redacted),
             "evidence_hash": bytea_literal(hash_evidence(keys, change.id, redacted)),
             "own": change.own_act and change.kind is EventKind.OPTED_OUT,
             "live": change.is_just_received(now),
@@ -236,6 +236,11 @@ def _events_json(
         for change, owner, redacted in zip(changes, owners, evidence, strict=True)
     ]
     return json.dumps(rows)
+
+
+def _sealed(keys: Keys, event_id: UUID, evidence: Mapping[str, str]) -> dict[str, object]:
+    readable, sealed = seal_evidence(keys, event_id, evidence)
+    return {"evidence": readable, "sealed": None if sealed is None else bytea_literal(sealed)}
 
 
 _EXTENSION_KEY = "preference_center.batcher"

@@ -63,6 +63,10 @@ INTERNAL_FIELDS = frozenset(
 """Fields that only we fill."""
 
 
+FREE_TEXT = frozenset({"group", "note", "source", "wording"})
+"""Fields with words of others, who may name anybody in them: they are stored sealed."""
+
+
 _NATIONAL_DIGITS = 9
 """People write phone numbers with and without what comes before these last digits."""
 

@@ -357,7 +357,7 @@ WITH input_event AS (
     FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
         kind text, scope text, occurred_at timestamptz, received_at timestamptz,
         counts_at timestamptz, until timestamptz, frequency text, frequency_rank smallint,
-        source text, actor text, evidence jsonb, evidence_hash bytea, own boolean,
+        source text, actor text, evidence jsonb, sealed bytea, evidence_hash bytea, own boolean,
         live boolean) LIMIT %(count)s) AS e
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = e.owner AND channel = e.channel LIMIT 1) AS address
@@ -404,8 +404,8 @@ WITH input_event AS (
     RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, frequency,
         frequency_rank, own
 ), evidence AS (
-    INSERT INTO event_evidence (event_id, evidence)
-    SELECT id, evidence FROM input WHERE (id IN (SELECT id FROM appended)) IS TRUE
+    INSERT INTO event_evidence (event_id, evidence, sealed)
+    SELECT id, evidence, sealed FROM input WHERE (id IN (SELECT id FROM appended)) IS TRUE
 ), live AS (
     SELECT id, address_id, kind, scope, counts_at, until, frequency, frequency_rank, own
     FROM appended

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.core.keys import Keys
 from preference_center.decisions.rules import Decision, DecisionRule, find_denial
 from preference_center.ledger.feed.cursors import LedgerSnapshot, open_ledger_snapshot
+from preference_center.ledger.store.events import open_evidence
 from preference_center.ledger.store.lookup import load_facts_by_id
 
 _FETCH_SIZE = 2_000
@@ -37,7 +39,7 @@ _SELECT_ADDRESSES = "SELECT id, channel, digest, ciphertext FROM address ORDER B
 
 
 _EVENT_COLUMNS = """e.id, e.kind, e.occurred_at, e.received_at, e.source,
-    COALESCE(v.evidence, '{}'), COALESCE(e.frequency, '')"""
+    COALESCE(v.evidence, '{}'), v.sealed, COALESCE(e.frequency, '')"""
 
 
 _SELECT_ROWS = f"""
@@ -153,7 +155,7 @@ class ExportSnapshot:
                 if is_opt_out or not find_denial(scope, facts[address_id], self.now):
                     channel, digest, ciphertext = owners[address_id]
                     text = self._decrypt(digest, ciphertext)
-                    yield _to_export_row(channel, text, scope, until, event, EventKind(kind), rest)
+                    yield self._to_row(channel, text, scope, until, event, EventKind(kind), rest)
             on_progress(rows[-1][0])
 
     def _iter_addresses(self) -> Iterator[list[tuple[Any, ...]]]:
@@ -161,6 +163,23 @@ class ExportSnapshot:
             cursor.execute(_SELECT_ADDRESSES)
             while rows := cursor.fetchmany(_FETCH_SIZE):
                 yield rows
+
+    def _to_row(
+        self,
+        channel: str,
+        address: str | None,
+        scope: str,
+        until: datetime | None,
+        event: UUID,
+        kind: EventKind,
+        rest: Sequence[Any],
+    ) -> ExportRow:
+        occurred_at, received_at, source, readable, sealed, frequency = rest
+        evidence = open_evidence(self.keys, event, readable, sealed)
+        return ExportRow(
+            Channel(channel), address, scope, kind, occurred_at, received_at, until, str(event),
+            source, evidence, frequency,
+        )  # fmt: skip
 
     def _decrypt(self, digest: bytes, ciphertext: bytes | None) -> str | None:
         return None if ciphertext is None else self.keys.open(ciphertext, context=digest)
@@ -174,22 +193,6 @@ def open_export_snapshot(keys: Keys, now: datetime) -> Iterator[ExportSnapshot]:
         row = connection.execute("SELECT COALESCE(max(id), 0) FROM address").fetchone()
         assert row  # an aggregate
         yield ExportSnapshot(snapshot, keys, now, row[0])
-
-
-def _to_export_row(
-    channel: str,
-    address: str | None,
-    scope: str,
-    until: datetime | None,
-    event: object,
-    kind: EventKind,
-    rest: Sequence[Any],
-) -> ExportRow:
-    occurred_at, received_at, source, evidence, frequency = rest
-    return ExportRow(
-        Channel(channel), address, scope, kind, occurred_at, received_at, until, str(event),
-        source, evidence, frequency,
-    )  # fmt: skip
 
 
 class ExportFormat(StrEnum):

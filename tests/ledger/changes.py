@@ -17,15 +17,29 @@ from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import (
+    Connection,
     current_limits,
     override_limits,
     run_in_transaction,
 )
+from preference_center.ledger.store.events import load_events_by_id
 from tests.clock import START
 from tests.core.histories import NEWS
 
 if TYPE_CHECKING:
     from flask import Flask
+
+
+def stored_evidence() -> list[dict[str, str]]:
+    """The evidence of every event as it was recorded, the oldest event first."""
+
+    def load(connection: Connection) -> list[dict[str, str]]:
+        ids = [row[0] for row in connection.execute("SELECT id FROM event ORDER BY seq")]
+        found = load_events_by_id(connection, ids)
+        return [dict(found[each].evidence) for each in ids]
+
+    return run_in_transaction(load)
+
 
 EVENT_WITH_EVIDENCE = "event JOIN event_evidence ON event_id = id"
 """The events that still have evidence, for a query."""

@@ -90,8 +90,9 @@ def _contexts(stored: Mapping[str, list[dict[str, Any]]]) -> Iterator[bytes]:
         if table in ("address", "contact_external_id", "idempotent_response"):
             yield from (bytes(each["digest"]) for each in found)
         for each in found:
-            if isinstance(each.get("id"), UUID):
-                yield from (each["id"].bytes, f"{table} ".encode() + each["id"].bytes)
+            key = each.get("event_id" if table == "event_evidence" else "id")
+            if isinstance(key, UUID):
+                yield from (key.bytes, f"{table} ".encode() + key.bytes)
 
 
 def _decrypt(sealed: bytes, contexts: set[bytes]) -> Iterator[str]:

@@ -58,6 +58,11 @@ def digest_context(digest: bytes) -> bytes:
     return bytes(digest)
 
 
+def event_evidence_context(event_id: UUID) -> bytes:
+    """Of what others wrote in the evidence of an event."""
+    return b"event_evidence " + event_id.bytes
+
+
 def destination_context(name: str) -> bytes:
     """Of a destination's settings."""
     return name.encode()
@@ -118,6 +123,13 @@ _ID, _UUID, _DIGEST = {"id": "bigint"}, {"id": "uuid"}, {"digest": "bytea"}
 
 SEALED_COLUMNS = (
     SealedColumn("address", "ciphertext", _ID, ["t.digest"], digest_context),
+    SealedColumn(
+        "event_evidence",
+        "sealed",
+        {"event_id": "uuid"},
+        ["t.event_id"],
+        event_evidence_context,
+    ),
     SealedColumn("contact_external_id", "ciphertext", _DIGEST, ["t.digest"], digest_context),
     SealedColumn("destination", "settings", {"id": "integer"}, ["t.name"], destination_context),
     SealedColumn("outgoing_mail", "ciphertext", _UUID, ["t.id"], outgoing_mail_context),

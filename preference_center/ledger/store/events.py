@@ -2,7 +2,8 @@
 
 An event has the keyed hash of its evidence and is never changed. The evidence itself is in
 `event_evidence`, whose rows can be erased: what is left proves nothing about the person, but
-anyone who has the evidence elsewhere, and the keys, can show that it belongs to the event.
+anyone who has the evidence elsewhere, and the keys, can show that it belongs to the event. Its
+FREE_TEXT is sealed there, so that a copy of the database has nobody's words.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from preference_center.core.errors import DecryptionError
 from preference_center.core.events import Event, EventKind, FrequencyChoice
 from preference_center.core.keys import Keys
+from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
+from preference_center.infra.keys.sealed_columns import event_evidence_context
+from preference_center.ledger.rules import FREE_TEXT
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
-    e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, e.own, e.until, e.retracts,
+    e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, v.sealed, e.own, e.until, e.retracts,
     e.frequency, e.frequency_rank"""
 
 
@@ -162,9 +167,10 @@ def load_ended_choices(
 
 
 def _to_event(row: tuple[Any, ...]) -> Event:
-    event_id, seq, kind, *facts, evidence, own, until, retracts, frequency, rank, _ = row
+    event_id, seq, kind, *facts, stored, sealed, own, until, retracts, frequency, rank, _ = row
     chosen = None if frequency is None else FrequencyChoice(frequency, rank)
-    facts += [evidence or {}, own, until, tuple(retracts or ()), evidence is None, chosen]
+    evidence = open_evidence(services().keys, event_id, stored or {}, sealed)
+    facts += [evidence, own, until, tuple(retracts or ()), stored is None, chosen]
     return Event(event_id, seq, EventKind(kind), *facts)
 
 
@@ -172,7 +178,7 @@ _PREFIX = b"preference-center: evidence of an event\0"
 
 
 _SELECT_AFTER = """
-SELECT e.seq, e.id, e.evidence_hash, v.evidence
+SELECT e.seq, e.id, e.evidence_hash, v.evidence, v.sealed
 FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
 WHERE e.seq > %s ORDER BY e.seq LIMIT %s
 """
@@ -198,6 +204,28 @@ class VerifiedEvent:
     state: EvidenceState
 
 
+def seal_evidence(
+    keys: Keys, event_id: UUID, evidence: Mapping[str, str]
+) -> tuple[dict[str, str], bytes | None]:
+    """The evidence as `event_evidence` has it: what is readable, and its FREE_TEXT sealed."""
+    texts = {name: value for name, value in evidence.items() if name in FREE_TEXT}
+    if not texts:
+        return dict(evidence), None
+    readable = {name: value for name, value in evidence.items() if name not in FREE_TEXT}
+    context = event_evidence_context(event_id)
+    return readable, keys.seal(json.dumps(texts, ensure_ascii=False), context=context)
+
+
+def open_evidence(
+    keys: Keys, event_id: UUID, evidence: Mapping[str, str], sealed: bytes | None
+) -> dict[str, str]:
+    """The evidence that `seal_evidence` took apart. Raises as `Keys.open` does."""
+    if sealed is None:
+        return dict(evidence)
+    texts = json.loads(keys.open(sealed, context=event_evidence_context(event_id)))
+    return {**evidence, **texts}
+
+
 def hash_evidence(keys: Keys, event_id: UUID, evidence: Mapping[str, str]) -> bytes:
     """The 32-byte hash that an event keeps of its evidence.
 
@@ -215,18 +243,26 @@ def verify_evidence(
     A hash may be of any length that the digest chain had: events are not changed by a rotation.
     """
     return [
-        VerifiedEvent(seq, event_id, _state(keys, event_id, stored, evidence))
-        for seq, event_id, stored, evidence in connection.execute(_SELECT_AFTER, (after, limit))
+        VerifiedEvent(seq, event_id, _state(keys, event_id, *row))
+        for seq, event_id, *row in connection.execute(_SELECT_AFTER, (after, limit))
     ]
 
 
 def _state(
-    keys: Keys, event_id: UUID, stored: bytes | None, evidence: Mapping[str, str] | None
+    keys: Keys,
+    event_id: UUID,
+    stored: bytes | None,
+    readable: Mapping[str, str] | None,
+    sealed: bytes | None,
 ) -> EvidenceState:
-    if evidence is None:
+    if readable is None:
         return EvidenceState.MISSING
     if stored is None:
         return EvidenceState.UNHASHED
+    try:
+        evidence = open_evidence(keys, event_id, readable, sealed)
+    except DecryptionError:
+        return EvidenceState.ALTERED
     digests = keys.digests_by_length(_sha256(event_id, evidence))
     if any(hmac.compare_digest(stored, digest) for digest in digests):
         return EvidenceState.INTACT

@@ -141,7 +141,9 @@ TABLES: Mapping[str, Table] = {
         _other("id seq retracts xid frequency_rank"),
         "address_id",
     ),
-    "event_evidence": Table({"event_id": _REFERENCE, "evidence": _FACT}, by="event_id"),
+    "event_evidence": Table(
+        {"event_id": _REFERENCE, "evidence": _FACT, "sealed": _SEALED}, by="event_id"
+    ),
     "event_repeat": Table({"event_id": _REFERENCE, "last_at": _FACT}, by="event_id"),
     "retraction": Table({"event_id": _REFERENCE}, _other("retraction_event_id"), by="event_id"),
     "suppression": Table(

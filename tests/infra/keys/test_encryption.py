@@ -196,7 +196,8 @@ def test_what_a_process_with_the_older_key_writes_meanwhile_is_noticed(
                 return
             with app.app_context():
                 keys = services().keys
-                values = filled(SEALED_COLUMNS[2], number) | {"id": -number}
+                settings = next(each for each in SEALED_COLUMNS if each.name == progress.column)
+                values = filled(settings, number) | {"id": -number}
                 values["settings"] = keys.seal("{}", context=values["name"].encode())
                 run_in_transaction(lambda c: insert(c, "destination", values))
 

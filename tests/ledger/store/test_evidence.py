@@ -75,6 +75,35 @@ def test_the_evidence_of_another_event_is_noticed() -> None:  # I8
     assert verified() == {EvidenceState.ALTERED: 2}
 
 
+def test_what_others_wrote_is_sealed_and_read_as_it_was() -> None:  # I6: a stolen dump
+    said = {
+        "source": "bo@example.org told us",
+        "wording": "yes, also for Bo Ode",
+        "note": "+39 06 1",
+    }
+    record([change(1, evidence=FACTS | said), change(2, address=BO)])
+    dumped = run_in_transaction(
+        lambda c: c.execute("SELECT evidence FROM event_evidence").fetchall()
+    )
+    assert dumped == [({"method": "one_click"},), ({},)]
+    found = run_in_transaction(lambda c: load_events_by_id(c, [UUID(int=1)]))
+    assert found[UUID(int=1)].evidence == FACTS | said
+    assert verified() == {EvidenceState.INTACT: 2}
+
+
+def test_a_sealed_text_of_another_event_is_noticed() -> None:  # I8
+    record([change(1, evidence=FACTS), change(2, address=BO, evidence=FACTS)])
+    tamper("""UPDATE event_evidence v SET sealed = other.sealed
+        FROM event_evidence other WHERE other.event_id <> v.event_id""")
+    assert verified() == {EvidenceState.ALTERED: 2}
+
+
+def test_a_sealed_text_that_is_gone_is_noticed() -> None:  # I8
+    record([change(1, evidence=FACTS)])
+    tamper("UPDATE event_evidence SET sealed = NULL")
+    assert verified() == {EvidenceState.ALTERED: 1}
+
+
 def hashes() -> list[tuple[bytes]]:
     return run_in_transaction(lambda c: c.execute("SELECT evidence_hash FROM event").fetchall())
 

@@ -11,6 +11,7 @@ from preference_center.ledger.watermarks import parse_watermark
 from preference_center.web.api import keys
 from preference_center.web.api.keys import KeyScope
 from tests.clock import START
+from tests.ledger.changes import stored_evidence
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -64,6 +65,11 @@ class Sender:
             return run_in_transaction(
                 lambda connection: connection.execute(query.encode()).fetchall()
             )
+
+    def evidence(self) -> list[dict[str, str]]:
+        """That of every event, the oldest first."""
+        with self.app.app_context():
+            return stored_evidence()
 
 
 def opt_out(**fields: Any) -> dict[str, Any]:
