@@ -12,7 +12,7 @@ import psycopg
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.decisions.api import decide_all
-from preference_center.decisions.rules import DecisionRule, decide, denial_end, find_sharing_denial
+from preference_center.decisions.rules import DecisionRule, Denial, decide, find_sharing_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.ledger.store.lookup import load_facts_as_of
@@ -67,7 +67,7 @@ class Checks:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
                 self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
-                end = denial_end(decision, topic, known, now)
+                end = decision.until if isinstance(decision, Denial) else None
                 expected = self.oracle.pause_end(form, topic, now)
                 if decision.rule is DecisionRule.PAUSED and expected and end != expected:
                     raise Violation(f"I5: {topic} to {form.text} is paused until {end}: {expected}")

@@ -132,6 +132,18 @@ class Decision:
     """How often the topic may be sent, if it is allowed and offers a choice."""
 
 
+@dataclass(frozen=True, slots=True)
+class Denial(Decision):
+    """A denial of a scope by what is recorded: it has an event, and may have an end."""
+
+    scope: str
+    event: UUID
+    since: datetime
+    until: datetime | None = None
+    """When it ends by itself (UTC); None if it doesn't. Only pauses do, and suppressions by counted
+    bounces (docs/decisions/0025)."""
+
+
 ALLOW_BY_DEFAULT = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
 
 
@@ -199,11 +211,18 @@ def _decide_service(
         closing = _deny(DecisionRule.CLOSED, closed)
         if not message_type.after_closing:
             return closing
-        return replace(closing, allow=True, rule=DecisionRule.AFTER_CLOSING, advisory=advisory)
+        return Decision(
+            allow=True,
+            rule=DecisionRule.AFTER_CLOSING,
+            scope=closing.scope,
+            event=closing.event,
+            since=closing.since,
+            advisory=advisory,
+        )
     return replace(ALLOW_SERVICE, advisory=advisory) if advisory else ALLOW_SERVICE
 
 
-def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Denial | None:
     """The denial that applies to marketing of this topic, widest first, or None.
 
     A lift of the topic overrides older wider opt-outs for that topic; a wider lift
@@ -224,14 +243,11 @@ def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decisi
     bounced = _active_bounce_denial(facts, wide_lift, now)
     if bounced:
         return bounced
-    for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
-        pause = _active_pause(facts, scope, lift, now)
-        if pause:
-            return _deny_temporarily(DecisionRule.PAUSED, pause)
-    return None
+    pauses = _active_pauses(topic, facts, now)
+    return _deny_temporarily(DecisionRule.PAUSED, pauses) if pauses else None
 
 
-def find_sharing_denial(facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+def find_sharing_denial(facts: Sequence[ScopeFact], now: datetime) -> Denial | None:
     """Why this person's data may not be sold or shared for advertising, or None.
 
     By the opt-out of it, by a closed account or a restriction, and by one of all marketing: who
@@ -243,7 +259,7 @@ def find_sharing_denial(facts: Sequence[ScopeFact], now: datetime) -> Decision |
     return None if denial is None or denial.rule is DecisionRule.PAUSED else denial
 
 
-def find_scope_denial(scope: str, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+def find_scope_denial(scope: str, facts: Sequence[ScopeFact], now: datetime) -> Denial | None:
     """The denial of a topic, of ALL_MARKETING or of SHARING, or None."""
     return find_sharing_denial(facts, now) if scope == SHARING else find_denial(scope, facts, now)
 
@@ -258,32 +274,9 @@ def is_opted_out(topic: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
     return denial is not None and denial.rule not in {DecisionRule.PAUSED, DecisionRule.BOUNCED}
 
 
-def denial_end(
-    denial: Decision, topic: str, facts: Sequence[ScopeFact], now: datetime
-) -> datetime | None:
-    """When a denial of this topic, as of `find_denial`, ends by itself; None if it doesn't.
-
-    Only pauses do, and suppressions by counted bounces (docs/decisions/0025).
-    """
-    if denial.rule is DecisionRule.PAUSED:
-        return active_pause_end(topic, facts, now)
-    if denial.rule is not DecisionRule.BOUNCED:
-        return None
-    lift = _newest([_own_lift(facts, topic), _own_lift(facts, ALL_MARKETING)])
-    pause = _active_pause(facts, UNDELIVERABLE, lift, now)
-    return None if pause is None or _active_hard_bounce(facts, lift) else pause.state.pause_until
-
-
 def active_pause_end(topic: str, facts: Sequence[ScopeFact], now: datetime) -> datetime | None:
     """When the last pause that covers this topic ends, or None if none runs."""
-    topic_lift = _own_lift(facts, topic)
-    wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
-    ends = [
-        pause.state.pause_until
-        for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift))
-        if (pause := _active_pause(facts, scope, lift, now)) and pause.state.pause_until
-    ]
-    return max(ends, default=None)
+    return _last_end(_active_pauses(topic, facts, now))
 
 
 def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:
@@ -361,18 +354,28 @@ def _ends_lift(scope: str, lifted: str) -> bool:
     return lifted == scope or (lifted == ALL_MARKETING and scope != SHARING)
 
 
-def _deny(rule: DecisionRule, fact: ScopeFact) -> Decision:
+def _deny(rule: DecisionRule, fact: ScopeFact) -> Denial:
+    """The denial by the opt-out of this fact, which no pause of another fact ends."""
     out = fact.state.opt_out
     assert out is not None
-    return Decision(
+    return Denial(
         allow=False, rule=rule, scope=_effective_scope(fact), event=out.event, since=out.at
     )
 
 
-def _deny_temporarily(rule: DecisionRule, fact: ScopeFact) -> Decision:
-    pause = fact.state.pause
+def _deny_temporarily(rule: DecisionRule, pauses: Sequence[ScopeFact]) -> Denial:
+    """The denial by the first of these pauses, until the last of them ends."""
+    scope, pause = pauses[0].scope, pauses[0].state.pause
     assert pause is not None
-    return Decision(allow=False, rule=rule, scope=fact.scope, event=pause.event, since=pause.at)
+    until = _last_end(pauses)
+    return Denial(
+        allow=False, rule=rule, scope=scope, event=pause.event, since=pause.at, until=until
+    )
+
+
+def _last_end(pauses: Sequence[ScopeFact]) -> datetime | None:
+    ends = (pause.state.pause_until for pause in pauses)
+    return max((end for end in ends if end), default=None)
 
 
 def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
@@ -447,18 +450,22 @@ def _active_restriction(facts: Sequence[ScopeFact]) -> ScopeFact | None:
 
 def _active_bounce_denial(
     facts: Sequence[ScopeFact], lift: Timestamped | None, now: datetime
-) -> Decision | None:
+) -> Denial | None:
     """The denial by a permanent bounce, else by a temporary suppression, or None."""
-    bounced = _active_hard_bounce(facts, lift)
-    if bounced:
+    bounced = _newest_opt_out(facts, UNDELIVERABLE)
+    if bounced and _is_active(bounced.state.opt_out, lift):
         return _deny(DecisionRule.BOUNCED, bounced)
     pause = _active_pause(facts, UNDELIVERABLE, lift, now)
-    return _deny_temporarily(DecisionRule.BOUNCED, pause) if pause else None
+    return _deny_temporarily(DecisionRule.BOUNCED, [pause]) if pause else None
 
 
-def _active_hard_bounce(facts: Sequence[ScopeFact], lift: Timestamped | None) -> ScopeFact | None:
-    bounced = _newest_opt_out(facts, UNDELIVERABLE)
-    return bounced if bounced and _is_active(bounced.state.opt_out, lift) else None
+def _active_pauses(topic: str, facts: Sequence[ScopeFact], now: datetime) -> list[ScopeFact]:
+    """The longest pause of all marketing and of this topic, where one runs: the wider one first."""
+    topic_lift = _own_lift(facts, topic)
+    wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
+    lifts = ((ALL_MARKETING, wide_lift), (topic, topic_lift))
+    found = [_active_pause(facts, scope, lift, now) for scope, lift in lifts]
+    return [pause for pause in found if pause]
 
 
 def _active_pause(
@@ -517,6 +524,6 @@ def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Top
         subscribed=denial is None and consented,
         suppressed=denial is not None and not paused,
         has_consent=consented,
-        paused_until=active_pause_end(topic.key, facts, now) if paused else None,
+        paused_until=denial.until if denial and paused else None,
         denial=denial,
     )

@@ -17,7 +17,6 @@ from preference_center.core.events import (
 from preference_center.decisions.rules import (
     DecisionRule,
     decide,
-    denial_end,
     find_denial,
     is_redundant_opt_out,
     newest_opt_in,
@@ -26,11 +25,13 @@ from tests.core.histories import NEWS, NOW, OFFERS
 from tests.decisions.facts import (
     BOUNCED,
     BOUNCING,
+    CLOSED,
     INVOICE,
     MINUTE,
     NEWSLETTER,
     ON,
     REOPENED,
+    RESTRICTED,
     consent,
     mark,
     off,
@@ -102,13 +103,32 @@ def test_mail_to_this_form_arrives_again_only_by_its_own_opt_in(bounce: ScopeFac
         pytest.param([off()], None, id="an opt-out"),
     ],
 )
-def test_what_ends_by_itself_has_its_end(
+def test_a_denial_has_an_end_only_where_it_ends_by_itself(
     facts: list[ScopeFact], minutes: int | None
-) -> None:  # I10
+) -> None:  # I3, I10
     found = find_denial(NEWS, facts, NOW)
     assert found
-    end = denial_end(found, NEWS, facts, NOW)
-    assert end == (None if minutes is None else NOW + minutes * MINUTE)
+    assert found.until == (None if minutes is None else NOW + minutes * MINUTE)
+
+
+@pytest.mark.parametrize("running", [BOUNCING, pause()], ids=["counted bounces", "a pause"])
+@pytest.mark.parametrize(
+    "opt_out",
+    [
+        pytest.param(off(), id="of the topic"),
+        pytest.param(off(ALL_MARKETING), id="of all marketing"),
+        pytest.param(off(ALL_MARKETING, kind=EventKind.COMPLAINED), id="a complaint"),
+        pytest.param(RESTRICTED, id="a restriction"),
+        pytest.param(CLOSED, id="a closed account"),
+    ],
+)
+def test_no_running_pause_gives_an_opt_out_an_end(
+    opt_out: ScopeFact, running: ScopeFact
+) -> None:  # I3, I5
+    found = find_denial(NEWS, [running, opt_out], NOW)
+    assert found
+    assert found.event == mark(-10).event
+    assert found.until is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import refused_retry, row_retry
 from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, ScopeFact
 from preference_center.decisions.rules import (
-    denial_end,
     find_scope_denial,
     has_consent,
     is_marketing_suppressed,
@@ -178,11 +177,7 @@ def _topic_off_reason(
     denial = find_scope_denial(topic, facts, now)
     if denial is None:
         return None
-    assert denial.scope is not None  # each denial of a scope has all three
-    assert denial.event is not None
-    assert denial.since is not None
-    end = denial_end(denial, topic, facts, now)
-    return TopicOffReason(denial.rule, denial.scope, denial.event, denial.since, end)
+    return TopicOffReason(denial.rule, denial.scope, denial.event, denial.since, denial.until)
 
 
 def channels_by_topic(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[str, Channel]:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from preference_center.core.bounces import Bounce
-from preference_center.decisions.rules import denial_end, find_denial
+from preference_center.decisions.rules import find_denial
 from preference_center.destinations.ingest import ingest, preview_ingest
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.plan import active_suppressions
@@ -117,7 +117,7 @@ def test_a_tool_that_cannot_lift_gets_nothing_that_ends(mailer: int, clock: Cloc
     [facts] = load_facts([JANE])
     opted_out = find_denial(TOPIC, facts, clock())
     assert opted_out
-    assert denial_end(opted_out, TOPIC, facts, clock()) == clock() + timedelta(days=30)
+    assert opted_out.until == clock() + timedelta(days=30)
     assert active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=True)
     assert not active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=False)
     post(mailer, bounce("3", "5.1.1") | {"type": "bounce"})

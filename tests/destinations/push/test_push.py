@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,7 +12,13 @@ import pytest
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, DeadlineStage
-from preference_center.core.events import ALL_MARKETING, RESTRICTION, Change, EventKind
+from preference_center.core.events import (
+    ALL_MARKETING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    Change,
+    EventKind,
+)
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import Destination, DestinationStatus
 from preference_center.destinations.store import destinations, states
@@ -117,6 +124,25 @@ def test_a_pause_ends_in_the_tool_by_itself(destination: int, tool: Tool, clock:
     clock.advance(timedelta(days=7))
     work(destination, tool)
     assert tool.off["jane@example.com"] == set()
+
+
+class OneWayTool(Tool):
+    """It can't lift."""
+
+    capabilities = replace(Tool.capabilities, can_lift=False)
+
+
+def test_a_one_way_tool_receives_an_opt_out_also_while_counted_bounces_suppress(
+    destination: int, clock: Clock
+) -> None:  # I3
+    tool = OneWayTool()
+    say(EventKind.PAUSED, scope=UNDELIVERABLE, until=clock() + timedelta(days=30))
+    work(destination, tool)
+    assert not tool.pushes  # I10: nothing could end it there
+    clock.advance(timedelta(days=1))
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    assert tool.off == {"jane@example.com": {TOPIC}}
 
 
 def test_a_failing_tool_opens_the_circuit_and_burns_no_row(
