@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,12 @@ from preference_center.destinations.rules.plan import (
     plan_push,
     topics_by_channel,
 )
-from preference_center.destinations.rules.states import Destination, LanePosition, SyncClaim
+from preference_center.destinations.rules.states import (
+    Destination,
+    LanePosition,
+    PlannedRow,
+    SyncClaim,
+)
 from preference_center.destinations.store import deliveries, destinations, states
 from preference_center.destinations.validate import topics_with_frequency
 from preference_center.infra.context import services
@@ -125,7 +130,7 @@ def plan_claims(
     Records the topics that the push may turn off, so that they can be lifted even if its
     response is lost.
     """
-    plans = _plan_current_state(connection, destination, capabilities, claims, now)
+    plans = plan_current_state(connection, destination, capabilities, claims, now)
     _drop_overtaken_lifts(connection, destination, plans)
     pending_opt_outs = {
         claim.address_id: off
@@ -138,16 +143,21 @@ def plan_claims(
     return plans
 
 
-def _plan_current_state(
+def plan_current_state(
     connection: Connection,
     destination: Destination,
     capabilities: Capabilities,
-    claims: Sequence[SyncClaim],
+    rows: Collection[PlannedRow],
     now: datetime,
 ) -> dict[int, PushPlan]:
-    if not claims:
+    """What the tool should hold of each row now, by address id; none of an unreadable address.
+
+    It is what a push sends, but for lifts that the tool's own report overtook, and what reading
+    back expects.
+    """
+    if not rows:
         return {}
-    ids = [claim.address_id for claim in claims]
+    ids = [row.address_id for row in rows]
     addresses = load_pushable(connection, services().keys, ids, destination.id)
     facts = load_facts_by_id(connection, ids)
     catalogue = current_catalogue()
@@ -155,19 +165,19 @@ def _plan_current_state(
     held = {each: topics_with_frequency(destination, capabilities, each) for each in Channel}
     ended = load_ended_choices(connection, ids) if any(held.values()) else {}
     return {
-        claim.address_id: plan_push(
-            claim,
-            addresses[claim.address_id],
-            facts.get(claim.address_id, NO_SCOPE_FACTS),
-            topics.get(addresses[claim.address_id][0], frozenset()),
+        row.address_id: plan_push(
+            row,
+            address,
+            facts.get(row.address_id, NO_SCOPE_FACTS),
+            topics.get(address[0], frozenset()),
             now,
             catalogue,
-            held[addresses[claim.address_id][0]],
-            ended_choices=ended.get(claim.address_id, ()),
+            held[address[0]],
+            ended_choices=ended.get(row.address_id, ()),
             can_lift=capabilities.can_lift,
         )
-        for claim in claims
-        if claim.address_id in addresses
+        for row in rows
+        if (address := addresses.get(row.address_id))
     }
 
 

@@ -10,13 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
-from preference_center.catalogue.store import current_catalogue
+from preference_center.destinations.claim import plan_current_state
 from preference_center.destinations.ingest import ingest
-from preference_center.destinations.rules.plan import (
-    active_suppressions,
-    topics_by_channel,
-    wanted_frequencies,
-)
 from preference_center.destinations.rules.states import (
     AddressSyncState,
     Destination,
@@ -24,7 +19,6 @@ from preference_center.destinations.rules.states import (
 )
 from preference_center.destinations.store import listings, verification
 from preference_center.destinations.store.verification import AlreadyOptedOut
-from preference_center.destinations.validate import topics_with_frequency
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -34,8 +28,6 @@ from preference_center.integrations.base.contract import (
     PushResult,
     SupportsRead,
 )
-from preference_center.ledger.store.addresses import load_pushable
-from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
 
 SAMPLE_SIZE = 50
 """How many rows are sampled each time, in addition to those that are due."""
@@ -84,7 +76,10 @@ def read_back(
         versions = {number: state.wanted_version for number, state in settled.items()}
         run_in_transaction(lambda c: verification.probe(c, destination.id, versions, now))
         return len(states) == limit
-    items = _expected_items(destination, connector, settled, now)
+    plans = run_in_transaction(
+        lambda c: plan_current_state(c, destination, connector.capabilities, settled.values(), now)
+    )
+    items = {number: plan.item for number, plan in plans.items()}
     off = cast("SupportsRead", connector).read(list(items.values())) if items else {}
     found = _compare(items, settled, off)
     seen = [
@@ -96,37 +91,6 @@ def read_back(
     if seen:
         ingest(destination, connector, seen)
     return len(states) == limit or bool(found.not_read)
-
-
-def _expected_items(
-    destination: Destination,
-    connector: Connector,
-    states: Mapping[int, AddressSyncState],
-    now: datetime,
-) -> dict[int, PushItem]:
-    """What should be off there for each address that is still readable."""
-    context = services()
-    catalogue = current_catalogue()
-    topics = topics_by_channel(destination, catalogue)
-    addresses = run_autocommit(
-        lambda c: load_pushable(c, context.keys, list(states), destination.id)
-    )
-    facts = run_autocommit(lambda c: load_facts_by_id(c, list(states)))
-    can_lift = connector.capabilities.can_lift
-    items = {}
-    for number, (channel, text) in addresses.items():
-        sent = topics.get(channel, frozenset())
-        known = facts.get(number, NO_SCOPE_FACTS)
-        wanted = active_suppressions(sent, known, now, can_lift=can_lift)
-        held = topics_with_frequency(destination, connector.capabilities, channel)
-        items[number] = PushItem(
-            number,
-            text,
-            channel,
-            off=frozenset(wanted),
-            frequencies=wanted_frequencies(sent & held, known, catalogue),
-        )
-    return items
 
 
 def _compare(

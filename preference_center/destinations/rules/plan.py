@@ -31,6 +31,7 @@ from preference_center.destinations.rules.states import (
     READ_BACK_DELAY,
     Destination,
     LanePosition,
+    PlannedRow,
     ReportedOptOuts,
     Settlement,
     SyncClaim,
@@ -60,7 +61,7 @@ class PushPlan:
 
 
 def plan_push(
-    claim: SyncClaim,
+    row: PlannedRow,
     address: tuple[Channel, str],
     facts: Sequence[ScopeFact],
     topics: frozenset[str],
@@ -71,7 +72,7 @@ def plan_push(
     ended_choices: Collection[str] = (),
     can_lift: bool,
 ) -> PushPlan:
-    """The state that one claimed address should have at a destination sending `topics`.
+    """The state that the address of a row should have at a destination sending `topics`.
 
     Of the topics `with_frequency` it can hold how often they are wanted. `ended_choices` are
     those of which it may hold a choice of a frequency that was retracted or erased.
@@ -84,15 +85,15 @@ def plan_push(
     reasons = active_suppressions(topics, facts, now, can_lift=can_lift)
     off = frozenset(reasons)
     item = PushItem(
-        ref=claim.address_id,
+        ref=row.address_id,
         address=text,
         channel=channel,
         off=off,
-        lift=_lifts(frozenset(claim.turned_off) & topics - off, facts, catalogue, now)
+        lift=_lifts(frozenset(row.turned_off) & topics - off, facts, catalogue, now)
         if can_lift
         else frozenset(),
         all_off=is_marketing_suppressed(facts),
-        version=claim.wanted_version,
+        version=row.wanted_version,
         since=_newest_opt_out_at(topics, facts),
         reasons=reasons,
         frequencies=wanted_frequencies(topics & with_frequency, facts, catalogue, ended_choices),

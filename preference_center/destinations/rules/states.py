@@ -8,17 +8,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from preference_center.core.addresses import Channel
 from preference_center.core.events import SHARING
 
 NOT_PUSHED = "not_pushed"
 """Outcome of a row that needed no request: there was nothing to turn off or on."""
+
+
+class PlannedRow(Protocol):
+    """What a plan needs of a row: of one that is claimed, or that is read back."""
+
+    @property
+    def address_id(self) -> int:
+        """Whose row it is."""
+
+    @property
+    def wanted_version(self) -> int:
+        """The version that the destination should reflect."""
+
+    @property
+    def turned_off(self) -> Collection[str]:
+        """The topics that we turned off there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,44 @@ def test_a_missing_opt_out_is_flagged_repaired_and_counted(
     assert outcomes(ANNA) == [PushResult.REFLECTED, "drift", PushResult.REFLECTED]
 
 
+SHOP = "anna+shop@example.com"
+
+
+def opt_out_by_another_form(clock: Clock) -> None:
+    """SHOP is opted in, then ANNA, of the same mailbox, opts out."""
+    say(EventKind.OPTED_IN, SHOP)
+    clock.advance(timedelta(minutes=1))
+    say(EventKind.OPTED_OUT, ANNA)
+
+
+def test_a_missing_opt_out_by_another_form_is_repaired(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I9, I13
+    tool.add(SHOP)
+    opt_out_by_another_form(clock)
+    work(destination, tool)
+    assert tool.off == {SHOP: {TOPIC}}
+    tool.off.clear()
+    clock.advance(READ_BACK_DELAY)
+    read(destination, tool, ListingKind.READ)
+    assert (state(SHOP, "outcome"), stats(destination).drift) == ("drift", 1)
+    work(destination, tool)
+    assert tool.off == {SHOP: {TOPIC}}
+
+
+def test_a_contact_that_appears_is_suppressed_by_the_opt_out_of_another_form(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I9, I13
+    opt_out_by_another_form(clock)
+    work(destination, tool)
+    assert state(SHOP, "outcome") == PushResult.ABSENT
+    tool.contacts[SHOP] = ""  # no scan has seen it
+    clock.advance(timedelta(days=30))
+    read(destination, tool, ListingKind.READ)
+    work(destination, tool)
+    assert tool.off == {SHOP: {TOPIC}}
+
+
 def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:
