@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Event
 from uuid import UUID
@@ -13,18 +13,28 @@ import psycopg
 import pytest
 from flask import Flask
 
+from dev.processes import wait_until
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import EventKind
 from preference_center.destinations.rules.states import LANE_BEGINNING
 from preference_center.destinations.store import states
 from preference_center.infra.db.connections import PLANNER_SETTINGS
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, override_limits
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.core.histories import NEWS
-from tests.ledger.changes import add_destination, change
+from tests.destinations.steps import ANNA, TOPIC, say, state, work
+from tests.destinations.tool import Tool
+from tests.ledger.changes import add_destination, change, patient
 
 WORKERS, CLAIMS, LIMIT = 3, 800, 10
 PLANNER_OPTIONS = " ".join(f"-c {name}={value}" for name, value in PLANNER_SETTINGS.items())
+HOLD_UP = """CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+    CREATE TRIGGER hold_up BEFORE UPDATE OF lease ON sync_state
+        FOR EACH STATEMENT EXECUTE FUNCTION hold_up()"""
+HELD_UP = """SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'advisory'"""
 CLICK = """UPDATE sync_state SET wanted_version = wanted_version + 1, bulk = false,
         next_at = LEAST(next_at, %s)
     WHERE address_id IN
@@ -134,3 +144,39 @@ def entries_read(connection: Connection) -> int:
     row = connection.execute(READ).fetchone()
     assert row
     return int(row[0])
+
+
+@contextmanager
+def claims_held_up(admin_url: str) -> Iterator[psycopg.Connection]:
+    """Inside, claims wait before they read any row; until this connection unlocks them."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(HOLD_UP)
+        connection.execute("SELECT pg_advisory_lock(1)")
+        try:
+            yield connection
+        finally:
+            connection.execute("SELECT pg_advisory_unlock_all()")
+            connection.execute("DROP TRIGGER hold_up ON sync_state; DROP FUNCTION hold_up()")
+
+
+def test_a_claim_pushes_what_was_recorded_just_before_it(
+    app: Flask, admin_url: str, clock: Clock, destination: int, tool: Tool
+) -> None:  # I5: a plan by older facts would lift, and settle the row as reflecting the opt-out
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    say(EventKind.OPTED_IN)
+
+    def push_meanwhile() -> int:
+        with app.app_context(), override_limits(patient()):
+            return work(destination, tool)
+
+    with ThreadPoolExecutor(1) as pool, claims_held_up(admin_url) as connection:
+        pushed = pool.submit(push_meanwhile)
+        assert wait_until(lambda: bool(connection.execute(HELD_UP).fetchall()), 30)
+        say(EventKind.OPTED_OUT)
+        connection.execute("SELECT pg_advisory_unlock(1)")
+        assert pushed.result(30) == 1
+    assert tool.off[ANNA] == {TOPIC}
+    assert not tool.pushes[-1][0].lift
+    assert state(ANNA, "due_at") is None

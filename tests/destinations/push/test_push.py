@@ -368,31 +368,6 @@ def test_a_frozen_worker_whose_late_off_nobody_answers_is_overruled_too(
     assert tool.off["jane@example.com"] == set()
 
 
-def test_an_opt_out_counts_only_once_an_unanswered_lift_can_not_act_any_more(
-    destination: int, tool: Tool, clock: Clock
-) -> None:
-    say(EventKind.OPTED_OUT)
-    work(destination, tool)
-    clock.advance(timedelta(minutes=1))
-    say(EventKind.OPTED_IN)
-    tool.before = fail
-    work(destination, tool)
-    clock.advance(timedelta(seconds=20))
-    tool.before = None
-    say(EventKind.OPTED_OUT)
-    work(destination, tool)
-    assert run_in_transaction(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) != (
-        None,
-    )
-    tool.off["jane@example.com"] = set()  # the old request acts now
-    clock.advance(timedelta(minutes=3))
-    work(destination, tool)
-    assert tool.off["jane@example.com"] == {TOPIC}
-    assert run_in_transaction(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) == (
-        None,
-    )
-
-
 def test_overtaken_events_are_superseded(destination: int, tool: Tool) -> None:
     say(EventKind.OPTED_OUT)
     say(EventKind.COMPLAINED, scope=ALL_MARKETING)
