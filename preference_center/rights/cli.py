@@ -265,8 +265,8 @@ def plan(*, is_listed: bool) -> None:
     with click_errors():
         require_known_keys()
         for planned in plan_retention(services().now(), _show_progress):
-            columns = (planned.kind, str(len(planned.items)), f"{planned.before:%Y-%m-%d}")
-            click.echo("\t".join((*columns, planned.rule.ground)))
+            rule, count = planned.rule, str(len(planned.items))
+            click.echo("\t".join((rule.kind, count, f"{rule.before:%Y-%m-%d}", rule.ground)))
             if is_listed:
                 _list_owners(planned)
 

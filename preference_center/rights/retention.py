@@ -232,6 +232,32 @@ class RetentionRun:
     finished_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class AppliedRule:
+    """A rule at a moment, from `apply_rules` alone: plans and runs remove the same by it."""
+
+    kind: RetainedData
+    ground: str
+    before: datetime
+    """What is older than this (UTC) is past its retention; what is exactly as old is not."""
+    now: datetime
+
+
+def retention_rules() -> dict[RetainedData, RetentionRule]:
+    """The rules that apply: those of the catalogue, and DEFAULT_RETENTION where it has none."""
+    rules = current_catalogue_or_empty().retention
+    missing = {kind: rule for kind, rule in DEFAULT_RETENTION.items() if kind not in rules}
+    return {**rules, **missing}
+
+
+def apply_rules(now: datetime) -> list[AppliedRule]:
+    """The rules that apply at `now`."""
+    return [
+        AppliedRule(kind, rule.ground, now - rule.duration, now)
+        for kind, rule in retention_rules().items()
+    ]
+
+
 def window_end(connection: Connection, kind: RetainedData, *, after: int, rows: int) -> int | None:
     """The number of the last of the next `rows` rows; None after the last one."""
     query = f"""SELECT max(number) FROM (
@@ -241,21 +267,13 @@ def window_end(connection: Connection, kind: RetainedData, *, after: int, rows: 
     return row[0] if row else None
 
 
-def find_expired(
-    connection: Connection,
-    kind: RetainedData,
-    before: datetime,
-    now: datetime,
-    *,
-    after: int,
-    up_to: int,
-) -> list[Any]:
+def find_expired(connection: Connection, rule: AppliedRule, *, after: int, up_to: int) -> list[Any]:
     """The expired items whose number is above `after` and at most `up_to`.
 
     Ids of events, deliveries, addresses, audit entries or choices about cookies, by kind.
     """
-    given = {"before": before, "now": now, "after": after, "up_to": up_to}
-    return [row[1] for row in connection.execute(_EXPIRED[kind].encode(), given)]
+    given = {"before": rule.before, "now": rule.now, "after": after, "up_to": up_to}
+    return [row[1] for row in connection.execute(_EXPIRED[rule.kind].encode(), given)]
 
 
 def delete_expired(connection: Connection, kind: RetainedData, items: list[Any]) -> int:
@@ -312,17 +330,8 @@ _ERASED: dict[RetainedData, Extent] = {
 class PlannedRemoval:
     """What one rule would remove now: `items` are ids of its kind of data."""
 
-    kind: RetainedData
-    rule: RetentionRule
-    before: datetime
+    rule: AppliedRule
     items: tuple[Any, ...]
-
-
-def retention_rules() -> dict[RetainedData, RetentionRule]:
-    """The rules that apply: those of the catalogue, and DEFAULT_RETENTION where it has none."""
-    rules = current_catalogue_or_empty().retention
-    missing = {kind: rule for kind, rule in DEFAULT_RETENTION.items() if kind not in rules}
-    return {**rules, **missing}
 
 
 def plan_retention(
@@ -333,17 +342,16 @@ def plan_retention(
     `progress(kind, rows)` is called after each window with how many rows were looked at, at
     most. Raises Unavailable.
     """
-    for kind, rule in retention_rules().items():
-        before = now - rule.duration
+    for rule in apply_rules(now):
         items: list[Any] = []
         position, windows = 0, 0
-        while (found := _find_next(kind, before, now, position)) is not None:
+        while (found := _find_next(rule, position)) is not None:
             position, expired = found
             items += expired
             windows += 1
             if progress:
-                progress(kind, windows * WINDOW)
-        yield PlannedRemoval(kind, rule, before, tuple(items))
+                progress(rule.kind, windows * WINDOW)
+        yield PlannedRemoval(rule, tuple(items))
 
 
 def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> int:
@@ -358,9 +366,9 @@ def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> 
         count_finished_months(now)
     left = max_windows
     removed = 0
-    for kind, rule in retention_rules().items():
+    for rule in apply_rules(now):
         while left is None or left > 0:
-            step = _run_window(kind, now - rule.duration, now)
+            step = _run_window(rule)
             if step is None:
                 break
             removed += step
@@ -368,15 +376,16 @@ def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> 
     return removed
 
 
-def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | None:
+def _run_window(rule: AppliedRule) -> int | None:
     """Remove what the next window of a run holds; None if no run is due."""
+    kind, now = rule.kind, rule.now
     extent = _ERASED.get(kind)
 
     def step(connection: Connection) -> tuple[RetentionRun, list[Any]] | None:
         run = _due_run(connection, kind, now)
         if run is None:
             return None
-        found = _next_window(connection, kind, before, now, run.position)
+        found = _next_window(connection, rule, run.position)
         position, items = found or (run.position, [])
         moved = replace(
             run,
@@ -415,22 +424,20 @@ def _any_begins(connection: Connection, rules: Collection[RetainedData], now: da
     return any(run is not None and run.position == 0 for run in due)
 
 
-def _find_next(
-    kind: RetainedData, before: datetime, now: datetime, after: int
-) -> tuple[int, list[Any]] | None:
-    return run_in_transaction(lambda connection: _next_window(connection, kind, before, now, after))
+def _find_next(rule: AppliedRule, after: int) -> tuple[int, list[Any]] | None:
+    return run_in_transaction(lambda connection: _next_window(connection, rule, after))
 
 
 def _next_window(
-    connection: Connection, kind: RetainedData, before: datetime, now: datetime, after: int
+    connection: Connection, rule: AppliedRule, after: int
 ) -> tuple[int, list[Any]] | None:
     """Where the next window ends, and what of it has expired; None after the last row."""
-    up_to = window_end(connection, kind, after=after, rows=WINDOW)
+    up_to = window_end(connection, rule.kind, after=after, rows=WINDOW)
     if up_to is None:
         return None
-    return up_to, find_expired(connection, kind, before, now, after=after, up_to=up_to)
+    return up_to, find_expired(connection, rule, after=after, up_to=up_to)
 
 
 def retained_addresses(planned: PlannedRemoval) -> list[int]:
     """The ids of the addresses that a plan concerns; none for evidence, deliveries and audit."""
-    return list(planned.items) if planned.kind in _ERASED else []
+    return list(planned.items) if planned.rule.kind in _ERASED else []

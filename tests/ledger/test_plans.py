@@ -44,7 +44,7 @@ from preference_center.rights.erasure.store import (
     hand_over_late_tasks,
     load_accounts,
 )
-from preference_center.rights.retention import find_expired
+from preference_center.rights.retention import AppliedRule, find_expired
 from tests.clock import START
 from tests.core.histories import NEWS
 from tests.ledger.changes import change
@@ -219,7 +219,7 @@ def _tidy_erasures(connection: Connection) -> None:
 
 def _find_expired(connection: Connection) -> None:
     for kind in RetainedData:
-        find_expired(connection, kind, START, START, after=0, up_to=10)
+        find_expired(connection, AppliedRule(kind, "", START, START), after=0, up_to=10)
 
 
 @pytest.mark.usefixtures("analysed")

@@ -72,7 +72,7 @@ def test_a_plan_names_what_a_run_removes_and_changes_nothing(clock: Clock) -> No
 
     planned, _of_cookies = plan_retention(clock())
 
-    assert (planned.kind, len(planned.items)) == (RetainedData.EVIDENCE, 1)
+    assert (planned.rule.kind, len(planned.items)) == (RetainedData.EVIDENCE, 1)
     assert len(rows(b"SELECT FROM event_evidence")) == 3
     assert run_retention(clock()) == 1
 
