@@ -73,7 +73,8 @@ def drop_irrelevant_rows(rows: Iterable[KeySuppressionRow]) -> Iterator[KeySuppr
     opt-outs can count, since the newest may be the candidate's own, and each pause that lasts
     longer than all newer ones: the longest may be older than an opt-in; of choices of frequency
     the newest, since another form's counts only where the candidate has none. A restriction that
-    its form has ended counts for no form.
+    its form has ended restricts no form, so the active ones come first; that there was one still
+    counts for what a tool may turn on.
     """
     others: dict[tuple[Any, ...], list[KeySuppressionRow]] = {}
     for row in rows:
@@ -91,8 +92,11 @@ def _is_ended_restriction(row: KeySuppressionRow) -> bool:
 
 
 def _relevant_rows(group: list[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
-    out = [row for row in group if row[_OUT_AT] and not _is_ended_restriction(row)]
-    out.sort(key=lambda row: (row[_OUT_AT], row[_OUT_EVENT]), reverse=True)
+    out = [row for row in group if row[_OUT_AT]]
+    out.sort(
+        key=lambda row: (not _is_ended_restriction(row), row[_OUT_AT], row[_OUT_EVENT]),
+        reverse=True,
+    )
     newest = out[:2]
     chosen = [row for row in group if row[_FREQUENCY][0]]
     if chosen:

@@ -390,3 +390,24 @@ def test_a_restriction_turns_off_and_its_end_turns_on_again(
     say(EventKind.UNRESTRICTED, scope=RESTRICTION)
     work(destination, tool)
     assert tool.off == {JANE.exact: set(), tagged.exact: set()}
+
+
+@pytest.mark.parametrize("others", [1, 5])
+def test_the_end_of_another_forms_restriction_turns_on_nothing_without_consent(
+    destination: int, tool: Tool, clock: Clock, others: int
+) -> None:  # I9, I11
+    forms = [parse_address(f"jane+{n}@example.com", Channel.EMAIL) for n in range(others)]
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET sends = '{acme.news}'"))
+    say(EventKind.OPTED_OUT, scope=TOPIC)  # so that the address is known
+    for form in forms:
+        say(EventKind.RESTRICTED, form, RESTRICTION)
+    work(destination, tool)
+    assert tool.off[JANE.exact] == {"acme.news"}
+    clock.advance(timedelta(minutes=1))
+    for form in forms:
+        say(EventKind.UNRESTRICTED, form, RESTRICTION)
+    work(destination, tool)
+    assert tool.off[JANE.exact] == {"acme.news"}
+    say(EventKind.CONSENTED, scope="acme.news")
+    work(destination, tool)
+    assert tool.off[JANE.exact] == set()

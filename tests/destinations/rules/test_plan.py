@@ -64,9 +64,13 @@ def test_its_end_turns_on_nothing_that_an_opt_out_forbids() -> None:  # I5
     assert plan([UNRESTRICTED, consent(-20), moved], sorted(BOTH)).item.lift == frozenset()
 
 
-def test_its_end_turns_on_nothing_without_the_consent_that_it_needs() -> None:  # I11
-    assert plan([UNRESTRICTED], sorted(BOTH)).item.lift == {OTHER}
-    assert plan([UNRESTRICTED, consent(exact=False)], [NEWS]).item.lift == frozenset()
+@pytest.mark.parametrize("fact", [UNRESTRICTED, UNRESTRICTED_NEARBY])
+def test_its_end_turns_on_nothing_without_the_consent_that_it_needs(
+    fact: ScopeFact,
+) -> None:  # I9, I11
+    assert plan([fact], sorted(BOTH)).item.lift == {OTHER}
+    assert plan([fact, consent(exact=False)], [NEWS]).item.lift == frozenset()
+    assert plan([fact, consent(-20)], sorted(BOTH)).item.lift == BOTH
 
 
 def test_where_a_tool_can_not_lift_it_stays_off() -> None:  # I10
