@@ -291,7 +291,7 @@ def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: st
     """`start_undo` within an existing transaction. Safe to repeat.
 
     Raises UnknownImport, and ImportConflict if nothing of it was applied, if it is undone, or
-    if another applied import found rows "already present" because of this one.
+    if another import, applied or under way, found rows "already present" because of this one.
     """
     found = store.lock_import(connection, import_id)
     if found.state is ImportState.UNDONE:

@@ -24,6 +24,7 @@ from preference_center.lists.imports.apply import (
     undo_import,
 )
 from preference_center.lists.imports.sources import LocalFile
+from preference_center.lists.store import ImportState
 from tests.clock import Clock
 from tests.ledger.oracle import Oracle
 from tests.ledger.states import rows_of
@@ -182,6 +183,26 @@ def test_an_import_that_another_one_leans_on_is_not_undone_under_it(tmp_path: Pa
     taken_back(first)
     imported(tmp_path / "two", OPT_OUTS)
     assert [rows_of(who)[ALL_MARKETING].reason for who in PEOPLE[1:]] == ["opted_out"] * 3
+
+
+def test_neither_is_one_that_an_import_under_way_leans_on(tmp_path: Path) -> None:
+    # I5: the rows it has skipped are skipped, wherever it stopped, and until it is undone itself
+    first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
+    path = listed(tmp_path / "two", 3, first=1)
+    second = begun(path, OPT_OUTS)
+    stops = iter((False, True))
+    one_row = ImportBudget(
+        sleep=lambda _: None, throttle=Throttle(chunk_size=1), should_stop=lambda: next(stops)
+    )
+    assert apply_import(second, LocalFile(path), one_row).state is ImportState.APPLYING
+    with pytest.raises(ImportConflict, match=str(second)):
+        start_undo(first, "test")
+
+    start_undo(second, "test")
+    with pytest.raises(ImportConflict, match=str(second)):
+        start_undo(first, "test")
+    undo_import(second, AT_ONCE, "test")
+    taken_back(first)
 
 
 def test_what_is_being_undone_does_not_count_as_there(tmp_path: Path) -> None:
