@@ -15,7 +15,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.infra.db.transactions import Connection
-from preference_center.rights.erasure.personal_data import Holds
+from preference_center.rights.erasure.personal_data import TABLES, Holds
 
 
 class OnErasure(StrEnum):
@@ -49,6 +49,17 @@ _KEEP, _CLEAR, _DELETE, _EXPIRE = OnErasure
 _SUBJECTS = """(%(digests)s || ARRAY(
     SELECT digest FROM contact_external_id WHERE contact_id = ANY(%(contacts)s)))"""
 """What requests name who is erased by: addresses, and the company's ids of erased accounts."""
+
+
+_PERSON_COLUMNS = {"address_id": "addresses", "digest": "digests", "contact_id": "contacts"}
+"""Columns that say whose a row is, and the parameter that has their values."""
+
+
+def _delete_rows(table: str) -> str:
+    """The statement that deletes a person's rows, by every column that says whose they are."""
+    columns = [column for column in _PERSON_COLUMNS if column in TABLES[table].personal]
+    matches = (f"{column} = ANY(%({_PERSON_COLUMNS[column]})s)" for column in columns)
+    return f"DELETE FROM {table} WHERE {' OR '.join(matches)}"  # noqa: S608 - names of this package
 
 
 ERASURE_RULES: Mapping[str, ErasureRule] = {
@@ -87,7 +98,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "consent": ErasureRule(
         _DELETE,
         "a choice that was erased",
-        "DELETE FROM consent WHERE address_id = ANY(%(addresses)s)",
+        _delete_rows("consent"),
     ),
     "contact": ErasureRule(
         _CLEAR,
@@ -135,7 +146,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "counted_bounce": ErasureRule(
         _DELETE,
         "what is known of the mailbox",
-        "DELETE FROM counted_bounce WHERE digest = ANY(%(digests)s)",
+        _delete_rows("counted_bounce"),
     ),
     "burst": ErasureRule(_KEEP, "counts and digests of a domain's burst"),
     "burst_event": ErasureRule(_KEEP, "which events are part of a burst"),
@@ -162,8 +173,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "policy_notice": ErasureRule(
         _DELETE,
         "of which versions of the privacy policy the person was informed",
-        """DELETE FROM policy_notice WHERE address_id = ANY(%(addresses)s)
-            OR contact_id = ANY(%(contacts)s)""",
+        _delete_rows("policy_notice"),
     ),
     "address_move": ErasureRule(_KEEP, "ids of rows without an address"),
     "hold": ErasureRule(_KEEP, "why something was not erased earlier"),

@@ -116,6 +116,33 @@ def test_marketing_is_erased_for_one_address_and_the_contact_stays() -> None:
     assert tables_with(EXTERNAL_ID) == {"contact_external_id"}
 
 
+@BOTH
+def test_policy_notices_of_an_address_without_a_contact_are_deleted(extent: Extent) -> None:  # I6
+    record([change(n, address=each) for n, each in enumerate((ADA, GRACE))])
+    for each in (ADA, GRACE):
+        _insert_policy_notice(id_of(each), None)
+    erase_addresses([id_of(ADA) or 0], extent, origin=origin())
+    assert rows("SELECT address_id FROM policy_notice") == [(id_of(GRACE),)]
+
+
+def test_policy_notices_of_an_account_are_deleted_at_whatever_address() -> None:  # I6
+    contact = store(ADA)
+    record([change(1, address=GRACE)])
+    _insert_policy_notice(id_of(GRACE), contact.id)
+    erase()
+    assert rows("SELECT address_id FROM policy_notice") == []
+
+
+def _insert_policy_notice(address_id: int | None, contact_id: UUID | None) -> None:
+    rows(
+        """INSERT INTO policy_notice (version, address_id, contact_id, reach, selected_at)
+        VALUES ('2027-01', %s, %s, 'reachable', %s) RETURNING seq""",
+        address_id,
+        contact_id,
+        START,
+    )
+
+
 def test_consents_are_deleted_and_opt_outs_kept() -> None:
     store()
     record([change(1, EventKind.OPTED_IN, address=ADA), change(2, scope="acme.other", address=ADA)])
