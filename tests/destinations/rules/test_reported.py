@@ -1,0 +1,97 @@
+"""Which reports are one act, and which are several (I5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from preference_center.core.bounces import Bounce
+from preference_center.core.events import ALL_MARKETING
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
+from tests.core.histories import NEWS, NOW, OFFERS
+from tests.destinations.rules.reports import ANNA, DESTINATION, opt_out, plan, rules_for
+
+MINUTE = timedelta(minutes=1)
+LATER = NOW - MINUTE
+EARLIER = LATER - MINUTE
+BO = "bo@example.com"
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        (opt_out(id="a"), opt_out(id="b")),
+        (opt_out(id="a", occurred_at=LATER), opt_out(id="b", occurred_at=LATER)),
+        (opt_out(occurred_at=EARLIER), opt_out(occurred_at=LATER)),
+        (opt_out(occurred_at=LATER), opt_out(OFFERS, occurred_at=LATER)),
+        (opt_out(occurred_at=LATER), replace(opt_out(occurred_at=LATER), address=BO)),
+        (opt_out(id="a"), replace(opt_out(id="a"), address=BO)),
+        (opt_out(), opt_out(OFFERS)),
+        (opt_out(), replace(opt_out(), address=BO)),
+        (opt_out(id="a"), opt_out()),
+    ],
+    ids=[
+        "by its id",
+        "by its id, of one time",
+        "by its time",
+        "of two lists",
+        "of two people",
+        "of two people with one id",
+        "undated, of two lists",
+        "undated, of two people",
+        "without an id",
+    ],
+)
+def test_two_acts_are_recorded_each(first: VendorEvent, second: VendorEvent) -> None:  # I5
+    changes = plan([first, second]).changes
+    assert len({change.id for change in changes}) == len(changes) == 2
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        (opt_out(id="a"), opt_out(id="a")),
+        (opt_out(id="a", occurred_at=LATER), opt_out(id="a", occurred_at=EARLIER)),
+        (opt_out(occurred_at=LATER), opt_out(occurred_at=LATER)),
+        (opt_out(), opt_out()),
+        (opt_out(None), opt_out("email")),
+    ],
+    ids=["by its id", "whatever its date", "by its time", "undated", "undated, by its scope"],
+)
+def test_one_act_that_is_reported_twice_is_recorded_once(
+    first: VendorEvent, second: VendorEvent
+) -> None:
+    [change] = plan([first, second]).changes
+    assert change.scope == (NEWS if first.target else ALL_MARKETING)
+
+
+@pytest.mark.parametrize("event", [opt_out(id="a"), opt_out(occurred_at=LATER)])
+def test_an_act_has_the_same_id_in_each_report_of_one_destination(event: VendorEvent) -> None:
+    [first], [again] = plan([event]).changes, plan([event]).changes
+    assert first.id == again.id
+    elsewhere = rules_for(destination=replace(DESTINATION, id=2))
+    assert plan([event], rules=elsewhere).changes[0].id != first.id
+
+
+def test_without_an_id_and_a_date_each_report_has_an_id_of_its_own() -> None:
+    """Else an opt-out made after an opt-in would be dropped as a repeat (I5)."""
+    rules = rules_for()
+    [first], [second] = (
+        plan([opt_out()], rules=rules).changes,
+        plan([opt_out()], rules=rules).changes,
+    )
+    assert first.id != second.id
+
+
+def test_a_bounce_without_an_id_counts_once_a_day_and_once_in_a_list() -> None:
+    """It may be counted, so reading one list repeatedly must not add up to a suppression."""
+    bounced = VendorEvent(VendorEventKind.BOUNCED, ANNA, bounce=Bounce(status="4.2.2"))
+    received = [replace(bounced, received_at=NOW - hours * 60 * MINUTE) for hours in (24, 1, 0)]
+    yesterday, today, again = (plan([each]).bounces[0].id for each in received)
+    listed, listed_again = plan([bounced, bounced]).bounces
+    other = plan([replace(bounced, bounce=Bounce(status="5.1.1"))]).bounces[0].id
+    assert today == again
+    assert listed.id == listed_again.id
+    assert len({yesterday, today, listed.id, other}) == 4
