@@ -173,6 +173,7 @@ def test_marketing_of_a_topic_that_is_on_by_default(facts: list[ScopeFact], rule
         pytest.param([on()], True, id="their-own-opt-in"),
         pytest.param([consent(exact=False)], False, id="consent-is-of-the-exact-form"),  # I9
         pytest.param([off(OFFERS)], False, id="nothing-on-this-topic"),
+        pytest.param([on(OFFERS)], False, id="consent-to-one-topic-is-none-to-another"),
         pytest.param([on(ALL_MARKETING)], False, id="consent-is-per-topic"),
         pytest.param(
             [consent(-20), off(ALL_MARKETING), on(ALL_MARKETING)], False,
