@@ -11,7 +11,7 @@ answer them; until then the body is stored, and counts as late when its window e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
@@ -227,13 +227,19 @@ def _scope_of(event: VendorEvent, target_topics: Mapping[str, str]) -> str | Non
 def _is_active(scope: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether exactly this form is opted out of all of `scope`: recording it changes nothing.
 
-    What was opted in to since is denied by one more opt-out (I5, I13). A correction of the
-    address is nobody's opt-out, and may be undone.
+    What was opted in to since is denied by one more opt-out (I5, I13).
     """
-    exact = [fact for fact in facts if fact.exact and fact.state.reason is not EventKind.MOVED]
+    exact = [_without_correction(fact) for fact in facts if fact.exact]
     if scope in {ALL_MARKETING, UNDELIVERABLE}:
         return is_redundant_opt_out(scope, exact)
     return is_opted_out(scope, exact, now)
+
+
+def _without_correction(fact: ScopeFact) -> ScopeFact:
+    """A correction of the address is nobody's opt-out, and may be undone; opt-ins count."""
+    if fact.state.reason is not EventKind.MOVED:
+        return fact
+    return replace(fact, state=replace(fact.state, opt_out=None, reason=None))
 
 
 def is_all_off(state: AddressSyncState | None) -> bool:

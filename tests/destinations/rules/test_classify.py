@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from preference_center.core.bounces import DeliverabilityPolicy
-from preference_center.core.events import ALL_MARKETING, EventKind
+from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.destinations.rules.classify import (
     AddressContext,
     Evaluation,
@@ -25,7 +26,7 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
 )
 from preference_center.integrations.registry import get_webhook_source
-from tests.decisions.facts import RESTRICTED, off
+from tests.decisions.facts import RESTRICTED, mark, off
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
@@ -135,3 +136,14 @@ def test_an_opt_out_made_in_a_tool_is_recorded_where_only_a_correction_stopped_t
     event = VendorEvent(kind, "anna@example.com", target, None)
     found = classify_event(event, here, {"11": "news"}, DeliverabilityPolicy(), NOW)
     assert (found.action, found.scope) == (EventAction.RECORD, scope)
+
+
+def test_a_bounce_is_recorded_again_after_an_opt_in_to_an_address_that_was_corrected() -> None:
+    """I5: the opt-in ended the older bounce, though a correction had stopped the address."""
+    moved = off(ALL_MARKETING, at=-30, kind=EventKind.MOVED)
+    lifted = replace(moved, state=replace(moved.state, lift=mark(-10)))
+    bounced = off(UNDELIVERABLE, at=-20, kind=EventKind.BOUNCED)
+    here = AddressContext((lifted, bounced), frozenset({"news"}), frozenset(), None)
+    event = VendorEvent(VendorEventKind.BOUNCED, "anna@example.com")
+    found = classify_event(event, here, {}, DeliverabilityPolicy(), NOW)
+    assert found == Evaluation(EventAction.RECORD, EventKind.BOUNCED, UNDELIVERABLE)
