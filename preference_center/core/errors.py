@@ -163,6 +163,10 @@ class UnderHold(InvalidInput):
     """Nothing of this person may be erased while a legal hold lasts; the message has its ground."""
 
 
+class NamesAddress(InvalidInput):
+    """A text that is stored readable has an address or a phone number in it (I12)."""
+
+
 class DestinationError(InvalidInput):
     """A destination can't be set up or changed like this; the message states the remedy."""
 

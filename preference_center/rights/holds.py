@@ -11,11 +11,12 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.core.addresses import Address
-from preference_center.core.errors import InvalidInput
+from preference_center.core.errors import InvalidInput, NamesAddress
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
+from preference_center.ledger.rules import contains_address, is_opaque
 from preference_center.rights.rules.decisions import check_ends_hold
 
 IN_FORCE = "ended_at IS NULL AND (ends_at IS NULL OR ends_at > %(now)s)"
@@ -117,10 +118,15 @@ def place_hold(
     """Hold exactly this address, and those of its contact; one hold for each.
 
     `ends_at` (UTC) is its own end, else it lasts until `end_hold`. It counts at once, since
-    nothing that is gone can be held. Raises InvalidInput if it would have ended already, and
-    Unavailable.
+    nothing that is gone can be held. Raises InvalidInput without a case or a ground, or if it would
+    have ended already; NamesAddress if one of the two names somebody; and Unavailable.
     """
     context = services()
+    if not reference or not ground:
+        raise InvalidInput("state the case and the ground")
+    for text in (reference, ground):
+        if not is_opaque(text) or contains_address(text, address):
+            raise NamesAddress("state the case and the ground without an address or a number")
     now = context.now()
     if ends_at is not None and ends_at <= now:
         raise InvalidInput("the end of the hold is not in the future")

@@ -9,6 +9,7 @@ import pytest
 from preference_center import contacts
 from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidInput, NamesAddress
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
@@ -39,6 +40,22 @@ def test_an_address_that_is_not_known_yet_is_held_until_the_hold_is_ended() -> N
     assert held() == ["claims"]
     assert [end_hold("C-14", "test"), end_hold("C-14", "test")] == [1, 0]
     assert held() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["bob@example.com", "ada%40example.com", "+39 06 123456", "ada@example.com v. us"]
+)
+def test_neither_case_nor_ground_names_anybody(text: str) -> None:  # I12
+    for case, ground in ((text, "claims"), ("C-14", text)):
+        with pytest.raises(NamesAddress):
+            place_hold(ADA, case, ground, "test")
+    assert not held()
+
+
+@pytest.mark.parametrize("case, ground", [("", "claims"), ("C-14", "")])
+def test_a_hold_has_a_case_and_a_ground(case: str, ground: str) -> None:
+    with pytest.raises(InvalidInput, match="case and the ground"):
+        place_hold(ADA, case, ground, "test")
 
 
 def test_a_hold_with_an_end_ends_by_itself(clock: Clock) -> None:

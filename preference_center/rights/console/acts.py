@@ -25,6 +25,7 @@ from preference_center.core.errors import (
     ForbiddenTransition,
     InvalidAddress,
     InvalidInput,
+    NamesAddress,
     UnderHold,
     UnknownEvent,
     UnknownRequest,
@@ -206,6 +207,8 @@ def problem_words(error: InvalidInput) -> str:
             text = _("This is no address that can be used: check it.")
         case AddressConflict():
             text = _("The new address is another person’s: merge the two first.")
+        case NamesAddress():
+            text = _("The case is a number or a name of yours, and never an address.")
         case UnknownEvent():
             text = _("No event of this person has this reference.")
         case _:

@@ -132,15 +132,13 @@ def _hold_page() -> ActPage:
 
 
 def _place() -> None:
-    values = {name: request.form.get(name, "").strip() for name in ("reference", "ground")}
-    if not all(values.values()):
+    reference, ground = (request.form.get(name, "").strip() for name in ("reference", "ground"))
+    if not reference or not ground:
         raise InvalidInput(_("State the case and the ground."))
-    if "@" in values["reference"]:
-        raise InvalidInput(_("The case is a number or a name of yours, and never an address."))
     region = services().settings.phone_region
     typed, channel = request.form.get("address", ""), read_choice(Channel, "channel")
     address = parse_address(typed, channel, region=region)
-    place_hold(address, values["reference"], values["ground"], current_actor(), read_time("until"))
+    place_hold(address, reference, ground, current_actor(), read_time("until"))
 
 
 def _cases(holds: Iterable[Hold]) -> Iterable[Case]:
