@@ -27,7 +27,7 @@ from flask import Flask
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
-from preference_center.destinations.rules.promise import HostMeasurements, Measurements
+from preference_center.destinations.rules.promise import Measurements
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
@@ -155,18 +155,17 @@ def start_alerting(app: Flask, heartbeat: Heartbeat, stop: threading.Event) -> N
 
 
 def start_host_alerting(app: Flask, stop: threading.Event | None = None) -> None:
-    """The same for the spool of a process that has one."""
+    """The same for the host of a process that has a spool."""
     with app.app_context():
         if measure_spool() is None or not list_channels():
             return
-    _look_until(app, look_at_spool, stop or threading.Event())
+    _look_until(app, look_at_host, stop or threading.Event())
 
 
-def look_at_spool() -> None:
-    """Store the alerts about this host's spool, if there are any. Raises Unavailable."""
+def look_at_host() -> None:
+    """Store the alerts about this host, if there are any. Raises Unavailable."""
     now = services().now()
-    seen = Observation(now, measured=None, host=HostMeasurements(spool=measure_spool()))
-    found = find_alerts(seen)
+    found = find_alerts(Observation(now, measured=None, host=measure_host()))
     if found:
         with override_limits(WEB_TIMEOUTS):
             run_in_transaction(lambda c: _store(c, found, now))

@@ -24,7 +24,12 @@ from preference_center.destinations.rules.promise import Measurements
 from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.ledger import spool
-from preference_center.monitoring.measure import Heartbeat, measure_database, measure_host
+from preference_center.monitoring.measure import (
+    Heartbeat,
+    measure_clock,
+    measure_database,
+    measure_host,
+)
 
 CACHE_SECONDS = 10.0
 """The database is asked at most this often, however many ask for metrics."""
@@ -61,7 +66,7 @@ def _clock_gauge() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "preference_center_clock_offset_seconds",
         "How far the host's clock is ahead of the database's.",
-        time.time() - services().now().timestamp(),
+        measure_clock().total_seconds(),
     )
 
 
@@ -189,6 +194,11 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
             "erasures_not_in_journal",
             "Erasures that the journal lacks.",
             measured.erasures_not_in_journal,
+        ),
+        (
+            "erasure_journal_closed",
+            "1 while the API answers nothing, since erasures of the journal are missing.",
+            int(measured.is_journal_closed),
         ),
         (
             "key_rotation_seconds",

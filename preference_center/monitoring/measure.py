@@ -14,7 +14,7 @@ import socket
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from preference_center.catalogue.store import current_catalogue_or_empty
@@ -35,6 +35,7 @@ from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
 from preference_center.rights import webhooks as rights_webhooks
+from preference_center.rights.erasure.journal import find_problem
 from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import count_open
 from preference_center.rights.requests.store import load_stages
@@ -80,6 +81,7 @@ def count_due_webhooks(connection: Connection, now: datetime) -> int:
 def measure_database(now: datetime) -> Measurements:
     """What the database knows. Raises Unavailable."""
     journaled = services().settings.erasure_journal is not None
+    is_journal_closed = find_problem() is not None
 
     def load(connection: Connection) -> Measurements:
         emails, oldest = samples.load_due_emails(connection, now)
@@ -97,6 +99,7 @@ def measure_database(now: datetime) -> Measurements:
             oldest_email_due_at=oldest,
             erasures_by_hand=count_open(connection).by_hand,
             erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
+            is_journal_closed=is_journal_closed,
             rotation_started_at=min((each.started_at for each in unfinished), default=None),
             publishers=cursors.load_oldest_unpublished(connection),
         )
@@ -136,7 +139,7 @@ def _count_rights(connection: Connection, now: datetime) -> dict[RequestStage, i
 
 
 def measure_host() -> HostMeasurements:
-    """The disks of the folders that this process writes to."""
+    """The disks of the folders that this process writes to, its spool and its clock."""
     disks = {}
     for folder, path in _list_folders():
         try:
@@ -144,17 +147,21 @@ def measure_host() -> HostMeasurements:
         except OSError:  # it may be created later
             continue
         disks[folder] = Disk(free=usage.free, size=usage.total)
-    return HostMeasurements(disks)
+    return HostMeasurements(socket.gethostname(), disks, measure_spool(), measure_clock())
+
+
+def measure_clock() -> timedelta:
+    """How far this host's clock is ahead of the database's."""
+    return datetime.now(UTC) - services().now()
 
 
 def measure_spool() -> SpoolMeasurement | None:
-    """What is in the spool of this process's host; None if it has none."""
+    """What is in the spool of this process; None if it has none."""
     running = spool.current_spool()
     if running is None:
         return None
     status = running.folder.status()
     return SpoolMeasurement(
-        host=socket.gethostname(),
         oldest_received_at=status.oldest_received_at,
         damaged_files=status.damaged_files,
         rejected_files=status.rejected_files,

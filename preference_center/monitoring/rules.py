@@ -27,6 +27,7 @@ PUBLISHER_BEHIND_AFTER = timedelta(minutes=15)
 SPOOL_WAITING_AFTER = timedelta(minutes=5)
 """For how long an opt-out may wait on a disk while the database is there."""
 ROTATION_UNFINISHED_AFTER = timedelta(days=7)
+MAX_CLOCK_OFFSET = timedelta(seconds=2)
 MIN_FREE_SHARE = 0.1
 """Less of a disk than this is an alert."""
 
@@ -48,9 +49,11 @@ class AlertKind(StrEnum):
     RIGHTS_OVERDUE = "rights_overdue"
     EMAIL_STUCK = "email_stuck"
     ERASURES_NOT_IN_JOURNAL = "erasures_not_in_journal"
+    ERASURE_JOURNAL_CLOSED = "erasure_journal_closed"
     KEY_ROTATION_UNFINISHED = "key_rotation_unfinished"
     FEED_PUBLISHER_BEHIND = "feed_publisher_behind"
     DISK_NEARLY_FULL = "disk_nearly_full"
+    CLOCK_DIFFERS = "clock_differs"
     SPOOL_NOT_EMPTY = "spool_not_empty"
     SPOOL_REJECTED = "spool_rejected"
     SPOOL_DAMAGED = "spool_damaged"
@@ -67,10 +70,14 @@ MESSAGES = {
     AlertKind.RIGHTS_OVERDUE: "Requests of data subjects are overdue.",
     AlertKind.EMAIL_STUCK: "Emails of ours are not sent: look at the mail server and the workers.",
     AlertKind.ERASURES_NOT_IN_JOURNAL: "The erasure journal can't be written.",
+    AlertKind.ERASURE_JOURNAL_CLOSED: "The API answers nothing, since erasures of the journal are"
+    " missing in the database: see `flask erasures list`.",
     AlertKind.KEY_ROTATION_UNFINISHED: "A change of keys is unfinished: continue it.",
     AlertKind.FEED_PUBLISHER_BEHIND: "The feed is not passed on to this topic: look at the process"
     " publisher and at Kafka.",
     AlertKind.DISK_NEARLY_FULL: "The disk of a folder that we write to is nearly full.",
+    AlertKind.CLOCK_DIFFERS: "The clock of this host differs from the database's: see to its NTP."
+    " Acts are recorded with the database's time.",
     AlertKind.SPOOL_NOT_EMPTY: "Opt-outs have waited on the disk of this host for 5 minutes or"
     " more, though the database is there: see its log.",
     AlertKind.SPOOL_REJECTED: "The spool of this host has opt-outs that can't be recorded, or a"
@@ -185,6 +192,11 @@ def _erasures_not_in_journal(seen: Observation) -> Iterator[str]:
         yield ""
 
 
+def _journal_closed(seen: Observation) -> Iterator[str]:
+    if seen.measured and seen.measured.is_journal_closed:
+        yield ""
+
+
 def _rotation_unfinished(seen: Observation) -> Iterator[str]:
     since = seen.measured and seen.measured.rotation_started_at
     if since and seen.at >= since + ROTATION_UNFINISHED_AFTER:
@@ -203,11 +215,16 @@ def _disk_nearly_full(seen: Observation) -> Iterator[str]:
             yield folder
 
 
+def _clock_differs(seen: Observation) -> Iterator[str]:
+    if abs(seen.host.clock_offset) > MAX_CLOCK_OFFSET:
+        yield seen.host.name
+
+
 def _of_spool(holds: Callable[[SpoolMeasurement, datetime], object]) -> Condition:
     def condition(seen: Observation) -> Iterator[str]:
         spool = seen.host.spool
         if spool is not None and holds(spool, seen.at):
-            yield spool.host
+            yield seen.host.name
 
     return condition
 
@@ -227,9 +244,11 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.RIGHTS_OVERDUE: _rights(RequestStage.OVERDUE),
     AlertKind.EMAIL_STUCK: _email_stuck,
     AlertKind.ERASURES_NOT_IN_JOURNAL: _erasures_not_in_journal,
+    AlertKind.ERASURE_JOURNAL_CLOSED: _journal_closed,
     AlertKind.KEY_ROTATION_UNFINISHED: _rotation_unfinished,
     AlertKind.FEED_PUBLISHER_BEHIND: _feed_publisher_behind,
     AlertKind.DISK_NEARLY_FULL: _disk_nearly_full,
+    AlertKind.CLOCK_DIFFERS: _clock_differs,
     AlertKind.SPOOL_NOT_EMPTY: _of_spool(_has_waited),
     AlertKind.SPOOL_REJECTED: _of_spool(lambda s, _: s.rejected_files or s.unreadable_files),
     AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),

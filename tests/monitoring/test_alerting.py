@@ -24,6 +24,7 @@ from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import alerts as alerting
+from preference_center.monitoring import measure
 from preference_center.monitoring.alerts import (
     ENDS_AFTER,
     AlertWatch,
@@ -69,6 +70,12 @@ class Sent:
         found = [notice[1:] for notice in self.notices]
         self.notices.clear()
         return found
+
+
+@pytest.fixture(autouse=True)
+def _exact_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's clock goes by that of the test."""
+    monkeypatch.setattr(measure, "measure_clock", timedelta)
 
 
 @pytest.fixture(autouse=True)
@@ -276,12 +283,12 @@ def spool(app: Flask, tmp_path: Path) -> SpoolFolder:
 def test_a_host_stores_the_alerts_of_its_spool_and_the_scheduler_sends_them(
     app: Flask, watch: AlertWatch, sent: Sent, spool: SpoolFolder, clock: Clock
 ) -> None:  # I1, I3: what is acknowledged and not recorded, somebody learns of
-    alerting.look_at_spool()
+    alerting.look_at_host()
     assert run_in_transaction(list_alerts) == []
     (spool.path / "1-00.spool").write_bytes(encode_frame(b"x", clock()))
     (spool.path / "1-01.rejected").touch()
     clock.advance(SPOOL_WAITING_AFTER)
-    alerting.look_at_spool()
+    alerting.look_at_host()
     del app.extensions[EXTENSION_KEY]  # the scheduler is another process, on another host
     look(watch, clock)
     host = socket.gethostname()
@@ -315,6 +322,6 @@ def test_a_process_that_serves_looks_at_its_spool_in_a_thread_of_its_own(
 def test_a_process_without_a_spool_does_not_look(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerting, "look_at_spool", None)
+    monkeypatch.setattr(alerting, "look_at_host", None)
     monkeypatch.setattr(alerting, "_look_until", None)
     alerting.start_host_alerting(app)

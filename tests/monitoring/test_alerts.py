@@ -22,6 +22,7 @@ from preference_center.monitoring.rules import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,
+    MAX_CLOCK_OFFSET,
     MESSAGES,
     PUBLISHER_BEHIND_AFTER,
     ROTATION_UNFINISHED_AFTER,
@@ -130,15 +131,30 @@ def test_a_journal_that_lacks_erasures_is_an_alert() -> None:
     assert found == {Alert(AlertKind.ERASURES_NOT_IN_JOURNAL)}
 
 
+def test_a_database_that_lacks_erasures_of_the_journal_is_an_alert() -> None:  # I6
+    found = find_alerts(measured(is_journal_closed=True))
+    assert found == {Alert(AlertKind.ERASURE_JOURNAL_CLOSED)}
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_clock_that_differs_is_an_alert_of_its_host(direction: int) -> None:
+    def found(offset: timedelta) -> frozenset[Alert]:
+        host = HostMeasurements("web-1", clock_offset=direction * offset)
+        return find_alerts(replace(WELL, host=host))
+
+    assert found(MAX_CLOCK_OFFSET) == frozenset()
+    assert found(MAX_CLOCK_OFFSET + MOMENT) == {Alert(AlertKind.CLOCK_DIFFERS, "web-1")}
+
+
 def test_a_disk_with_less_than_a_tenth_is_an_alert() -> None:
     disks = {Folder.SPOOL: Disk(9, 100), Folder.TEMPORARY: Disk(10, 100)}
-    found = find_alerts(replace(WELL, host=HostMeasurements(disks)))
+    found = find_alerts(replace(WELL, host=HostMeasurements(disks=disks)))
     assert found == {Alert(AlertKind.DISK_NEARLY_FULL, "spool")}
 
 
 def spooled(**given: Any) -> frozenset[Alert]:
-    spool = SpoolMeasurement("web-1", **given)
-    return find_alerts(replace(WELL, host=HostMeasurements(spool=spool)))
+    spool = SpoolMeasurement(**given)
+    return find_alerts(replace(WELL, host=HostMeasurements("web-1", spool=spool)))
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ class Measurements:
     oldest_email_due_at: datetime | None = None
     erasures_by_hand: int = 0
     erasures_not_in_journal: int = 0
+    is_journal_closed: bool = False
+    """Whether nothing is answered from this database, since the erasure journal is ahead of it."""
     rotation_started_at: datetime | None = None
     """When the oldest unfinished change of keys began."""
     publishers: Mapping[str, datetime | None] = field(default_factory=dict)
@@ -82,9 +84,8 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class SpoolMeasurement:
-    """What is in the spool of a host with this name."""
+    """What is in the spool of a host."""
 
-    host: str
     oldest_received_at: datetime | None = None
     """When the oldest opt-out was received that waits there."""
     damaged_files: int = 0
@@ -97,8 +98,11 @@ class SpoolMeasurement:
 class HostMeasurements:
     """What one process sees of its host. `spool` is None where it has none."""
 
+    name: str = ""
     disks: Mapping[Folder, Disk] = field(default_factory=dict)
     spool: SpoolMeasurement | None = None
+    clock_offset: timedelta = timedelta()
+    """How far its clock is ahead of the database's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,17 +194,22 @@ def write_entries(journal: Journal, head: Head, entries: Sequence[JournalEntry])
 
 
 def require_replayed() -> None:
-    """Raise ReplayPending unless this database is known to have all erasures of the journal.
+    """Raise ReplayPending unless this database is known to have all erasures of the journal."""
+    problem = find_problem()
+    if problem:
+        raise ReplayPending(problem)
+
+
+def find_problem() -> str | None:
+    """Why nothing may be answered from this database; None if all is well, or without a journal.
 
     Each process compares both every CHECK_INTERVAL; a journal that is missing, can't be read, or
-    is another one refuses everything, since nobody can say then who has to be erased again.
+    is another one is a problem, since nobody can say then who has to be erased again.
     """
     context = services()
     if context.settings.erasure_journal is None:
-        return
-    problem = _gate().find_problem(context.now())
-    if problem:
-        raise ReplayPending(problem)
+        return None
+    return _gate().find_problem(context.now())
 
 
 @dataclass(slots=True)

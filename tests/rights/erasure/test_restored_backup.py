@@ -19,6 +19,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.ledger.store.events import EvidenceState, verify_evidence
+from preference_center.monitoring.measure import measure_database
 from preference_center.rights.erasure import journal
 from preference_center.rights.erasure.come_back import return_after_erasure
 from preference_center.rights.erasure.erase import tidy_erasures
@@ -118,6 +119,7 @@ def test_an_erased_person_is_erased_again_before_anybody_is_answered(
     restore(app)
     assert left() == set(TRACES)
     assert client.get("/v1/changes").status_code == 503
+    assert measure_database(clock()).is_journal_closed  # somebody learns of it
     record([change(3, address=GRACE)])  # I1: opt-outs are accepted
 
     replay()
