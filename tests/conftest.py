@@ -200,6 +200,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.destinations.receive import KNOWN_DESTINATIONS_KEY
     from preference_center.infra.context import EXTENSION_NAME
     from preference_center.infra.db import connections
+    from preference_center.infra.keys.link_keys import clear_link_cache
     from preference_center.ledger.spool import recorder
     from preference_center.monitoring.gauges import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.monitoring.probes import LATE_CACHE_KEY
@@ -218,6 +219,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
         _session_app.extensions.pop(cache, None)
     with _session_app.app_context():
         clear_catalogue_cache()
+        clear_link_cache()
     return _session_app
 
 
