@@ -95,16 +95,22 @@ class Rights:
         form, extent = forms_of(act.who)[act.form], Extent(act.scope)
         if self.restricted.intersection(self.accounts.of(form)):
             return "restricted"
+        is_killed = act.number % KILLED == 0
+        mishap = Mishap("killed", 1 + act.number // KILLED % STEPS) if is_killed else None
+        self._erase(form, extent, mishap)
+        return extent.value
+
+    def _erase(self, form: Form, extent: Extent, mishap: Mishap | None = None) -> None:
+        """Some time after what hosts have recorded whose clocks are ahead."""
         self.clock.sleep(APART)
 
         def work() -> None:
             erase_contacts([ContactRef(address=address(form))], extent, origin=origin())
 
-        if act.number % KILLED == 0:
-            self.crew.cut_off(Mishap("killed", 1 + act.number // KILLED % STEPS), "erase", work)
+        if mishap is not None:
+            self.crew.cut_off(mishap, "erase", work)
         work()
         self._expect_erased(form, extent)
-        return extent.value
 
     def _expect_erased(self, form: Form, extent: Extent) -> None:
         """Also of a repeat, which counts from now (I5).
@@ -240,9 +246,7 @@ class Rights:
         backup = Backup(url)
         backup.take()
         for number, form in enumerate(forms):
-            extent = list(Extent)[number % len(Extent)]
-            erase_contacts([ContactRef(address=address(form))], extent, origin=origin())
-            self._expect_erased(form, extent)
+            self._erase(form, list(Extent)[number % len(Extent)])
         backup.restore()
         self.clock.sleep(journal.CHECK_INTERVAL.total_seconds())
         with suppress(ReplayPending):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from preference_center.catalogue.store import current_catalogue
-from preference_center.infra.context import services
+from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, build_opt_in_change
+from preference_center.rights.rules.requests import Extent
 from simulation.accounts import Accounts
 from simulation.entry_points import address, origin
-from simulation.people import Form
+from simulation.ground import Clock
+from simulation.oracle import Oracle
+from simulation.people import OFFERS, Form
 from simulation.rights import Rights
 from simulation.violation import Violation
 
@@ -44,3 +49,16 @@ def test_a_consent_of_before_an_erasure_is_found_though_its_person_is_back(
             rights.check()
     else:
         rights.check()
+
+
+def test_an_erasure_outranks_what_a_host_whose_clock_is_ahead_recorded_before_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I5, I6
+    unused: Any = None
+    clock, oracle = Clock(), Oracle()
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), now=clock))
+    with clock.of_host(timedelta(seconds=6)):
+        opt_in()
+        oracle.add_opt_in(WHO, OFFERS, clock(), clock.now)
+    Rights(clock, oracle, unused, {}, unused, Accounts())._erase(WHO, Extent.MARKETING)
+    assert oracle.must_be_off(WHO, OFFERS, clock())
