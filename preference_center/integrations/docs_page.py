@@ -23,7 +23,7 @@ The tools that can be connected, and what each can do. This page is generated fr
 The columns:
 
 - **channels**: what it sends by. The catalogue defines the channel of each topic; one destination may have topics by email and by SMS, and the notes of each tool name what a topic by SMS is mapped to. **holds**: whether an opt-out of one topic, or of all marketing, can be stored there with exactly the meaning that the person gave it.
-- **lifts**: whether we can turn on again there what we turned off. Where not, pauses are not pushed and lifts stay off; the preference page states that before.
+- **lifts**: whether we can turn on again there what we turned off. A topic with `default = "opt_in"` only with a consent that is recorded here. Where we can't, pauses are not pushed and lifts stay off; the preference page states that before.
 - **reads back**: whether we check that it still holds what it confirmed. **own opt-outs** and **contacts**: how what people changed in it, and who its contacts are, is read: what changed, every few minutes, or all of it, at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: a contact of many years may have to be suppressed after an opt-out by another form of its address. **webhook**: whether it reports at once, at `/in/NAME`.
 - **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers share (`--set rate=...` sets another).
 - **absent**: what happens to an address that the tool doesn't know. It is looked up again later; where this column has "or created", the setting `create_contacts=yes` adds it, suppressed.

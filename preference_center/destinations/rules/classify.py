@@ -287,7 +287,7 @@ def _is_echo(scope: str, context: AddressContext) -> bool:
 def _may_be_our_push(scope: str, context: AddressContext) -> bool:
     """Whether a push of ours may have turned it off there, and on again since.
 
-    Of all marketing, only where nothing is left of what we had turned off, or where topics
+    Of all marketing, only where nothing must be off of what we had turned off, or where topics
     were opted in to since.
     """
     if scope != ALL_MARKETING:
@@ -295,7 +295,7 @@ def _may_be_our_push(scope: str, context: AddressContext) -> bool:
     exact = [fact for fact in context.facts if fact.exact]
     if context.state is None:
         return False
-    return not context.state.turned_off - {ALL_MARKETING} or is_marketing_suppressed(exact)
+    return not context.state.turned_off & context.wanted or is_marketing_suppressed(exact)
 
 
 def may_predate_push(

@@ -77,9 +77,9 @@ def plan_push(
     Of the topics `with_frequency` it can hold how often they are wanted. `ended_choices` are
     those of which it may hold a choice of a frequency that was retracted or erased.
 
-    Only what we turned off is ever turned on (I13), and after a restriction, only with the consent
-    that the topic needs (I11): it turned off also what had never been on. Where a tool can't lift,
-    what ends by itself is not pushed, since nothing could end it there (I10).
+    Only what we turned off is ever turned on (I13), and only with the consent that the topic needs
+    (I11): an opt-out of more turned off also what had never been on. Where a tool can't lift, what
+    ends by itself is not pushed, since nothing could end it there (I10).
     """
     channel, text = address
     reasons = active_suppressions(topics, facts, now, can_lift=can_lift)
@@ -128,14 +128,17 @@ def wanted_frequencies(
 def _lifts(
     topics: frozenset[str], facts: Sequence[ScopeFact], catalogue: Catalogue, now: datetime
 ) -> frozenset[str]:
-    """Those of these topics, turned off by us and denied no more, that may be turned on."""
-    if not any(fact.scope == RESTRICTION for fact in facts):
-        return topics
-    return frozenset(
+    """Those of these topics, turned off by us and denied no more, that may be turned on.
+
+    After a restriction that is not sharing, which needs no consent and may never have been on.
+    """
+    found = {
         key
         for key in topics
         if (topic := catalogue.topics.get(key)) and has_consent(topic, facts, now)
-    )
+    }
+    was_restricted = any(fact.scope == RESTRICTION for fact in facts)
+    return frozenset(found if was_restricted else found | (topics & {SHARING}))
 
 
 def first_end(reasons: Mapping[str, TopicOffReason]) -> datetime | None:

@@ -22,6 +22,7 @@ from tests.decisions.facts import (
     consent,
     off,
     on,
+    pause,
 )
 
 CATALOGUE = parse_catalogue(SMALL + SECOND_TOPIC.replace("opt_in", "opt_out"))
@@ -71,6 +72,14 @@ def test_its_end_turns_on_nothing_without_the_consent_that_it_needs(
     assert plan([fact], sorted(BOTH)).item.lift == {OTHER}
     assert plan([fact, consent(exact=False)], [NEWS]).item.lift == frozenset()
     assert plan([fact, consent(-20)], sorted(BOTH)).item.lift == BOTH
+
+
+@pytest.mark.parametrize("ended", [pause(ALL_MARKETING, until=-1), on(ALL_MARKETING)])
+def test_no_opt_outs_end_turns_on_what_needs_a_consent_that_is_missing(
+    ended: ScopeFact,
+) -> None:  # I11: it had turned off also what had never been on
+    assert plan([ended], sorted(BOTH)).item.lift == {OTHER}
+    assert plan([ended, consent(-20)], sorted(BOTH)).item.lift == BOTH
 
 
 def test_where_a_tool_can_not_lift_it_stays_off() -> None:  # I10
