@@ -24,7 +24,7 @@ class Requests:
     excused: Counter[str]
 
     def check(self, tool: Tool, batch: Sequence[PushItem], claimed_at: datetime) -> None:
-        """No lift against a known active opt-out, no off without one (I5, I13)."""
+        """No lift against a known active opt-out, or without consent; no off without an opt-out."""
         for item in batch:
             form = self.forms[item.address]
             if self.oracle.changed.get(form.person, START) > claimed_at:
@@ -58,6 +58,11 @@ class Requests:
             raise Violation(
                 f"I5: {tool.name} is asked to lift what it has reported since: {form.text} about"
                 f" {topic}"
+            )
+        if on and self.oracle.has_consent(form, topic) is False:
+            raise Violation(
+                f"I11: {tool.name} is asked to lift without the consent that it needs: {form.text}"
+                f" about {topic}"
             )
         if found == {on}:
             what = "to lift, against an opt-out" if on else "to turn off, without any opt-out"

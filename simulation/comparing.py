@@ -130,17 +130,15 @@ class Comparison:
                     and self.forms[text] not in self.erased
                     and text not in tool.erased_once
                     and self.oracle.must_be_off(self.forms[text], topic, now) is False
-                    and not self._stays_off(self.forms[text], topic, now)
+                    and not self._stays_off(self.forms[text], topic)
                 ]
         return found
 
-    def _stays_off(self, form: Form, topic: str, now: datetime) -> bool:
-        """Whether a restriction turned it off, whose end turns on only what is asked for."""
-        was_restricted = any(
-            opt_out.scope == RESTRICTION for opt_out in self.oracle.opt_outs[form.person]
-        )
-        is_asked_for = topic != SHARING and self.oracle.may_send(form, topic, now)
-        return was_restricted and is_asked_for is not True
+    def _stays_off(self, form: Form, topic: str) -> bool:
+        """Whether it was turned off with more, and has not been asked for."""
+        if topic != SHARING:
+            return self.oracle.has_consent(form, topic) is not True
+        return any(opt_out.scope == RESTRICTION for opt_out in self.oracle.opt_outs[form.person])
 
     def _differences(self, now: datetime, people: Iterable[int]) -> Iterator[Difference]:
         some = sorted(people)

@@ -129,16 +129,21 @@ class Oracle:
     def may_send(self, form: Form, topic: str, now: datetime) -> bool | None:
         """Whether marketing of this topic may be sent (I2, I5, I11)."""
         off = self.must_be_off(form, topic, now)
-        if off or topic not in ASKED_FOR:
-            return None if off is None else not off
+        if off:
+            return False
+        consent = self.has_consent(form, topic)
+        return consent if off is False or consent is False else None
+
+    def has_consent(self, form: Form, topic: str) -> bool | None:
+        """Whether the consent that the topic needs is there, if it needs one (I11)."""
+        if topic not in ASKED_FOR:
+            return True
         asked = _any(
             self._asked(form, topic, opt_in)
             for opt_in in self.opt_ins[form]
             if opt_in.scope == topic
         )
-        if asked is False and (form, topic) in self.listed:
-            asked = None
-        return asked if off is False or asked is False else None
+        return None if asked is False and (form, topic) in self.listed else asked
 
     def since(
         self, form: Form, topic: str, now: datetime, *, pauses: bool = True
