@@ -16,7 +16,7 @@ from preference_center.decisions.rules import DecisionRule, Denial, decide, find
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.ledger.store.lookup import load_facts_as_of
-from simulation.comparing import Comparison
+from simulation.comparing import FOUND_OUT, Comparison
 from simulation.entry_points import address
 from simulation.excuses import Excuse
 from simulation.lists import CLOCK_TRUSTED
@@ -93,6 +93,7 @@ class Checks:
         self._unknown_means_no(services().now())
         self.comparison.tools_in_time()
         self.comparison.bystanders()
+        self.recorded_in_time()
 
     def _evaluate(self, form: Form, topic: str, name: str, rule: str, *, allow: bool) -> None:
         now = services().now()
@@ -137,14 +138,23 @@ class Checks:
             self.oracle.changed[opt_out.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
+    def recorded_in_time(self) -> None:
+        """A tool that was up so long has none that is older and not in the ledger (I13)."""
+        now = services().now()
+        for opt_out, tool in self._not_recorded():
+            free_since = self.comparison.free_since(tool)
+            if free_since and now > max(opt_out.first, free_since) + FOUND_OUT:
+                raise Violation(f"I13: {_describe(opt_out, tool)} since {opt_out.first:%d %H:%M}")
+
     def unrecorded(self) -> list[str]:
         """What tools report or show of people that is not in the ledger yet (I13)."""
-        return [
-            f"{tool.name} {'reported' if tool.reports_events else 'shows'} an opt-out of"
-            f" {opt_out.form.text} about {opt_out.scope}, not recorded"
-            for opt_out, tool in self.awaited
-            if opt_out.scope != BOUNCED and (tool.reports_events or self._shows(opt_out, tool))
-        ]
+        return [_describe(opt_out, tool) for opt_out, tool in self._not_recorded()]
+
+    def _not_recorded(self) -> Iterator[tuple[OptOut, Tool]]:
+        for opt_out, tool in self.awaited:
+            is_visible = tool.reports_events or self._shows(opt_out, tool)
+            if opt_out.scope != BOUNCED and is_visible:
+                yield opt_out, tool
 
     def _shows(self, opt_out: OptOut, tool: Tool) -> bool:
         """Whether the tool's contacts show it, and no other active opt-out accounts for it."""
@@ -208,3 +218,9 @@ class Checks:
         ).fetchall()
         if not rows:
             raise Violation("a worker is nudged before there is anything to find")
+
+
+def _describe(opt_out: OptOut, tool: Tool) -> str:
+    how = "reported" if tool.reports_events else "shows"
+    form, scope = opt_out.form.text, opt_out.scope
+    return f"{tool.name} {how} an opt-out of {form} about {scope}, not recorded"

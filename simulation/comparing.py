@@ -85,6 +85,11 @@ class Comparison:
     """Who was erased and has come back, and when: until then a tool could not be pushed to."""
     excused: Counter[str] = field(default_factory=Counter)
 
+    def free_since(self, tool: Tool) -> datetime | None:
+        """Since when workers could reach it; None if they can't."""
+        up_since, back_at = tool.up_since, self.redis.back_at
+        return None if up_since is None or back_at is None else max(up_since, back_at)
+
     def tools_in_time(self) -> None:
         """No tool mails anybody whose opt-out should have reached it by now (I3, I13).
 
@@ -186,7 +191,7 @@ class Comparison:
     def _is_in_time(self, found: Difference, row: Row, begun: datetime, now: datetime) -> None:
         """Promptly where the tool is up; where something had to be found out, from then on."""
         tool, text = found.tool, found.form.text
-        free_since = self._free_since(tool)
+        free_since = self.free_since(tool)
         if free_since is None:
             self.excused[Excuse.DOWN] += 1
             return
@@ -222,11 +227,6 @@ class Comparison:
         asked = tool.asked_off.get((form.text, found.topic))
         put_off = tool.put_off.get(form.text, START)
         return bool(since and asked and since - SLACK <= asked <= put_off)
-
-    def _free_since(self, tool: Tool) -> datetime | None:
-        """Since when workers could reach it; None if they can't."""
-        up_since, back_at = tool.up_since, self.redis.back_at
-        return None if up_since is None or back_at is None else max(up_since, back_at)
 
 
 def _rows(found: Sequence[Difference]) -> list[Row]:

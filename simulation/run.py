@@ -269,6 +269,7 @@ class Run:
             if self.clock() > max([rested, *waits]) + SETTLING:
                 raise Violation("I3: in the end " + "; ".join(found[:5]))
             self.comparison.tools_in_time()
+            self.checks.recorded_in_time()
         self.checks.everything(range(self.options.people))
         if unrecorded := self.checks.unrecorded():
             raise Violation(f"I13: {unrecorded[0]}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta
-from random import Random
-from typing import Any
 
 import pytest
 
@@ -15,31 +13,14 @@ from simulation.excuses import Excuse
 from simulation.ground import Clock
 from simulation.oracle import OptOut, Oracle
 from simulation.people import NEWS, START, Form, forms_of
-from simulation.profiles import MAILER
-from simulation.tools import Tool
 from simulation.violation import Violation
+from tests.simulation.idle_tool import idle_tool
 
 FORM, *_ = forms_of(2)
 
 
 def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
-
-
-def idle_tool(clock: Clock | None = None, **given: Any) -> Tool:
-    """A tool that is up and has not been asked for anything."""
-    return Tool(
-        "tool-0",
-        MAILER,
-        frozenset({NEWS}),
-        clock or Clock(),
-        Random("tool-0"),
-        lambda *_: None,
-        lambda _: None,
-        lambda _: None,
-        good_since=START,
-        **given,
-    )
 
 
 def mails(*, asked: float, put_off: float, turned_on: float, now: datetime) -> Counter[str]:
