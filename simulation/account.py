@@ -73,6 +73,7 @@ class Account:
         tool.asked_to_erase(tool, batch)
         tool.trace(f"{tool.name} is asked to erase " + "; ".join(item.address for item in batch))
         tool.answer(self.lease, f"{tool.name} erase")
+        tool.asked_to_delete |= {item.address: tool.clock() for item in batch}
         is_silent = tool.random.random() < tool.profile.timeouts
         done = [] if is_silent and tool.random.random() < SILENTLY_IDLE else batch
         outcomes = {item.ref: self._delete(item.address) for item in done}

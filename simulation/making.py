@@ -64,11 +64,12 @@ def made(seed: str, options: Options, clock: Clock, hooks: Hooks) -> dict[str, T
                 if random.random() < (0.6 if form == first_forms_of(person)[0] else 0.2):
                     tool.gains(form.text)
         tools[tool.name] = tool
-        _add_destination(tool)
+        add_destination(tool)
     return tools
 
 
-def _add_destination(tool: Tool) -> None:
+def add_destination(tool: Tool) -> None:
+    """Connect it, and have it pushed to and read."""
     able, context = tool.profile.capabilities, services()
 
     def add(connection: Connection) -> None:

@@ -58,6 +58,16 @@ JOIN consent c ON c.address_id = a.id AND c.at <= given.erased_at
 """
 """By the times that the simulation knows: what is noted of an erasure may be what is wrong."""
 
+_ERASED_IN_TOOLS = """
+SELECT destination, digest, begun_at FROM (
+    SELECT DISTINCT ON (x.address_id, t.destination_id)
+        t.destination, a.digest, x.begun_at, t.outcome
+    FROM erasure x JOIN erasure_task t ON t.erasure_id = x.id JOIN address a ON a.id = x.address_id
+    ORDER BY x.address_id, t.destination_id, x.begun_at DESC, x.id DESC) AS newest
+WHERE outcome IN ('erased', 'absent', 'nothing_held')
+"""
+"""What the service states about the newest erasure of each address at each tool."""
+
 _ACCOUNTS = """
 SELECT l.address_id, c.account, COALESCE(s.active, false) FROM contact_address l
 JOIN contact c ON c.id = l.contact_id
@@ -190,6 +200,7 @@ class Rights:
                 raise Violation(f"I6: {count} {what} of erased people are left")
         self._nothing_chosen_before()
         self._readable_nowhere({"erasure", *EXPIRING})
+        self._gone_from_tools()
         found = run_autocommit(lambda c: c.execute(_ACCOUNTS).fetchall())
         if found:
             raise Violation(
@@ -204,6 +215,18 @@ class Rights:
         [(count,)] = run_autocommit(lambda c: c.execute(_CHOSEN_BEFORE, given).fetchall())
         if count:
             raise Violation(f"I6: {count} consents of before an erasure are left")
+
+    def _gone_from_tools(self) -> None:
+        """No tool of which an erasure is stated as done holds whom it was asked to delete."""
+        forms = {services().keys.exact_digest(address(form)): form for form in self.erased}
+        rows = run_autocommit(partial(_fetch, _ERASED_IN_TOOLS.encode()))
+        for name, digest, begun_at in rows:
+            if digest not in forms:  # they have come back
+                continue
+            tool, text = self.tools[name], forms[digest].text
+            asked = max(begun_at, tool.asked_to_delete.get(text, begun_at))
+            if text in tool.contacts and tool.contacts[text] <= asked:
+                raise Violation(f"I6: {name} holds {text}, whose erasure there is stated as done")
 
     def check_for_good(self, purge: Callable[[datetime], None]) -> None:
         """The same after all that is kept for tools, or by age, has to be gone."""

@@ -62,6 +62,8 @@ class Tool:
     """When the service last asked for a topic to be off."""
     shown_on: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When its list of contacts last showed a topic on, or nothing about it."""
+    asked_to_delete: dict[str, datetime] = field(default_factory=dict)
+    """Whom it was last asked to delete, and when."""
     erased: set[str] = field(default_factory=set)
     """Whom it has confirmed to delete, and who have not come back to us since."""
     erased_once: set[str] = field(default_factory=set)

@@ -11,16 +11,19 @@ from flask import Flask
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.transactions import run_autocommit
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, build_opt_in_change
 from preference_center.rights.rules.requests import Extent
 from simulation.accounts import Accounts
 from simulation.entry_points import address, origin
 from simulation.ground import Clock
+from simulation.making import add_destination
 from simulation.oracle import Oracle
 from simulation.people import OFFERS, Form
 from simulation.rights import Rights
 from simulation.violation import Violation
+from tests.simulation.idle_tool import idle_tool
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -62,3 +65,28 @@ def test_an_erasure_outranks_what_a_host_whose_clock_is_ahead_recorded_before_it
         oracle.add_opt_in(WHO, OFFERS, clock(), clock.now)
     Rights(clock, oracle, unused, {}, unused, Accounts())._erase(WHO, Extent.MARKETING)
     assert oracle.must_be_off(WHO, OFFERS, clock())
+
+
+@pytest.mark.parametrize("is_gained_later", [False, True])
+def test_a_tool_where_an_erasure_is_stated_as_done_holds_only_whom_it_gained_since(
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    is_gained_later: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:  # I6
+    unused: Any = None
+    clock = Clock()
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), now=clock))
+    tool = idle_tool(clock, contacts={WHO.text: clock()})
+    add_destination(tool)
+    rights = Rights(clock, Oracle(), unused, {tool.name: tool}, unused, Accounts())
+    rights._erase(WHO, Extent.MARKETING)
+    tool.asked_to_delete[WHO.text] = clock()
+    rights.check()
+    run_autocommit(lambda c: c.execute("UPDATE erasure_task SET outcome = 'erased'"))
+    if is_gained_later:
+        clock.sleep(1)
+        tool.contacts[WHO.text] = clock()
+        rights.check()
+    else:
+        with pytest.raises(Violation, match="I6: tool-0 holds"):
+            rights.check()
