@@ -16,6 +16,7 @@ from preference_center.decisions.rules import DecisionRule, Denial, decide, find
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.ledger.store.lookup import load_facts_as_of
+from simulation.alarms import check_alarms
 from simulation.comparing import FOUND_OUT, Comparison
 from simulation.entry_points import address
 from simulation.excuses import Excuse
@@ -91,7 +92,7 @@ class Checks:
         asked = sorted({*self.oracle.opt_outs, *people})
         self.touched([form for person in asked for form in forms_of(person)])
         self._unknown_means_no(services().now())
-        self.comparison.tools_in_time()
+        check_alarms(self.comparison, self.comparison.tools_in_time())
         self.comparison.bystanders()
         self.recorded_in_time()
 

@@ -90,10 +90,10 @@ class Comparison:
         up_since, back_at = tool.up_since, self.redis.back_at
         return None if up_since is None or back_at is None else max(up_since, back_at)
 
-    def tools_in_time(self) -> None:
+    def tools_in_time(self) -> list[Difference]:
         """No tool mails anybody whose opt-out should have reached it by now (I3, I13).
 
-        Each such address has a deadline of its own.
+        Each such address has a deadline of its own. Returns who is mailed still.
         """
         now = services().now()
         found = list(self._differences(now, self.oracle.opt_outs))
@@ -103,6 +103,7 @@ class Comparison:
                 continue
             self._has_deadline(difference, row, difference.begun)
             self._is_in_time(difference, row, difference.begun, now)
+        return found
 
     def have_deadlines(self, people: Iterable[int]) -> None:
         """Every tool that still mails these people has a deadline for that (I3)."""
@@ -172,7 +173,7 @@ class Comparison:
 
     def _has_deadline(self, found: Difference, row: Row, begun: datetime) -> None:
         due_at = row.due_at
-        if not self._is_slow(found) and (due_at is None or due_at > begun + WINDOW + SLACK):
+        if not self.is_slow(found) and (due_at is None or due_at > begun + WINDOW + SLACK):
             due = f"due {due_at:%d %H:%M}" if due_at else "without a deadline"
             raise Violation(f"I3: {found}, is {due}")
         # The tool has to erase it again, and suppresses it first.
@@ -183,7 +184,7 @@ class Comparison:
         if due_at is None or due_at > found_at + WINDOW + SLACK:
             raise Violation(f"I3: {found}, was found out and has no deadline of then")
 
-    def _is_slow(self, found: Difference) -> bool:
+    def is_slow(self, found: Difference) -> bool:
         """Whether it had to be found out first."""
         unknown = found.form not in self.known or found.form.text in found.tool.erased
         return found.caused or unknown or found.form.text in found.tool.forgot
@@ -199,12 +200,12 @@ class Comparison:
         begun = max(begun, tool.forgot.get(text, START))
         pauses = tool.profile.capabilities.can_lift
         known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses) or START
-        if self._is_slow(found) and row.due_at is None:
+        if self.is_slow(found) and row.due_at is None:
             if now > max(begun, free_since, known_since) + FOUND_OUT:
                 raise Violation(f"I3, I13: {found}, and nobody has found out")
             self.excused[Excuse.FOUND_LATE] += 1
             return
-        if self._is_slow(found) and row.due_at is not None:
+        if self.is_slow(found) and row.due_at is not None:
             begun = max(begun, row.due_at - WINDOW)
         if now > max(begun, put_off) + WINDOW and now > free_since + IN_REACH:
             raise Violation(f"I3: {found}")
