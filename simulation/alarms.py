@@ -10,7 +10,7 @@ from preference_center.core.deadlines import DeadlineStage
 from preference_center.destinations.store.states import LateRows, list_late
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
-from simulation.comparing import PROMPT, SLACK, Comparison, Difference
+from simulation.comparing import RETRIED, SLACK, Comparison, Difference
 from simulation.people import START, forms_of
 from simulation.tools import Tool
 from simulation.violation import Violation
@@ -68,10 +68,10 @@ def _most(
 ) -> int:
     """How many addresses may wait for so long at this tool, or may seem to."""
     free_since = comparison.free_since(tool)
-    if free_since and now > free_since + PROMPT:
+    if free_since and now > free_since + RETRIED:
         waiting = {each.form.text for each in mine}
         waiting |= {text for text, at in tool.put_off.items() if now - at < PUT_OFF}
-        return len(waiting.union(_new(comparison, tool, now - PROMPT)))
+        return len(waiting.union(_new(comparison, tool, now - RETRIED)))
     before = now - hours + SLACK
     return sum(
         len(forms_of(person))

@@ -24,8 +24,10 @@ IN_REACH = timedelta(hours=3)
 """How long a tool must have been up before everything must have been pushed to it."""
 FOUND_OUT = timedelta(hours=36)
 """How long until it is found out what a tool did by itself, or has not done: in a night."""
-PROMPT = timedelta(hours=12)
-"""After so long a tool that is up mails nobody of whom the service knows."""
+PROMPT = timedelta(minutes=15)
+"""After so long a tool that is up, and has nothing left to do, has been asked."""
+RETRIED = timedelta(hours=12)
+"""After so long a tool that is up mails nobody of whom the service knows, whatever failed."""
 
 _ROWS = """
 SELECT s.due_at, found.at
@@ -83,12 +85,14 @@ class Comparison:
     """Who is erased: nothing can be turned on for them any more."""
     returned: Mapping[Form, datetime] = field(default_factory=dict)
     """Who was erased and has come back, and when: until then a tool could not be pushed to."""
+    done_since: Mapping[str, datetime] = field(default_factory=dict)
+    """When workers last began a round that left nothing to be pushed to a tool."""
     excused: Counter[str] = field(default_factory=Counter)
 
     def free_since(self, tool: Tool) -> datetime | None:
         """Since when workers could reach it; None if they can't."""
-        up_since, back_at = tool.up_since, self.redis.back_at
-        return None if up_since is None or back_at is None else max(up_since, back_at)
+        up_since, redis = tool.up_since, self.redis
+        return None if up_since is None or redis.away else max(up_since, redis.back_at)
 
     def tools_in_time(self) -> list[Difference]:
         """No tool mails anybody whose opt-out should have reached it by now (I3, I13).
@@ -192,14 +196,17 @@ class Comparison:
     def _is_in_time(self, found: Difference, row: Row, begun: datetime, now: datetime) -> None:
         """Promptly where the tool is up; where something had to be found out, from then on."""
         tool, text = found.tool, found.form.text
+        begun = max(begun, tool.forgot.get(text, START))
+        pauses = tool.profile.capabilities.can_lift
+        known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses) or START
+        if row.due_at is not None:
+            since = max(begun, row.due_at - WINDOW) if self.is_slow(found) else begun
+            self._is_asked(found, max(since, known_since), now)
         free_since = self.free_since(tool)
         if free_since is None:
             self.excused[Excuse.DOWN] += 1
             return
         put_off = tool.put_off.get(text, START)
-        begun = max(begun, tool.forgot.get(text, START))
-        pauses = tool.profile.capabilities.can_lift
-        known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses) or START
         if self.is_slow(found) and row.due_at is None:
             if now > max(begun, free_since, known_since) + FOUND_OUT:
                 raise Violation(f"I3, I13: {found}, and nobody has found out")
@@ -209,13 +216,27 @@ class Comparison:
             begun = max(begun, row.due_at - WINDOW)
         if now > max(begun, put_off) + WINDOW and now > free_since + IN_REACH:
             raise Violation(f"I3: {found}")
-        if now <= max(begun, free_since, known_since) + PROMPT:
+        if now <= max(begun, free_since, known_since) + RETRIED:
             self.excused[Excuse.WAITING] += 1
         # The clock of the host where they opted out may be seconds ahead of the worker's.
         elif put_off > begun - SLACK or self._is_put_off(found, now):
             self.excused[Excuse.ASKED_TO_WAIT] += 1
         else:
             raise Violation(f"I3: {found}, though it has been up since {free_since:%d %H:%M}")
+
+    def _is_asked(self, found: Difference, begun: datetime, now: datetime) -> None:
+        """A tool that was up, with nothing left to do, has been asked since.
+
+        Redis excuses only the time for which it is away: what waits for it is left to do.
+        """
+        tool, place = found.tool, (found.form.text, found.topic)
+        if tool.up_since is None or self._is_put_off(found, now):
+            return
+        asked = max(tool.asked_off.get(place, START), tool.put_off.get(found.form.text, START))
+        free_since = max(begun, tool.up_since, self.redis.back_at)
+        done_since = self.done_since.get(tool.name, START)
+        if asked < begun - SLACK and done_since > free_since + PROMPT:
+            raise Violation(f"I3: {found}, and was not asked by {done_since:%d %H:%M}")
 
     def _is_put_off(self, found: Difference, now: datetime) -> bool:
         """Whether the last request about this opt-out is the one that the tool put off.

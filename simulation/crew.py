@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from flask import Flask
@@ -55,8 +55,8 @@ class Redis(JobQueue):
         self._monotonic = self._wall = lambda: clock().timestamp()
         self.jobs: dict[str, tuple[str, tuple[int | str, ...]]] = {}
         self.away = False
-        self.back_at: datetime | None = START
-        """None while it is away."""
+        self.back_at = START
+        """When it was last back."""
         self.nudged: Callable[[int], None] = lambda _: None
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:

@@ -102,7 +102,7 @@ class Faults:
 
     def _redis_away(self, act: Act) -> None:
         self.redis.jobs.clear()
-        self.redis.away, self.redis.back_at = True, None
+        self.redis.away = True
         self.later(
             self.crew.clock() + timedelta(seconds=act.number), "redis is back", self._redis_back
         )

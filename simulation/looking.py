@@ -44,7 +44,8 @@ SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
     (SELECT min(next_at) FROM (SELECT next_at FROM webhook_inbox
         UNION ALL SELECT next_at FROM erasure_task) AS waiting),
     count(*) FILTER (WHERE d.name = ANY(%s) AND s.next_at <= %s),
-    ARRAY(SELECT DISTINCT destination_id FROM sync_state WHERE verify_at <= %s)
+    ARRAY(SELECT DISTINCT destination_id FROM sync_state WHERE verify_at <= %s),
+    ARRAY(SELECT DISTINCT destination_id FROM sync_state WHERE next_at <= %s OR lease IS NOT NULL)
 FROM sync_state s JOIN destination d ON d.id = s.destination_id
 WHERE s.next_at IS NOT NULL AND d.status = 'active'
 """
@@ -70,6 +71,8 @@ class Looks:
     _behind: Collection[int] = ()
     """Tools that could not be read back in time: they are at every look until they are."""
     _swept_at: dict[int, datetime] = field(default_factory=dict)
+    done_since: dict[str, datetime] = field(default_factory=dict)
+    """When the last look began that left nothing to be pushed to a tool, and held no row of it."""
 
     def soon(self) -> None:
         """Something has happened: look before long."""
@@ -80,6 +83,7 @@ class Looks:
 
     def look(self) -> None:
         """The scheduler's tick, and all the jobs that it, or a nudge, has put into Redis."""
+        begun = self.clock()
         tick()
         self._tidy()
         jobs = list(self.redis.jobs.items())
@@ -88,7 +92,7 @@ class Looks:
         for name, (job, args) in jobs:
             if not self._is_vain(job, args):
                 self.crew.do(name, job, args)
-        self._plan()
+        self._plan(begun)
 
     def _tidy(self) -> None:
         """What nothing waits for."""
@@ -136,12 +140,14 @@ class Looks:
                 self._swept_at[number] = listing.finished_at
         return self.clock() - self._swept_at.get(number, NEVER) < every
 
-    def _plan(self) -> None:
+    def _plan(self, begun: datetime) -> None:
         good = [name for name, tool in self.tools.items() if tool.up_since is not None]
         now = self.clock()
-        given = good, now, now - READ_EVERY
+        given = good, now, now - READ_EVERY, now
         rows = run_autocommit(lambda c: c.execute(_DUE, given).fetchall())
-        row_at, verify_at, posted_at, left, self._behind = rows[0]
+        row_at, verify_at, posted_at, left, self._behind, unfinished = rows[0]
+        done = self.tools.keys() - {f"tool-{number - 1}" for number in unfinished}
+        self.done_since |= dict.fromkeys(done, begun)
         if verify_at is not None:
             verify_at = max(verify_at, self.clock() + READ_EVERY)
         due = min(filter(None, (row_at, verify_at, posted_at)), default=None)

@@ -146,6 +146,7 @@ class Run:
             tool.asked_to_erase = self.requests.check_erasure
         self.inside = Inside(self.clock, self.oracle, self.checks, self.tools, client)
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
+        self.comparison.done_since = self.looks.done_since
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
         self.filtering = FilteringSender(forms)

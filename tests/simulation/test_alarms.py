@@ -10,7 +10,7 @@ import pytest
 from preference_center.core.deadlines import DeadlineStage
 from preference_center.destinations.store.states import LateRows
 from simulation.alarms import compare
-from simulation.comparing import PROMPT, Comparison, Difference
+from simulation.comparing import RETRIED, Comparison, Difference
 from simulation.crew import Redis
 from simulation.ground import Clock
 from simulation.oracle import OptOut, Oracle
@@ -57,7 +57,7 @@ def test_who_waits_is_reported_in_their_stage(
 
 
 def test_nobody_is_reported_at_a_tool_that_has_long_been_up_and_mails_nobody() -> None:  # I3
-    hours = 36 + PROMPT / timedelta(hours=1)
+    hours = 36 + RETRIED / timedelta(hours=1)
     check(hours, None, is_up=True, is_mailed=False)
     with pytest.raises(Violation, match="reported late"):
         check(hours, AT_RISK, is_up=True, is_mailed=False)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from simulation.comparing import PROMPT, WINDOW, Comparison, Difference, Row
+from simulation.comparing import RETRIED, WINDOW, Comparison, Difference, Row
 from simulation.crew import Redis
 from simulation.excuses import Excuse
 from simulation.ground import Clock
@@ -41,7 +41,7 @@ def mails(*, asked: float, put_off: float, turned_on: float, now: datetime) -> C
     return comparison.excused
 
 
-LATER = at(60) + PROMPT + timedelta(hours=1)
+LATER = at(60) + RETRIED + timedelta(hours=1)
 
 
 def test_what_a_tool_turns_on_while_it_puts_a_request_off_waits_for_that_request() -> None:  # I3
@@ -131,3 +131,40 @@ def test_what_support_writes_down_hours_later_is_found_out_from_then(
     else:
         with pytest.raises(Violation, match="nobody has found out"):
             comparison._is_in_time(difference, Row(None, None), at(10), now)
+
+
+@pytest.mark.parametrize("redis_back", [0, 60])
+@pytest.mark.parametrize("asked", [None, 12])
+@pytest.mark.parametrize("done, is_late", [(None, False), (14, False), (16, True)])
+def test_a_tool_with_nothing_left_to_do_was_asked_within_minutes(
+    redis_back: int, asked: int | None, done: int | None, *, is_late: bool
+) -> None:  # I3
+    clock, oracle = Clock(), Oracle()
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10)))
+    tool = idle_tool(clock, asked_off={} if asked is None else {(FORM.text, NEWS): at(asked)})
+    comparison = Comparison(oracle, {tool.name: tool}, {FORM: at(10)}, Redis(clock), {})
+    comparison.redis.back_at = at(redis_back)
+    if done is not None:
+        comparison.done_since = {tool.name: at(max(10, redis_back) + done)}
+    difference = Difference(tool, FORM, NEWS, at(10), caused=False)
+    row, now = Row(at(10) + WINDOW, None), at(120)
+    if is_late and asked is None:
+        with pytest.raises(Violation, match="was not asked"):
+            comparison._is_in_time(difference, row, at(10), now)
+    else:
+        comparison._is_in_time(difference, row, at(10), now)
+        assert comparison.excused == {Excuse.WAITING: 1}
+
+
+def test_redis_excuses_nothing_but_what_waits_for_it() -> None:  # I3
+    clock, oracle = Clock(), Oracle()
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10)))
+    tool = idle_tool(clock)
+    comparison = Comparison(oracle, {tool.name: tool}, {FORM: at(10)}, Redis(clock), {})
+    comparison.redis.away = True
+    difference, row = Difference(tool, FORM, NEWS, at(10), caused=False), Row(at(10) + WINDOW, None)
+    comparison._is_in_time(difference, row, at(10), at(120))
+    assert comparison.excused == {Excuse.DOWN: 1}
+    comparison.done_since = {tool.name: at(30)}
+    with pytest.raises(Violation, match="was not asked"):
+        comparison._is_in_time(difference, row, at(10), at(120))
