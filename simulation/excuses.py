@@ -39,9 +39,11 @@ BOUNDS: Mapping[Excuse, float] = {
     Excuse.NEVER_SURE: 22,
     Excuse.HIDDEN: 2,
 }
-"""How many a seed may have on average: 72 hours, up to 200 people, five tools. At least a third
-more than 116 seeds of 60 people had on 28 November 2026, in whose histories people act while tools
-are down."""
+"""How many a seed may have on average, with MEASURED. At least a third more than 116 seeds had on
+28 November 2026, in whose histories people act while tools are down."""
+
+MEASURED = Options(hours=72, people=60, tools=5)
+"""With more of any, more may be excused; with fewer not less, since some of it is always drawn."""
 
 
 def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
@@ -49,7 +51,10 @@ def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
 
     Few seeds scatter more than many: the bound is wider there.
     """
-    size = max(1, options.hours / 72) * max(1, options.people / 200) * max(1, options.tools / 5)
+    size = math.prod(
+        max(1, getattr(options, name) / getattr(MEASURED, name))
+        for name in ("hours", "people", "tools")
+    )
     allowed = size * (1 + 3 / math.sqrt(max(1, runs)))
     return [
         f"{excuse}: {counts.get(excuse, 0) / runs:.1f} a seed, at most {bound * allowed:.1f}"

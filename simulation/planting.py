@@ -1,7 +1,8 @@
 """`python -m simulation.planting`: bugs planted on purpose, each of which must be found.
 
 Every patch of `planted/` is applied to a copy of the checkout alone; the simulation there
-must fail within so many seeds, where it does not without the patch. Exits with 1 for a bug that
+must fail within so many seeds, or excuse more than its bounds allow, where it does not without the
+patch. Exits with 1 for a bug that
 is not found, and for a patch that does not apply any more.
 """
 
@@ -15,12 +16,22 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PATCHES = sorted((ROOT / "simulation" / "planted").glob("*.patch"))
 COPIED = ("app.py", "preference_center", "clients", "workers", "dev", "tests", "simulation",
           "templates", "migrations", "pyproject.toml")  # fmt: skip
 _RED = re.compile(r"^seed (\d+): (.*)$", re.MULTILINE)
+_EXCUSED = re.compile(r"^TOO OFTEN EXCUSED (.*): [\d.]+ a seed", re.MULTILINE)
+
+
+class Red(NamedTuple):
+    """How so many seeds fail: one alone, or all together by what they excuse too often."""
+
+    seed: int
+    runs: int
+    failure: str
 
 
 def copied(folder: Path) -> Path:
@@ -42,20 +53,18 @@ def found(patch: Path, given: argparse.Namespace) -> str | None:
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         copy = copied(Path(folder))
         subprocess.run(["patch", "-p1", "-s", "-i", patch], cwd=copy, check=True)
-        seed = 0
-        while seed < given.runs:
-            red = first_failure(copy, seed + 1, given.runs - seed, given)
+        seed = 1
+        while seed <= given.runs:
+            red = first_failure(copy, seed, given.runs - seed + 1, given)
             if red is None:
                 return None
-            seed, failure = red
-            if red != first_failure(ROOT, seed, 1, given):
-                return f"seed {seed}: {failure}"
+            if red != first_failure(ROOT, red.seed, red.runs, given):
+                return f"seed {red.seed}: {red.failure}"
+            seed = red.seed + red.runs
     return None
 
 
-def first_failure(
-    folder: Path, seed: int, runs: int, given: argparse.Namespace
-) -> tuple[int, str] | None:
+def first_failure(folder: Path, seed: int, runs: int, given: argparse.Namespace) -> Red | None:
     """The first of these seeds that fails with the code in `folder`, and how; None if none does."""
     command = [sys.executable, "-m", "simulation", "--until-red", "--shrink", "0"]
     command += ["--seed", str(seed), "--runs", str(runs), "--processes", str(given.processes)]
@@ -68,10 +77,18 @@ def first_failure(
         text=True,
         env=os.environ | {"PYTHONHASHSEED": "0"},
     )
-    red = _RED.search(run.stdout)
+    red = read_failure(run.stdout, seed, runs)
     if red is None and run.returncode:
         print(run.stderr[-2000:])
-    return (int(red[1]), red[2]) if red else None
+    return red
+
+
+def read_failure(output: str, seed: int, runs: int) -> Red | None:
+    """What the simulation printed about these seeds; None if it found nothing."""
+    if red := _RED.search(output):
+        return Red(int(red[1]), 1, red[2])
+    excused = _EXCUSED.search(output)
+    return Red(seed, runs, f"too often excused: {excused[1]}") if excused else None
 
 
 def main(arguments: list[str]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from simulation.acts import Options
-from simulation.excuses import BOUNDS, Excuse, beyond
+from simulation.excuses import BOUNDS, MEASURED, Excuse, beyond
 
 
 def test_every_excuse_has_a_bound() -> None:
@@ -15,13 +16,20 @@ def test_every_excuse_has_a_bound() -> None:
 @pytest.mark.parametrize("runs", [1, 1000])
 def test_a_run_fails_when_an_excuse_grows_beyond_its_bound(runs: int) -> None:
     within: dict[str, int] = {excuse: int(bound * runs) for excuse, bound in BOUNDS.items()}
-    assert not beyond(within, runs, Options())
+    assert not beyond(within, runs, MEASURED)
     grown = within | {Excuse.DOWN: within[Excuse.DOWN] * 5}
-    (line,) = beyond(grown, runs, Options())
+    (line,) = beyond(grown, runs, MEASURED)
     assert line.startswith(str(Excuse.DOWN))
 
 
 def test_few_seeds_may_scatter_more_than_many() -> None:
     one, thousand = ({Excuse.DOWN.value: int(BOUNDS[Excuse.DOWN] * 1.5 * n)} for n in (1, 1000))
-    assert not beyond(one, 1, Options())
-    assert beyond(thousand, 1000, Options())
+    assert not beyond(one, 1, MEASURED)
+    assert beyond(thousand, 1000, MEASURED)
+
+
+def test_with_more_people_more_may_be_excused() -> None:
+    thousand = {Excuse.DOWN.value: int(BOUNDS[Excuse.DOWN] * 3 * 1000)}
+    assert beyond(thousand, 1000, MEASURED)
+    assert not beyond(thousand, 1000, replace(MEASURED, people=3 * MEASURED.people))
+    assert beyond(thousand, 1000, replace(MEASURED, people=MEASURED.people // 3))
