@@ -69,6 +69,8 @@ class Checks:
                 decision = decide(message, catalogue.topics.get(topic), known, now)
                 self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
                 end = decision.until if isinstance(decision, Denial) else None
+                if end and self.oracle.must_be_off(form, topic, now, pauses=False):
+                    raise Violation(f"I3: {topic} to {form.text} is off until {end}, for good")
                 expected = self.oracle.pause_end(form, topic, now)
                 if decision.rule is DecisionRule.PAUSED and expected and end != expected:
                     raise Violation(f"I5: {topic} to {form.text} is paused until {end}: {expected}")

@@ -100,7 +100,9 @@ class Ground:
             random=random,
             new_id=lambda: uuid7(clock(), random.getrandbits(80)),
             queue=queue(clock),
-            settings=self.services().settings.model_copy(update={"erasure_journal": journal}),
+            settings=self.services().settings.model_copy(
+                update={"erasure_journal": journal, "report_addresses": "@stop.example.com"}
+            ),
         )
         self.app.extensions.pop(REPLAY_GATE, None)
         db.engine.dispose()  # with the plans that its connections keep

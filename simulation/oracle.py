@@ -202,7 +202,9 @@ class Oracle:
         pauses = [
             opt_out
             for opt_out in self._about(form, topic)
-            if opt_out.until and self._stands(opt_out, form, topic, now) is not False
+            if opt_out.until
+            and opt_out.scope != BOUNCED  # which is no pause of theirs
+            and self._stands(opt_out, form, topic, now) is not False
         ]
         sure = all(
             self._stands(opt_out, form, topic, now) and not opt_out.ends_from for opt_out in pauses

@@ -21,6 +21,7 @@ from simulation.account import Account
 from simulation.accounts import Accounts
 from simulation.acts import Act, Options
 from simulation.asking import Requests
+from simulation.bounces import Bounces
 from simulation.checking import Checks
 from simulation.comparing import Comparison
 from simulation.corrections import Corrections
@@ -88,6 +89,7 @@ class Run:
     looks: Looks = field(init=False)
     rights: Rights = field(init=False)
     corrections: Corrections = field(init=False)
+    bounces: Bounces = field(init=False)
     faults: Faults = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
@@ -140,6 +142,7 @@ class Run:
         self.corrections = Corrections(
             self.clock, self.oracle, self.crew, self._know, self.accounts
         )
+        self.bounces = Bounces(self.oracle, self._know, self.accounts)
         self.comparison.erased = self.accounts.erased
         self.comparison.returned = self.accounts.returned
         for tool in self.tools.values():
@@ -301,7 +304,7 @@ class Run:
             outcome = self.faults.act(act)
         else:
             own = getattr(self, f"_{act.what}", None)
-            for others in (self.inside, self.rights, self.corrections):
+            for others in (self.inside, self.rights, self.corrections, self.bounces):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
         if outcome:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.acts import Act, Options
+from simulation.acts import HOUR, Act, Options
 from simulation.history import draw
 from simulation.shrinking import shrunk
 
@@ -66,3 +66,14 @@ def test_histories_have_people_erased_who_come_back_or_whom_tools_gain_again() -
     assert erased & {(act.who, act.form) for act in drawn if act.what == "comes_back"}
     assert erased & {one for act in drawn if act.what == "gains" for one in act.many}
     assert any(act.what == "killed" and act.scope == "erase" for act in drawn)
+
+
+def test_histories_have_mailboxes_that_are_disabled_on_two_days_while_their_people_act() -> None:
+    drawn = [(seed, act) for seed in range(10) for act in draw(str(seed), Options())]
+    times: dict[tuple[int, int, int], list[int]] = {}
+    for seed, act in drawn:
+        if act.what == "soft_bounce":
+            times.setdefault((seed, act.who, act.form), []).append(act.at)
+    suppressed = {own for own, at in times.items() if max(at) - min(at) > 24 * HOUR}
+    for what in ("opt_in", "one_click"):
+        assert suppressed & {(seed, act.who, act.form) for seed, act in drawn if act.what == what}

@@ -1,0 +1,28 @@
+"""What follows from the mail that people are sent, drawn from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from simulation.acts import HOUR, Act, Options, soon
+from simulation.people import ALL, TOPICS, first_forms_of
+
+_SINCE_BOUNCE = ["one_click", "page", "opt_in", "opt_in", "pause", "bounce", "restrict", "move"]
+"""What people, and tools, do while a mailbox is disabled."""
+
+
+def bouncing(random: Random, options: Options) -> Iterator[Act]:
+    """The mail to some bounces on one day, on two days, or on three."""
+    end = options.hours * HOUR
+    for number in range(700, 700 + max(3, options.people // 15)):
+        who = random.randrange(options.people)
+        own = who, random.randrange(len(first_forms_of(who)))
+        at = random.randrange(max(1, end * 2 // 3))
+        for _ in range(random.choice([1, 2, 2, 3])):
+            yield Act(at, "soft_bounce", *own, number=number)
+            for what in random.sample(_SINCE_BOUNCE, random.randrange(3)):
+                scope, later = random.choice([ALL, *TOPICS]), soon(random, at, end)
+                many = ((who, len(first_forms_of(who))),) if what == "move" else ()
+                yield Act(later, what, *own, scope, number, many)
+            at = min(at + random.randrange(12 * HOUR, 30 * HOUR), end)
