@@ -20,9 +20,10 @@ from simulation.alarms import check_alarms
 from simulation.comparing import FOUND_OUT, Comparison
 from simulation.entry_points import address
 from simulation.excuses import Excuse
+from simulation.frequencies import Frequencies
 from simulation.lists import CLOCK_TRUSTED
 from simulation.oracle import OptOut, Oracle
-from simulation.people import BOUNCED, SHARING, START, TOPICS, Form, forms_of
+from simulation.people import BOUNCED, OFFERS, SHARING, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
 from simulation.violation import Violation
 
@@ -54,6 +55,7 @@ class Checks:
     known: dict[Form, datetime]
     url: str
     awaited: list[tuple[OptOut, Tool]] = field(default_factory=list)
+    frequencies: Frequencies | None = None
     _side_connection: psycopg.Connection | None = None
     _in_turn: Iterator[tuple[str, str]] = field(default_factory=lambda: cycle(ASKED))
 
@@ -68,6 +70,8 @@ class Checks:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
                 self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
+                if self.frequencies and topic == OFFERS and decision.allow:
+                    self.frequencies.check(form, decision.frequency)
                 end = decision.until if isinstance(decision, Denial) else None
                 if end and self.oracle.must_be_off(form, topic, now, pauses=False):
                     raise Violation(f"I3: {topic} to {form.text} is off until {end}, for good")
@@ -87,6 +91,8 @@ class Checks:
         texts, now = [form.text for form in forms], services().now()
         decided = decide_all(texts, name, Channel.EMAIL, current_catalogue(), "IT", now)
         for form, decision in zip(forms, decided.decisions, strict=True):
+            if self.frequencies and topic == OFFERS and decision.allow:
+                self.frequencies.check(form, decision.frequency)
             self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
 
     def everything(self, people: Iterable[int]) -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
 from simulation.late_reports import again_while_down, reported_late, returning
-from simulation.mailing_history import bouncing
+from simulation.mailing_history import bouncing, choosing
 from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
 _PERSONAL = {
@@ -62,6 +62,7 @@ def draw(seed: str, options: Options) -> list[Act]:
         *again_while_down(Random(f"{seed}/again while down"), acts, options),
         *returning(Random(f"{seed}/returning"), options),
         *bouncing(Random(f"{seed}/bouncing"), options),
+        *choosing(Random(f"{seed}/choosing"), options),
     ]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 

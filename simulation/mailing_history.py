@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from simulation.acts import HOUR, Act, Options, soon
-from simulation.people import ALL, TOPICS, first_forms_of
+from simulation.people import ALL, OFFERS, TOPICS, first_forms_of
 
 _SINCE_BOUNCE = ["one_click", "page", "opt_in", "opt_in", "pause", "bounce", "restrict", "move"]
 """What people, and tools, do while a mailbox is disabled."""
@@ -26,3 +26,17 @@ def bouncing(random: Random, options: Options) -> Iterator[Act]:
                 many = ((who, len(first_forms_of(who))),) if what == "move" else ()
                 yield Act(later, what, *own, scope, number, many)
             at = min(at + random.randrange(12 * HOUR, 30 * HOUR), end)
+
+
+def choosing(random: Random, options: Options) -> Iterator[Act]:
+    """Some choose how often, with one form of theirs or several, and are erased or return."""
+    end = options.hours * HOUR
+    for number in range(800, 800 + max(3, options.people // 15)):
+        who, at = random.randrange(options.people), random.randrange(max(1, end // 2))
+        for _ in range(random.randrange(1, 4)):
+            own = who, random.randrange(len(first_forms_of(who)))
+            yield Act(at, "frequency", *own, OFFERS, random.randrange(3))
+            if random.random() < 0.3:
+                yield Act(at := soon(random, at, end), "erase", *own, "marketing", number)
+                yield Act(at := soon(random, at, end), "comes_back", *own, number=number)
+            at = soon(random, at, end)

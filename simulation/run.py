@@ -30,6 +30,7 @@ from simulation.entry_points import EntryPoints
 from simulation.faults import Faults
 from simulation.filtering import FilteringSender
 from simulation.follower import Follower
+from simulation.frequencies import Frequencies
 from simulation.ground import Clock, Ground
 from simulation.inside import Inside
 from simulation.lists import Lists
@@ -90,6 +91,7 @@ class Run:
     rights: Rights = field(init=False)
     corrections: Corrections = field(init=False)
     bounces: Bounces = field(init=False)
+    frequencies: Frequencies = field(init=False)
     faults: Faults = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
@@ -143,6 +145,8 @@ class Run:
             self.clock, self.oracle, self.crew, self._know, self.accounts
         )
         self.bounces = Bounces(self.oracle, self._know, self.accounts)
+        self.frequencies = Frequencies(self.oracle, self._know, self.accounts)
+        self.checks.frequencies = self.frequencies
         self.comparison.erased = self.accounts.erased
         self.comparison.returned = self.accounts.returned
         for tool in self.tools.values():
@@ -304,7 +308,13 @@ class Run:
             outcome = self.faults.act(act)
         else:
             own = getattr(self, f"_{act.what}", None)
-            for others in (self.inside, self.rights, self.corrections, self.bounces):
+            for others in (
+                self.inside,
+                self.rights,
+                self.corrections,
+                self.bounces,
+                self.frequencies,
+            ):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
         if outcome:
