@@ -20,7 +20,7 @@ from tests.inbound.rules.reports import RETURNED, dsn, failed
 
 MAILBOX = "bounces@stop.example.com"
 SUPPRESSED_FOR = timedelta(days=1)
-"""As the catalogue of the simulation has it: see `catalogue.toml`."""
+"""As the catalogue of the simulation has it: see `simulation/catalogue.toml`."""
 TWICE = 3
 """One in so many reports is delivered twice."""
 
