@@ -216,7 +216,8 @@ class Report:
         state = self.context.state
         if state is None:
             return False
-        return is_all_stopped(self.context.facts) or state.turned_off <= {ALL_MARKETING}
+        is_done = not any(each in self.context.wanted for each in state.turned_off)
+        return is_all_stopped(self.context.facts) or is_done
 
     def _changes(self) -> Iterator[Recorded]:
         """Each act once: the same id, else the same time, kind and target, is the same act.
