@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
-from simulation.late_reports import again_while_down, reported_late, returning
+from simulation.late_reports import again_while_down, held, reported_late, returning
 from simulation.mailing_history import bouncing, choosing
 from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
@@ -61,6 +61,7 @@ def draw(seed: str, options: Options) -> list[Act]:
         *reported_late(Random(f"{seed}/late reports"), acts, options),
         *again_while_down(Random(f"{seed}/again while down"), acts, options),
         *returning(Random(f"{seed}/returning"), options),
+        *held(Random(f"{seed}/held"), options),
         *bouncing(Random(f"{seed}/bouncing"), options),
         *choosing(Random(f"{seed}/choosing"), options),
     ]

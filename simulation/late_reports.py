@@ -1,4 +1,4 @@
-"""What senders and tools report that is older than, or against, what people have said to us."""
+"""What is reported late, or against what people have said, and erasures that end or are held."""
 
 from __future__ import annotations
 
@@ -72,6 +72,19 @@ def returning(random: Random, options: Options) -> Iterator[Act]:
             at = soon(random, back, end)
             yield Act(at, "page", *own, random.choice([ALL, *TOPICS]), number)
             yield Act(soon(random, at, end), "undo", *own, number=number)
+
+
+def held(random: Random, options: Options) -> Iterator[Act]:
+    """Some are under a legal hold when they want to be erased, and ask again once it has ended."""
+    end = options.hours * HOUR
+    for number in range(900, 900 + max(2, options.people // 20)):
+        who, at = random.randrange(options.people), random.randrange(max(1, end // 2))
+        own = who, random.randrange(len(first_forms_of(who)))
+        yield Act(at, "hold", *own, number=number)
+        for what in ("erase", "end_hold", "erase"):
+            at = soon(random, at, end)
+            if what != "end_hold" or number % 2:
+                yield Act(at, what, *own, random.choice(["marketing", "account"]), number)
 
 
 def _reported(random: Random, at: int, end: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from preference_center import contacts
 from preference_center.contacts.rules.contact import ContactRef
-from preference_center.core.errors import InvalidInput, ReplayPending
+from preference_center.core.errors import InvalidInput, ReplayPending, UnderHold
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
@@ -30,6 +30,7 @@ from simulation.acts import Act
 from simulation.crew import Crew, Mishap
 from simulation.entry_points import address, origin
 from simulation.ground import Clock
+from simulation.holds import Holds
 from simulation.oracle import Cause, OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, RESTRICTION, Form, forms_of
 from simulation.tools import Tool
@@ -87,6 +88,7 @@ class Rights:
     learn: Callable[[Form, datetime], None]
     """Called with a form that the service knows again."""
     accounts: Accounts
+    holds: Holds
 
     @property
     def erased(self) -> dict[Form, datetime]:
@@ -107,8 +109,20 @@ class Rights:
             return "restricted"
         is_killed = act.number % KILLED == 0
         mishap = Mishap("killed", 1 + act.number // KILLED % STEPS) if is_killed else None
-        self._erase(form, extent, mishap)
+        is_held = self.holds.hold_any(self._subjects(form, extent))
+        try:
+            self._erase(form, extent, mishap)
+        except UnderHold:
+            if is_held:
+                return "under a hold"
+            raise
+        if is_held:
+            raise Violation(f"I6: {form.text} was under a hold and is erased")
         return extent.value
+
+    def _subjects(self, form: Form, extent: Extent) -> list[Form]:
+        """An account is erased with all its addresses, marketing of exactly one (I9)."""
+        return self.accounts.of(form) if extent is Extent.ACCOUNT else [form]
 
     def _erase(self, form: Form, extent: Extent, mishap: Mishap | None = None) -> None:
         """Some time after what hosts have recorded whose clocks are ahead."""
@@ -123,12 +137,9 @@ class Rights:
         self._expect_erased(form, extent)
 
     def _expect_erased(self, form: Form, extent: Extent) -> None:
-        """Also of a repeat, which counts from now (I5).
-
-        An account is erased with all its addresses, marketing of exactly one (I9).
-        """
+        """Also of a repeat, which counts from now (I5)."""
         now, is_account = services().now(), extent is Extent.ACCOUNT
-        forms = self.accounts.of(form) if is_account else [form]
+        forms = self._subjects(form, extent)
         for each in forms:
             for scope in (ALL, EVERYTHING) if is_account else (ALL,):
                 self.oracle.add_opt_out(

@@ -32,6 +32,7 @@ from simulation.filtering import FilteringSender
 from simulation.follower import Follower
 from simulation.frequencies import Frequencies
 from simulation.ground import Clock, Ground
+from simulation.holds import Holds
 from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
@@ -89,6 +90,7 @@ class Run:
     requests: Requests = field(init=False)
     looks: Looks = field(init=False)
     rights: Rights = field(init=False)
+    holds: Holds = field(init=False)
     corrections: Corrections = field(init=False)
     bounces: Bounces = field(init=False)
     frequencies: Frequencies = field(init=False)
@@ -138,8 +140,9 @@ class Run:
         self.comparison = Comparison(self.oracle, self.tools, self.known, self.redis, forms)
         self.checks = Checks(self.oracle, self.comparison, self.known, self.ground.url)
         self.requests = Requests(self.oracle, forms, self.comparison.excused)
+        self.holds = Holds(self._know, self.accounts)
         self.rights = Rights(
-            self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts
+            self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts, self.holds
         )
         self.corrections = Corrections(
             self.clock, self.oracle, self.crew, self._know, self.accounts
@@ -290,7 +293,11 @@ class Run:
     def _forget(self) -> None:
         """A backup is restored, and a month passes: nothing readable of the erased is left (I6)."""
         living = sorted(
-            set(self.known) - set(self.rights.erased) - self.rights.restricted,
+            {
+                form
+                for form in self.known.keys() - self.rights.erased.keys() - self.rights.restricted
+                if not self.holds.hold_any(self.accounts.of(form))
+            },
             key=lambda form: form.text,
         )
         self.rights.restore(self.ground.url, living[:RESTORED])
@@ -311,6 +318,7 @@ class Run:
             for others in (
                 self.inside,
                 self.rights,
+                self.holds,
                 self.corrections,
                 self.bounces,
                 self.frequencies,

@@ -14,10 +14,13 @@ from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_autocommit
 from preference_center.ledger import record
 from preference_center.ledger.rules import ConsentEvidence, build_opt_in_change
+from preference_center.rights import holds
 from preference_center.rights.rules.requests import Extent
 from simulation.accounts import Accounts
+from simulation.acts import Act
 from simulation.entry_points import address, origin
 from simulation.ground import Clock
+from simulation.holds import Holds
 from simulation.making import add_destination
 from simulation.oracle import Oracle
 from simulation.people import OFFERS, Form
@@ -27,6 +30,7 @@ from tests.simulation.idle_tool import idle_tool
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
+ACTS = ("hold", "erase")
 WHO = Form(2, "only", "only2@example.net")
 
 
@@ -43,7 +47,7 @@ def test_a_consent_of_before_an_erasure_is_found_though_its_person_is_back(
     is_erased_later: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:  # I6
     unused: Any = None
-    rights = Rights(unused, unused, unused, {}, unused, Accounts())
+    rights = Rights(unused, unused, unused, {}, unused, Accounts(), unused)
     opt_in()
     after = timedelta(minutes=1) if is_erased_later else -timedelta(minutes=1)
     rights.accounts.erased_last[WHO] = services().now() + after
@@ -63,7 +67,7 @@ def test_an_erasure_outranks_what_a_host_whose_clock_is_ahead_recorded_before_it
     with clock.of_host(timedelta(seconds=6)):
         opt_in()
         oracle.add_opt_in(WHO, OFFERS, clock(), clock.now)
-    Rights(clock, oracle, unused, {}, unused, Accounts())._erase(WHO, Extent.MARKETING)
+    Rights(clock, oracle, unused, {}, unused, Accounts(), unused)._erase(WHO, Extent.MARKETING)
     assert oracle.must_be_off(WHO, OFFERS, clock())
 
 
@@ -78,7 +82,7 @@ def test_a_tool_where_an_erasure_is_stated_as_done_holds_only_whom_it_gained_sin
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), now=clock))
     tool = idle_tool(clock, contacts={WHO.text: clock()})
     add_destination(tool)
-    rights = Rights(clock, Oracle(), unused, {tool.name: tool}, unused, Accounts())
+    rights = Rights(clock, Oracle(), unused, {tool.name: tool}, unused, Accounts(), unused)
     rights._erase(WHO, Extent.MARKETING)
     tool.asked_to_delete[WHO.text] = clock()
     rights.check()
@@ -90,3 +94,21 @@ def test_a_tool_where_an_erasure_is_stated_as_done_holds_only_whom_it_gained_sin
     else:
         with pytest.raises(Violation, match="I6: tool-0 holds"):
             rights.check()
+
+
+def test_nobody_is_erased_who_is_under_a_hold(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I6
+    unused: Any = None
+    clock, accounts = Clock(), Accounts()
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), now=clock))
+    held = Holds(lambda *_: None, accounts)
+    rights = Rights(clock, Oracle(), unused, {}, unused, accounts, held)
+    hold, erase = (Act(0, what, WHO.person, scope="marketing", number=1) for what in ACTS)
+    held.hold(hold)
+    assert rights.erase(erase) == "under a hold"
+    holds.end_hold("case-1", "lawyer")  # and nobody has told the oracle
+    with pytest.raises(Violation, match="was under a hold"):
+        rights.erase(erase)
+    held.end_hold(hold)
+    assert rights.erase(erase) == "marketing"
