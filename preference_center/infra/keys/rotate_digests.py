@@ -309,6 +309,11 @@ TABLE_LOCK_TIMEOUT = 0.5
 """Seconds that it waits for a table. Everybody else waits behind it."""
 
 
+IDLE_TIMEOUT = 10.0
+"""Seconds between two statements after which PostgreSQL ends a transaction of a rotation that is
+frozen, or whose host is gone: it may hold rows, or every table."""
+
+
 RETRY_DELAY = 5.0
 """Seconds before the next attempt, in which they go on."""
 
@@ -360,7 +365,12 @@ def rotate_digests(
     one new key, or a process does not have it yet, and Unavailable. Through a pooler the processes
     can't be seen: then `all_restarted` states that each has the key.
     """
-    with db.engine.connect() as connection, only_process(connection, ROTATION_LOCK, pause):
+    limits = replace(current_limits(), idle=IDLE_TIMEOUT)
+    with (
+        db.engine.connect() as connection,
+        only_process(connection, ROTATION_LOCK, pause),
+        override_limits(limits),
+    ):
         _rotate(progress, pause, all_restarted=all_restarted)
 
 

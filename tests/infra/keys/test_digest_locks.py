@@ -232,6 +232,25 @@ def test_nobody_waits_while_a_table_is_scanned_for_missing_digests(
     assert scanned == ["at the end"]  # else 'verifying table "address"'
 
 
+@pytest.mark.parametrize("step", ["load_keys", "swap_columns"], ids=["rows", "tables"])
+def test_postgresql_ends_what_locks_for_one_that_is_frozen(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:  # I2: tests/faults freezes it
+    with app.app_context():
+        record([change(1)])
+    restart(app)
+    real, limits = getattr(digests, step), set[Any]()
+
+    def note(connection: Connection, *given: Any) -> Any:
+        limits.update(connection.execute("SHOW idle_in_transaction_session_timeout"))
+        return real(connection, *given)
+
+    monkeypatch.setattr(digests, step, note)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        rotate()
+    assert limits == {(f"{digests.IDLE_TIMEOUT:.0f}s",)}
+
+
 @pytest.mark.parametrize("held", ["address_key", "contact_external_id"])
 def test_it_keeps_nobody_from_a_table_while_it_waits_for_another(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, held: str
