@@ -33,6 +33,11 @@ test: $(READY) $(MANIFESTS) ## Run the tests against real PostgreSQL and Valkey/
 test-slow: $(READY) ## Run the others: more faults, and pages in every language and size
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
 
+# Each starts processes by the dozen, so one at a time.
+.PHONY: test-faults
+test-faults: $(READY) ## Run the faults that are too long for make test and that CI runs, too
+	@$(BIN)/python -m pytest -n 0 tests/faults/test_digest_rotation.py $(ARGS)
+
 .PHONY: test-answers
 test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and push ten thousand in a row
 	@TEST_ANSWERS=30 TEST_ROW=10000 $(BIN)/python -m pytest $(SHARED_OUT) tests/integrations \

@@ -32,6 +32,7 @@ SLOW_FILES = tuple(
         "browser/test_dev.py",
         "browser/test_matrix.py",
         "dev/test_engines.py",
+        "faults/test_digest_rotation.py",
         "faults/test_failover.py",
         "faults/test_histories.py",
         "faults/test_locks.py",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -23,8 +24,8 @@ from dev.processes import wait_until
 from dev.server import free_port
 from preference_center.__main__ import read_procfile
 from preference_center.app import create_app
-from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.events import Change, EventKind, uuid7
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store.destinations import insert_destination, set_status
@@ -119,7 +120,7 @@ class Service:
         log = self.folder / f"{len(self.processes)}-{name}.log"
         log.touch()
         start = fork if self.forks else _start
-        popen = start(command, ROOT, self._environ(), log)
+        popen = start(command, ROOT, self.environ(), log)
         process = Process(popen, log)
         self.processes.append(process)
         if ready and name == "web":
@@ -191,7 +192,7 @@ class Service:
     def opt_in(self, address: str) -> None:
         """Record the person's own opt-in, as a page would."""
         with self.app.app_context():
-            record([_change(parse_address(address, Channel.EMAIL), EventKind.OPTED_IN)])
+            record([change(address, EventKind.OPTED_IN)])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the database, past the service."""
@@ -206,6 +207,20 @@ class Service:
         """What all processes wrote."""
         return "".join(process.log.read_text() for process in self.processes)
 
+    def environ(self) -> dict[str, str]:
+        """The environment of each of its processes."""
+        given = self.settings.model_dump(exclude_none=True)
+        return os.environ | {
+            **{name.upper(): str(value) for name, value in given.items()},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PORT": str(self.port),
+            "CONSOLE_PORT": str(self.console_port),
+            "CLOCK_SHIFT": str(self._shift),
+            "CONNECTORS_ALLOW_PRIVATE": "1",
+            "PYTHONUNBUFFERED": "1",
+            **self.extra,
+        }
+
     @property
     def _shift(self) -> Path:
         return self.folder / "shift"
@@ -219,19 +234,6 @@ class Service:
 
     def _answers(self) -> bool:
         return self.status("/healthz") == 200
-
-    def _environ(self) -> dict[str, str]:
-        given = self.settings.model_dump(exclude_none=True)
-        return os.environ | {
-            **{name.upper(): str(value) for name, value in given.items()},
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PORT": str(self.port),
-            "CONSOLE_PORT": str(self.console_port),
-            "CLOCK_SHIFT": str(self._shift),
-            "CONNECTORS_ALLOW_PRIVATE": "1",
-            "PYTHONUNBUFFERED": "1",
-            **self.extra,
-        }
 
 
 def _start(
@@ -248,9 +250,10 @@ def _start(
         )
 
 
-def _change(address: Address, kind: EventKind) -> Change:
-    now = _now()
-    return Change(uuid7(now, 1), kind, address, TOPIC, now, now, "test", "test")
+def change(address: str, kind: EventKind) -> Change:
+    """What somebody did about `TOPIC` just now."""
+    now, parsed = _now(), parse_address(address, Channel.EMAIL)
+    return Change(uuid4(), kind, parsed, TOPIC, now, now, "test", "test")
 
 
 def _now() -> datetime:
