@@ -41,6 +41,8 @@ from tests.integrations.tools.receiver import SECRET
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
+START = 120.0
+"""Seconds within which a process is at work, after imports of two seconds on an idle machine."""
 TOPIC = "acme.offers"
 _TLS = ssl.create_default_context()
 """Unused, as all is HTTP; but else httpx makes one for each request, in 7 ms."""
@@ -124,7 +126,7 @@ class Service:
         process = Process(popen, log)
         self.processes.append(process)
         if ready and name == "web":
-            assert wait_until(self._answers, PATIENCE), log.read_text()
+            assert wait_until(self._answers, START), log.read_text()
         return process
 
     def shift(self, by: timedelta) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
 from dev.engines import Engines
 from dev.postgres import Postgres
-from dev.processes import wait_until
+from dev.processes import children, wait_until
 from tests.faults.service import PATIENCE, Process, Service
+from tests.faults.test_spool import waiting
+from tests.faults.test_web import Load, lost
 from tests.faults.tool import SlowReceiver
+from tests.web.api.sender import make_sender
 
 LONG = 2 * PATIENCE
 
@@ -66,6 +74,83 @@ def test_clicks_go_on_after_a_standby_is_promoted(
     assert wait_until(lambda: {"before@example.com", "after@example.com"} <= set(tool.off), LONG)
     assert all(process.alive for process in processes)
     assert '"unexpected"' not in service.logs()
+
+
+def end(primary: Postgres) -> None:
+    """Kill it with all its processes, as when its machine is lost."""
+    each = children(primary.state.pid or 0)
+    primary.kill()
+    for pid in each:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_who_read_what_an_asynchronous_standby_lacks_is_told_to_read_everything_again(
+    service: Service, own_engines: Engines, standby: Postgres, tool: SlowReceiver
+) -> None:  # I1, I3: what was lost with the primary is not lost in silence
+    processes = began(service)
+    service.click(service.token("before@example.com"))
+    assert wait_until(lambda: people(standby) == 1, LONG)
+    headers = {"Authorization": f"Bearer {make_sender(service.app, scopes=['read']).key}"}
+
+    def read(path: str, **query: str) -> httpx.Response:
+        return httpx.get(f"{service.url}/v1/{path}", params=query, headers=headers, timeout=20)
+
+    early = read("changes").json()["next"]
+    standby.stop()  # it lags from now on
+    service.click(service.token("lost@example.com"))
+    page = read("changes", after=early).json()
+    assert [each["address"] for each in page["changes"]] == ["lost@example.com"]
+    assert wait_until(lambda: "lost@example.com" in tool.off, LONG)
+
+    primary = own_engines.database
+    assert isinstance(primary, Postgres)
+    end(primary)
+    standby.start()
+    standby.promote()
+    assert wait_until(lambda: clicked(service, "after@example.com"), LONG)
+    assert wait_until(lambda: "after@example.com" in tool.off, LONG)
+    assert people(standby) == 2  # without the lost one, who stays off in the tool
+    assert "lost@example.com" in tool.off
+    assert read("changes", after=page["next"]).status_code == 410
+    assert read("changes", after=early).status_code == 410
+    assert read("changes/snapshot").status_code == 200
+    assert all(process.alive for process in processes)
+    assert '"unexpected"' not in service.logs()
+
+
+def follow_synchronously(primary: Postgres) -> None:
+    """Let no commit be acknowledged that the standby has not."""
+    with psycopg.connect(primary.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        connection.execute("SELECT pg_reload_conf()")
+        query = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"
+        assert wait_until(lambda: connection.execute(query).rowcount == 1, LONG)
+
+
+def test_nothing_acknowledged_is_lost_with_the_primary_of_a_synchronous_standby(
+    service: Service, own_engines: Engines, standby: Postgres, tmp_path: Path
+) -> None:  # I1
+    primary, folder = own_engines.database, tmp_path / "spool"
+    assert isinstance(primary, Postgres)
+    follow_synchronously(primary)
+    service.settings = service.settings.model_copy(update={"spool_dir": str(folder)})
+    web = service.start("web")
+    load = Load(service)
+    with load:
+        assert wait_until(lambda: load.counts[200] >= 50, LONG)
+        end(primary)
+        assert wait_until(lambda: load.counts[202] >= 10, LONG), load.counts
+        with psycopg.connect(standby.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        standby.promote()
+        before = load.counts[200]
+        assert wait_until(lambda: load.counts[200] >= before + 50, LONG), load.counts
+    assert set(load.counts) <= {200, 202}, load.bodies
+    assert wait_until(lambda: waiting(folder) == 0, LONG)
+    service.settings = service.settings.model_copy(update={"database_url": standby.url})
+    assert lost(service, load) == []
+    assert web.alive
 
 
 def set_read_only(server: Postgres, setting: str) -> None:
