@@ -16,7 +16,7 @@ from typing import IO, Protocol
 from redis import Redis
 
 from chaos.cluster import Cluster
-from chaos.database import Database, Rows
+from chaos.database import Database, Locks
 from chaos.plan import Deed, Strike
 from chaos.timing import Window
 from chaos.tools import Moody
@@ -156,7 +156,7 @@ class ToolVictim:
 
 
 def muster(
-    service: Service, cluster: Cluster, tools: tuple[Moody, Moody], rows: Rows
+    service: Service, cluster: Cluster, tools: tuple[Moody, Moody], locks: Locks
 ) -> dict[str, Victim]:
     """Start every process; all victims by the names of the plan."""
     redis = service.engines.redis
@@ -168,7 +168,7 @@ def muster(
         "worker-2": Running(service, "worker"),
         "fresh": Running(service, "fresh"),
         "scheduler": Running(service, "scheduler"),
-        "database": Database(cluster, cluster.proxy, rows),
+        "database": Database(cluster, cluster.proxy, locks),
         "valkey": Served(redis),
         "tool-1": ToolVictim(tools[0]),
         "tool-2": ToolVictim(tools[1]),

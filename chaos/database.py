@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import psycopg
 
@@ -13,6 +14,8 @@ from chaos.cluster import Cluster
 from chaos.plan import Deed
 from chaos.proxy import Mood, Proxy
 
+_TABLES = ("suppression", "event", "address")
+"""Each opt-out writes to all of them."""
 _LOCK = "SELECT FROM address WHERE digest = ANY(%s) ORDER BY id FOR UPDATE"
 _MOODS = {
     Deed.SILENCE_OLD: Mood.SILENCE_OLD,
@@ -23,14 +26,14 @@ _MOODS = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Both servers, the network before them, and rows in them.
+    """Both servers, the network before them, and locks in them.
 
     Whatever is done to the primary alone, the standby stays.
     """
 
     cluster: Cluster
     proxy: Proxy
-    rows: Rows
+    locks: Locks
 
     def strike(self, deed: Deed) -> None:
         """See Victim."""
@@ -44,7 +47,9 @@ class Database:
             case Deed.FREEZE:
                 self.cluster.signal(signal.SIGSTOP)
             case Deed.LOCK:
-                self.rows.lock()
+                self.locks.lock_rows()
+            case Deed.LOCK_TABLE:
+                self.locks.lock_table()
             case _:
                 self.proxy.behave(_MOODS[deed])
 
@@ -57,31 +62,35 @@ class Database:
                 self.cluster.fail_over()
             case Deed.FREEZE:
                 self.cluster.signal(signal.SIGCONT)
-            case Deed.LOCK:
-                self.rows.release()
+            case Deed.LOCK | Deed.LOCK_TABLE:
+                self.locks.release()
             case _:
                 self.proxy.behave(Mood.PASS)
 
 
 @dataclass(slots=True)
-class Rows:
-    """Rows of people, locked past the network by a transaction that stays open."""
+class Locks:
+    """Rows of people, or a table, locked past the network by a transaction that stays open."""
 
     cluster: Cluster
     digests: Sequence[bytes]
     held: threading.Event = field(default_factory=threading.Event)
-    """Set while they are locked."""
+    """Set while the rows are locked."""
+    _tables: Iterator[str] = field(default_factory=lambda: cycle(_TABLES))
     _connection: psycopg.Connection | None = None
 
-    def lock(self) -> None:
+    def lock_rows(self) -> None:
         """Lock those that exist. Raises psycopg.Error, or RuntimeError if none does.
 
         A missing one is an opt-out that was acknowledged and lost, which the audit reports.
         """
-        self._connection = psycopg.connect(self.cluster.primary.url, connect_timeout=10)
-        if not self._connection.execute(_LOCK, [list(self.digests)]).rowcount:
+        if not self._connect().execute(_LOCK, [list(self.digests)]).rowcount:
             raise RuntimeError(f"no rows of {len(self.digests)} people to be locked")
         self.held.set()
+
+    def lock_table(self) -> None:
+        """Lock the next one. Raises psycopg.Error."""
+        self._connect().execute(f"LOCK TABLE {next(self._tables)} IN SHARE MODE".encode())
 
     def release(self) -> None:
         """End the transaction. Raises psycopg.Error if it was lost meanwhile."""
@@ -90,3 +99,7 @@ class Rows:
             self._connection.rollback()
             self._connection.close()
             self._connection = None
+
+    def _connect(self) -> psycopg.Connection:
+        self._connection = psycopg.connect(self.cluster.primary.url, connect_timeout=10)
+        return self._connection

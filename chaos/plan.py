@@ -41,6 +41,8 @@ class Deed(StrEnum):
     """All connections are reset, and so is every new one."""
     LOCK = "lock"
     """A transaction locks the rows of some people and stays open."""
+    LOCK_TABLE = "lock a table"
+    """A transaction lets nobody write to a table and stays open, as while an index is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ HABITS: Mapping[str, Habit] = {
             Deed.SILENCE_OLD: 20.0,
             Deed.SILENCE_ALL: 10.0,
             Deed.LOCK: 20.0,
+            Deed.LOCK_TABLE: 20.0,
         },
         {
             Deed.FAIL_OVER: 5.0,
@@ -90,6 +93,7 @@ HABITS: Mapping[str, Habit] = {
             Deed.SILENCE_OLD: 30.0,
             Deed.SILENCE_ALL: 20.0,
             Deed.LOCK: 60.0,
+            Deed.LOCK_TABLE: 30.0,
         },
     ),
     "valkey": Habit(20.0, {Deed.KILL: 5.0, Deed.STOP: 5.0, Deed.FREEZE: 8.0, Deed.FLUSH: 0.0}),

@@ -12,7 +12,7 @@ from pathlib import Path
 from chaos.audit import faults, left_behind
 from chaos.cluster import Cluster
 from chaos.crew import Running, Score, Victim, carry_out, muster
-from chaos.database import Rows
+from chaos.database import Locks
 from chaos.evidence import evidence
 from chaos.heartbeat import beating
 from chaos.locked import Locked
@@ -63,8 +63,8 @@ def run(
     crowd = Crowd(service, options.seed, options.rate)
     locked = Locked(crowd)
     with _beginning(service):
-        rows = Rows(cluster, locked.settle(), locked.held)
-    crew = muster(service, cluster, tools, rows)
+        locks = Locks(cluster, locked.settle(), locked.held)
+    crew = muster(service, cluster, tools, locks)
     _await_web(service)
     found = _struck(service, cluster, crew, locked, options)
     with Watch(service) as watch:

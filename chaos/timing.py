@@ -14,6 +14,9 @@ from chaos.heartbeat import Stall
 
 LIMIT = 2.0
 """Seconds within which a click that meets no lock is answered."""
+LIMITS = {"database: lock a table": 4.0}
+"""The same while something is struck: when a table is locked, clicks in hand wait for it until
+they time out, and for their threads those that come meanwhile; all later ones are spooled."""
 LOST = 0
 """In place of a status: no answer came."""
 UNAVAILABLE = 503
@@ -136,9 +139,10 @@ def _count(
     unavailable = sample.status == UNAVAILABLE and sample.asked in {Asked.STOP, Asked.PROBE}
     if unavailable or sample.status == LOST:
         times.refused.append((sample, during))
-    if sample.took <= LIMIT or sample.asked in {Asked.LOCKED, Asked.CHECK}:
+    limit = max(LIMITS.get(kind, LIMIT) for kind in met)
+    if sample.took <= limit or sample.asked in {Asked.LOCKED, Asked.CHECK}:
         return
-    if sample.took - stalled.share(sample) <= LIMIT:
+    if sample.took - stalled.share(sample) <= limit:
         times.stalled += 1
     else:
         times.late.append((sample, during))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from chaos.heartbeat import LATE, Heart, Stall
+from chaos.plan import Deed
 from chaos.timing import Asked, Sample, Times, Window, faults, measure, table
 
 SILENT = Window("database", "silence", 10, 20)
 WEB = Window("web", "kill", 30, 40)
+LOCKED_TABLE = Window("database", Deed.LOCK_TABLE, 50, 60)
 
 
 def of(
@@ -20,7 +22,7 @@ def of(
     asked: Asked = Asked.STOP,
     stalls: Sequence[Stall] = (),
 ) -> Times:
-    return measure([Sample(begin, end, status, asked)], [SILENT, WEB], stalls)
+    return measure([Sample(begin, end, status, asked)], [SILENT, WEB, LOCKED_TABLE], stalls)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,7 @@ def of(
         (of(12, 22, 0, Asked.CHECK), "(a decision, answered not at all"),
         (of(12, 22, 0, Asked.LOCKED), "somebody whose rows may be locked, answered not at all"),
         (of(12, 15, stalls=[Stall(14.5, 17)]), "took more than 2 s"),
+        (of(50, 54.1), "1 during database: lock a table"),
     ],
     ids=[
         "struck",
@@ -51,6 +54,7 @@ def of(
         "decision-lost",
         "lost-at-a-lock",
         "stalled-a-little",
+        "at-a-locked-table",
     ],
 )
 def test_what_is_a_fault(times: Times, expected: str) -> None:
@@ -61,6 +65,7 @@ def test_what_is_a_fault(times: Times, expected: str) -> None:
     "times",
     [
         of(12, 13.9),
+        of(50, 53.9),
         of(29, 35, 0),
         of(39, 45),
         of(12, 15, 503, Asked.LOCKED),
@@ -70,6 +75,7 @@ def test_what_is_a_fault(times: Times, expected: str) -> None:
     ],
     ids=[
         "in-time",
+        "while-a-table-is-locked",
         "web-was-struck",
         "web-was-back",
         "at-a-lock",
