@@ -85,7 +85,7 @@ def wanted_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:
     own = _newest_choice(topic, (fact for fact in facts if fact.exact))
     if own:
         return own.key if own.key in topic.frequencies else topic.default_frequency or None
-    other = _newest_choice(topic, (fact for fact in facts if not fact.exact))
+    other = _newest_choice(topic, facts)
     if other and is_less_often(topic, other.key, topic.default_frequency):
         return other.key
     return None

@@ -19,6 +19,7 @@ from preference_center.core.events import (
     EVERYTHING,
     RESTRICTION,
     UNDELIVERABLE,
+    DatedFrequency,
     EventKind,
     ScopeFact,
     ScopeState,
@@ -27,6 +28,8 @@ from preference_center.core.events import (
 from tests.core.histories import NEWS, NOW, OFFERS
 
 MINUTE = timedelta(minutes=1)
+DAILY, WEEKLY, MONTHLY = "daily", "weekly", "monthly"
+TITLES = {key: {"en": key} for key in (DAILY, WEEKLY, MONTHLY)}
 NEWSLETTER = MessageType("newsletter", MessageClass.MARKETING, NEWS)
 INVOICE = MessageType("invoice", MessageClass.SERVICE, ground=ServiceGround.BILLING)
 LAST_INVOICE = replace(
@@ -58,6 +61,11 @@ def consent(at: int = -5, *, exact: bool = True) -> ScopeFact:
 
 def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = True) -> ScopeFact:
     return ScopeFact(scope, exact, ScopeState(pause=mark(at), pause_until=NOW + until * MINUTE))
+
+
+def chose(key: str, at: int = -10, *, exact: bool = True, rank: int = 0) -> ScopeFact:
+    chosen = DatedFrequency(NOW + at * MINUTE, rank, UUID(int=1000 + at), key)
+    return ScopeFact(NEWS, exact, ScopeState(frequency=chosen))
 
 
 CLOSED = off(EVERYTHING, kind=EventKind.DEACTIVATED)
