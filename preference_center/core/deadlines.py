@@ -85,7 +85,7 @@ def row_retry(
     near the end; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
     retries over the last quarter of the delay.
     """
-    delay = min(MIN_RETRY_DELAY * (1 << min(attempts - 1, 20)), MAX_RETRY_DELAY)
+    delay = _doubled(MIN_RETRY_DELAY, attempts, MAX_RETRY_DELAY)
     delay = max(delay * (1 - jitter / 4), retry_after or timedelta(0))
     if due_at is not None:
         delay = min(delay, max((due_at - now) / 3, OVERDUE_RETRY_INTERVAL))
@@ -109,8 +109,7 @@ def destination_retry(
     tool's `retry_after` is respected up to an hour: beyond that we probe anyway, since the
     promise is ours and not the tool's.
     """
-    delay = min(MIN_PROBE_DELAY * (1 << min(failures - 1, 20)), PROBE_INTERVAL)
-    delay *= 1 - jitter / 4
+    delay = _doubled(MIN_PROBE_DELAY, failures, PROBE_INTERVAL) * (1 - jitter / 4)
     return now + max(delay, min(retry_after or timedelta(0), MAX_RETRY_DELAY))
 
 
@@ -121,8 +120,13 @@ def email_retry(
 
     Doubles from 10 seconds to 5 minutes, but not beyond `expires_at`.
     """
-    delay = min(MIN_RETRY_DELAY * (1 << min(attempts - 1, 20)), MAX_EMAIL_RETRY_DELAY)
-    return min(now + delay * (1 - jitter / 4), expires_at)
+    delay = _doubled(MIN_RETRY_DELAY, attempts, MAX_EMAIL_RETRY_DELAY) * (1 - jitter / 4)
+    return min(now + delay, expires_at)
+
+
+def _doubled(first: timedelta, failures: int, longest: timedelta) -> timedelta:
+    """The delay after so many failures in a row; the exponent's limit prevents an overflow."""
+    return min(first * (1 << min(failures - 1, 20)), longest)
 
 
 class RequestStage(StrEnum):

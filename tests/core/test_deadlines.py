@@ -9,12 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.deadlines import (
+    PAUSE_DAYS,
+    UNDO_PERIOD,
     WINDOW,
     DeadlineStage,
     deadline_stage,
     destination_retry,
     email_retry,
+    late_stages,
+    refused_retry,
     row_retry,
+    worst_stage,
 )
 from tests.clock import START as NOW
 
@@ -40,6 +45,28 @@ def test_stages_begin_at_36_48_and_72_hours(
     assert deadline_stage(NOW - waited + WINDOW, NOW) is expected
 
 
+def test_a_database_counts_by_the_same_bounds() -> None:  # I3
+    for hours in range(100):
+        due_at = NOW - hours * HOUR + WINDOW
+        found = [
+            stage
+            for stage, after, up_to in late_stages(NOW)
+            if due_at <= up_to and (after is None or due_at > after)
+        ]
+        assert [deadline_stage(due_at, NOW)] == (found or [DeadlineStage.ON_TIME])
+
+
+def test_the_worst_stage_is_the_latest() -> None:
+    assert worst_stage([]) is DeadlineStage.ON_TIME
+    assert worst_stage([*DeadlineStage]) is DeadlineStage.OVERDUE
+    assert worst_stage([DeadlineStage.PAST_TARGET, DeadlineStage.AT_RISK]) == "past_target"
+
+
+def test_what_people_are_offered() -> None:
+    assert PAUSE_DAYS == (7, 30, 90)
+    assert UNDO_PERIOD == 30 * MINUTE
+
+
 @pytest.mark.parametrize(
     "attempts,delay",
     [(1, 10 * SECOND), (2, 20 * SECOND), (5, 160 * SECOND), (9, 2560 * SECOND), (10, HOUR)],
@@ -55,6 +82,15 @@ def test_attempts_without_end_overflow_nothing() -> None:
 
 def test_the_retry_after_of_a_tool_is_kept_while_the_deadline_is_far() -> None:
     assert row_retry(1, NOW + WINDOW, NOW, retry_after=6 * HOUR) == NOW + 6 * HOUR
+
+
+def test_the_retry_after_of_a_tool_takes_at_most_a_third_of_the_time_left() -> None:  # I3
+    assert row_retry(1, NOW + 6 * HOUR, NOW, retry_after=6 * HOUR) == NOW + 2 * HOUR
+
+
+def test_a_refused_address_is_tried_daily_and_not_all_at_once() -> None:  # I3
+    assert refused_retry(NOW) == NOW + 24 * HOUR
+    assert refused_retry(NOW, jitter=1.0) == NOW + 23 * HOUR
 
 
 @pytest.mark.parametrize("late", [timedelta(0), SECOND, 100 * HOUR])
@@ -110,6 +146,11 @@ def test_jitter_takes_at_most_a_quarter(attempts: int, jitter: float) -> None:
     full = row_retry(attempts, None, NOW) - NOW
     spread = row_retry(attempts, None, NOW, jitter=jitter) - NOW
     assert full * 0.75 - SECOND <= spread <= full
+
+
+def test_the_most_jitter_takes_a_quarter() -> None:
+    assert row_retry(1, None, NOW, jitter=1.0) == NOW + 7.5 * SECOND
+    assert destination_retry(3, NOW, jitter=1.0) == NOW + 15 * SECOND
 
 
 @pytest.mark.parametrize(
