@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESERVED_SCOPES,
     UNDELIVERABLE,
     Change,
+    DatedFrequency,
     Event,
     EventKind,
     ScopeState,
     Timestamped,
+    can_be_hashed,
     counts_at,
     fold,
     is_valid_scope,
 )
-from tests.core.histories import EVENTS, KINDS, NEWS, NOW, PERSON, event, scopes_of
+from tests.core.histories import EVENTS, KINDS, NEWS, NOW, OFFERS, PERSON, event, scopes_of
 
-MINUTE = timedelta(minutes=1)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 NOBODY: frozenset[UUID] = frozenset()
 
 
@@ -128,6 +131,80 @@ def test_a_pause_and_only_a_pause_has_an_end() -> None:
         replace(CHANGE, until=NOW)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hash_can_be_suppressed_and_nothing_else(kind: EventKind) -> None:
+    assert can_be_hashed(kind) == (
+        kind in {"opted_out", "bounced", "complained", "deactivated", "erased", "moved"}
+    )
+
+
+def test_what_needs_a_readable_address_is_refused_for_a_hash() -> None:
+    hashed = parse_hashed_address("0" * 64, Channel.EMAIL)
+    assert replace(CHANGE, address=hashed).address == hashed
+    with pytest.raises(ValueError, match="not a hash"):
+        replace(CHANGE, address=hashed, kind=EventKind.OPTED_IN)
+
+
+# --- one act
+
+
+def test_nothing_is_an_own_act_unless_it_says_so() -> None:
+    made = Event(UUID(int=1), 1, EventKind.OPTED_OUT, 1, NEWS, NOW, NOW, NOW, NOW, "a", "b", {})
+    assert not CHANGE.own_act
+    assert not made.own_act
+    assert not made.evidence_erased
+
+
+CLICK = replace(CHANGE, own_act=True, evidence={"message_id": "m-1", "language": "en"})
+
+
+@pytest.mark.parametrize("after", [timedelta(0), 5 * SECOND, -5 * SECOND], ids=str)
+def test_a_second_click_within_five_seconds_is_the_same_act(after: timedelta) -> None:  # I7
+    again = replace(CLICK, id=UUID(int=2), received_at=NOW + after, evidence={"message_id": "m-1"})
+    assert again.is_repeat_of(CLICK)
+    assert CLICK.is_repeat_of(again)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CLICK, received_at=NOW + 5.001 * SECOND),
+        replace(CLICK, received_at=NOW - 5.001 * SECOND),
+        replace(CLICK, evidence={"message_id": "m-2"}),
+        replace(CLICK, evidence={}),
+        replace(CLICK, scope=OFFERS),
+        replace(CLICK, address=PERSON[1]),
+        replace(CLICK, source="api"),
+        replace(CLICK, kind=EventKind.OPTED_IN),
+        replace(CLICK, own_act=False),
+    ],
+    ids=["later", "earlier", "message", "no message", "topic", "form", "source", "kind", "whose"],
+)
+def test_other_clicks_are_acts_of_their_own(other: Change) -> None:  # I5
+    assert not other.is_repeat_of(CLICK)
+    assert not CLICK.is_repeat_of(other)
+
+
+@pytest.mark.parametrize(
+    "change, now, expected",
+    [
+        (CLICK, NOW, True),
+        (CLICK, NOW + 5 * SECOND, True),
+        (CLICK, NOW - 5 * SECOND, True),
+        (CLICK, NOW + 5.001 * SECOND, False),
+        (CLICK, NOW - 5.001 * SECOND, False),
+        (replace(CLICK, own_act=False), NOW, False),
+        (replace(CLICK, kind=EventKind.OPTED_IN), NOW, False),
+        (replace(CLICK, occurred_at=NOW - SECOND), NOW, False),
+    ],
+    ids=["now", "5 s", "-5 s", "late", "early", "by others", "opt-in", "with a date of its own"],
+)
+def test_only_an_own_opt_out_of_this_moment_is_just_received(
+    change: Change, now: datetime, *, expected: bool
+) -> None:  # I5
+    assert change.is_just_received(now) is expected
+
+
 # --- the fold
 
 
@@ -150,6 +227,32 @@ def test_the_newest_of_each_counts() -> None:
         pause_until=NOW + 8 * MINUTE,
         consent=Timestamped(NOW + 9 * MINUTE, UUID(int=8)),
     )
+
+
+@pytest.mark.parametrize(
+    "opted_out, lifted, expected",
+    [(None, None, False), (None, 0, False), (0, None, True), (1, 0, True), (0, 1, False),
+     (0, 0, True)],
+)  # fmt: skip
+def test_an_opt_out_is_active_until_a_newer_lift(
+    opted_out: int | None, lifted: int | None, *, expected: bool
+) -> None:  # I5: it wins a tie
+    out, lift = (
+        None if minute is None else Timestamped(NOW + minute * MINUTE, UUID(int=1))
+        for minute in (opted_out, lifted)
+    )
+    assert ScopeState(opt_out=out, lift=lift).is_suppressed is expected
+
+
+@pytest.mark.parametrize("minute", [-1, 0, 1])
+def test_an_erasure_ends_the_choices_before_it_and_no_suppression(minute: int) -> None:  # I6
+    at = NOW + minute * MINUTE
+    mark = Timestamped(at, UUID(int=1))
+    chosen = DatedFrequency(at, 0, UUID(int=1), "daily")
+    suppressed = ScopeState(opt_out=mark, reason=EventKind.OPTED_OUT)
+    assert suppressed.without_choices_before(NOW) == suppressed
+    state = replace(suppressed, consent=mark, frequency=chosen)
+    assert state.without_choices_before(NOW) == (state if minute > 0 else suppressed)
 
 
 def test_a_consent_is_never_a_lift() -> None:  # I5, F4
