@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from struct import pack
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,6 @@ from hypothesis import strategies as st
 
 from preference_center.ledger.spool.frames import (
     HEADER_BYTES,
-    MAX_PAYLOAD_BYTES,
     DamagedBytes,
     Frame,
     decode_frames,
@@ -74,8 +75,44 @@ def test_whatever_a_file_holds_every_byte_is_accounted_for(
     assert at == len(content)
 
 
+ON_DISK = bytes.fromhex("f5504331 00000005 000001a210008800 f96a0acb64fffe07") + b"hello"
+
+
+def test_a_file_of_an_older_version_is_read() -> None:  # I1
+    frame = Frame(datetime(2026, 11, 25, tzinfo=UTC), b"hello")
+    assert encode_frame(frame.payload, frame.received_at) == ON_DISK
+    assert intact(ON_DISK) == [frame]
+
+
+def test_a_payload_of_64_kib_is_read_back() -> None:  # I1
+    largest = Frame(START, b"x" * 64 * 1024)
+    assert intact(encode_frame(largest.payload, largest.received_at)) == [largest]
+
+
+def frame_of(milliseconds: int, payload: bytes = b"") -> bytes:
+    """A frame with a checksum that is right, whatever it contains."""
+    head = pack(">4sIQ", ON_DISK[:4], len(payload), milliseconds)
+    return head + sha256(head + payload).digest()[:8] + payload
+
+
+LAST_MILLISECOND = 253402300799999
+"""Of the year 9999, the last that a date can have."""
+
+
+def test_a_time_that_no_date_has_is_damage() -> None:
+    [last] = intact(frame_of(LAST_MILLISECOND))
+    assert last.received_at == datetime(9999, 12, 31, 23, 59, 59, 999000, UTC)
+    assert intact(frame_of(LAST_MILLISECOND + 1)) == []
+
+
+def test_a_payload_that_is_never_written_is_damage() -> None:
+    assert len(intact(frame_of(0, b"x" * 64 * 1024))) == 1
+    assert intact(frame_of(0, b"x" * (64 * 1024 + 1))) == []
+    assert intact(frame_of(0, b"\xff")) == []
+
+
 @pytest.mark.parametrize(
-    "payload", [b"x" * (MAX_PAYLOAD_BYTES + 1), b"\xff"], ids=["too large", "no ASCII"]
+    "payload", [b"x" * (64 * 1024 + 1), b"\xff"], ids=["too large", "no ASCII"]
 )
 def test_a_payload_that_could_not_be_read_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="ASCII of at most 64 KiB"):
