@@ -194,9 +194,8 @@ class SpoolReplay:
     def _try(self, content: bytes, group: Sequence[int]) -> Exception | None:
         """The error that prevented recording, if any."""
         try:
-            frames = [frame_at(content, offset) for offset in group]
             at = self.read_time()
-            requests = [self._open(frame, at) for frame in frames if frame is not None]
+            requests = [self._open(_frame_found(content, offset), at) for offset in group]
             handler = self.handlers.get(requests[0].data["kind"])
             if handler is None:
                 return NotImplementedError("spooled by a newer version")
@@ -205,6 +204,14 @@ class SpoolReplay:
         except Exception as error:  # noqa: BLE001 - one record must not block the others
             return error
         return None
+
+
+def _frame_found(content: bytes, offset: int) -> Frame:
+    """The frame that was found there before. Raises ValueError if it has been damaged since."""
+    frame = frame_at(content, offset)
+    if frame is None:
+        raise ValueError("a record of the spool was damaged after it was found")
+    return frame
 
 
 def _is_permanent(error: Exception) -> bool:
