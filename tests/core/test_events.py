@@ -20,6 +20,7 @@ from preference_center.core.events import (
     DatedFrequency,
     Event,
     EventKind,
+    FrequencyChoice,
     ScopeState,
     Timestamped,
     can_be_hashed,
@@ -262,6 +263,20 @@ def test_a_consent_is_never_a_lift() -> None:  # I5, F4
 def test_an_opt_in_is_a_consent_to_its_topic_only() -> None:
     assert state_of(make_event(1, EventKind.OPTED_IN)).consent == Timestamped(NOW, UUID(int=1))
     assert state_of(replace(make_event(1, EventKind.OPTED_IN), scope=ALL_MARKETING)).consent is None
+
+
+def test_the_newest_choice_of_a_frequency_counts_and_of_two_at_once_the_less_frequent() -> None:
+    def choose(number: int, minute: int, rank: int) -> Event:
+        at = NOW + minute * MINUTE
+        return replace(
+            make_event(number, EventKind.OPTED_OUT),
+            kind=EventKind.FREQUENCY_CHOSEN,
+            counts_at=at,
+            frequency=FrequencyChoice(f"rank {rank}", rank),
+        )
+
+    state = state_of(choose(1, 1, 9), choose(4, 2, 1), choose(3, 2, 2), choose(2, 2, 0))
+    assert state == ScopeState(frequency=DatedFrequency(NOW + 2 * MINUTE, 2, UUID(int=3), "rank 2"))
 
 
 def test_whether_the_newest_no_was_their_own_is_known() -> None:  # I7

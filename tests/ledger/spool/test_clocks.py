@@ -113,7 +113,3 @@ def test_the_clocks_are_read(app: Flask) -> None:
     assert len(first[0]) == len("7216d47b-b148-4e3c-b3d8-6060e8d37a60")
     assert first[0] == second[0]
     assert timedelta(0) < first[1] <= second[1]
-
-
-def test_a_record_of_a_version_without_a_boot_clock_is_read() -> None:
-    assert host_time.host_time_from_json(START, None).boot_id == ""

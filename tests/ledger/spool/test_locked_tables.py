@@ -89,18 +89,57 @@ def test_opt_outs_are_spooled_at_once_while_a_table_is_locked(
     assert len(ledger.events()) == MAX_TIMEOUTS + 9
 
 
+def is_tried(locked: LockedTables, cause: UnavailableCause = UnavailableCause.LOCK_TIMEOUT) -> bool:
+    """Whether an opt-out that fails for this cause asks the database."""
+    tried = False
+    with suppress(Unavailable), locked.attempt():
+        tried = True
+        raise Unavailable("busy", cause)
+    return tried
+
+
+def test_after_three_time_outs_one_a_second_asks() -> None:  # I2
+    now = 0.0
+    locked = LockedTables(lambda: now)
+    assert [is_tried(locked) for _ in range(5)] == [True, True, True, False, False]
+    with pytest.raises(Unavailable, match="a table is locked") as raised, locked.attempt():
+        pass
+    assert raised.value.cause is UnavailableCause.LOCK_TIMEOUT
+    for second in (1.0, 2.0, 3.0):
+        now = second - 0.1
+        assert not is_tried(locked)
+        now = second
+        with suppress(ZeroDivisionError), locked.attempt():
+            assert not is_tried(locked)  # one asks, and the others do not wait for it
+            raise ZeroDivisionError
+        assert not is_tried(locked)
+
+
+def test_a_time_out_counts_from_its_end() -> None:
+    now = 0.0
+    locked = LockedTables(lambda: now)
+    for _ in range(3):
+        with suppress(Unavailable), locked.attempt():
+            now += 5.0
+            raise Unavailable("busy", UnavailableCause.LOCK_TIMEOUT)
+    now += 0.9
+    assert not is_tried(locked)
+    now += 0.1
+    assert is_tried(locked)
+
+
+def test_other_failures_say_nothing_of_locks() -> None:
+    locked = LockedTables(lambda: 0.0)
+    assert all(is_tried(locked, UnavailableCause.UNREACHABLE) for _ in range(9))
+
+
 def test_a_success_between_two_time_outs_shows_that_only_mailboxes_are_locked() -> None:
     locked = LockedTables(lambda: 0.0)
-
-    def time_out() -> None:
-        with suppress(Unavailable), locked.attempt():
-            raise Unavailable("busy", UnavailableCause.LOCK_TIMEOUT)
-
     for _ in range(3):
         for _ in range(MAX_TIMEOUTS - 1):
-            time_out()
+            assert is_tried(locked)
         with locked.attempt():
             pass
-    time_out()
+    assert is_tried(locked)
     with locked.attempt():
         pass

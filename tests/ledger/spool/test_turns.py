@@ -100,15 +100,15 @@ def test_a_hundred_at_most_are_recorded_together() -> None:
 
 
 def test_a_group_that_fails_is_split_until_the_record_at_fault_is_alone() -> None:  # I1
-    file = File(numbered(105), {42: ZeroDivisionError()})
+    file = File(numbered(121), {110: ZeroDivisionError()})
     file.replay()
     groups = [len(group) for group in file.tried]
-    assert groups == [100, 5, *[10] * 10, *[1] * 10]
-    assert file.stats == ReplayStats(recorded=104)
+    assert groups == [100, 21, *[3] * 7, *[1] * 3]
+    assert file.stats == ReplayStats(recorded=120)
     assert (file.probes, file.progress.pending, file.progress.failures) == (3, 1, 0)
     file.tried.clear()
     file.replay()
-    assert file.tried == [[42]]
+    assert file.tried == [[110]]
     assert (file.progress.pending, file.progress.failures) == (1, 1)
     file.bad.clear()
     file.replay()
@@ -235,6 +235,7 @@ def test_times_of_a_request_are_by_the_clock_of_the_database() -> None:  # I5
 
 
 def test_a_new_file_is_unread_and_due_at_once() -> None:
+    assert ReplayStats() == ReplayStats(0, 0, 0, 0)
     new = ReplayProgress()
     assert (new.is_read, new.is_rejected, new.is_damaged) == (False, False, False)
     assert (new.failures, new.pending, new.retry_at) == (0, 0, 0.0)
