@@ -116,6 +116,15 @@ def test_a_group_that_fails_is_split_until_the_record_at_fault_is_alone() -> Non
     assert file.progress.failures == 0
 
 
+def test_of_two_the_one_that_is_not_at_fault_is_recorded() -> None:  # I1
+    file = File(numbered(2), {0: ZeroDivisionError()})
+    with structlog.testing.capture_logs() as logs:
+        file.replay()
+    assert file.tried == [[0, 1], [0], [1]]
+    assert (file.stats.recorded, file.progress.pending) == (1, 1)
+    assert [line["offset"] for line in logs if line["event"] == "spool_record_blocked"] == [0]
+
+
 def test_what_failed_alone_is_tried_once_a_run_and_logged_once() -> None:
     file = File(numbered(1) + frame("two", n=1), {0: ZeroDivisionError(), 1: OSError(5, "secret")})
     with structlog.testing.capture_logs() as logs:
