@@ -13,8 +13,10 @@ from preference_center.destinations.rules.erase_task import (
     EraseClaim,
     EraseStep,
     TaskOutcome,
+    TaskSettlement,
     settle_erase,
     settle_failure,
+    settle_permanent_failure,
     settle_read_back,
     settle_unchanged,
     settle_without_request,
@@ -124,3 +126,100 @@ def test_a_request_is_told_apart_from_that_of_every_other_erasure_and_of_a_repla
     ):
         assert other.to_item(0).request != CLAIM.to_item(0).request
     assert CLAIM.address not in CLAIM.to_item(0).request
+
+
+TRIED = replace(CLAIM, attempts=3, job="j1")
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "outcome, expected",
+    [
+        (
+            PushOutcome(PushResult.REFLECTED, "204"),
+            TaskSettlement(
+                UUID(int=1), 3, TaskOutcome.ERASED, None, is_erased=True, ack="204"
+            ),
+        ),
+        (
+            PushOutcome(PushResult.ABSENT, "404"),
+            TaskSettlement(
+                UUID(int=1), 3, TaskOutcome.ABSENT, None, is_erased=True, is_confirmed=True,
+                ack="404",
+            ),
+        ),
+        (
+            PushOutcome(PushResult.REFUSED, "403"),
+            TaskSettlement(
+                UUID(int=1), 4, by_hand=True,
+                reason="The tool did not delete it (403). Delete the contact.",
+            ),
+        ),
+        (
+            PushOutcome(PushResult.RETRY_LATER, "202", job="j2"),
+            TaskSettlement(UUID(int=1), 3, next_at=START + MINUTE, job="j2"),
+        ),
+        (
+            PushOutcome(PushResult.RETRY_LATER, "429", HOUR),
+            TaskSettlement(UUID(int=1), 4, next_at=START + HOUR, job="j1"),
+        ),
+        (None, TaskSettlement(UUID(int=1), 4, next_at=START + 80 * MINUTE / 60, job="j1")),
+    ],
+    ids=["erased", "absent", "refused", "job", "later", "no answer"],
+)  # fmt: skip
+def test_what_each_answer_leaves(outcome: PushOutcome | None, expected: TaskSettlement) -> None:
+    assert settle_erase(TRIED, outcome, TOOL, START, 0) == expected
+
+
+def test_a_tool_that_can_be_asked_is_asked_after_five_minutes() -> None:
+    confirming = replace(TOOL, confirms_erasure=True)
+    asked = settle_erase(CLAIM, PushOutcome(PushResult.REFLECTED), confirming, START, 0)
+    assert asked == TaskSettlement(UUID(int=1), 0, next_at=START + 5 * MINUTE, is_erased=True)
+    gone = settle_read_back(replace(TRIED, is_erased=True), START, 0, is_held=False)
+    assert gone == TaskSettlement(
+        UUID(int=1), 3, TaskOutcome.ERASED, is_erased=True, is_confirmed=True
+    )
+
+
+def test_where_a_tool_refuses_the_opt_out_a_person_deletes_by_hand() -> None:  # I6
+    refused = replace(TRIED, is_suppressed=False, is_push_refused=True)
+    assert settle_without_request(refused, TOOL, START, 1.0) == TaskSettlement(
+        UUID(int=1),
+        3,
+        next_at=START + 23 * HOUR,
+        by_hand=True,
+        reason="The tool refuses the opt-out of this address. Delete the contact.",
+    )
+
+
+def test_a_tool_that_holds_nothing_is_asked_nothing() -> None:
+    holds_nothing = replace(TOOL, erase=EraseMode.NOTHING_HELD)
+    expected = TaskSettlement(UUID(int=1), 3, TaskOutcome.NOTHING_HELD)
+    assert settle_without_request(TRIED, holds_nothing, START, 0) == expected
+
+
+def test_a_failure_that_stays_is_for_a_person_and_tried_daily() -> None:
+    assert settle_permanent_failure(TRIED, "No permission.", START, 1.0) == TaskSettlement(
+        UUID(int=1),
+        4,
+        next_at=START + 23 * HOUR,
+        by_hand=True,
+        reason="No permission.",
+        job="j1",
+    )
+
+
+def test_what_was_not_tried_stays_as_it_is() -> None:
+    erased = replace(TRIED, is_erased=True)
+    assert settle_unchanged(erased, START + HOUR) == TaskSettlement(
+        UUID(int=1), 3, next_at=START + HOUR, is_erased=True, job="j1"
+    )
+
+
+def test_the_tool_gets_the_address_and_one_id_for_each_thirty_days() -> None:
+    item = TRIED.to_item(7)
+    assert (item.ref, item.address, item.channel, item.job) == (
+        7, "ada@example.com", Channel.EMAIL, "j1"
+    )  # fmt: skip
+    assert item.request == f"{UUID(int=1)} {CLAIM.give_up_at.isoformat()}"
+    assert replace(TRIED, give_up_at=START).to_item(7).request != item.request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,9 +15,7 @@ import structlog.testing
 
 from dev.processes import wait_until
 from preference_center.core.errors import Unavailable
-from preference_center.ledger.spool import SpoolFolder, SpoolUnavailable
 from preference_center.ledger.spool.frames import encode_frame
-from preference_center.ledger.spool.recorder import SpoolWriter
 from tests.clock import START
 from tests.ledger.spool.conftest import PAIR, Database, MakeToken, Replay
 from tests.ledger.tables import Ledger
@@ -194,48 +191,6 @@ def test_while_it_is_known_away_nobody_tries_to_connect(
             run_in_transaction(lambda _: None)
         replay()
         run_in_transaction(lambda _: None)
-
-
-def test_threads_that_come_together_are_all_on_disk(tmp_path: Path) -> None:  # I1
-    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
-    threads = [
-        threading.Thread(target=writer.append, args=(encode_frame(b"%d" % number, START),))
-        for number in range(40)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    status = SpoolFolder(tmp_path, MEBIBYTE).status()
-    assert (status.pending, status.oldest_received_at) == (40, START)
-    assert len([*tmp_path.iterdir()]) == 1
-
-
-def test_after_a_failed_sync_another_file_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I1: what a disk has lost once, it must not seem to hold
-    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
-    writer.append(encode_frame(b"first", START))
-
-    def fails(_descriptor: int) -> None:
-        raise OSError("no space left")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fails)
-        with pytest.raises(SpoolUnavailable):
-            writer.append(encode_frame(b"second", START))
-    writer.append(encode_frame(b"third", START))
-    assert len([*tmp_path.glob("*.spool")]) == 2
-    assert SpoolFolder(tmp_path, MEBIBYTE).status().pending == 2
-
-
-def test_a_file_that_somebody_deleted_is_not_written_to(tmp_path: Path) -> None:  # I1
-    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
-    writer.append(encode_frame(b"first", START))
-    for path in tmp_path.iterdir():
-        path.unlink()
-    writer.append(encode_frame(b"second", START))
-    assert SpoolFolder(tmp_path, MEBIBYTE).status().pending == 1
 
 
 def test_the_thread_ends_an_outage_by_itself(

@@ -148,6 +148,48 @@ def test_those_that_wait_share_one_sync_and_its_outcome(
     assert spooled(tmp_path) == [FRAME * (2 if fails else 7)]
 
 
+def test_threads_that_come_together_are_all_on_disk(tmp_path: Path) -> None:  # I1
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    threads = [
+        threading.Thread(target=writer.append, args=(encode_frame(b"%d" % number, START),))
+        for number in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    status = SpoolFolder(tmp_path, MEBIBYTE).status()
+    assert (status.pending, status.oldest_received_at) == (40, START)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_after_a_failed_sync_another_file_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1: what a disk has lost once, it must not seem to hold
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    writer.append(encode_frame(b"first", START))
+
+    def fails(_descriptor: int) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(SpoolUnavailable):
+            writer.append(encode_frame(b"second", START))
+    writer.append(encode_frame(b"third", START))
+    assert len([*tmp_path.glob("*.spool")]) == 2
+    assert SpoolFolder(tmp_path, MEBIBYTE).status().pending == 2
+
+
+def test_a_file_that_somebody_deleted_is_not_written_to(tmp_path: Path) -> None:  # I1
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    writer.append(encode_frame(b"first", START))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    writer.append(encode_frame(b"second", START))
+    assert SpoolFolder(tmp_path, MEBIBYTE).status().pending == 1
+
+
 # --- what is stored of an opt-out
 
 
