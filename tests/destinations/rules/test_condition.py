@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, fields, replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from preference_center.destinations.rules.states import Condition, DestinationStatus, find_condition
+from preference_center.core.events import SHARING
+from preference_center.destinations.rules.states import (
+    Condition,
+    DestinationStatus,
+    VerificationStats,
+    find_condition,
+    status_label,
+)
 from tests.clock import START
+from tests.core.histories import NEWS
+from tests.destinations.rules.reports import DESTINATION
 
 _LATER, _BEFORE = START + timedelta(minutes=5), START - timedelta(minutes=5)
 _ACTIVE, _PAUSED, _OBSERVE = (
@@ -41,3 +51,59 @@ def test_a_running_one_may_fail_to_be_read_or_have_drifted() -> None:
     assert found is Condition.NOT_READABLE
     found = find_condition(_ACTIVE, _LATER, 1, START, reads_fail=True, has_drift=True)
     assert found is Condition.FAILED
+
+
+def test_an_open_circuit_is_tried_from_its_time_on() -> None:
+    assert find_condition(_ACTIVE, START, 1, START) is Condition.TRIED_AGAIN
+    assert find_condition(_ACTIVE, None, 0, START) is Condition.WELL
+
+
+@pytest.mark.parametrize(
+    "status, retry_at, label",
+    [
+        (_ACTIVE, None, "active"),
+        (_ACTIVE, _LATER, "broken"),
+        (_PAUSED, _LATER, "paused"),
+        (_OBSERVE, _LATER, "observe"),
+    ],
+)
+def test_an_active_one_whose_circuit_is_open_is_called_broken(
+    status: DestinationStatus, retry_at: datetime | None, label: str
+) -> None:
+    assert status_label(status, retry_at) == label
+
+
+@pytest.mark.parametrize(
+    "status, retry_at, expected",
+    [
+        (_ACTIVE, None, True),
+        (_ACTIVE, _BEFORE, True),
+        (_ACTIVE, START, True),
+        (_ACTIVE, _LATER, False),
+        (_PAUSED, None, False),
+        (_OBSERVE, None, False),
+    ],
+)
+def test_only_an_active_one_whose_circuit_is_closed_is_sent_requests(
+    status: DestinationStatus, retry_at: datetime | None, *, expected: bool
+) -> None:
+    assert replace(DESTINATION, status=status, retry_at=retry_at).allows_requests(START) is expected
+
+
+def test_it_is_slow_until_a_time() -> None:
+    assert not DESTINATION.is_slow(START)
+    assert replace(DESTINATION, slow_until=_LATER).is_slow(START)
+    assert not replace(DESTINATION, slow_until=START).is_slow(START)
+
+
+def test_sharing_is_no_topic() -> None:  # I10
+    sharing = replace(DESTINATION, sends=frozenset({NEWS, SHARING}))
+    assert (sharing.topics, sharing.shares) == ({NEWS}, True)
+    assert not DESTINATION.shares
+
+
+def test_stats_add_up_each_by_itself() -> None:
+    count = len(fields(VerificationStats))
+    assert astuple(VerificationStats()) == (0,) * count
+    one = VerificationStats(*range(1, count + 1))
+    assert astuple(one + VerificationStats(*[10] * count)) == tuple(range(11, count + 11))

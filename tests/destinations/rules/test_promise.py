@@ -10,6 +10,7 @@ from preference_center.core.deadlines import DeadlineStage
 from preference_center.destinations.rules.promise import (
     DestinationMeasurement,
     Measurements,
+    SpoolMeasurement,
     evaluate_promise,
     sort_worst_first,
     window_share,
@@ -64,3 +65,39 @@ def test_the_worst_comes_first() -> None:
 def test_the_share_of_the_window(hours: float | None, share: float) -> None:
     since = None if hours is None else START - timedelta(hours=hours)
     assert window_share(since, START) == share
+
+
+def test_of_equal_ones_the_name_decides_and_an_unknown_state_is_the_worst() -> None:
+    found = [
+        waiting("b", None),
+        waiting("a", None),
+        waiting("p", None, "paused"),
+        waiting("x", None, "broken"),
+        waiting("u", None, "of tomorrow"),
+    ]
+    assert [each.name for each in sort_worst_first(found)] == ["u", "x", "p", "a", "b"]
+
+
+def test_stages_of_destinations_and_of_the_backlog_count_whatever_waits() -> None:
+    late = DestinationMeasurement("mailer", "active", late={DeadlineStage.PAST_TARGET: 1})
+    promise = evaluate_promise(Measurements(START, [late]))
+    assert promise.stage is DeadlineStage.PAST_TARGET
+    assert promise.late_destinations == ["mailer"]
+    assert not promise.has_late_backlog
+    none = DestinationMeasurement("mailer", "active", late={DeadlineStage.PAST_TARGET: 0})
+    assert evaluate_promise(Measurements(START, [none])).late_destinations == []
+
+
+def test_what_is_not_said_is_nothing() -> None:
+    assert DestinationMeasurement("mailer", "active").pending == 0
+    measured = Measurements(START)
+    assert (measured.rights_webhooks_due, measured.emails_due) == (0, 0)
+    assert (measured.erasures_by_hand, measured.erasures_not_in_journal) == (0, 0)
+    spool = SpoolMeasurement("host")
+    assert (spool.damaged_files, spool.rejected_files, spool.unreadable_files) == (0, 0, 0)
+    assert spool.is_writable
+
+
+def test_the_destination_that_has_waited_longest_comes_first_to_the_second() -> None:
+    found = [waiting("b", 1), waiting("a", 1 + 1 / 3600), waiting("c", 1)]
+    assert [each.name for each in sort_worst_first(found)] == ["a", "b", "c"]

@@ -38,6 +38,15 @@ def histogram(times: list[timedelta]) -> ReflectionTimes:
     return ReflectionTimes("mailer", buckets)
 
 
+def test_counts_of_years_are_read_by_the_bounds_that_they_were_stored_with() -> None:
+    seconds = [each.total_seconds() for each in BOUNDS]
+    minute, hour, day = 60, 3600, 86400
+    assert seconds == [
+        10, 30, minute, 5 * minute, 15 * minute, hour, 4 * hour, 12 * hour, day, 36 * hour,
+        2 * day, 3 * day, 7 * day, 30 * day,
+    ]  # fmt: skip
+
+
 def test_the_bounds_rise_and_have_the_limits_of_the_promise() -> None:
     assert list(BOUNDS) == sorted(set(BOUNDS))
     assert {timedelta(hours=24), AT_RISK, TARGET, WINDOW} <= set(BOUNDS)
@@ -69,6 +78,41 @@ def test_a_percentile_is_interpolated_between_the_bounds() -> None:
     assert median is not None
     assert abs(median - timedelta(hours=8)) < timedelta(minutes=10)
     assert ReflectionTimes("mailer", {}).percentile(0.5) is None
+
+
+def test_percentiles_are_those_of_the_times_in_order() -> None:
+    minutes = [timedelta(minutes=2)] * 4 + [timedelta(minutes=10)] * 4 + [timedelta(hours=2)] * 2
+    found = histogram(minutes)
+    assert found.percentile(0.2) == timedelta(minutes=1) + timedelta(minutes=1) / 2
+    assert found.percentile(0.4) == timedelta(minutes=2)
+    assert found.percentile(0.6) == timedelta(minutes=5) + timedelta(minutes=5) / 2
+    assert found.percentile(1.0) == timedelta(hours=2)
+    quick = ReflectionTimes("mailer", {0: BucketCount(2, timedelta(seconds=8))})
+    assert quick.percentile(0.5) == timedelta(seconds=4)
+    assert quick.percentile(0.0) == timedelta(0)
+    longest = ReflectionTimes("mailer", {len(BOUNDS): BucketCount(1, timedelta(days=40))})
+    assert longest.percentile(0.5) == timedelta(days=35)
+    gap = ReflectionTimes(
+        "mailer", {0: BucketCount(0, timedelta(0)), 1: BucketCount(1, timedelta(seconds=30))}
+    )
+    assert gap.percentile(0.0) == timedelta(seconds=10)
+
+
+def test_nothing_has_no_longest_time() -> None:
+    none = ReflectionTimes("mailer", {})
+    assert (none.count, none.longest) == (0, timedelta(0))
+
+
+def test_times_of_one_bucket_are_added_up_and_a_clock_behind_makes_none_negative() -> None:
+    claims = {n: replace(CLAIM, address_id=n, due_at=START + WINDOW) for n in range(1, 4)}
+    rows = [replace(SETTLED, address_id=n) for n in claims]
+    claims[2] = replace(claims[2], due_at=START + WINDOW - timedelta(seconds=9))
+    claims[3] = replace(claims[3], due_at=None)
+    assert count_reflected(claims, [*rows[2:], *rows[:2]], {1, 2, 3}, START) == {
+        0: BucketCount(2, timedelta(seconds=9))
+    }
+    early = START - timedelta(seconds=5)
+    assert count_reflected(claims, rows[:1], {1}, early) == {0: BucketCount(1, timedelta(0))}
 
 
 def test_the_time_is_from_the_receipt_of_the_earliest_opt_out_that_was_due() -> None:
