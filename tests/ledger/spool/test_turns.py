@@ -184,13 +184,14 @@ def test_while_the_database_is_away_nothing_is_lost_nor_tried_on() -> None:  # I
     "error", [InvalidInput("no"), KeyError("x"), TypeError(), ValueError()], ids=repr
 )
 def test_what_no_retry_can_fix_is_rejected_alone(error: Exception) -> None:
-    file = File(numbered(3), {1: error})
+    file = File(numbered(3), {2: error})
     with structlog.testing.capture_logs() as logs:
         file.replay()
     assert file.stats == ReplayStats(recorded=2, rejected=1)
     assert (file.progress.is_rejected, file.progress.pending) == (True, 0)
+    assert file.progress.failures == 0
     [line] = [line for line in logs if line["event"] == "spool_rejected"]
-    assert (line["offset"], line["error"]) == (len(frame(n=0)), type(error).__name__)
+    assert (line["offset"], line["error"]) == (len(numbered(2)), type(error).__name__)
 
 
 @pytest.mark.parametrize(
