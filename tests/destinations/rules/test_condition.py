@@ -98,7 +98,7 @@ def test_it_is_slow_until_a_time() -> None:
 
 def test_sharing_is_no_topic() -> None:  # I10
     sharing = replace(DESTINATION, sends=frozenset({NEWS, SHARING}))
-    assert (sharing.topics, sharing.shares) == ({NEWS}, True)
+    assert (sharing.topics, sharing.shares) == (frozenset({NEWS}), True)
     assert not DESTINATION.shares
 
 

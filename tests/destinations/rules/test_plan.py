@@ -199,8 +199,7 @@ def test_only_what_the_tool_can_hold_is_pushed_and_it_alone_is_something_to_push
         )  # fmt: skip
         assert planned.item.frequencies == ({NEWS: DAILY} if NEWS in held else {})
         assert planned.is_empty == (NEWS not in held)
-    assert planned.item.ref == 1
-    assert planned.item.version == 2
+        assert (planned.item.ref, planned.item.version) == (1, 2)
 
 
 @pytest.mark.parametrize("ends", [(60, 30), (30, 60)])

@@ -41,7 +41,7 @@ def settle(
     retry_after: timedelta | None = None,
     jitter: float = 0.0,
 ) -> Settlement:
-    outcome = result and PushOutcome(result, "ack", retry_after)
+    outcome = None if result is None else PushOutcome(result, "ack", retry_after)
     return build_settlement(claim, plan, outcome, NOW, jitter)
 
 
@@ -68,10 +68,10 @@ def test_what_the_tool_reflects_is_done() -> None:
 def test_it_is_pushed_again_when_a_pause_ends_or_a_part_of_it_failed(
     pause_ends: timedelta | None, retry_after: timedelta | None, expected: timedelta | None
 ) -> None:
-    plan = replace(PLAN, next_change_at=pause_ends and NOW + pause_ends)
+    plan = replace(PLAN, next_change_at=None if pause_ends is None else NOW + pause_ends)
     settled = settle(PushResult.REFLECTED, plan=plan, retry_after=retry_after)
     assert settled.is_done
-    assert settled.next_at == (expected and NOW + expected)
+    assert settled.next_at == (None if expected is None else NOW + expected)
 
 
 def test_where_an_address_is_absent_nothing_was_turned_off() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
 from preference_center.ledger.spool import SpoolFolder, SpoolStatus, SpoolUnavailable
-from preference_center.ledger.spool import folder as module
 from preference_center.ledger.spool.folder import ClosedSpoolFile
 from preference_center.ledger.spool.frames import MAX_PAYLOAD_BYTES, encode_frame
 from tests.clock import START
@@ -47,7 +47,7 @@ def test_a_file_has_its_name_only_once_it_is_locked_and_the_folder_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # else another process would replay and delete it
     steps: list[tuple[str, list[str]]] = []
-    flock, fsync = module.fcntl.flock, os.fsync
+    flock, fsync = fcntl.flock, os.fsync
 
     def names() -> list[str]:
         return [path.suffix for path in tmp_path.iterdir()]
@@ -60,7 +60,7 @@ def test_a_file_has_its_name_only_once_it_is_locked_and_the_folder_is_synced(
         steps.append(("sync", names()))
         fsync(descriptor)
 
-    monkeypatch.setattr(module.fcntl, "flock", lock)
+    monkeypatch.setattr(fcntl, "flock", lock)
     monkeypatch.setattr(os, "fsync", sync)
     before = open_descriptors()
     made = SpoolFolder(tmp_path, MEBIBYTE).create_file()
@@ -77,7 +77,7 @@ def test_a_file_has_its_name_only_once_it_is_locked_and_the_folder_is_synced(
 def test_a_file_that_could_not_be_made_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    monkeypatch.setattr(module.fcntl if fails == "flock" else os, fails, fail)
+    monkeypatch.setattr(fcntl if fails == "flock" else os, fails, fail)
     before = open_descriptors()
     with pytest.raises(OSError, match="broken"):
         SpoolFolder(tmp_path, MEBIBYTE).create_file()
@@ -94,7 +94,7 @@ def test_a_file_that_is_not_taken_is_closed(
     assert folder.lock_closed(made.path) is None
     assert folder.lock_closed(tmp_path / "gone.spool") is None
     with monkeypatch.context() as patch:
-        patch.setattr(module.fcntl, "flock", fail)
+        patch.setattr(fcntl, "flock", fail)
         with pytest.raises(OSError, match="broken"):
             folder.lock_closed(made.path)
     assert open_descriptors() == before
@@ -110,7 +110,7 @@ def test_a_file_that_another_process_has_just_replayed_is_not_taken(
 ) -> None:  # I1: it was deleted, or kept under another name, between being opened and locked
     folder = SpoolFolder(tmp_path, MEBIBYTE)
     path = tmp_path / "1-00.spool"
-    flock = module.fcntl.flock
+    flock = fcntl.flock
     for others in ([], [b"another of the same name"]):
         path.write_bytes(FRAME)
 
@@ -121,7 +121,7 @@ def test_a_file_that_another_process_has_just_replayed_is_not_taken(
                 path.write_bytes(content)
 
         with monkeypatch.context() as patch:
-            patch.setattr(module.fcntl, "flock", lock)
+            patch.setattr(fcntl, "flock", lock)
             assert folder.lock_closed(path) is None
 
 
@@ -230,11 +230,12 @@ def test_a_record_that_was_refused_is_taken_back(
             made.append(FRAME)
     assert made.path.read_bytes() == FRAME
     made.remove_if_empty()
-    assert not made.is_deleted
+    deleted = [made.is_deleted]
     os.truncate(made.path, 0)
     made.remove_if_empty()
-    assert made.is_deleted
     made.remove_if_empty()
+    deleted.append(made.is_deleted)
+    assert deleted == [False, True]
     made.close()
 
 

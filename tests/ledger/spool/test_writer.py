@@ -40,16 +40,17 @@ def writer(tmp_path: Path) -> SpoolWriter:
 def test_it_has_a_file_from_the_first_record_to_the_next_replay(
     writer: SpoolWriter, tmp_path: Path
 ) -> None:
-    assert not writer.is_in_use
+    in_use = [writer.is_in_use]
     with structlog.testing.capture_logs() as logs:
         writer.append(FRAME)
         writer.append(FRAME)
-    assert writer.is_in_use
+    in_use.append(writer.is_in_use)
     [path] = tmp_path.iterdir()
     assert logs == [{"event": "spool_in_use", "log_level": "warning", "file": path.name}]
     writer.close_file()
-    assert not writer.is_in_use
+    in_use.append(writer.is_in_use)
     writer.close_file()
+    assert in_use == [False, True, False]
     assert spooled(tmp_path) == [FRAME * 2]
 
 
