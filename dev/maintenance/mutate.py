@@ -43,25 +43,82 @@ class Target:
     engines: bool = False
 
 
-PUSH = tuple(
-    f"tests/destinations/push/test_{name}.py"
-    for name in ("push", "batches", "claim", "lanes", "window")
-)
+def _in(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"tests/{folder}/test_{name}.py" for name in names)
+
+
+RULES = "destinations/rules"
+SPOOL = "ledger/spool"
+
+
+PUSH = _in("destinations/push", "push", "batches", "claim", "lanes", "window")
 TARGETS = {
     "decisions": Target(
         "preference_center/decisions/rules.py",
-        tuple(f"tests/decisions/test_{name}.py" for name in ("decisions", "marks", "frequencies")),
+        _in("decisions", "statuses", "decisions", "marks", "frequencies", "sharing"),
     ),
-    "deadlines": Target("preference_center/core/deadlines.py", ("tests/core/test_deadlines.py",)),
-    "events": Target("preference_center/core/events.py", ("tests/core/test_events.py",)),
+    "deadlines": Target("preference_center/core/deadlines.py", _in("core", "deadlines")),
+    "events": Target("preference_center/core/events.py", _in("core", "events", "receipt_codes")),
     "classify": Target(
         "preference_center/destinations/rules/classify.py",
-        ("tests/destinations/rules/test_classify.py",
-         "tests/destinations/rules/test_vendor_event_time.py"),
+        _in(RULES, "follow_ups", "classify", "vendor_event_time", "naive_ingest"),
+    ),
+    "plan": Target(
+        "preference_center/destinations/rules/plan.py",
+        _in(RULES, "plan", "settlement", "claims", "push_concurrency"),
+    ),
+    "reported": Target(
+        "preference_center/destinations/rules/reported.py",
+        _in(RULES, "reported", "naive_ingest"),
+    ),
+    "sync_states": Target(
+        "preference_center/destinations/rules/states.py",
+        _in(RULES, "condition", "reflection_times", "claims", "plan"),
+    ),
+    "delivery": Target(
+        "preference_center/destinations/rules/delivery.py",
+        _in(RULES, "delivery_status", "event_delivery"),
+    ),
+    "promise": Target(
+        "preference_center/destinations/rules/promise.py",
+        _in(RULES, "promise", "reflection_times"),
+    ),
+    "erase_task": Target(
+        "preference_center/destinations/rules/erase_task.py", _in(RULES, "erase_task")
+    ),
+    "journal_chain": Target(
+        "preference_center/rights/erasure/journal_chain.py",
+        _in("rights/erasure", "journal_chain"),
+    ),
+    "erasure_tables": Target(
+        "preference_center/rights/erasure/tables.py",
+        _in("rights/erasure", "erase", "erase_again"),
+        engines=True,
     ),
     "ledger": Target(
         "preference_center/ledger/sql.py",
         tuple(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/ledger/test_*.py"))),
+        engines=True,
+    ),
+    "spool_frames": Target("preference_center/ledger/spool/frames.py", _in(SPOOL, "frames")),
+    "spool_locked_tables": Target(
+        "preference_center/ledger/spool/locked_tables.py", _in(SPOOL, "locked_tables"), engines=True
+    ),
+    "spool_host_time": Target(
+        "preference_center/ledger/spool/host_time.py",
+        _in(SPOOL, "host_time", "clocks"),
+        engines=True,
+    ),
+    "spool_folder": Target("preference_center/ledger/spool/folder.py", _in(SPOOL, "folder")),
+    "spool_recorder": Target(
+        "preference_center/ledger/spool/recorder.py",
+        _in(SPOOL, "writer", "recorder", "files", "links", "failures", "opting_out"),
+        engines=True,
+    ),
+    "spool_replay": Target("preference_center/ledger/spool/replay.py", _in(SPOOL, "turns")),
+    "spool_replayer": Target(
+        "preference_center/ledger/spool/replayer.py",
+        _in(SPOOL, "replay", "files", "outages", "probes", "blocked"),
         engines=True,
     ),
     "states": Target("preference_center/destinations/store/states.py", PUSH, engines=True),

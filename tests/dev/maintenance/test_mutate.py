@@ -66,6 +66,11 @@ def test_annotations_and_docstrings_are_left_alone() -> None:
     assert not list(mutants(ast.parse('def f(a: "int | None") -> bool:\n    "SELECT 1"\n')))
 
 
+def test_what_the_type_checker_proves_is_never_run_is_left_alone() -> None:
+    code = "def f(a):\n    assert_never(a)\n    assert_ever(a)\n"
+    assert [mutant.what for mutant in mutants(ast.parse(code))] == ["f: assert_ever(a) -> left out"]
+
+
 def test_a_survivor_is_reported_and_is_known_once_it_is_written_down(tmp_path: Path) -> None:
     (tmp_path / "toy.py").write_text("def most(a, b):\n    return max(a, b)\n", "utf-8")
     (tmp_path / "test_toy.py").write_text(
