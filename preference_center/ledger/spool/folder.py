@@ -213,7 +213,7 @@ class OpenSpoolFile:
         """Delete it if nothing was appended: it is still locked."""
         with suppress(OSError):
             if os.fstat(self.descriptor).st_size == 0:
-                self.path.unlink(missing_ok=True)
+                self.path.unlink()
 
     def close(self) -> None:
         """Let it be replayed: nothing is appended any more."""

@@ -71,6 +71,25 @@ def test_bytes_that_are_no_record_are_kept_aside_and_reported(
     assert replayer.spool.folder.status().damaged_files == 1
 
 
+def test_a_replay_is_logged_where_it_had_something_to_do(
+    client: FlaskClient, token: str, database: Database, replay: Replay
+) -> None:
+    spool_clicks(client, database, [token])
+    with structlog.testing.capture_logs() as logs:
+        replay()
+        replay()
+    assert [line for line in logs if line["event"] == "spool_replayed"] == [
+        {
+            "event": "spool_replayed",
+            "log_level": "info",
+            "recorded": 1,
+            "rejected": 0,
+            "damaged": 0,
+            "blocked": 0,
+        }
+    ]
+
+
 def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
     app: Flask,
     client: FlaskClient,
