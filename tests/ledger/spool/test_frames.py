@@ -89,6 +89,14 @@ def test_a_payload_of_64_kib_is_read_back() -> None:  # I1
     assert intact(encode_frame(largest.payload, largest.received_at)) == [largest]
 
 
+@pytest.mark.parametrize("size", range(6))
+def test_a_frame_is_read_after_damage_of_any_size(size: int) -> None:  # I1
+    frame = Frame(START, b"one")
+    content = ON_DISK[:size] + encode_frame(frame.payload, frame.received_at)
+    assert intact(content) == [frame]
+    assert intact(b"x" * size + content[size:]) == [frame]
+
+
 def frame_of(milliseconds: int, payload: bytes = b"") -> bytes:
     """A frame with a checksum that is right, whatever it contains."""
     head = pack(">4sIQ", ON_DISK[:4], len(payload), milliseconds)
