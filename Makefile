@@ -35,8 +35,8 @@ test-slow: $(READY) ## Run the others: more faults, and pages in every language 
 
 # Each starts processes by the dozen, so one at a time.
 .PHONY: test-faults
-test-faults: $(READY) ## Run the faults that are too long for make test and that CI runs, too
-	@$(BIN)/python -m pytest -n 0 tests/faults/test_digest_rotation.py $(ARGS)
+test-faults: $(READY) ## Run the long faults that CI runs, too (Debian: faketime)
+	@$(BIN)/python -m pytest -n 0 tests/faults/test_{clocks,digest_rotation,failover,spool_damage}.py $(ARGS)
 
 .PHONY: test-answers
 test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and push ten thousand in a row

@@ -111,13 +111,14 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, name: str, *, ready: bool = True) -> Process:
+    def start(self, name: str, *, ready: bool = True, shifts: bool = True) -> Process:
         """Start the process that the Procfile calls `name`.
 
-        All but the web servers go by the shifted clock: see `shift`.
+        All but the web servers go by the shifted clock: see `shift`. Without `shifts` they go by
+        that of production.
         """
         command = read_procfile(ROOT / "Procfile")[name]
-        if "workers.web" not in command:
+        if shifts and "workers.web" not in command:
             command = command.replace("python -m ", "python -m tests.faults.shifted ")
         log = self.folder / f"{len(self.processes)}-{name}.log"
         log.touch()

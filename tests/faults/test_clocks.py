@@ -1,0 +1,115 @@
+"""The clock of one host is wrong, by seconds or by days; that of the database is right.
+
+`libfaketime` (Debian: faketime) shows a process, and nobody else, another time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dev.engines import Engines
+from dev.processes import wait_until
+from tests.faults.service import PATIENCE, START, Service
+from tests.faults.test_spool import waiting
+from tests.faults.tool import SlowReceiver
+from tests.web.api.sender import make_sender
+
+JANE, PAUL = "jane@example.com", "paul@example.com"
+MOMENT = timedelta(seconds=3)
+"""Less than any of the clocks is wrong by; the database is on this host."""
+LONG = timedelta(seconds=10)
+WRONG = [
+    pytest.param(timedelta(seconds=20), id="20 s ahead"),
+    pytest.param(timedelta(seconds=-20), id="20 s behind"),
+    pytest.param(timedelta(days=40), id="40 days ahead"),
+    pytest.param(timedelta(days=-40), id="40 days behind"),
+]
+
+
+@contextmanager
+def wrong_clock(service: Service, by: timedelta) -> Iterator[None]:
+    """Processes that are started inside see a clock that is wrong."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        pytest.fail("faketime is missing: apt-get install faketime")
+    before = service.extra
+    service.extra = {
+        **before,
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME": f"{by.total_seconds():+.0f}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    try:
+        yield
+    finally:
+        service.extra = before
+
+
+def received_at(service: Service) -> datetime:
+    """When the last event was received."""
+    at: datetime = service.rows("SELECT received_at FROM event ORDER BY seq DESC LIMIT 1")[0][0]
+    return at
+
+
+def is_allowed(service: Service, key: str, person: str) -> bool:
+    body = {"message_type": "offers.weekly", "recipient": person}
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{service.url}/v1/decisions", json=body, headers=headers, timeout=20)
+    return bool(answer.raise_for_status().json()["allow"])
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_an_opt_out_by_a_web_process_with_a_wrong_clock_ends_an_older_consent_and_no_newer(
+    service: Service, own_engines: Engines, tmp_path: Path, by: timedelta
+) -> None:  # I5
+    folder = tmp_path / "spool"
+    service.settings = service.settings.model_copy(update={"spool_dir": str(folder)})
+    key = make_sender(service.app, scopes=["check"]).key
+    tokens = [service.token(person) for person in (JANE, PAUL)]
+    with wrong_clock(service, by):
+        service.start("web")
+    service.opt_in(JANE)
+    service.click(tokens[0])
+    assert abs(datetime.now(UTC) - received_at(service)) < MOMENT
+    assert not is_allowed(service, key, JANE)
+    service.opt_in(JANE)
+    assert is_allowed(service, key, JANE)
+
+    service.opt_in(PAUL)
+    own_engines.database.stop()
+    assert wait_until(lambda: service.post(tokens[1]).status_code == 202, PATIENCE)
+    spooled = datetime.now(UTC)
+    own_engines.database.start()
+    assert wait_until(lambda: waiting(folder) == 0, PATIENCE)
+    assert abs(spooled - received_at(service)) < MOMENT
+    assert not is_allowed(service, key, PAUL)
+    assert wait_until(lambda: service.status("/healthz") == 200, PATIENCE)
+    assert httpx.get(f"{service.url}/healthz").json()["window"] == "on_time"
+    assert '"event": "host_clock_differs"' in service.logs()
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_workers_and_scheduler_with_a_wrong_clock_forget_no_push_and_raise_no_alarm(
+    service: Service, tool: SlowReceiver, by: timedelta
+) -> None:  # I3
+    service.start("web")
+    service.click(service.token(JANE))
+    due = service.rows("SELECT due_at FROM sync_state")
+    tool.holds = lambda _: True
+    with wrong_clock(service, by):
+        for name in ("worker", "scheduler"):
+            service.start(name, shifts=False)
+    assert tool.holding.wait(START), service.logs()
+    assert service.rows("SELECT due_at FROM sync_state") == due
+    assert httpx.get(f"{service.url}/healthz").json()["window"] == "on_time"
+    tool.let_go()
+    assert wait_until(lambda: service.pending() == 0, PATIENCE)
+    assert JANE in tool.off
+    (at,) = service.rows("SELECT at FROM delivery")[0]
+    assert abs(datetime.now(UTC) - at) < LONG
