@@ -128,6 +128,25 @@ def test_what_was_kept_aside_is_tried_again_under_its_old_name(
     assert [*folder.iterdir()] == []
 
 
+def test_a_process_without_a_spool_records_what_others_left(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    ledger: Ledger,
+    database: Database,
+    replayer: SpoolReplayer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # I1
+    from preference_center.ledger.spool import recorder, replay_abandoned
+
+    spool_clicks(client, database, [token])
+    replayer.spool.writer.close_file()
+    replayer.outage.down.clear()
+    monkeypatch.delitem(app.extensions, recorder.EXTENSION_KEY)
+    assert replay_abandoned(app).recorded == 1
+    assert len(ledger.events()) == 1
+
+
 def test_a_kind_of_a_newer_version_waits_for_it(
     app: Flask, replayer: SpoolReplayer, replay: Replay, folder: Path
 ) -> None:
