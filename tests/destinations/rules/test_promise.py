@@ -72,10 +72,11 @@ def test_of_equal_ones_the_name_decides_and_an_unknown_state_is_the_worst() -> N
         waiting("b", None),
         waiting("a", None),
         waiting("p", None, "paused"),
+        waiting("o", None, "observe"),
         waiting("x", None, "broken"),
         waiting("u", None, "of tomorrow"),
     ]
-    assert [each.name for each in sort_worst_first(found)] == ["u", "x", "p", "a", "b"]
+    assert [each.name for each in sort_worst_first(found)] == ["u", "x", "p", "o", "a", "b"]
 
 
 def test_stages_of_destinations_and_of_the_backlog_count_whatever_waits() -> None:
