@@ -175,7 +175,7 @@ simulate-short: $(READY) ## The same for about a minute
 planted: $(READY) ## See that the simulation finds bugs planted on purpose (ARGS=name for one)
 	@$(BIN)/python -m simulation.planting $(ARGS)
 
-# make mutate TARGETS="decisions sync" ARGS="--every 5"
+# make mutate TARGETS="decisions plan" ARGS="--every 5"
 TARGETS ?= decisions
 
 .PHONY: mutate
