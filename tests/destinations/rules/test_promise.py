@@ -94,7 +94,7 @@ def test_what_is_not_said_is_nothing() -> None:
     measured = Measurements(START)
     assert (measured.rights_webhooks_due, measured.emails_due) == (0, 0)
     assert (measured.erasures_by_hand, measured.erasures_not_in_journal) == (0, 0)
-    spool = SpoolMeasurement("host")
+    spool = SpoolMeasurement()
     assert (spool.damaged_files, spool.rejected_files, spool.unreadable_files) == (0, 0, 0)
     assert spool.is_writable
 
