@@ -212,7 +212,7 @@ def _feed_publisher_behind(seen: Observation) -> Iterator[str]:
 def _disk_nearly_full(seen: Observation) -> Iterator[str]:
     for folder, disk in seen.host.disks.items():
         if disk.free < disk.size * MIN_FREE_SHARE:
-            yield folder
+            yield f"{folder} of {seen.host.name}"
 
 
 def _clock_differs(seen: Observation) -> Iterator[str]:

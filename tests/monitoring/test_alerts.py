@@ -148,8 +148,8 @@ def test_a_clock_that_differs_is_an_alert_of_its_host(direction: int) -> None:
 
 def test_a_disk_with_less_than_a_tenth_is_an_alert() -> None:
     disks = {Folder.SPOOL: Disk(9, 100), Folder.TEMPORARY: Disk(10, 100)}
-    found = find_alerts(replace(WELL, host=HostMeasurements(disks=disks)))
-    assert found == {Alert(AlertKind.DISK_NEARLY_FULL, "spool")}
+    found = find_alerts(replace(WELL, host=HostMeasurements("web-1", disks)))
+    assert found == {Alert(AlertKind.DISK_NEARLY_FULL, "spool of web-1")}
 
 
 def spooled(**given: Any) -> frozenset[Alert]:
