@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1024 * 1024
 HOLDER = """
-import sys, pathlib, time
+import sys, pathlib, signal
 from preference_center.ledger.spool.folder import SpoolFolder
 held = SpoolFolder(pathlib.Path(sys.argv[1]), 2**20).create_file()
 held.append(pathlib.Path(sys.argv[2]).read_bytes())
 print("held", flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
