@@ -35,7 +35,7 @@ from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
 from preference_center.rights import webhooks as rights_webhooks
-from preference_center.rights.erasure.journal import find_problem
+from preference_center.rights.erasure.journal import find_journal_problem
 from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import count_open
 from preference_center.rights.requests.store import load_stages
@@ -81,7 +81,7 @@ def count_due_webhooks(connection: Connection, now: datetime) -> int:
 def measure_database(now: datetime) -> Measurements:
     """What the database knows. Raises Unavailable."""
     journaled = services().settings.erasure_journal is not None
-    is_journal_closed = find_problem() is not None
+    is_journal_closed = find_journal_problem() is not None
 
     def load(connection: Connection) -> Measurements:
         emails, oldest = samples.load_due_emails(connection, now)

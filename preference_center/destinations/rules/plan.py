@@ -130,7 +130,8 @@ def _lifts(
 ) -> frozenset[str]:
     """Those of these topics, turned off by us and denied no more, that may be turned on.
 
-    After a restriction that is not sharing, which needs no consent and may never have been on.
+    Each topic needs its consent. SHARING has none to need, so it is turned on, but not after a
+    restriction, which turned it off also where it had never been on.
     """
     found = {
         key

@@ -195,12 +195,12 @@ def write_entries(journal: Journal, head: Head, entries: Sequence[JournalEntry])
 
 def require_replayed() -> None:
     """Raise ReplayPending unless this database is known to have all erasures of the journal."""
-    problem = find_problem()
+    problem = find_journal_problem()
     if problem:
         raise ReplayPending(problem)
 
 
-def find_problem() -> str | None:
+def find_journal_problem() -> str | None:
     """Why nothing may be answered from this database; None if all is well, or without a journal.
 
     Each process compares both every CHECK_INTERVAL; a journal that is missing, can't be read, or
