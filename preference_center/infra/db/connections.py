@@ -55,13 +55,6 @@ _OUTAGE_CAUSES = {
 """Not LOCK_TIMEOUT, which concerns few rows, nor RESOURCES_EXHAUSTED: a check may still work."""
 
 
-_CAUSES_OF_ONE_STATEMENT = {UnavailableCause.UNRESPONSIVE, UnavailableCause.STATEMENT_TIMEOUT}
-"""Causes that may be due to a single slow statement: whether the server answers is checked."""
-
-
-CHECK_THREAD = "outage-check"
-
-
 @dataclass(slots=True)
 class Outage:
     """Whether the database is known to be down. Thread-safe."""
@@ -72,9 +65,6 @@ class Outage:
     """The cause that was reported last."""
     reason: str = ""
     """What was stated of it."""
-    check: Callable[[], None] | None = None
-    """Raises Unavailable if the database is down; None where nobody checks."""
-    _checking: threading.Lock = field(default_factory=threading.Lock)
     _retrying: threading.local = field(default_factory=threading.local)
 
     @property
@@ -86,29 +76,6 @@ class Outage:
     def blocks_thread(self) -> bool:
         """Whether this thread must not try."""
         return self.down.is_set() and not self.is_retried_here
-
-    def declare(self, cause: UnavailableCause, reason: str = "") -> None:
-        """The database is down."""
-        self.cause, self.reason = cause, reason
-        self.down.set()
-
-    def suspect(self, cause: UnavailableCause) -> None:
-        """Declare it if `check` fails, in a thread of its own: no request waits for that."""
-        if self.check is None:
-            self.declare(cause)
-        elif not self.down.is_set() and self._checking.acquire(blocking=False):
-            threading.Thread(
-                target=self._check, args=(self.check,), name=CHECK_THREAD, daemon=True
-            ).start()
-
-    def _check(self, check: Callable[[], None]) -> None:
-        try:
-            with self.allow_retry():
-                check()
-        except Unavailable as error:
-            self.declare(error.cause, error.reason)
-        finally:
-            self._checking.release()
 
     @contextmanager
     def allow_retry(self) -> Iterator[None]:
@@ -135,17 +102,12 @@ def is_database_down() -> bool:
 def report_failure(cause: UnavailableCause, reason: str = "") -> None:
     """Record that the database is down, if `cause` means that. `reason` is that of Unavailable.
 
-    A statement that took too long may be at fault itself, so that is checked first.
-
     Inside `allow_retry` nothing is recorded: a record that is replayed may be at fault.
     """
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
-    if outage is None or cause not in _OUTAGE_CAUSES or outage.is_retried_here:
-        return
-    if cause in _CAUSES_OF_ONE_STATEMENT:
-        outage.suspect(cause)
-    else:
-        outage.declare(cause, reason)
+    if outage is not None and cause in _OUTAGE_CAUSES and not outage.is_retried_here:
+        outage.cause, outage.reason = cause, reason
+        outage.down.set()
 
 
 def keys_unavailable(error: KeyMismatch) -> Unavailable:

@@ -272,6 +272,10 @@ def _clean_up(
     cause = classify_error(error)
     if cause is None and connection.closed:
         cause = UnavailableCause.UNREACHABLE
+    # So that later requests fail sooner; a stream may end outside of the app's context.
+    unresponsive = cause is UnavailableCause.UNRESPONSIVE
+    if unresponsive and has_app_context() and engine is db.engine:
+        connections.report_failure(UnavailableCause.UNRESPONSIVE)
     if cause in _CONNECTION_LOST or connection.closed:
         proxy.invalidate()
         # The idle connections are probably in the same state.
@@ -280,10 +284,6 @@ def _clean_up(
         proxy.invalidate()
     else:
         _roll_back(proxy)
-    # So that later requests fail sooner; a stream may end outside of the app's context.
-    unresponsive = cause is UnavailableCause.UNRESPONSIVE
-    if unresponsive and has_app_context() and engine is db.engine:
-        connections.report_failure(UnavailableCause.UNRESPONSIVE)
     return cause
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,7 +20,7 @@ from preference_center.infra.db.connections import (
     report_failure,
     track_outages,
 )
-from preference_center.infra.db.transactions import override_limits, run_in_transaction
+from preference_center.infra.db.transactions import override_limits
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.recording import record
 from preference_center.ledger.spool import host_time
@@ -68,12 +67,6 @@ SAVE_STATE_INTERVAL = 60.0
 """Seconds between updates of the startup cache."""
 
 
-CHECK_LIMITS = DatabaseTimeouts(
-    lock=0.5, statement=0.5, idle=5, retry=0, total=0.75, round_trip=0.75
-)
-"""Of the check before an outage is declared: meanwhile requests go on waiting for the database."""
-
-
 PROBE_LIMITS = DatabaseTimeouts(lock=2, statement=2, idle=5, retry=0, total=2.5, round_trip=2.5)
 
 
@@ -101,22 +94,10 @@ def start_spool(app: Flask) -> None:
             log.warning("spool_disabled", setting="SPOOL_DIR")
             return
         load_known_state(spool.folder.path)
-        outage = track_outages()
-        outage.check = partial(_check_database, app)
-        replayer = SpoolReplayer(spool, outage)
+        replayer = SpoolReplayer(spool, track_outages())
     threading.Thread(
         target=replay_periodically, args=(app, replayer), name="spool", daemon=True
     ).start()
-
-
-def _check_database(app: Flask) -> None:
-    """Raise Unavailable unless the database can be written to now.
-
-    A lock on a row is written and flushed as an opt-out is, and changes nothing.
-    """
-    lock_a_row = "SELECT FROM key_fingerprint LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
-    with app.app_context(), override_limits(CHECK_LIMITS):
-        run_in_transaction(lambda connection: connection.execute(lock_a_row))
 
 
 def install_spool(app: Flask) -> Spool | None:
