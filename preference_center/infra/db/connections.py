@@ -60,7 +60,7 @@ class Outage:
     """Whether the database is known to be down. Thread-safe."""
 
     down: threading.Event = field(default_factory=threading.Event)
-    """Set while it is down; the thread that retries waits for this."""
+    """Set while it is down; the threads that retry wait for this."""
     cause: UnavailableCause = UnavailableCause.UNREACHABLE
     """The cause that was reported last."""
     reason: str = ""
@@ -69,7 +69,7 @@ class Outage:
 
     @property
     def is_retried_here(self) -> bool:
-        """Whether this thread is the one that retries: it alone decides when it has finished."""
+        """Whether this thread is one of those that try an unavailable database."""
         return getattr(self._retrying, "on", False)
 
     @property
@@ -80,11 +80,11 @@ class Outage:
     @contextmanager
     def allow_retry(self) -> Iterator[None]:
         """Inside, this thread tries the database even if it is known to be down."""
-        self._retrying.on = True
+        before, self._retrying.on = self.is_retried_here, True
         try:
             yield
         finally:
-            self._retrying.on = False
+            self._retrying.on = before
 
 
 def track_outages() -> Outage:

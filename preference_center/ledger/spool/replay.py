@@ -126,8 +126,6 @@ class SpoolReplay:
     probe: Callable[[], None]
     """Raises if the database is unavailable. Nothing else says so: an error of a record may look
     the same."""
-    on_commit: Callable[[], None] = lambda: None
-    """Called after each commit, which proves that the database is available."""
 
     def begin(
         self, name: str, content: bytes, progress: ReplayProgress, stats: ReplayStats
@@ -200,7 +198,6 @@ class SpoolReplay:
             if handler is None:
                 return NotImplementedError("spooled by a newer version")
             handler(requests, at.database)
-            self.on_commit()
         except Exception as error:  # noqa: BLE001 - one record must not block the others
             return error
         return None

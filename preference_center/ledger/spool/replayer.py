@@ -1,4 +1,8 @@
-"""One thread per process ends outages: it tries the database again and replays what was spooled."""
+"""Two threads per process: one ends outages, and one replays what was spooled.
+
+The first waits for no record, so that an outage ends although a replay takes long: a single slow
+opt-out is taken for an unavailable database, and would be when it is replayed, too.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from pathlib import Path
 import structlog
 from flask import Flask, current_app
 
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import KeyMismatch, Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import (
     DatabaseTimeouts,
@@ -94,10 +98,10 @@ def start_spool(app: Flask) -> None:
             log.warning("spool_disabled", setting="SPOOL_DIR")
             return
         load_known_state(spool.folder.path)
-        replayer = SpoolReplayer(spool, track_outages())
-    threading.Thread(
-        target=replay_periodically, args=(app, replayer), name="spool", daemon=True
-    ).start()
+        outage = track_outages()
+        replayer = SpoolReplayer(spool, outage)
+    for target, state in ((end_outages, outage), (replay_periodically, replayer)):
+        threading.Thread(target=target, args=(app, state), name="spool", daemon=True).start()
 
 
 def install_spool(app: Flask) -> Spool | None:
@@ -166,17 +170,11 @@ class SpoolReplayer:
 
     def _probe(self) -> None:
         """Raise if the database is unavailable. Only this decides it: see `SpoolReplay`."""
-        with override_limits(PROBE_LIMITS):
-            require_known_keys()
-        self.outage.down.clear()
+        end_if_over(self.outage)
 
     def _replay_files(self, stats: ReplayStats) -> None:
         """Those that nobody has tried first, so that no other holds them up."""
-        # Else a failure in the meantime would last until everything is replayed.
-        over = self.outage.down.clear
-        replay = SpoolReplay(
-            services().links, _handlers(), host_time.read_replay_time, self._probe, over
-        )
+        replay = SpoolReplay(services().links, _handlers(), host_time.read_replay_time, self._probe)
         files = self.spool.folder.files(SPOOL_SUFFIX)
         for gone in self._progress.keys() - set(files):
             del self._progress[gone]
@@ -223,6 +221,24 @@ class SpoolReplayer:
         else:
             self.spool.folder.remove(held)
         self._progress.pop(held.path, None)
+
+
+def end_if_over(outage: Outage) -> None:
+    """End `outage` if the database can be used. Raises Unavailable or KeyMismatch if it can't."""
+    with outage.allow_retry(), override_limits(PROBE_LIMITS):
+        require_known_keys()
+    outage.down.clear()
+
+
+def end_outages(app: Flask, outage: Outage, stop: threading.Event | None = None) -> None:
+    """Try the database as soon as an outage begins, and until it ends; until `stop` is set."""
+    while stop is None or not stop.is_set():
+        if outage.down.wait(SCAN_INTERVAL):
+            try:
+                with app.app_context():
+                    end_if_over(outage)
+            except (Unavailable, KeyMismatch):  # the thread that replays logs it
+                time.sleep(RETRY_INTERVAL)
 
 
 def replay_abandoned(app: Flask) -> ReplayStats:

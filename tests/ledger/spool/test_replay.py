@@ -253,24 +253,28 @@ def test_the_thread_ends_an_outage_by_itself(
         thread.join()
 
 
-def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
+def test_an_outage_ends_while_a_record_is_still_replayed(
     app: Flask, replayer: SpoolReplayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I2: else nobody would be answered until all is replayed
+) -> None:  # I2: a slow opt-out begins one, and is slow again when it is replayed
     from preference_center.infra.context import services
     from preference_center.ledger.spool import replayer as running
 
-    seen: list[bool] = []
+    ended: list[bool] = []
 
-    def record_one(_requests: object, _now: object) -> None:
-        seen.append(replayer.outage.down.is_set())
-        replayer.outage.down.set()  # as another request does that could not connect
+    def record_slowly(_requests: object, _now: object) -> None:
+        replayer.outage.down.set()  # as another request does that takes too long
+        ended.append(wait_until(lambda: not replayer.outage.down.is_set(), 30))
 
-    monkeypatch.setitem(
-        app.extensions, running.HANDLERS_KEY, {"one": record_one, "other": record_one}
-    )
+    monkeypatch.setitem(app.extensions, running.HANDLERS_KEY, {"slow": record_slowly})
     with app.app_context():
-        for kind in ("one", "other"):
-            sealed = services().links.seal_request({"kind": kind})
-            replayer.spool.writer.append(encode_frame(sealed, START))
-    assert replay().recorded == 2
-    assert seen == [False, False]
+        sealed = services().links.seal_request({"kind": "slow"})
+        replayer.spool.writer.append(encode_frame(sealed, START))
+    stop = threading.Event()
+    thread = threading.Thread(target=running.end_outages, args=(app, replayer.outage, stop))
+    thread.start()
+    try:
+        assert replay().recorded == 1
+    finally:
+        stop.set()
+        thread.join()
+    assert ended == [True]
