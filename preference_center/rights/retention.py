@@ -25,6 +25,7 @@ from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION
 from preference_center.core.small_cells import MonthlyCell, merge_small_cells
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.store.lookup import KINDS_MAY_MATCH
 from preference_center.rights.erasure.erase import erase_addresses
 from preference_center.rights.holds import IN_FORCE
 from preference_center.rights.rules.requests import Extent
@@ -125,6 +126,24 @@ def _exempt(address: str) -> str:
             SELECT unnest(q.address_ids) FROM rights_request q WHERE q.closed_at IS NULL))"""  # noqa: S608 - constants
 
 
+def _is_used(address: str) -> str:
+    """A condition: whether a form of this column's mailbox was opted in since all marketing ended.
+
+    An erasure would outrank that opt-in with its own, newer opt-out (I5).
+    """
+    return f"""EXISTS (
+        WITH given AS (SELECT {address} AS id)
+        SELECT FROM given JOIN suppression s ON s.address_id = given.id
+        JOIN address_key a ON a.address_id = given.id
+        JOIN address_key b
+            ON b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
+        JOIN suppression n ON n.address_id = b.address_id
+        WHERE s.scope = '{ALL_MARKETING}' AND n.lift_at > s.out_at AND NOT n.active
+            AND n.scope NOT IN ('{EVERYTHING}', '{RESTRICTION}')
+            AND NOT EXISTS (SELECT FROM suppression c WHERE c.address_id = n.address_id
+                AND c.scope = '{EVERYTHING}' AND c.active) OFFSET 0)"""  # noqa: S608 - constants
+
+
 _EVIDENCE = f"""
 SELECT e.seq AS number, e.id AS item FROM event e
 WHERE e.seq > %(after)s AND e.seq <= %(up_to)s AND e.recorded_at < %(before)s
@@ -157,7 +176,7 @@ WHERE a.id > %(after)s AND a.id <= %(up_to)s
     AND NOT EXISTS (SELECT FROM contact_address c WHERE c.address_id = a.id OFFSET 0)
     AND NOT EXISTS (SELECT FROM event e WHERE e.address_id = a.id
         AND e.recorded_at >= %(before)s OFFSET 0)
-    AND NOT {_exempt("a.id")}
+    AND NOT {_exempt("a.id")} AND NOT {_is_used("a.id")}
 """  # noqa: S608 - constants
 
 
@@ -169,7 +188,7 @@ WHERE ca.address_id > %(after)s AND ca.address_id <= %(up_to)s
     AND NOT EXISTS (SELECT FROM contact_address o WHERE o.contact_id = ca.contact_id
         AND (EXISTS (SELECT FROM suppression s WHERE s.address_id = o.address_id
             AND s.scope = '{EVERYTHING}' AND s.out_at >= %(before)s OFFSET 0)
-            OR {_exempt("o.address_id")}) OFFSET 0)
+            OR {_exempt("o.address_id")} OR {_is_used("o.address_id")}) OFFSET 0)
 """  # noqa: S608 - constants
 """The addresses of accounts that were closed before; all of an account or none."""
 

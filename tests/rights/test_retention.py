@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,12 @@ import pytest
 
 from preference_center import contacts
 from preference_center.catalogue import RetainedData
+from preference_center.catalogue.store import current_catalogue
 from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
+from preference_center.decisions.api import decide_all
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -120,6 +124,68 @@ def test_an_address_of_a_contact_or_with_a_newer_event_stays(app: Flask, clock: 
     contacts.upsert_contacts([ContactUpdate("c-1", "it", (JANE,))], ORIGIN)
     clock.advance(timedelta(days=31))
     assert run_retention(clock()) == 0
+
+
+OWN, OTHER_FORM, OTHERS = (
+    parse_address(text, Channel.EMAIL)
+    for text in ("jane.doe@gmail.com", "janedoe@gmail.com", "jean.doe@gmail.com")
+)
+
+
+def close_account() -> None:
+    contacts.upsert_contacts([ContactUpdate("c-1", "it", (OWN,))], ORIGIN)
+    contacts.deactivate_contacts([(ContactRef(address=OWN), START)], ORIGIN)
+
+
+def end_all_marketing() -> None:
+    record([change(1, scope=ALL_MARKETING, address=OWN)])
+
+
+@pytest.mark.parametrize(
+    "kind, end, since, removed",
+    [
+        (RetainedData.SUPPRESSED_ADDRESSES, end_all_marketing, OWN, 0),
+        (RetainedData.SUPPRESSED_ADDRESSES, end_all_marketing, OTHER_FORM, 0),
+        (RetainedData.SUPPRESSED_ADDRESSES, end_all_marketing, OTHERS, 1),
+        (RetainedData.CLOSED_ACCOUNTS, close_account, OWN, 1),
+        (RetainedData.CLOSED_ACCOUNTS, close_account, OTHER_FORM, 0),
+        (RetainedData.CLOSED_ACCOUNTS, close_account, OTHERS, 1),
+    ],
+)
+def test_what_was_asked_for_since_is_sent_after_retention_too(
+    app: Flask,
+    clock: Clock,
+    kind: RetainedData,
+    end: Callable[[], None],
+    since: Address,
+    removed: int,
+) -> None:  # I5
+    put_in_force(app, rule(kind))
+    end()
+    clock.advance(timedelta(hours=1))
+    record([change(2, EventKind.OPTED_IN, "acme.offers", address=since, at=clock())])
+    clock.advance(timedelta(days=31))
+    before = decisions()
+    assert run_retention(clock()) == removed
+    assert decisions() == before
+
+
+def test_an_address_that_was_opted_out_again_becomes_a_digest(app: Flask, clock: Clock) -> None:
+    put_in_force(app, rule(RetainedData.SUPPRESSED_ADDRESSES))
+    end_all_marketing()
+    for number, kind in enumerate((EventKind.OPTED_IN, EventKind.OPTED_OUT), start=2):
+        clock.advance(timedelta(hours=1))
+        record([change(number, kind, "acme.offers", address=OTHER_FORM, at=clock())])
+    clock.advance(timedelta(days=31))
+    assert run_retention(clock()) == 1
+
+
+def decisions() -> list[bool]:
+    texts = [address.exact for address in (OWN, OTHER_FORM, OTHERS)]
+    found = decide_all(
+        texts, "offers.weekly", Channel.EMAIL, current_catalogue(), "IT", services().now()
+    )
+    return [each.allow for each in found.decisions]
 
 
 def test_a_closed_account_is_erased_when_its_time_is_over(app: Flask, clock: Clock) -> None:
