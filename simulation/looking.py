@@ -7,7 +7,7 @@ more seldom here, as if the workers were busy elsewhere; never less than it coul
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ from simulation.crew import Crew, Redis
 from simulation.ground import Clock
 from simulation.people import START
 from simulation.tools import Tool
-from workers.scheduler import purge_expired, tick
+from workers.scheduler import tick
 
 PROBES = 0.2
 """How often a tool that is down is tried where the service might: each try is like the last."""
@@ -32,7 +32,8 @@ OFTEN = timedelta(minutes=30)
 FIRST = timedelta(seconds=30)
 READ_EVERY, READ_OFTEN = timedelta(hours=6), timedelta(hours=2)
 """How often it is read back at most; and in the end, when all is to be found out."""
-TIDY_EVERY = timedelta(hours=6)
+TIDY_EVERY, TIDY_FROM = timedelta(hours=6), START + timedelta(hours=12)
+"""Retention runs with it, once a day: so it does some time before a history of two days ends."""
 SWEEP_EVERY, SWEEP_OFTEN = timedelta(hours=20), timedelta(hours=6)
 """The same of all its contacts."""
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -66,7 +67,9 @@ class Looks:
     _gap: timedelta = FIRST
     _left: int = 0
     """How many rows were due, after the last look, at tools that are up."""
-    _tidy_at: datetime = START
+    purge: Callable[[], None] = lambda: None
+    """Called when what is past its time is to be deleted."""
+    _tidy_at: datetime = TIDY_FROM
     _read_at: dict[int, datetime] = field(default_factory=dict)
     _behind: Collection[int] = ()
     """Tools that could not be read back in time: they are at every look until they are."""
@@ -99,7 +102,7 @@ class Looks:
         if self.clock() >= self._tidy_at:
             self._tidy_at = self.clock() + TIDY_EVERY
             flag_bursts(self.clock())
-            purge_expired(self.clock())
+            self.purge()
 
     def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
         """Whether its outcome would be that of the last time."""

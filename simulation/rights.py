@@ -134,10 +134,10 @@ class Rights:
         if mishap is not None:
             self.crew.cut_off(mishap, "erase", work)
         work()
-        self._expect_erased(form, extent)
+        self.expect_erased(form, extent)
 
-    def _expect_erased(self, form: Form, extent: Extent) -> None:
-        """Also of a repeat, which counts from now (I5)."""
+    def expect_erased(self, form: Form, extent: Extent) -> list[Form]:
+        """Also of a repeat, which counts from now (I5). Returns who is erased by it."""
         now, is_account = services().now(), extent is Extent.ACCOUNT
         forms = self._subjects(form, extent)
         for each in forms:
@@ -151,6 +151,7 @@ class Rights:
             self.erased.setdefault(each, now)
             self.accounts.erased_last[each] = now
         self.clock.sleep(APART)
+        return forms
 
     def comes_back(self, act: Act) -> str:
         """They show that the address is theirs: service mail again, marketing off."""
@@ -210,7 +211,7 @@ class Rights:
             if count:
                 raise Violation(f"I6: {count} {what} of erased people are left")
         self._nothing_chosen_before()
-        self._readable_nowhere({"erasure", *EXPIRING})
+        self._readable_nowhere({"erasure", *EXPIRING}, self.erased)
         self._gone_from_tools()
         found = run_autocommit(lambda c: c.execute(_ACCOUNTS).fetchall())
         if found:
@@ -239,14 +240,15 @@ class Rights:
             if text in tool.contacts and tool.contacts[text] <= asked:
                 raise Violation(f"I6: {name} holds {text}, whose erasure there is stated as done")
 
-    def check_for_good(self, purge: Callable[[datetime], None]) -> None:
+    def check_for_good(self, purge: Callable[[], None]) -> None:
         """The same after all that is kept for tools, or by age, has to be gone."""
+        forms = list(self.erased)  # it may erase more people
         self.clock.sleep(timedelta(days=31).total_seconds())
-        purge(self.clock())
-        self._readable_nowhere(set())
+        purge()
+        self._readable_nowhere(set(), forms)
 
-    def _readable_nowhere(self, allowed: Iterable[str]) -> None:
-        texts = [form.text for form in self.erased]
+    def _readable_nowhere(self, allowed: Iterable[str], forms: Iterable[Form]) -> None:
+        texts = [form.text for form in forms]
         if not texts:
             return
         keys = services().keys

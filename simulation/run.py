@@ -40,6 +40,7 @@ from simulation.making import Hooks, hosts, made
 from simulation.oracle import OptOut, Oracle
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
+from simulation.retention import Retention
 from simulation.rights import Rights
 from simulation.tools import Tool
 from simulation.violation import Violation
@@ -91,6 +92,7 @@ class Run:
     looks: Looks = field(init=False)
     rights: Rights = field(init=False)
     holds: Holds = field(init=False)
+    retention: Retention = field(init=False)
     corrections: Corrections = field(init=False)
     bounces: Bounces = field(init=False)
     frequencies: Frequencies = field(init=False)
@@ -144,6 +146,7 @@ class Run:
         self.rights = Rights(
             self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts, self.holds
         )
+        self.retention = Retention(self.oracle, self.rights, self.known, self.checks.touched)
         self.corrections = Corrections(
             self.clock, self.oracle, self.crew, self._know, self.accounts
         )
@@ -156,6 +159,7 @@ class Run:
             tool.asked_to_erase = self.requests.check_erasure
         self.inside = Inside(self.clock, self.oracle, self.checks, self.tools, client)
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
+        self.looks.purge = self._purge
         self.comparison.done_since = self.looks.done_since
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
@@ -302,8 +306,12 @@ class Run:
         )
         self.rights.restore(self.ground.url, living[:RESTORED])
         self.checks.touched(list(self.rights.erased))
-        self.rights.check_for_good(purge_expired)
+        self.rights.check_for_good(self._purge)
         self.note("nothing readable is left of the erased")
+
+    def _purge(self) -> None:
+        self.retention.run()
+        purge_expired(self.clock())
 
     # --- acts
 

@@ -1,0 +1,205 @@
+"""The service removes what is past its retention: no decision changes, and no opt-out is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from preference_center.catalogue.store import current_catalogue
+from preference_center.decisions.rules import decide, find_sharing_denial
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_autocommit
+from preference_center.ledger.store.lookup import load_facts_as_of
+from preference_center.rights.retention import run_retention
+from preference_center.rights.rules.requests import Extent
+from simulation.checking import ASKED
+from simulation.comparing import SLACK
+from simulation.crew import Mishap
+from simulation.entry_points import address
+from simulation.oracle import Oracle
+from simulation.people import ALL, EVERYTHING, SHARING, START, Form, forms_of
+from simulation.rights import APART, Rights
+from simulation.violation import Violation
+
+PERIOD = timedelta(days=1)
+"""Of each kind, as `simulation/catalogue.toml` has it; and the time between two runs."""
+RECORDED = timedelta(hours=13)
+"""After so long what somebody did is in the ledger, wherever they did it."""
+STEPS = 12
+"""A run is killed at one of so many steps, if it has so many, and begun again."""
+
+_ROWS = """
+SELECT 'evidence', e.seq, a.digest, e.recorded_at, EXISTS (
+        SELECT FROM suppression s WHERE s.address_id = e.address_id
+            AND e.id IN (s.out_event, s.lift_event, s.pause_event))
+    OR EXISTS (SELECT FROM consent c WHERE c.address_id = e.address_id AND c.event = e.id)
+FROM event_evidence v JOIN event e ON e.id = v.event_id JOIN address a ON a.id = e.address_id
+UNION ALL SELECT 'acknowledgement', d.id, a.digest, d.at, false
+FROM delivery_ack k JOIN delivery d ON d.id = k.delivery_id JOIN address a ON a.id = d.address_id
+UNION ALL SELECT 'audit entry', id, ''::bytea, at, false FROM audit
+"""
+_OPT_OUTS = """
+SELECT a.digest, s.scope, s.out_at, s.lift_at FROM suppression s
+JOIN address a ON a.id = s.address_id WHERE s.out_at IS NOT NULL
+"""
+_ERASED = """
+SELECT a.digest, x.extent FROM erasure x JOIN address a ON a.id = x.address_id
+WHERE x.begun_at >= %s ORDER BY x.id
+"""
+
+
+class Row(NamedTuple):
+    """What is stored for a time: evidence, a tool's acknowledgement or an entry of the audit."""
+
+    kind: str
+    number: int
+    digest: bytes
+    at: datetime
+    in_force: bool
+    """Whether it proves what counts now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is there before a run, or after it."""
+
+    rows: Mapping[tuple[str, int], Row]
+    opt_outs: Mapping[tuple[bytes, str], tuple[datetime, datetime | None]]
+    """By address and scope: when the newest opt-out was, and the newest opt-in."""
+    allowed: Mapping[tuple[Form, str], bool]
+    """The decision about each message."""
+
+
+@dataclass(slots=True)
+class Retention:
+    """Runs it, and compares what it has removed with the periods."""
+
+    oracle: Oracle
+    rights: Rights
+    known: Mapping[Form, datetime]
+    touched: Callable[[Iterable[Form]], None]
+    """Called with those who were erased."""
+    next_at: datetime = START
+
+    def run(self) -> None:
+        """One run a day, which may be killed at any step; then the next one goes on."""
+        if self.rights.clock() < self.next_at:
+            return
+        self.rights.clock.sleep(APART)
+        now, before = services().now(), self._stored()
+        self.next_at = now + PERIOD
+        expired = [form for form in self.known if self._must_be_erased(form, now)]
+        mishap = Mishap("killed", 1 + services().random.randrange(STEPS))
+        self.rights.crew.cut_off(mishap, "retention", lambda: _run(now))
+        _run(now)
+        erased = self._erased(now)
+        self._compare(before, self._stored(), erased, now)
+        for form, extent in erased.items():
+            if reason := self._reason_to_stay(form, extent, now):
+                raise Violation(f"I6: {form.text} is erased by retention: {reason}")
+        if late := [form for form in expired if form not in erased]:
+            raise Violation(f"{late[0].text} gets no marketing, and is readable for too long")
+        self._expect(erased)
+
+    # --- what is there
+
+    def _stored(self) -> Stored:
+        rows = run_autocommit(lambda c: c.execute(_ROWS).fetchall())
+        opt_outs = run_autocommit(lambda c: c.execute(_OPT_OUTS).fetchall())
+        return Stored(
+            {(row[0], row[1]): Row(*row) for row in rows},
+            {(digest, scope): (out_at, lift_at) for digest, scope, out_at, lift_at in opt_outs},
+            self._decided(),
+        )
+
+    def _decided(self) -> dict[tuple[Form, str], bool]:
+        """What senders are told about everybody who is known or erased."""
+        forms = sorted({*self.known, *self.rights.erased}, key=lambda form: form.text)
+        facts, _ = load_facts_as_of([address(form) for form in forms])
+        catalogue, now, found = current_catalogue(), services().now(), {}
+        for form, known in zip(forms, facts, strict=True):
+            found[form, SHARING] = find_sharing_denial(known, now) is None
+            for topic, name in ASKED:
+                message = catalogue.message_types[name]
+                found[form, name] = decide(message, catalogue.topics.get(topic), known, now).allow
+        return found
+
+    def _erased(self, now: datetime) -> dict[Form, Extent]:
+        """Those whom the run has erased, and how far."""
+        keys = services().keys
+        forms = {keys.exact_digest(address(form)): form for form in self.known}
+        rows = run_autocommit(lambda c: c.execute(_ERASED, (now,)).fetchall())
+        return {forms[digest]: Extent(extent) for digest, extent in rows}
+
+    # --- what must be true
+
+    def _compare(
+        self, before: Stored, after: Stored, erased: Collection[Form], now: datetime
+    ) -> None:
+        for (form, name), allowed in before.allowed.items():
+            if allowed is not after.allowed[form, name]:
+                was = "allowed" if allowed else "denied"
+                raise Violation(f"I5: {name} to {form.text} was {was} until retention")
+        for place, (out_at, lift_at) in before.opt_outs.items():
+            newest = after.opt_outs.get(place)
+            if newest is None or newest[0] < out_at or newest[1] != lift_at:
+                raise Violation(f"I5, I6: an opt-out of {place[1]} is lost by retention")
+        exact_digest, limit = services().keys.exact_digest, now - PERIOD
+        exempt = {exact_digest(address(form)) for form in self.known if self._is_exempt([form])}
+        forgotten = {exact_digest(address(form)) for form in erased}
+        for number, row in before.rows.items():
+            is_early = row.at >= limit or row.in_force or row.digest in exempt
+            if number not in after.rows and is_early and row.digest not in forgotten:
+                raise Violation(f"I8: {row.kind} of {row.at:%d %H:%M} is gone before its time")
+        for row in after.rows.values():
+            if row.at < limit and row.kind != "evidence" and row.digest not in exempt:
+                raise Violation(f"{row.kind} of {row.at:%d %H:%M} is there for too long")
+
+    def _reason_to_stay(self, form: Form, extent: Extent, now: datetime) -> str:
+        """Why it should not have been erased; "" if it should, or might."""
+        accounts, since = self.rights.accounts, now - PERIOD + SLACK
+        if self._is_exempt(accounts.of(form) if extent is Extent.ACCOUNT else [form]):
+            return "it is restricted, or under a hold"
+        if extent is Extent.ACCOUNT:
+            scope = EVERYTHING
+            is_off = all(self.oracle.closed(each, now) is not False for each in accounts.of(form))
+        else:
+            scope, is_off = "", bool(self.oracle.standing(form, ALL, now))
+            if accounts.has(form):
+                return "it has a contact"
+            if any(opt_in.known >= since for opt_in in self.oracle.opt_ins[form]):
+                return "it was opted in within the period"
+        if not is_off:
+            return "nothing stops what it is sent"
+        mine = [o for o in self.oracle.opt_outs[form.person] if o.form == form and o.sure]
+        is_new = any(o.known and o.known >= since for o in mine if scope in {"", o.scope})
+        return "it was opted out within the period" if is_new else ""
+
+    def _must_be_erased(self, form: Form, now: datetime) -> bool:
+        """Whether it has certainly had nothing but an opt-out of all marketing for so long."""
+        accounts, before = self.rights.accounts, now - PERIOD - RECORDED
+        if form in accounts.erased or accounts.has(form) or self._is_exempt([form]):
+            return False
+        if self.oracle.has_none_of_its_own(form, ALL, now) is not False:
+            return False
+        times = [opt_out.received for opt_out in self.oracle.opt_outs[form.person]]
+        times += [self.known[form], self.oracle.changed.get(form.person, START)]
+        is_used = any(self.oracle.opt_ins[each] for each in forms_of(form.person))
+        return max(times) < before and not is_used
+
+    def _is_exempt(self, forms: Collection[Form]) -> bool:
+        return bool(self.rights.restricted.intersection(forms)) or self.rights.holds.hold_any(forms)
+
+    def _expect(self, erased: Mapping[Form, Extent]) -> None:
+        done = set[Form]()
+        for form, extent in erased.items():
+            if form not in done:
+                done |= {form, *self.rights.expect_erased(form, extent)}
+                self.oracle.changed[form.person] = services().now()
+        self.touched(erased)
+
+
+def _run(now: datetime) -> None:
+    run_retention(now, max_windows=None)
