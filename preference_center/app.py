@@ -105,6 +105,7 @@ from preference_center.recipients.pages import routes as recipient_pages
 from preference_center.recipients.pages.one_click import handle_one_click
 from preference_center.recipients.pages.one_time_link import handle_expired_link
 from preference_center.reports import console as reports_console
+from preference_center.reports import monthly
 from preference_center.reports import store as reports_store
 from preference_center.rights import console as rights_console
 from preference_center.rights import models as rights_models
@@ -144,6 +145,7 @@ MODELS = (
     recipients_store,
     monitoring_store,
     reports_store,
+    monthly,
 )
 """Every module with mapped classes: once imported, `db.metadata` describes the whole schema.
 

@@ -202,4 +202,4 @@ class Retention:
 
 
 def _run(now: datetime) -> None:
-    run_retention(now, max_windows=None)
+    run_retention(now)

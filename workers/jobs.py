@@ -25,6 +25,7 @@ from preference_center.lists.imports import uploads
 from preference_center.lists.imports.apply import ImportBudget
 from preference_center.rights import webhooks
 from preference_center.rights.access_file import build as access_files
+from preference_center.rights.retention import run_retention
 from preference_center.web.emails import send_due_emails
 from workers.process import stop_requested
 
@@ -98,6 +99,14 @@ def erase(destination_id: int) -> None:
     """Erase people in one destination for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK_SECONDS)
     erase_due(destination_id, connect, until=until, stop=stop_requested.is_set)
+
+
+@_end_when_unavailable
+def apply_retention() -> None:
+    """Remove what is past its retention for a tick, or until asked to stop."""
+    begun = services().now()
+    until = begun + timedelta(seconds=TICK_SECONDS)
+    run_retention(begun, lambda: stop_requested.is_set() or services().now() >= until)
 
 
 @_end_when_unavailable

@@ -43,12 +43,13 @@ from preference_center.monitoring.alerts import start_alerting
 from preference_center.monitoring.gauges import DatabaseCollector, SchedulerCollector, add_collector
 from preference_center.monitoring.measure import Heartbeat, count_due_webhooks, record_samples
 from preference_center.monitoring.probes import start_internal_server
-from preference_center.reports.store import count_a_few_events
+from preference_center.reports.monthly import count_deliveries
+from preference_center.reports.store import CHUNKS_PER_TICK, count_a_few_events
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.requests import files
 from preference_center.rights.requests.clocks import run_clocks
-from preference_center.rights.retention import run_retention
+from preference_center.rights.retention import is_retention_due
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks
@@ -114,7 +115,7 @@ def _slot_count(due: DueCounts) -> int:
 
 
 def purge_expired(now: datetime) -> None:
-    """Delete what is past its retention."""
+    """Delete what has expired, and enqueue a job for what is past its retention."""
     run_autocommit(lambda connection: destinations.purge_pushes(connection, now))
     run_autocommit(lambda connection: outbox.expire_emails(connection, now))
     run_autocommit(lambda connection: outbox.purge_emails(connection, now))
@@ -136,7 +137,8 @@ def purge_expired(now: datetime) -> None:
     delete_old_sessions(now)
     tidy_erasures(now)
     run_autocommit(lambda connection: delete_expired_parts(connection, now - UPLOAD_RETENTION))
-    run_retention(now)
+    if run_autocommit(lambda connection: is_retention_due(connection, now)):
+        services().queue.enqueue_retention()
 
 
 def _tick_listings(now: datetime) -> int:
@@ -241,6 +243,7 @@ def main() -> None:
                 if time.monotonic() >= purged_at + CLEANUP_INTERVAL:
                     run_clocks(services().now())
                     count_a_few_events(services().now())
+                    count_deliveries(services().now(), CHUNKS_PER_TICK)
                     purge_expired(services().now())
                     record_samples(services().now())
                     purged_at = time.monotonic()

@@ -364,7 +364,7 @@ _COMMANDS = {
         "Opt-outs received while PostgreSQL was unavailable, on this host's disk.",
     ),
     "statistics": (
-        "preference_center.rights.cli:statistics",
+        "preference_center.reports.cli:statistics",
         "Print the counts of each finished month as tab-separated values, the newest first.",
     ),
 }

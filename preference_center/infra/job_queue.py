@@ -30,6 +30,7 @@ BACKFILL = "workers.jobs.backfill"
 SEND_RIGHTS_WEBHOOKS = "workers.jobs.send_rights_webhooks"
 ERASE = "workers.jobs.erase"
 BUILD_ACCESS_FILE = "workers.jobs.build_access_file"
+APPLY_RETENTION = "workers.jobs.apply_retention"
 JOB_QUEUES = {
     SYNC_FRESH: "fresh",
     SYNC: "sync",
@@ -41,6 +42,7 @@ JOB_QUEUES = {
     BACKFILL: "lists",
     ERASE: "lists",
     BUILD_ACCESS_FILE: "lists",
+    APPLY_RETENTION: "lists",
 }
 """The queue of each job. Workers take from each in turn, so that a tool's backlog does not
 delay email, nor a list of millions an opt-out. Jobs in `fresh` are short: recent changes, for
@@ -145,6 +147,10 @@ class JobQueue:
     def enqueue_access_file(self, request_id: UUID) -> bool:
         """Enqueue one job that builds the file of a request for access."""
         return self._enqueue(f"access-{request_id}", BUILD_ACCESS_FILE, str(request_id))
+
+    def enqueue_retention(self) -> bool:
+        """Enqueue one job that removes what is past its retention for this tick."""
+        return self._enqueue("retention", APPLY_RETENTION)
 
     def _nudge(self, job_key: str, job: str, *args: int | str) -> None:
         now = self._monotonic()

@@ -1,4 +1,7 @@
-"""`flask reports`: counting events per day again, for the reports of the console."""
+"""`flask reports`: counting events per day again, for the reports of the console.
+
+`flask statistics` shows monthly counts that can't be traced to a person.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,16 @@ from datetime import datetime
 
 import click
 
-from preference_center.infra.commands import CommandGroup, actor, click_errors
+from preference_center.core.small_cells import MIN_CELL
+from preference_center.infra.commands import CommandGroup, actor, click_errors, with_service
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.reports import store
+from preference_center.reports.monthly import (
+    count_deliveries,
+    list_counts,
+    store_finished_months,
+)
 from preference_center.reports.store import CountProgress, last_seq, load_progress
 
 group = CommandGroup("reports", help="Counts per day, which the reports of the console show.")
@@ -48,3 +57,27 @@ def _count_all() -> None:
         raise click.ClickException("another process is counting: see how far it is, and try again")
     first = progress.first_day.isoformat() if progress.first_day else "the first event"
     click.echo(f"{counted} events counted. Counts are complete from {first} on.")
+
+
+_HELP = f"""Print the counts of each finished month as tab-separated values, the newest first.
+
+Columns: month, what (an event's kind, or delivery), scope, source (of a delivery: the
+destination), outcome, count. Counts below {MIN_CELL} are merged as "other", or left out.
+"""
+
+
+@click.command("statistics", help=_HELP)
+@with_service
+def statistics() -> None:
+    """Count what is not counted yet, and print all."""
+    with click_errors():
+        now = services().now()
+        store.count_new_events(now)
+        count_deliveries(now)
+        store_finished_months()
+        found = run_in_transaction(list_counts)
+    for month, cell in found:
+        columns = (cell.what, cell.scope, cell.source, cell.outcome, str(cell.count))
+        click.echo("\t".join((f"{month:%Y-%m}", *columns)))
+    if not found:
+        click.echo("No month is over yet.", err=True)

@@ -435,3 +435,6 @@ class DailyCountProgressRow(db.Model):  # type: ignore[misc,name-defined]
     first_day: Mapped[date | None] = mapped_column(Date)
     rebuilt_since: Mapped[date | None] = mapped_column(Date)
     rebuilt_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    delivery_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Deliveries up to this one are counted, and all that were made until `delivered_until`."""
+    delivered_until: Mapped[datetime | None] = mapped_column(TimestampTz)

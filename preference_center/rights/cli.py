@@ -1,8 +1,7 @@
-"""Run `flask erasures`, `flask retention` and `flask statistics`.
+"""Run `flask erasures` and `flask retention`.
 
 `flask erasures` erases people, shows what is open in which tool, and replays the journal. `flask
-retention` shows what the catalogue's rules would remove. `flask statistics` shows monthly counts
-that can't be traced to a person.
+retention` shows what the catalogue's rules would remove.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.addresses import Channel, mask_address, parse_address
 from preference_center.core.errors import UnknownErasure
-from preference_center.core.small_cells import MIN_CELL
 from preference_center.infra.commands import (
     SOURCE,
     CommandGroup,
     actor,
     click_bad_parameter,
     click_errors,
-    with_service,
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -38,8 +35,6 @@ from preference_center.rights.erasure.replay import replay as replay_journal
 from preference_center.rights.erasure.tasks import Erasure, ErasureTask, find_erasure, list_erasures
 from preference_center.rights.retention import (
     PlannedRemoval,
-    count_finished_months,
-    list_counts,
     plan_retention,
     retained_addresses,
 )
@@ -290,24 +285,3 @@ def _list_owners(planned: PlannedRemoval) -> None:
     found = run_in_transaction(lambda connection: load_readable(connection, services().keys, ids))
     for channel, text in found.values():
         click.echo(f"    {mask_address(parse_address(text, channel))}")
-
-
-_HELP = f"""Print the counts of each finished month as tab-separated values, the newest first.
-
-Columns: month, what (an event's kind, or delivery), scope, source (of a delivery: the
-destination), outcome, count. Counts below {MIN_CELL} are merged as "other", or left out.
-"""
-
-
-@click.command("statistics", help=_HELP)
-@with_service
-def statistics() -> None:
-    """Count what is not counted yet, and print all."""
-    with click_errors():
-        count_finished_months(services().now())
-        found = run_in_transaction(list_counts)
-    for month, cell in found:
-        columns = (cell.what, cell.scope, cell.source, cell.outcome, str(cell.count))
-        click.echo("\t".join((f"{month:%Y-%m}", *columns)))
-    if not found:
-        click.echo("No month is over yet.", err=True)

@@ -1,14 +1,13 @@
-"""Define the tables of requests, erasures, moved addresses, holds and de-identified statistics."""
+"""Define the tables of requests, erasures, moved addresses and holds."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Date,
     Identity,
     Index,
     Integer,
@@ -289,18 +288,6 @@ class RetentionRunRow(db.Model):  # type: ignore[misc,name-defined]
     removed: Mapped[int] = mapped_column(BigInteger)
     started_at: Mapped[datetime] = mapped_column(TimestampTz)
     finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-
-
-class MonthlyCountRow(db.Model):  # type: ignore[misc,name-defined]
-    """Events and deliveries of a month, counted before they expire; no ids, no small cells."""
-
-    __tablename__ = "monthly_count"
-    month: Mapped[date] = mapped_column(Date, primary_key=True)
-    what: Mapped[str] = mapped_column(Text, primary_key=True)
-    scope: Mapped[str] = mapped_column(Text, primary_key=True)
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
-    outcome: Mapped[str] = mapped_column(Text, primary_key=True)
-    count: Mapped[int] = mapped_column(BigInteger)
 
 
 class ErasureJournalRow(db.Model):  # type: ignore[misc,name-defined]

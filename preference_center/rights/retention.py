@@ -1,119 +1,31 @@
-"""Count each month, then remove what is past its retention, by the catalogue or DEFAULT_RETENTION.
+"""Remove what is past its retention, by the catalogue or DEFAULT_RETENTION.
 
 Evidence, acknowledgements and audit entries are deleted, addresses and closed accounts are erased
 like at a person's own request. What somebody limits the use of, what is under a hold and what an
 open request is about is left alone (GDPR art. 17(3), 18(2)).
 
 Each kind is walked once a day in windows of rows, so that no step holds anything up; every window
-is a transaction, so a run can be killed anywhere and goes on where it was.
-
-The monthly counts of events and deliveries are by what can't be traced to a person. A month is
-counted once it is over, and before the rows that it is counted from may expire.
+is a transaction, so a run can be killed anywhere and goes on where it was. Kinds take turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, RetentionRule
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.rules.contact import AccountState
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION
-from preference_center.core.small_cells import MonthlyCell, merge_small_cells
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import KINDS_MAY_MATCH
 from preference_center.rights.erasure.erase import erase_addresses
 from preference_center.rights.holds import IN_FORCE
 from preference_center.rights.rules.requests import Extent
-
-DELIVERY = "delivery"
-"""`MonthlyCell.what` of deliveries; its source is the destination. Events have their kind."""
-
-
-_EVENTS = """
-SELECT kind, scope, source, '', count(*) FROM event
-WHERE recorded_at >= %(start)s AND recorded_at < %(end)s GROUP BY 1, 2, 3
-"""
-
-
-_DELIVERY_COUNTS = f"""
-SELECT '{DELIVERY}', '', COALESCE(t.name, ''), d.outcome, count(*)
-FROM delivery d LEFT JOIN destination t ON t.id = d.destination_id
-WHERE d.at >= %(start)s AND d.at < %(end)s GROUP BY 3, 4
-"""  # noqa: S608 - a constant
-
-
-def count_month(connection: Connection, start: datetime, end: datetime) -> list[MonthlyCell]:
-    """Count what was recorded from `start` until before `end` (UTC). Reads the whole ledger."""
-    times = {"start": start, "end": end}
-    rows = [*connection.execute(_EVENTS, times), *connection.execute(_DELIVERY_COUNTS, times)]
-    return [MonthlyCell(*row) for row in rows]
-
-
-def first_month(connection: Connection) -> datetime | None:
-    """When the first event was recorded; None in an empty ledger."""
-    row = connection.execute("SELECT recorded_at FROM event ORDER BY seq LIMIT 1").fetchone()
-    return row[0] if row else None
-
-
-def last_counted_month(connection: Connection) -> date | None:
-    """The newest month that has counts."""
-    row = connection.execute("SELECT max(month) FROM monthly_count").fetchone()
-    return row[0] if row else None
-
-
-def insert_counts(connection: Connection, month: date, cells: Sequence[MonthlyCell]) -> None:
-    """Store the counts of a month. Safe to repeat."""
-    connection.cursor().executemany(
-        """INSERT INTO monthly_count (month, what, scope, source, outcome, count)
-        VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-        [(month, c.what, c.scope, c.source, c.outcome, c.count) for c in cells],
-    )
-
-
-def list_counts(connection: Connection) -> list[tuple[date, MonthlyCell]]:
-    """All counts, the newest month first."""
-    rows = connection.execute(
-        """SELECT month, what, scope, source, outcome, count FROM monthly_count
-        ORDER BY month DESC, what, scope, source, outcome"""
-    )
-    return [(row[0], MonthlyCell(*row[1:])) for row in rows]
-
-
-def count_finished_months(now: datetime) -> list[date]:
-    """Count the months that are over and have no counts yet; returns them. Raises Unavailable."""
-    months = run_in_transaction(lambda connection: list(_uncounted(connection, now)))
-    for month in months:
-        run_in_transaction(lambda connection, month=month: _count(connection, month))  # type: ignore[misc]
-    return months
-
-
-def _uncounted(connection: Connection, now: datetime) -> Iterator[date]:
-    first = first_month(connection)
-    last = last_counted_month(connection)
-    if first is None:
-        return
-    month = _next_month(last) if last else first.astimezone(UTC).date().replace(day=1)
-    while month < now.astimezone(UTC).date().replace(day=1):
-        yield month
-        month = _next_month(month)
-
-
-def _count(connection: Connection, month: date) -> None:
-    cells = count_month(connection, _midnight(month), _midnight(_next_month(month)))
-    insert_counts(connection, month, merge_small_cells(cells))
-
-
-def _next_month(month: date) -> date:
-    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 # OFFSET 0 avoids a full scan by a plan that was made while the table was small.
@@ -300,13 +212,20 @@ def delete_expired(connection: Connection, kind: RetainedData, items: list[Any])
     return connection.execute(_DELETE[kind].encode(), (items,)).rowcount
 
 
+_RUN = """
+SELECT kind, position, removed, started_at, finished_at FROM retention_run WHERE kind = %s
+"""
+
+
 def load_run(connection: Connection, kind: RetainedData) -> RetentionRun | None:
     """The run of a kind that is under way, or the last one."""
-    row = connection.execute(
-        """SELECT kind, position, removed, started_at, finished_at FROM retention_run
-        WHERE kind = %s FOR UPDATE""",
-        (kind,),
-    ).fetchone()
+    row = connection.execute(_RUN, (kind,)).fetchone()
+    return RetentionRun(RetainedData(row[0]), *row[1:]) if row else None
+
+
+def lock_run(connection: Connection, kind: RetainedData) -> RetentionRun | None:
+    """The same, until this transaction ends for nobody else."""
+    row = connection.execute(f"{_RUN} FOR UPDATE", (kind,)).fetchone()
     return RetentionRun(RetainedData(row[0]), *row[1:]) if row else None
 
 
@@ -333,9 +252,6 @@ WINDOW = 5_000
 
 
 RUN_INTERVAL = timedelta(days=1)
-
-
-WINDOWS_PER_TICK = 20
 
 
 _ERASED: dict[RetainedData, Extent] = {
@@ -373,25 +289,24 @@ def plan_retention(
         yield PlannedRemoval(rule, tuple(items))
 
 
-def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> int:
-    """Remove what is past its retention, up to `max_windows` windows of rows; None: all there is.
+def is_retention_due(connection: Connection, now: datetime) -> bool:
+    """Whether a run of any kind is under way, or begins now."""
+    return any(_due_run(load_run(connection, kind), kind, now) for kind in retention_rules())
 
-    Returns how many items were removed. A kind is walked again a day after its last run began.
-    Before a run begins, finished months are counted. Raises Unavailable; what was removed stays
-    removed.
+
+def run_retention(now: datetime, stop: Callable[[], bool] = lambda: False) -> int:
+    """Remove what is past its retention, until nothing is left or `stop()`; returns how many items.
+
+    Each kind that is due has a window in turn, so none waits for a long one. A kind is walked again
+    a day after its last run began. Raises Unavailable; what was removed stays removed.
     """
-    rules = current_catalogue_or_empty().retention
-    if run_in_transaction(lambda connection: _any_begins(connection, rules, now)):
-        count_finished_months(now)
-    left = max_windows
     removed = 0
-    for rule in apply_rules(now):
-        while left is None or left > 0:
-            step = _run_window(rule)
-            if step is None:
-                break
+    due = deque(apply_rules(now))
+    while due and not stop():
+        rule = due.popleft()
+        if (step := _run_window(rule)) is not None:
             removed += step
-            left = None if left is None else left - 1
+            due.append(rule)
     return removed
 
 
@@ -401,7 +316,7 @@ def _run_window(rule: AppliedRule) -> int | None:
     extent = _ERASED.get(kind)
 
     def step(connection: Connection) -> tuple[RetentionRun, list[Any]] | None:
-        run = _due_run(connection, kind, now)
+        run = _due_run(lock_run(connection, kind), kind, now)
         if run is None:
             return None
         found = _next_window(connection, rule, run.position)
@@ -428,19 +343,12 @@ def _run_window(rule: AppliedRule) -> int | None:
     return len(items)
 
 
-def _due_run(connection: Connection, kind: RetainedData, now: datetime) -> RetentionRun | None:
-    run = load_run(connection, kind)
-    if run is not None and run.finished_at is None:
-        return run
-    if run is not None and now - run.started_at < RUN_INTERVAL:
+def _due_run(last: RetentionRun | None, kind: RetainedData, now: datetime) -> RetentionRun | None:
+    if last is not None and last.finished_at is None:
+        return last
+    if last is not None and now - last.started_at < RUN_INTERVAL:
         return None
     return RetentionRun(kind, position=0, removed=0, started_at=now, finished_at=None)
-
-
-def _any_begins(connection: Connection, rules: Collection[RetainedData], now: datetime) -> bool:
-    """Whether a run of one of these kinds has not begun yet."""
-    due = (_due_run(connection, kind, now) for kind in rules)
-    return any(run is not None and run.position == 0 for run in due)
 
 
 def _find_next(rule: AppliedRule, after: int) -> tuple[int, list[Any]] | None:

@@ -75,10 +75,10 @@ def test_it_goes_13_months_after_it_has_expired(app: Flask, clock: Clock) -> Non
     put_in_force(app)
     store(FIRST)
     clock.now = FIRST.expires_at + KEPT
-    run_retention(clock(), max_windows=None)
+    run_retention(clock())
     assert is_there(FIRST)
     clock.now += timedelta(days=1, seconds=1)
-    assert run_retention(clock(), max_windows=None) == 1
+    assert run_retention(clock()) == 1
     assert not is_there(FIRST)
 
 
@@ -87,7 +87,7 @@ def test_a_superseded_one_goes_13_months_after_the_next(app: Flask, clock: Clock
     second = next_of(FIRST, 10)
     store(FIRST, second)
     clock.now = second.decided_at + KEPT + timedelta(seconds=1)
-    assert run_retention(clock(), max_windows=None) == 1
+    assert run_retention(clock()) == 1
     assert not is_there(FIRST)
     assert is_there(second)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -235,8 +235,27 @@ def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) 
             partial(audit.insert_audit_entry, at=START, actor="cli", action=action, detail={})
         )
     clock.advance(timedelta(days=2))
-    assert [run_retention(clock(), max_windows=1) for _ in range(4)] == [1, 1, 1, 0]
-    assert rows(b"SELECT removed, finished_at IS NULL FROM retention_run") == [(3, False)]
+    stops = [False, False, True]  # after a window of each of the two kinds
+    assert [run_retention(clock(), iter(stops).__next__) for _ in range(4)] == [1, 1, 1, 0]
+    assert rows(b"SELECT removed, finished_at IS NULL FROM retention_run WHERE kind = 'audit'") == [
+        (3, False)
+    ]
+
+
+def test_kinds_take_turns_so_none_waits_for_a_long_one(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preference_center.rights.retention.WINDOW", 1)
+    both = rule(RetainedData.EVIDENCE) + rule(RetainedData.AUDIT, days=1).removeprefix(CATALOGUE)
+    put_in_force(app, both)
+    for number in range(1, 10):
+        record([change(number, at=clock() + timedelta(seconds=number))])
+    run_in_transaction(
+        partial(audit.insert_audit_entry, at=START, actor="cli", action="a", detail={})
+    )
+    clock.advance(timedelta(days=2))
+    run_retention(clock(), iter([False, False, False, True]).__next__)  # a window of each kind
+    assert rows(b"SELECT count(*) FROM retention_run WHERE position > 0") == [(2,)]
 
 
 @pytest.mark.usefixtures("with_evidence")
@@ -253,17 +272,6 @@ def test_a_run_ends_though_a_new_epoch_has_skipped_numbers(clock: Clock) -> None
         b"SELECT position > %d, finished_at IS NOT NULL FROM retention_run WHERE kind = 'evidence'"
         % last
     ) == [(True, True)]
-
-
-def test_months_are_counted_when_a_run_begins_and_not_at_every_tick(
-    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_in_force(app, rule(RetainedData.AUDIT, days=1))
-    counted: list[datetime] = []
-    monkeypatch.setattr("preference_center.rights.retention.count_finished_months", counted.append)
-    for _ in range(3):
-        run_retention(clock())
-    assert counted == [START]
 
 
 def test_without_rules_everything_is_kept(app: Flask, clock: Clock) -> None:

@@ -122,4 +122,4 @@ def test_an_item_goes_right_after_its_retention_by_plan_and_by_run(
     store(clock)
     clock.now = START + RETENTION + past
     assert sum(len(planned.items) for planned in plan_retention(clock())) == removed
-    assert run_retention(clock(), max_windows=None) == removed
+    assert run_retention(clock()) == removed

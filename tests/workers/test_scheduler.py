@@ -13,7 +13,13 @@ from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.infra.job_queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
+from preference_center.infra.job_queue import (
+    APPLY_RETENTION,
+    ERASE,
+    JOB_QUEUES,
+    PROCESS_WEBHOOKS,
+    rq_queue,
+)
 from preference_center.rights.requests.agents import ask_for_principal
 from preference_center.rights.rules.decisions import Agent
 from preference_center.rights.rules.identity import ProofFile, ProofKind
@@ -157,3 +163,18 @@ def test_a_job_that_erases_is_run(app: Flask, redis_url: str) -> None:
         (job,) = rq_queue(Redis.from_url(redis_url), JOB_QUEUES[ERASE]).jobs
         assert (job.func, job.args) == (worker_jobs.erase, [7])
         worker_jobs.erase(7)  # there is no such destination any more
+
+
+def test_retention_is_a_job_until_its_runs_are_over(app: Flask, clock: Clock) -> None:
+    """Else what it reads would hold up pushes."""
+    with app.app_context():
+        scheduler.purge_expired(clock())
+        with Redis.from_url(services().settings.redis_url) as redis:
+            queued = rq_queue(redis, JOB_QUEUES[APPLY_RETENTION])
+            assert [job.func_name for job in queued.jobs] == [APPLY_RETENTION]
+            assert not rows("SELECT FROM retention_run")
+            worker_jobs.apply_retention()
+            assert rows("SELECT finished_at IS NULL FROM retention_run") == [(False,)]
+            queued.empty()
+            scheduler.purge_expired(clock())
+            assert not queued.jobs

@@ -169,7 +169,7 @@ COMMIT_MARGIN = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class DueCounts:
-    """Due rows of one destination per lane, each counted to 10,000."""
+    """Due rows of one destination per lane, each counted to MAX_COUNTED."""
 
     destination_id: int
     live: int
@@ -183,27 +183,32 @@ def purge_removed(connection: Connection, limit: int) -> int:
     return connection.execute(_PURGE_REMOVED, {"limit": limit}).rowcount
 
 
+MAX_COUNTED = 2_500
+"""Due rows of a lane that are counted at each tick: more would get no more jobs."""
+
+
 def list_due(
     connection: Connection, now: datetime, scan_kinds: Collection[str] = ()
 ) -> list[DueCounts]:
     """Active destinations whose circuit is closed and that have due rows.
 
-    Bulk rows of destinations of `scan_kinds` are not counted: see `list_states`.
+    Bulk rows of destinations of `scan_kinds` are not counted: see `list_states`. Of each lane at
+    most MAX_COUNTED are.
     """
     rows = connection.execute(
         """SELECT d.id, live.count, bulk.count, COALESCE(d.slow_until > %(now)s, false)
         FROM destination d
         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
             WHERE s.destination_id = d.id AND NOT s.bulk AND s.next_at <= %(now)s
-            LIMIT 10000) AS due) AS live
+            LIMIT %(limit)s) AS due) AS live
         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
             WHERE s.destination_id = d.id AND s.bulk AND d.pulled_at IS NOT NULL
                 AND d.kind <> ALL(%(by_scan)s) AND s.next_at <= %(now)s
-            LIMIT 10000) AS due) AS bulk
+            LIMIT %(limit)s) AS due) AS bulk
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
             AND live.count + bulk.count > 0
         ORDER BY d.id""",
-        {"now": now, "by_scan": list(scan_kinds)},
+        {"now": now, "by_scan": list(scan_kinds), "limit": MAX_COUNTED},
     )
     return [DueCounts(*row) for row in rows]
 

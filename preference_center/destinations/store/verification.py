@@ -87,8 +87,8 @@ def schedule_sample(
         """WITH sample AS (
             SELECT address_id FROM sync_state
             WHERE destination_id = %(destination)s
-                AND address_id >= %(start_fraction)s * (SELECT max(address_id) FROM sync_state
-                    WHERE destination_id = %(destination)s)
+                AND address_id >= (%(start_fraction)s * (SELECT max(address_id) FROM sync_state
+                    WHERE destination_id = %(destination)s))::bigint
                 AND verify_at IS NULL AND due_at IS NULL AND lease IS NULL AND turned_off <> '{}'
             ORDER BY address_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         )

@@ -27,7 +27,9 @@ COMPANY_TABLES: Mapping[str, str] = {
     "burst_scan": "id scanned_until",
     "feed_cursor": "name watermark updated_at",
     "daily_count": "day kind scope source count",
-    "daily_count_progress": "id seq counted_until first_day rebuilt_since rebuilt_seq",
+    "daily_count_progress": "id seq counted_until first_day rebuilt_since rebuilt_seq delivery_id"
+    " delivered_until",
+    "daily_delivery_count": "day destination_id outcome count",
     "reflection_count": "day destination bucket count longest",
     "catalogue_version": "id text digest applied_at applied_by",
     "consumed_one_time_token": "id consumed_at expires_at",
