@@ -175,6 +175,7 @@ def test_retention_is_a_job_until_its_runs_are_over(app: Flask, clock: Clock) ->
             assert not rows("SELECT FROM retention_run")
             worker_jobs.apply_retention()
             assert rows("SELECT finished_at IS NULL FROM retention_run") == [(False,)]
-            queued.empty()
+            for job in queued.jobs:
+                queued.remove(job)
             scheduler.purge_expired(clock())
             assert not queued.jobs

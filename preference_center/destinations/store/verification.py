@@ -92,8 +92,9 @@ def schedule_sample(
                 AND verify_at IS NULL AND due_at IS NULL AND lease IS NULL AND turned_off <> '{}'
             ORDER BY address_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         )
-        UPDATE sync_state s SET verify_at = %(now)s FROM sample
-        WHERE s.destination_id = %(destination)s AND s.address_id = sample.address_id""",
+        UPDATE sync_state SET verify_at = %(now)s
+        WHERE destination_id = %(destination)s
+            AND address_id = ANY (ARRAY(SELECT address_id FROM sample))""",
         {"destination": destination, "start_fraction": start_fraction, "limit": limit, "now": now},
     ).rowcount
 
