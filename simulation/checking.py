@@ -216,6 +216,11 @@ class Checks:
         given = [list(column) for column in columns]
         return dict(run_autocommit(lambda c: c.execute(_RECORDED, given).fetchall()))
 
+    def disconnect(self) -> None:
+        """End the session of its own: the database goes away."""
+        if self._side_connection is not None:
+            self._side_connection.close()
+
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""
         if self._side_connection is None or self._side_connection.closed:

@@ -1,5 +1,7 @@
 """The workers: real jobs from a simulated queue, killed or frozen between any two steps.
 
+Or there they lose the database, which goes away.
+
 Only one worker runs at a time. A worker that freezes is a thread that waits; its job continues
 when simulated time reaches the end of the freeze.
 """
@@ -14,6 +16,7 @@ from uuid import UUID
 
 from flask import Flask
 
+from preference_center.core.errors import Unavailable
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.erase import erase_due
 from preference_center.destinations.process import ingest_webhooks
@@ -73,7 +76,10 @@ class Redis(JobQueue):
 
 @dataclass(slots=True)
 class Mishap:
-    """What befalls the next job at its `step`: `killed`, `frozen` or `frozen_dies`."""
+    """What befalls the next job at its `step`.
+
+    `killed`, `frozen`, `frozen_dies` or `database_lost`.
+    """
 
     what: str
     step: int
@@ -102,6 +108,9 @@ class Crew:
     trace: Callable[[str], None]
     struck: Callable[[], None] = lambda: None
     """Called once a job has been killed or frozen."""
+    database_goes: Callable[[int], object] = lambda _: None
+    """Called with the seconds for which the database is to be away."""
+    is_database_away: Callable[[], bool] = lambda: False
     mishaps: list[Mishap] = field(default_factory=list)
     current: Mishap | None = None
     dead: bool = False
@@ -122,7 +131,7 @@ class Crew:
         try:
             if mishap is None:
                 work()
-            elif mishap.what == "killed":
+            elif mishap.what in {"killed", "database_lost"}:
                 self.cut_off(mishap, name, work)
             else:
                 self._in_thread(mishap, name, work)
@@ -142,6 +151,9 @@ class Crew:
         if mishap.step:
             return
         self.current = None
+        if mishap.what == "database_lost":
+            self.database_goes(mishap.seconds)
+            return
         if mishap.what != "killed":
             mishap.frozen = True
             mishap.rested.set()
@@ -214,6 +226,14 @@ class Crew:
             raise mishap.error
 
     def _work(self, job: str, args: tuple[int | str, ...]) -> None:
+        try:
+            self._do_job(job, args)
+        except Unavailable:
+            if not self.is_database_away():
+                raise
+            self.trace(f"a worker fails at {job}: the database is away")
+
+    def _do_job(self, job: str, args: tuple[int | str, ...]) -> None:
         until, never = self.clock() + TURN, lambda: False
         if job in {SYNC_FRESH, SYNC}:
             fresh = job == SYNC_FRESH

@@ -37,7 +37,7 @@ from simulation.violation import Violation
 UNDO_PERIOD = timedelta(minutes=30)
 """How long a press on the unsubscribe page can be undone."""
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
-_PAIR = {"List-Unsubscribe": "One-Click"}
+PAIR = {"List-Unsubscribe": "One-Click"}
 _BROWSER = {"follow_redirects": True}
 REPEAT = timedelta(seconds=5)
 ZONES = (UTC, *(timezone(timedelta(hours=hours)) for hours in (5.75, -9.5, 14)))
@@ -85,7 +85,7 @@ class EntryPoints:
     # --- recipients
 
     def _one_click(self, form: Form, act: Act) -> str:
-        token, _ = self._post(form, act.scope, _PAIR)
+        token, _ = self._post(form, act.scope, PAIR)
         self._expect_opt_out(form, act.scope, "one_click", token=token)
         return "200"
 
@@ -133,13 +133,8 @@ class EntryPoints:
 
     def _mailed(self, form: Form, act: Act) -> str:
         """Their mail client writes to the header's mailto."""
-        context = services()
-        token = context.links.create_mailto_token(
-            self._link(form, act.scope), context.keys.exact_digest(address(form))
-        )
-        to = f"{token}@unsubscribe.example.com"
-        mail = f"From: {form.text}\r\nTo: {to}\r\nSubject: unsubscribe\r\n\r\n".encode()
-        result = ingest_mail(mail, [to], context.now(), size=len(mail)).result
+        mail, to = mail_of(form, act.scope)
+        result = ingest_mail(mail, [to], services().now(), size=len(mail)).result
         if not result.recorded:
             raise Violation("I1: a mail to a valid mailto is not recorded")
         self._expect_opt_out(form, act.scope, "mailto")
@@ -147,7 +142,7 @@ class EntryPoints:
 
     def _reads(self, form: Form, act: Act) -> str:
         """A scanner follows the links of a mail."""
-        token = services().links.create_token(self._link(form, act.scope))
+        token = services().links.create_token(link(form, act.scope))
         for method, path in (("GET", "u"), ("HEAD", "u"), ("GET", "p"), ("OPTIONS", "u")):
             response = self.client.open(f"/{path}/{token}", method=method)
             if not 200 <= response.status_code < 300:
@@ -161,14 +156,11 @@ class EntryPoints:
         data: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
     ) -> tuple[str, str]:
-        token = services().links.create_token(self._link(form, scope))
+        token = services().links.create_token(link(form, scope))
         response = self.client.post(f"/u/{token}", data=data, headers=headers, **_BROWSER)
         if response.status_code != 200:
             raise Violation(f"I1, I7: a valid link answers {response.status_code}")
         return token, response.text
-
-    def _link(self, form: Form, scope: str) -> Link:
-        return Link(address(form), scope, "m-1", services().now())
 
     # --- senders and support
 
@@ -328,6 +320,19 @@ class EntryPoints:
 def address(form: Form) -> Address:
     """The form as the service reads it."""
     return parse_address(form.text, Channel.EMAIL)
+
+
+def link(form: Form, scope: str) -> Link:
+    """What a mail of now links to."""
+    return Link(address(form), scope, "m-1", services().now())
+
+
+def mail_of(form: Form, scope: str) -> tuple[bytes, str]:
+    """A mail to the `mailto:` of a mail of now, and its recipient."""
+    context = services()
+    digest = context.keys.exact_digest(address(form))
+    to = f"{context.links.create_mailto_token(link(form, scope), digest)}@unsubscribe.example.com"
+    return f"From: {form.text}\r\nTo: {to}\r\nSubject: unsubscribe\r\n\r\n".encode(), to
 
 
 def origin() -> RequestOrigin:

@@ -29,6 +29,8 @@ KINDS = frozenset(
         "forgets",
     }
 )
+RECORDED = frozenset({"paused"})
+"""Those of them that the service's database has to know of."""
 
 PUSH = " push"
 """How the step before a tool acts on a push ends: see `simulation.account`."""
@@ -42,6 +44,8 @@ class Faults:
     redis: Redis
     crew: Crew
     later: Callable[[datetime, str, Callable[[], None]], None]
+    put_off: Callable[[str, Callable[[], None]], bool]
+    """Whether this has to wait for the database, and does."""
 
     def act(self, act: Act) -> str | None:
         """Do it and return the outcome for the trace, if there is one."""
@@ -94,6 +98,8 @@ class Faults:
         return tool.name
 
     def _resumed(self, tool: Tool) -> None:
+        if self.put_off(f"{tool.name} is resumed", lambda: self._resumed(tool)):
+            return
         tool.resumed_at = self.crew.clock()
         _set_status(tool, DestinationStatus.ACTIVE)
 

@@ -26,17 +26,18 @@ from preference_center.catalogue import store as catalogues
 from preference_center.core.events import uuid7
 from preference_center.destinations import erase
 from preference_center.destinations.store import erasure_tasks, states, verification
-from preference_center.infra.context import EXTENSION_NAME, Services, db
+from preference_center.infra.context import EXTENSION_NAME, Services, db, services
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
+from preference_center.ledger.spool import host_time
 from preference_center.rights.erasure.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.rights.erasure.journal import start_journal
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
-TEMPLATE = "pc_simulation"
+TEMPLATE, NAME = "pc_simulation", "pc_simulation_runs"
 PATIENT = DatabaseTimeouts(lock=60, statement=600, idle=600, retry=600, total=600, round_trip=600)
 """In real time, which must change nothing: a busy machine is no fault of the service's."""
 _NOWHERE = "redis://127.0.0.1:9/0"
@@ -171,12 +172,38 @@ def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
 
 
 @contextmanager
-def ground(engines: Engines, name: str) -> Iterator[Ground]:
+def _by_simulated_clocks() -> Iterator[None]:
+    """Have PostgreSQL's clock, and that since a host's boot, show simulated time to the spool."""
+    select, boot = host_time._select_time, host_time.read_boot_clock  # noqa: SLF001 - time is an input here
+    host_time._select_time = lambda connection: _true_time()  # noqa: SLF001, ARG005 - the same
+    host_time.read_boot_clock = lambda: ("simulated", _true_time() - START)
+    try:
+        yield
+    finally:
+        host_time._select_time, host_time.read_boot_clock = select, boot  # noqa: SLF001
+
+
+def _true_time() -> datetime:
+    """That of no host in particular."""
+    clock = services().now
+    assert isinstance(clock, Clock)
+    return clock.now
+
+
+@contextmanager
+def ground(engines: Engines, name: str = NAME) -> Iterator[Ground]:
     """A database `name`, as the migrations make it, and the service on it, in its context."""
+    with _in_order(), _by_simulated_clocks(), _service(engines, name) as found:
+        yield found
+
+
+@contextmanager
+def _service(engines: Engines, name: str) -> Iterator[Ground]:
+    """The service on the database `name`, which is made if needed."""
     server = engines.database.url
     make_database(server, name, TEMPLATE)
     app = create_app(settings_for(with_database(server, name), _NOWHERE), timeouts=PATIENT)
-    with _quiet(), _in_order(), app.app_context():
+    with _quiet(), app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
         watching = _watching(found)
@@ -199,7 +226,7 @@ def prepare(engines: Engines) -> None:
     """
     server = engines.database.url
     with psycopg.connect(server, autocommit=True) as connection:
-        for setting in ("autovacuum = off", "fsync = off", "synchronous_commit = off"):
+        for setting in ("autovacuum = off", "fsync = off"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute("SELECT pg_reload_conf()")
     if has_database(server, TEMPLATE):

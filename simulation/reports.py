@@ -30,6 +30,8 @@ _EVENTS = {
     VendorEventKind.BOUNCED: "bounce",
     VendorEventKind.RESUBSCRIBED: "group_resubscribe",
 }
+AGAIN = timedelta(minutes=20)
+"""After which it posts again what was refused."""
 _DELAYS = (5, 60, 1800, 6 * 3600)
 
 
@@ -46,7 +48,7 @@ def report(tool: Tool, event: VendorEvent, client: Any) -> None:
         tool.later(
             tool.clock() + timedelta(seconds=delay),
             f"{tool.name} posts {event.kind} {event.address} {event.target}",
-            lambda: _post(tool.name, body, client),
+            lambda: _post(tool, body, client),
         )
 
 
@@ -68,19 +70,22 @@ def _body(event: VendorEvent, local: float | None) -> bytes:
     return json.dumps([row]).encode()
 
 
-def _post(name: str, body: bytes, client: Any) -> None:
+def _post(tool: Tool, body: bytes, client: Any) -> None:
     stamp = "1700000000"
     signature = _KEY.sign(stamp.encode() + body, ec.ECDSA(SHA256()))
     answer = client.post(
-        f"/in/{name}",
+        f"/in/{tool.name}",
         data=body,
         headers={
             "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
             "X-Twilio-Email-Event-Webhook-Timestamp": stamp,
         },
     )
-    if answer.status_code != 204:
-        raise Violation(f"I1: {name}'s webhook is answered {answer.status_code}")
+    if answer.status_code == 503 and tool.is_refused():
+        again = tool.clock() + AGAIN
+        tool.later(again, f"{tool.name} posts again", lambda: _post(tool, body, client))
+    elif answer.status_code != 204:
+        raise Violation(f"I1: {tool.name}'s webhook is answered {answer.status_code}")
 
 
 def make_event(

@@ -9,14 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
+from flask.testing import FlaskClient
+
+from preference_center.core.errors import Unavailable
 from preference_center.destinations.connect import Lease
 from preference_center.destinations.rules.states import Destination
 from preference_center.integrations.base.contract import Connector, PushItem
 from preference_center.integrations.base.presets import MeaningFilter
-from simulation import faults
+from simulation import faults, outages
 from simulation.account import Account
 from simulation.accounts import Accounts
 from simulation.acts import Act, Options
@@ -38,6 +42,7 @@ from simulation.lists import Lists
 from simulation.looking import Looks
 from simulation.making import Hooks, hosts, made
 from simulation.oracle import OptOut, Oracle
+from simulation.outages import Outages
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.retention import Retention
@@ -97,6 +102,7 @@ class Run:
     bounces: Bounces = field(init=False)
     frequencies: Frequencies = field(init=False)
     faults: Faults = field(init=False)
+    outages: Outages = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
     filtering: FilteringSender = field(init=False)
@@ -120,6 +126,7 @@ class Run:
                 self._settle()
             finally:
                 self.crew.end()
+                self.outages.end()
                 self.ground.before_transaction = self.ground.before_claim = lambda: None
 
     # --- setting up
@@ -162,7 +169,7 @@ class Run:
         self.looks.purge = self._purge
         self.comparison.done_since = self.looks.done_since
         self.redis.nudged = self._nudged
-        self.faults = Faults(self.tools, self.redis, self.crew, self.later)
+        self._interrupt(client, Path(journal))
         self.filtering = FilteringSender(forms)
         self.overlaps = Overlaps(
             self.options.people,
@@ -182,12 +189,32 @@ class Run:
         for hours in range(6, self.options.hours + 1, 6):
             self.later(START + timedelta(hours=hours), "check", self._check)
 
+    def _interrupt(self, client: FlaskClient, folder: Path) -> None:
+        """Have faults happen: of tools, workers, Redis and the database."""
+        self.outages = Outages(
+            self.ground,
+            folder,
+            client,
+            self.crew,
+            self.entry_points,
+            self.checks,
+            self.later,
+            self.note,
+        )
+        self.crew.database_goes = self.outages.begin
+        self.crew.is_database_away = lambda: self.outages.is_away
+        for tool in self.tools.values():
+            tool.is_refused = self.crew.is_database_away
+        self.faults = Faults(self.tools, self.redis, self.crew, self.later, self.outages.put_off)
+
     def _redis(self, clock: Clock) -> Redis:
         self.redis = Redis(clock)
         return self.redis
 
     def _check(self) -> None:
         """Everybody who did anything, and some who may have done nothing."""
+        if self.outages.put_off("check", self._check):
+            return
         some = range(int(self.clock().timestamp()) // 3600 % STRIDE, self.options.people, STRIDE)
         self.checks.everything(some)
         self.rights.check()
@@ -220,6 +247,8 @@ class Run:
         """What a push settles must leave its deadline to those who have opted out meanwhile."""
         self.crew.step(what)
         watched, self._watched = self._watched, set()  # not what this itself does
+        if self.crew.is_database_away():
+            return
         if what.endswith(" pushed") and self.crew.current is None:
             watched |= self.overlaps.amid()
         elif watched and self.crew.busy and self.crew.current is None:
@@ -227,7 +256,7 @@ class Run:
         self._watched = watched if self.crew.busy else set()
 
     def _before_claim(self) -> None:
-        if self.crew.current is None and not self.crew.dead:
+        if self.crew.current is None and not self.crew.dead and not self.crew.is_database_away():
             self.overlaps.before_claim()
         self._claim.at = self.clock()
 
@@ -260,7 +289,13 @@ class Run:
                 self.looks.soon()
 
     def _look(self) -> None:
-        self.looks.look()
+        try:
+            self.looks.look()
+        except Unavailable:
+            if self.outages.back_at is None:
+                raise
+            self.looks.next_at = self.outages.back_at
+            return
         self.looks.lists_at_work = self.lists.look()
         self.checks.learn()
 
@@ -317,6 +352,9 @@ class Run:
 
     def _do(self, act: Act) -> None:
         self.clock.sleep(0.001)  # no two acts are at the very same time
+        if self.outages.is_away and act.what not in faults.KINDS - faults.RECORDED:
+            self._do_without_database(act)
+            return
         if act.who >= 0 and act.what not in faults.KINDS:
             self.oracle.changed[act.who] = self.clock()
         if act.what in faults.KINDS:
@@ -330,6 +368,7 @@ class Run:
                 self.corrections,
                 self.bounces,
                 self.frequencies,
+                self.outages,
             ):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
@@ -338,6 +377,13 @@ class Run:
         if act.what not in faults.KINDS and act.who >= 0:
             self.checks.touched(forms_of(act.who))
             self.comparison.have_deadlines([act.who])
+
+    def _do_without_database(self, act: Act) -> None:
+        """An opt-out is accepted all the same; people do anything else once it is back."""
+        if act.what in outages.ACCEPTED:
+            self.trace[-1] += f": {self.outages.accept(act)}"
+        elif act.what not in outages.KINDS:
+            self.outages.put_off(str(act), partial(self._do, act))
 
     def _import(self, act: Act) -> str:
         only = (

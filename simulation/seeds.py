@@ -90,7 +90,7 @@ class Process:
         gc.set_threshold(50_000, 20, 50)  # a run makes little that lasts, and nothing large
         engines = at(folders.get(), durable=False)
         prepare(engines)
-        found = _FOR_GOOD.enter_context(ground(engines, "pc_simulation"))
+        found = _FOR_GOOD.enter_context(ground(engines))
         cls.mine = cls(found, options, shrink)
 
     def run(self, seed: int) -> Result:

@@ -72,6 +72,8 @@ class Tool:
     asked: Callable[[Tool, Sequence[PushItem]], None] = lambda *_: None
     """Called with every request before the tool is."""
     asked_to_erase: Callable[[Tool, Sequence[EraseItem]], None] = lambda *_: None
+    is_refused: Callable[[], bool] = lambda: False
+    """Whether what it posts can't be taken just now: it posts it again."""
     seems_off: Callable[[str, str], None] = lambda *_: None
     """Called with an address and a topic that are off there as if the person had turned it off:
     by a request that it acted on late, since it only confirmed to turn it on, or since it kept an
