@@ -134,7 +134,7 @@ class Crew:
             elif mishap.what in {"killed", "database_lost"}:
                 self.cut_off(mishap, name, work)
             else:
-                self._in_thread(mishap, name, work)
+                self.freeze_in(mishap, name, work)
         finally:
             self.busy = False
         if mishap is not None and mishap.call and mishap.step:
@@ -180,7 +180,9 @@ class Crew:
         if died:
             self.struck()
 
-    def _in_thread(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
+    def freeze_in(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
+        """Do this work until it freezes, if it lasts that long."""
+
         def body() -> None:
             try:
                 with self.app.app_context():

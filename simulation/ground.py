@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ from preference_center.infra.context import EXTENSION_NAME, Services, db, servic
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
+from preference_center.infra.keys import rotate_digests
+from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.spool import host_time
 from preference_center.rights.erasure.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.rights.erasure.journal import start_journal
@@ -37,7 +40,10 @@ from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
-TEMPLATE, NAME = "pc_simulation", "pc_simulation_runs"
+TEMPLATE, NAME, ROTATING = "pc_simulation", "pc_simulation_runs", "pc_simulation_rotating"
+NEXT_KEY = f"d2:{urlsafe_b64encode(bytes([9]) * 32).decode()}"
+FEW = {"CHUNK_SIZE": 40, "MAX_ROWS_AT_SWAP": 60}
+"""A rotation's sizes, since there are few people: it takes several steps for them, too."""
 PATIENT = DatabaseTimeouts(lock=60, statement=600, idle=600, retry=600, total=600, round_trip=600)
 """In real time, which must change nothing: a busy machine is no fault of the service's."""
 _NOWHERE = "redis://127.0.0.1:9/0"
@@ -115,9 +121,24 @@ class Ground:
                 " = 'public' AND tablename NOT IN ('alembic_version', 'catalogue_version')"
             ).fetchall()
             connection.execute(f"TRUNCATE {rows[0][0]} RESTART IDENTITY CASCADE".encode())
+        self._store_first_digest_key()
         with self.app.app_context():
             start_journal()
         random.seed(seed)
+
+    def _store_first_digest_key(self) -> None:
+        """Where a digest key waits to be used: with the others, nothing needs be stored."""
+        keys = self.services().keys
+        if len(keys.digest_chain) == 1:
+            return
+        first = next(iter(keys.digest_chain))[0]
+        with psycopg.connect(self.url) as connection:
+            connection.execute(
+                "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)",
+                (f"digest:{first}", keys.fingerprints()[f"digest:{first}"]),
+            )
+        with self.app.app_context():
+            require_known_keys()
 
 
 @contextmanager
@@ -159,6 +180,14 @@ def _prepare_at_once(connection: psycopg.Connection) -> None:
     connection.prepare_threshold, connection.prepared_max = 0, None
 
 
+def _is_never_prepared(query: str) -> bool:
+    """Whether it must not be: several commands can't, and a rotation's lock would keep a snapshot.
+
+    For that the rotation's own index would wait for ever.
+    """
+    return ";" in query or "pg_try_advisory_xact_lock" in query
+
+
 def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
     """Cursors that call a hook before rows are claimed for a push."""
 
@@ -166,6 +195,8 @@ def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
         def execute(self, query: Any, *given: Any, **options: Any) -> Self:
             if query is states._CLAIM:  # noqa: SLF001 - the moment that decides what is right
                 found.before_claim()
+            if not any(given) and _is_never_prepared(str(query)):
+                options["prepare"] = False
             return super().execute(query, *given, **options)
 
     return Watching
@@ -173,14 +204,22 @@ def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
 
 @contextmanager
 def _by_simulated_clocks() -> Iterator[None]:
-    """Have PostgreSQL's clock, and that since a host's boot, show simulated time to the spool."""
+    """Have PostgreSQL's clock, and that since a host's boot, show simulated time to the spool.
+
+    And rotate digests in small steps.
+    """
     select, boot = host_time._select_time, host_time.read_boot_clock  # noqa: SLF001 - time is an input here
+    sizes = {name: getattr(rotate_digests, name) for name in FEW}
     host_time._select_time = lambda connection: _true_time()  # noqa: SLF001, ARG005 - the same
     host_time.read_boot_clock = lambda: ("simulated", _true_time() - START)
+    for name, size in FEW.items():
+        setattr(rotate_digests, name, size)
     try:
         yield
     finally:
         host_time._select_time, host_time.read_boot_clock = select, boot  # noqa: SLF001
+        for name, size in sizes.items():
+            setattr(rotate_digests, name, size)
 
 
 def _true_time() -> datetime:
@@ -198,11 +237,32 @@ def ground(engines: Engines, name: str = NAME) -> Iterator[Ground]:
 
 
 @contextmanager
-def _service(engines: Engines, name: str) -> Iterator[Ground]:
-    """The service on the database `name`, which is made if needed."""
+def rotating_ground(engines: Engines) -> Iterator[Ground]:
+    """Within `ground`: another for one run, whose processes have a digest key that waits.
+
+    Its tables are altered in the run, which must leave nothing behind.
+    """
+    _drop_database(engines.database.url, ROTATING)
+    with _service(engines, ROTATING, digest_keys=NEXT_KEY) as found:
+        yield found
+    _drop_database(engines.database.url, ROTATING)
+
+
+def _drop_database(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def _service(engines: Engines, name: str, digest_keys: str = "") -> Iterator[Ground]:
+    """The service on the database `name`, which is made if needed, with more `digest_keys`."""
     server = engines.database.url
     make_database(server, name, TEMPLATE)
-    app = create_app(settings_for(with_database(server, name), _NOWHERE), timeouts=PATIENT)
+    settings = settings_for(with_database(server, name), _NOWHERE)
+    if digest_keys:
+        given = {"digest_keys": f"{settings.digest_keys},{digest_keys}"}
+        settings = settings.model_copy(update=given)
+    app = create_app(settings, timeouts=PATIENT)
     with _quiet(), app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
-from simulation.interruptions import away
+from simulation.interruptions import away, rotating
 from simulation.late_reports import again_while_down, held, reported_late, returning
 from simulation.mailing_history import bouncing, choosing
 from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
@@ -66,6 +66,7 @@ def draw(seed: str, options: Options) -> list[Act]:
         *bouncing(Random(f"{seed}/bouncing"), options),
         *choosing(Random(f"{seed}/choosing"), options),
         *away(Random(f"{seed}/away"), options),
+        *rotating(Random(f"{seed}/rotating"), options),
     ]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 

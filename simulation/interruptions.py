@@ -1,4 +1,4 @@
-"""Histories in which the database goes away."""
+"""Histories in which the database goes away, or digests are brought to a new key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from simulation.people import ALL, TOPICS, first_forms_of
 
 AWAY = 0.25
 """In how many histories the database goes away."""
+ROTATED = 0.2
+"""In how many a key for digests is added."""
+STEPS = 30
+"""How many transactions a rotation has, about."""
 _CLICKS = ("one_click", "one_click", "one_click", "page", "mailed")
 
 
@@ -58,3 +62,16 @@ def _clicks(random: Random, at: int, length: int, first: int, options: Options) 
     yield Act(min(listed, end), "import", form=only, scope=scope, number=first, many=many)
     if random.random() < 0.5:
         yield Act(soon(random, listed, end), "undo_import", number=first)
+
+
+def rotating(random: Random, options: Options) -> Iterator[Act]:
+    """Somebody rotates the digests; that is killed or freezes, and is begun again later."""
+    if random.random() >= ROTATED:
+        return
+    end = options.hours * HOUR
+    at = random.randrange(max(1, end // 2))
+    for _ in range(random.randrange(1, 4)):
+        how, length = random.choice(["killed", "frozen"]), random.choice([HOUR, 5 * HOUR])
+        yield Act(at, "rotate", form=random.randrange(1, STEPS), scope=how, number=length)
+        at = min(at + random.randrange(10 * MINUTE, 9 * HOUR), end)
+    yield Act(at, "rotate")

@@ -47,6 +47,7 @@ from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.retention import Retention
 from simulation.rights import Rights
+from simulation.rotations import Rotations
 from simulation.tools import Tool
 from simulation.violation import Violation
 from workers.scheduler import purge_expired
@@ -103,6 +104,7 @@ class Run:
     frequencies: Frequencies = field(init=False)
     faults: Faults = field(init=False)
     outages: Outages = field(init=False)
+    rotations: Rotations = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
     filtering: FilteringSender = field(init=False)
@@ -206,6 +208,7 @@ class Run:
         for tool in self.tools.values():
             tool.is_refused = self.crew.is_database_away
         self.faults = Faults(self.tools, self.redis, self.crew, self.later, self.outages.put_off)
+        self.rotations = Rotations(self.crew, self.checks, self.options.people, self.note)
 
     def _redis(self, clock: Clock) -> Redis:
         self.redis = Redis(clock)
@@ -302,6 +305,7 @@ class Run:
     def _settle(self) -> None:
         """Everybody rests: before long, every tool agrees with every person."""
         self.note("everybody rests")
+        self.rotations.end()
         self.looks.thorough = True
         rested = self.clock()
         asked = self.clock() + ASKED
@@ -327,6 +331,7 @@ class Run:
         self.follower.compare()
         self.filtering.read()
         self.note("every tool agrees with every person")
+        self.rotations.is_done()
         self._forget()
 
     def _forget(self) -> None:
@@ -369,6 +374,7 @@ class Run:
                 self.bounces,
                 self.frequencies,
                 self.outages,
+                self.rotations,
             ):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)

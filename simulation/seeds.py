@@ -7,16 +7,17 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import ClassVar
 
-from dev.engines import at
+from dev.engines import Engines, at
 from simulation.acts import Act, Options
-from simulation.ground import Ground, ground, prepare
+from simulation.ground import Ground, ground, prepare, rotating_ground
 from simulation.history import draw
+from simulation.rotations import ROTATE
 from simulation.run import Run
 from simulation.shrinking import about, shrunk
 from simulation.violation import Violation
@@ -38,17 +39,32 @@ class Result:
     trace: tuple[str, ...] = ()
 
 
-def tried(found: Ground, seed: int, options: Options, acts: Sequence[Act]) -> tuple[Run, str]:
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What the runs of one process stand on."""
+
+    engines: Engines
+    usual: Ground
+
+    def of(self, acts: Sequence[Act]) -> AbstractContextManager[Ground]:
+        """That of a history with these acts."""
+        if any(act.what == ROTATE for act in acts):
+            return rotating_ground(self.engines)
+        return nullcontext(self.usual)
+
+
+def tried(found: Grounds, seed: int, options: Options, acts: Sequence[Act]) -> tuple[Run, str]:
     """One run, and how it failed, "" if it did not."""
-    one = Run(found, str(seed), options, acts)
-    try:
-        one.go()
-    except Violation as error:
-        return one, str(error)
-    return one, ""
+    with found.of(acts) as here:
+        one = Run(here, str(seed), options, acts)
+        try:
+            one.go()
+        except Violation as error:
+            return one, str(error)
+        return one, ""
 
 
-def result(found: Ground, seed: int, options: Options, shrink: float) -> Result:
+def result(found: Grounds, seed: int, options: Options, shrink: float) -> Result:
     """Run a seed; if it fails, find a shorter history that does."""
     begun, acts = time.process_time(), draw(str(seed), options)
     one, failure = tried(found, seed, options, acts)
@@ -81,8 +97,8 @@ class Process:
 
     mine: ClassVar[Process]
 
-    def __init__(self, found: Ground, options: Options, shrink: float) -> None:
-        self._ground, self._options, self._shrink = found, options, shrink
+    def __init__(self, found: Grounds, options: Options, shrink: float) -> None:
+        self._grounds, self._options, self._shrink = found, options, shrink
 
     @classmethod
     def begin(cls, folders: SimpleQueue[Path], options: Options, shrink: float) -> None:
@@ -91,11 +107,11 @@ class Process:
         engines = at(folders.get(), durable=False)
         prepare(engines)
         found = _FOR_GOOD.enter_context(ground(engines))
-        cls.mine = cls(found, options, shrink)
+        cls.mine = cls(Grounds(engines, found), options, shrink)
 
     def run(self, seed: int) -> Result:
         """The result of a seed. Only this process's first failure is shrunk."""
-        one = result(self._ground, seed, self._options, self._shrink)
+        one = result(self._grounds, seed, self._options, self._shrink)
         if one.failure:
             self._shrink = 0
         return one

@@ -1,4 +1,4 @@
-"""Histories lose their database, and the oracle knows what follows."""
+"""Histories lose their database and rotate digests, and the oracle knows what follows."""
 
 from __future__ import annotations
 
@@ -73,3 +73,15 @@ def test_histories_lose_the_database_while_people_opt_out_who_opt_in_later(what:
         }
         assert out & back
         assert any(out & {*act.many} for act in acts if act.what == "import")
+
+
+def test_histories_rotate_digests_in_several_runs_of_which_the_last_is_not_cut_off() -> None:
+    found, between = histories("rotate"), 0
+    assert 0 < len(found) < 20
+    for acts in found:
+        *cut, last = (act for act in acts if act.what == "rotate")
+        assert cut
+        assert all(act.form and act.scope in {"killed", "frozen"} for act in cut)
+        assert (last.form, last.scope) == (0, "")
+        between += sum(act.who >= 0 and cut[0].at < act.at < last.at for act in acts)
+    assert between > len(found)
