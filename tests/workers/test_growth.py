@@ -103,7 +103,7 @@ def _blocks(admin: psycopg.Connection[Any], work: Callable[[], object]) -> dict[
 
 
 def _statistics(admin: psycopg.Connection[Any]) -> dict[str, int]:
-    """Once the service's sessions have ended, for that is when they have reported what they read."""
+    """Once the sessions of the service have ended: only then is counted what they have read."""
     admin.execute("SELECT pg_stat_force_next_flush()")
     sessions = [pid for (pid,) in admin.execute(_SESSIONS)]
     db.engine.dispose()
