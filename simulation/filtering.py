@@ -89,10 +89,15 @@ class FilteringSender:
 
 def _open_types() -> Sequence[str]:
     catalogue = current_catalogue()
+    topics = {
+        name: catalogue.topics[message.topic]
+        for name, message in catalogue.message_types.items()
+        if message.topic
+    }
     return [
         name
-        for name, message in catalogue.message_types.items()
-        if message.topic and catalogue.topics[message.topic].default is TopicDefault.OPT_OUT
+        for name, topic in topics.items()
+        if topic.default is TopicDefault.OPT_OUT and topic.channel is Channel.EMAIL
     ]
 
 

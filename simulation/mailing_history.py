@@ -1,4 +1,4 @@
-"""What follows from the mail that people are sent, drawn from a seed."""
+"""What follows from the mail and the texts that people are sent, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from random import Random
 
 from simulation.acts import HOUR, Act, Options, soon
-from simulation.people import ALL, OFFERS, TOPICS, first_forms_of
+from simulation.people import ALERTS, ALL, FLASH, OFFERS, TOPICS, first_forms_of
 
 _SINCE_BOUNCE = ["one_click", "page", "opt_in", "opt_in", "pause", "bounce", "restrict", "move"]
 """What people, and tools, do while a mailbox is disabled."""
+
+_TEXTED = ["text_stop", "text_stop", "text_again", "text_start", "text_opt_in", "text_opt_in"]
+_BY_EMAIL = ["one_click", "page", "opt_in", "phone", "named", "close"]
+"""What people do who are texted, too: none of it is about their number."""
 
 
 def bouncing(random: Random, options: Options) -> Iterator[Act]:
@@ -40,3 +44,17 @@ def choosing(random: Random, options: Options) -> Iterator[Act]:
                 yield Act(at := soon(random, at, end), "erase", *own, "marketing", number)
                 yield Act(at := soon(random, at, end), "comes_back", *own, number=number)
             at = soon(random, at, end)
+
+
+def texting(random: Random, options: Options) -> Iterator[Act]:
+    """Some text STOP, or ask for texts, and do the same or the opposite by email meanwhile."""
+    end = options.hours * HOUR
+    for number in range(1000, 1000 + max(3, options.people // 15)):
+        who, at = random.randrange(options.people), random.randrange(end)
+        for what in ["text_stop", *random.sample(_TEXTED, 4)]:
+            yield Act(at, what, who, scope=random.choice([ALL, FLASH, ALERTS]), number=number)
+            if random.random() < 0.5:
+                form = random.randrange(len(first_forms_of(who)))
+                by_email, scope = random.choice(_BY_EMAIL), random.choice([ALL, *TOPICS])
+                yield Act(soon(random, at, end), by_email, who, form, scope, number)
+            at = min(at + random.choice([5, HOUR]) + random.randrange(HOUR), end)

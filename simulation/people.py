@@ -15,6 +15,8 @@ MOVED = "moved"
 """The kind of the address that somebody's old one is corrected to."""
 NEWS, OFFERS, CLUB = "acme.news", "acme.offers", "acme.club"
 TOPICS = (NEWS, OFFERS, CLUB)
+FLASH, ALERTS = "acme.flash", "acme.alerts"
+"""Topics of text messages."""
 ASKED_FOR = frozenset({CLUB})
 """Topics that nobody is sent who has not asked for them."""
 

@@ -94,8 +94,9 @@ class Retention:
         mishap = Mishap("killed", 1 + services().random.randrange(STEPS))
         self.rights.crew.cut_off(mishap, "retention", lambda: _run(now))
         _run(now)
-        erased = self._erased(now)
-        self._compare(before, self._stored(), erased, now)
+        forgotten = self._forgotten(now)
+        self._compare(before, self._stored(), forgotten, now)
+        erased = {form: forgotten[of] for form, of in self._digests() if of in forgotten}
         for form, extent in erased.items():
             if reason := self._reason_to_stay(form, extent, now):
                 raise Violation(f"I6: {form.text} is erased by retention: {reason}")
@@ -126,17 +127,19 @@ class Retention:
                 found[form, name] = decide(message, catalogue.topics.get(topic), known, now).allow
         return found
 
-    def _erased(self, now: datetime) -> dict[Form, Extent]:
-        """Those whom the run has erased, and how far."""
-        keys = services().keys
-        forms = {keys.exact_digest(address(form)): form for form in self.known}
+    def _forgotten(self, now: datetime) -> dict[bytes, Extent]:
+        """The digests of what the run has erased, numbers too, and how far each was."""
         rows = run_autocommit(lambda c: c.execute(_ERASED, (now,)).fetchall())
-        return {forms[digest]: Extent(extent) for digest, extent in rows}
+        return {digest: Extent(extent) for digest, extent in rows}
+
+    def _digests(self) -> list[tuple[Form, bytes]]:
+        exact_digest = services().keys.exact_digest
+        return [(form, exact_digest(address(form))) for form in self.known]
 
     # --- what must be true
 
     def _compare(
-        self, before: Stored, after: Stored, erased: Collection[Form], now: datetime
+        self, before: Stored, after: Stored, forgotten: Collection[bytes], now: datetime
     ) -> None:
         for (form, name), allowed in before.allowed.items():
             if allowed is not after.allowed[form, name]:
@@ -146,9 +149,8 @@ class Retention:
             newest = after.opt_outs.get(place)
             if newest is None or newest[0] < out_at or newest[1] != lift_at:
                 raise Violation(f"I5, I6: an opt-out of {place[1]} is lost by retention")
-        exact_digest, limit = services().keys.exact_digest, now - PERIOD
-        exempt = {exact_digest(address(form)) for form in self.known if self._is_exempt([form])}
-        forgotten = {exact_digest(address(form)) for form in erased}
+        exempt = {digest for form, digest in self._digests() if self._is_exempt([form])}
+        limit = now - PERIOD
         for number, row in before.rows.items():
             is_early = row.at >= limit or row.in_force or row.digest in exempt
             if number not in after.rows and is_early and row.digest not in forgotten:

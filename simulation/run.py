@@ -20,6 +20,7 @@ from preference_center.destinations.connect import Lease
 from preference_center.destinations.rules.states import Destination
 from preference_center.integrations.base.contract import Connector, PushItem
 from preference_center.integrations.base.presets import MeaningFilter
+from preference_center.rights.erasure.erase import tidy_erasures
 from simulation import faults, outages
 from simulation.account import Account
 from simulation.accounts import Accounts
@@ -48,6 +49,7 @@ from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.retention import Retention
 from simulation.rights import Rights
 from simulation.rotations import Rotations
+from simulation.texts import Texts
 from simulation.tools import Tool
 from simulation.violation import Violation
 from workers.scheduler import purge_expired
@@ -102,6 +104,7 @@ class Run:
     corrections: Corrections = field(init=False)
     bounces: Bounces = field(init=False)
     frequencies: Frequencies = field(init=False)
+    texts: Texts = field(init=False)
     faults: Faults = field(init=False)
     outages: Outages = field(init=False)
     rotations: Rotations = field(init=False)
@@ -162,6 +165,8 @@ class Run:
         self.bounces = Bounces(self.oracle, self._know, self.accounts)
         self.frequencies = Frequencies(self.oracle, self._know, self.accounts)
         self.checks.frequencies = self.frequencies
+        self.texts = Texts(client, self.entry_points)
+        self.texts.add_destination()
         self.comparison.erased = self.accounts.erased
         self.comparison.returned = self.accounts.returned
         for tool in self.tools.values():
@@ -220,6 +225,7 @@ class Run:
             return
         some = range(int(self.clock().timestamp()) // 3600 % STRIDE, self.options.people, STRIDE)
         self.checks.everything(some)
+        self.texts.check(sorted(self.texts.acted))
         self.rights.check()
 
     # --- what others call
@@ -350,6 +356,7 @@ class Run:
         self.note("nothing readable is left of the erased")
 
     def _purge(self) -> None:
+        tidy_erasures(self.clock())  # retention, once a day, comes after hundreds of these
         self.retention.run()
         purge_expired(self.clock())
 
@@ -375,6 +382,7 @@ class Run:
                 self.frequencies,
                 self.outages,
                 self.rotations,
+                self.texts,
             ):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
@@ -383,6 +391,7 @@ class Run:
         if act.what not in faults.KINDS and act.who >= 0:
             self.checks.touched(forms_of(act.who))
             self.comparison.have_deadlines([act.who])
+            self.texts.check([act.who])
 
     def _do_without_database(self, act: Act) -> None:
         """An opt-out is accepted all the same; people do anything else once it is back."""
