@@ -1,4 +1,4 @@
-"""What is reported late, or against what people have said, and erasures that end or are held."""
+"""What is reported late, erasures that end or are held, and requests that wait for proof."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ BEHIND = 8 * HOUR
 """How long before that it was made at least: more than the hours by which a tool's dates may be
 behind and are believed. If it were less, nobody could know which of the two was first."""
 BEFORE = 40 * HOUR
+
+_ANSWERS = (
+    ("confirm_identity",),
+    ("forwarded", "one_click", "confirm_identity", "ask"),
+    ("fail_identity", "forwarded", "opt_in", "confirm_identity"),
+    ("fail_identity", "fail_identity", "fail_identity", "confirm_identity"),
+    ("forwarded", "fail_identity", "erase"),
+    ("hold", "confirm_identity", "end_hold"),
+    (),
+)
+"""What becomes of a request whose identity is asked, and what people do meanwhile."""
 
 
 def reported_late(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
@@ -85,6 +96,21 @@ def held(random: Random, options: Options) -> Iterator[Act]:
             at = soon(random, at, end)
             if what != "end_hold" or number % 2:
                 yield Act(at, what, *own, random.choice(["marketing", "account"]), number)
+
+
+def asking(random: Random, options: Options) -> Iterator[Act]:
+    """Some ask for what needs proof; it comes, does not suffice, is wrong, or does not come."""
+    end = options.hours * HOUR
+    for number in range(1100, 1100 + max(4, options.people // 12)):
+        who, at = random.randrange(options.people), random.randrange(end)
+        own = who, random.randrange(len(first_forms_of(who)))
+        if random.random() < 0.5:  # there is something to end
+            yield Act(max(0, at - soon(random, 0, end)), "restrict", *own, number=number)
+        yield Act(at, "ask", *own, number=number)
+        for what in random.choice(_ANSWERS):
+            at = soon(random, at, end)
+            scope = "marketing" if what == "erase" else random.choice([ALL, *TOPICS])
+            yield Act(at, what, *own, scope, number)
 
 
 def _reported(random: Random, at: int, end: int) -> int:

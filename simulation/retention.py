@@ -81,6 +81,8 @@ class Retention:
     known: Mapping[Form, datetime]
     touched: Callable[[Iterable[Form]], None]
     """Called with those who were erased."""
+    asked_about: Callable[[Iterable[Form]], bool] = lambda _: False
+    """Whether an open request is about one of these."""
     next_at: datetime = START
 
     def run(self) -> None:
@@ -163,7 +165,7 @@ class Retention:
         """Why it should not have been erased; "" if it should, or might."""
         accounts, since = self.rights.accounts, now - PERIOD + SLACK
         if self._is_exempt(accounts.of(form) if extent is Extent.ACCOUNT else [form]):
-            return "it is restricted, or under a hold"
+            return "it is restricted, under a hold, or asked about"
         if extent is Extent.ACCOUNT:
             scope = EVERYTHING
             is_off = all(self.oracle.closed(each, now) is not False for each in accounts.of(form))
@@ -192,7 +194,9 @@ class Retention:
         return max(times) < before and not is_used
 
     def _is_exempt(self, forms: Collection[Form]) -> bool:
-        return bool(self.rights.restricted.intersection(forms)) or self.rights.holds.hold_any(forms)
+        rights = self.rights
+        is_restricted = bool(rights.restricted.intersection(forms))
+        return is_restricted or rights.holds.hold_any(forms) or self.asked_about(forms)
 
     def _expect(self, erased: Mapping[Form, Extent]) -> None:
         done = set[Form]()

@@ -196,11 +196,15 @@ class Rights:
             return "not restricted"
         proof = ConsentEvidence("page", "Use my data again", "en", now)
         contacts.unrestrict_contacts([(ContactRef(address=address(form)), proof)], origin())
+        self.expect_unrestricted(form)
+        return "ended"
+
+    def expect_unrestricted(self, form: Form) -> None:
+        """The restriction of its contact has ended."""
         for opt_out in self.oracle.opt_outs[form.person]:
             if opt_out.form in self.accounts.of(form) and opt_out.scope == RESTRICTION:
                 opt_out.gone = True
         self.restricted.difference_update(self.accounts.of(form))
-        return "ended"
 
     # --- what must be true
 

@@ -38,6 +38,7 @@ from simulation.follower import Follower
 from simulation.frequencies import Frequencies
 from simulation.ground import Clock, Ground
 from simulation.holds import Holds
+from simulation.identity import Identity
 from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
@@ -100,6 +101,7 @@ class Run:
     looks: Looks = field(init=False)
     rights: Rights = field(init=False)
     holds: Holds = field(init=False)
+    identity: Identity = field(init=False)
     retention: Retention = field(init=False)
     corrections: Corrections = field(init=False)
     bounces: Bounces = field(init=False)
@@ -158,7 +160,10 @@ class Run:
         self.rights = Rights(
             self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts, self.holds
         )
-        self.retention = Retention(self.oracle, self.rights, self.known, self.checks.touched)
+        self.identity = Identity(self.rights, self._know)
+        self.retention = Retention(
+            self.oracle, self.rights, self.known, self.checks.touched, self.identity.concerns
+        )
         self.corrections = Corrections(
             self.clock, self.oracle, self.crew, self._know, self.accounts
         )
@@ -357,6 +362,7 @@ class Run:
 
     def _purge(self) -> None:
         tidy_erasures(self.clock())  # retention, once a day, comes after hundreds of these
+        self.identity.run_clocks()
         self.retention.run()
         purge_expired(self.clock())
 
@@ -383,6 +389,7 @@ class Run:
                 self.outages,
                 self.rotations,
                 self.texts,
+                self.identity,
             ):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
