@@ -34,8 +34,8 @@ def _exempt(address: str) -> str:
     return f"""(EXISTS (SELECT FROM hold WHERE hold.address_id = {address} AND {IN_FORCE} OFFSET 0)
         OR EXISTS (SELECT FROM suppression r WHERE r.address_id = {address}
             AND r.scope = '{RESTRICTION}' AND r.active OFFSET 0)
-        OR {address} IN (
-            SELECT unnest(q.address_ids) FROM rights_request q WHERE q.closed_at IS NULL))"""  # noqa: S608 - constants
+        OR (SELECT x.digest FROM address x WHERE x.id = {address}) IN (
+            SELECT unnest(q.subject_digests) FROM rights_request q WHERE q.closed_at IS NULL))"""  # noqa: S608 - constants
 
 
 def _is_used(address: str) -> str:

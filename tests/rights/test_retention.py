@@ -25,7 +25,11 @@ from preference_center.ledger import record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights.holds import place_hold
+from preference_center.rights.requests.handle import open_request
+from preference_center.rights.requests.steps import withdraw_data_request
 from preference_center.rights.retention import plan_retention, run_retention
+from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.web.console.looks import insert_person_access
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
@@ -104,6 +108,20 @@ def test_a_hold_or_a_restriction_keeps_it(reason: str, clock: Clock) -> None:
     clock.advance(timedelta(days=60))
     assert run_retention(clock()) == 0
     assert len(rows(b"SELECT FROM event_evidence WHERE evidence ? 'method'")) == 3
+
+
+def test_what_an_open_request_is_about_stays_though_it_was_not_stored_when_that_came(
+    app: Flask, clock: Clock
+) -> None:
+    put_in_force(app, rule(RetainedData.SUPPRESSED_ADDRESSES, days=28))
+    asked = NewRequest(RequestKind.ACCESS, RequestVia.PAGE, "en", (JANE,), identity_asked=True)
+    opened = open_request(asked)
+    record([change(1, scope=ALL_MARKETING)])
+    clock.advance(timedelta(days=29))
+    assert run_retention(clock()) == 0
+    withdraw_data_request(opened.id, "test")
+    clock.advance(timedelta(days=1))
+    assert run_retention(clock()) == 1
 
 
 def test_an_address_that_gets_nothing_becomes_a_digest(app: Flask, clock: Clock) -> None:  # I6
