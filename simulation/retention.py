@@ -18,7 +18,7 @@ from simulation.checking import ASKED
 from simulation.comparing import SLACK
 from simulation.crew import Mishap
 from simulation.entry_points import address
-from simulation.oracle import Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, SHARING, START, Form, forms_of
 from simulation.rights import APART, Rights
 from simulation.violation import Violation
@@ -170,7 +170,7 @@ class Retention:
             scope = EVERYTHING
             is_off = all(self.oracle.closed(each, now) is not False for each in accounts.of(form))
         else:
-            scope, is_off = "", bool(self.oracle.standing(form, ALL, now))
+            scope, is_off = "", bool(self._opt_outs_of_all(form, now))
             if accounts.has(form):
                 return "it has a contact"
             if any(opt_in.known >= since for opt_in in self.oracle.opt_ins[form]):
@@ -186,12 +186,16 @@ class Retention:
         accounts, before = self.rights.accounts, now - PERIOD - RECORDED
         if form in accounts.erased or accounts.has(form) or self._is_exempt([form]):
             return False
-        if self.oracle.has_none_of_its_own(form, ALL, now) is not False:
+        if not any(each.sure and not each.gone for each in self._opt_outs_of_all(form, now)):
             return False
         times = [opt_out.received for opt_out in self.oracle.opt_outs[form.person]]
         times += [self.known[form], self.oracle.changed.get(form.person, START)]
         is_used = any(self.oracle.opt_ins[each] for each in forms_of(form.person))
         return max(times) < before and not is_used
+
+    def _opt_outs_of_all(self, form: Form, now: datetime) -> list[OptOut]:
+        """Those of exactly this form that may stand, without pauses, which end by themselves."""
+        return [each for each in self.oracle.standing(form, ALL, now) if not each.until]
 
     def _is_exempt(self, forms: Collection[Form]) -> bool:
         rights = self.rights
