@@ -59,7 +59,7 @@ class Requests:
                 f"I5: {tool.name} is asked to lift what it has reported since: {form.text} about"
                 f" {topic}"
             )
-        if on and self.oracle.has_consent(form, topic) is False:
+        if on and self.oracle.has_consent(form, topic, claimed_at) is False:
             raise Violation(
                 f"I11: {tool.name} is asked to lift without the consent that it needs: {form.text}"
                 f" about {topic}"

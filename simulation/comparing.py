@@ -147,7 +147,7 @@ class Comparison:
     def _stays_off(self, form: Form, topic: str) -> bool:
         """Whether it was turned off with more, and has not been asked for."""
         if topic != SHARING:
-            return self.oracle.has_consent(form, topic) is not True
+            return self.oracle.has_consent(form, topic, services().now()) is not True
         return any(opt_out.scope == RESTRICTION for opt_out in self.oracle.opt_outs[form.person])
 
     def _differences(self, now: datetime, people: Iterable[int]) -> Iterator[Difference]:

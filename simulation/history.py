@@ -9,7 +9,7 @@ from random import Random
 from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
 from simulation.interruptions import away, rotating
 from simulation.late_reports import again_while_down, asking, held, reported_late, returning
-from simulation.mailing_history import bouncing, choosing, texting
+from simulation.mailing_history import announcing, bouncing, choosing, texting
 from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
 _PERSONAL = {
@@ -67,6 +67,7 @@ def draw(seed: str, options: Options) -> list[Act]:
         *choosing(Random(f"{seed}/choosing"), options),
         *away(Random(f"{seed}/away"), options),
         *rotating(Random(f"{seed}/rotating"), options),
+        *announcing(Random(f"{seed}/announcing"), options),
         *asking(Random(f"{seed}/asking"), options),
         *texting(Random(f"{seed}/texting"), options),
     ]

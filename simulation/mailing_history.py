@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from simulation.acts import HOUR, Act, Options, soon
-from simulation.people import ALERTS, ALL, FLASH, OFFERS, TOPICS, first_forms_of
+from simulation.people import ALERTS, ALL, CLUB, FLASH, OFFERS, TOPICS, first_forms_of
 
 _SINCE_BOUNCE = ["one_click", "page", "opt_in", "opt_in", "pause", "bounce", "restrict", "move"]
 """What people, and tools, do while a mailbox is disabled."""
@@ -58,3 +58,19 @@ def texting(random: Random, options: Options) -> Iterator[Act]:
                 by_email, scope = random.choice(_BY_EMAIL), random.choice([ALL, *TOPICS])
                 yield Act(soon(random, at, end), by_email, who, form, scope, number)
             at = min(at + random.choice([5, HOUR]) + random.randrange(HOUR), end)
+
+
+def announcing(random: Random, options: Options) -> Iterator[Act]:
+    """A new privacy policy asks for consents again, which some give before its day, some since."""
+    end = options.hours * HOUR
+    for number in range(random.randrange(1, 4)):
+        yield Act(random.randrange(end), "announce", number=random.randrange(1, 9), form=number)
+    for number in range(1200, 1200 + max(3, options.people // 15)):
+        who = random.randrange(options.people)
+        own = who, random.randrange(len(first_forms_of(who)))
+        at = max(0, end - random.randrange(12 * HOUR))
+        yield Act(random.randrange(end), "opt_in", *own, CLUB, number)
+        if random.random() < 0.5:
+            yield Act(at, "opt_in", *own, CLUB, number)
+        if random.random() < 0.3:  # a sender reports one of before late
+            yield Act(at, "opt_in_dated", *own, CLUB, random.randrange(40 * HOUR))

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from simulation.people import ALL, ASKED_FOR, BOUNCED, EVER, EVERYTHING, RESTRICTION, SHARING, Form
+from simulation.people import (
+    ALL,
+    ASKED_FOR,
+    BOUNCED,
+    EVER,
+    EVERYTHING,
+    RESTRICTION,
+    SHARING,
+    Form,
+)
 
 CLOCKS_APART = timedelta(seconds=15)
 """By how much the clocks of two web hosts may differ, and more."""
@@ -78,6 +87,8 @@ class Oracle:
     at the old one: an opt-out that it had outranked is to be pushed from then on."""
     changed: dict[int, datetime] = field(default_factory=dict)
     """When each person last did anything."""
+    asked_again: datetime = EVER
+    """From when a version of the privacy policy is in force that asks for consents again."""
 
     def add_opt_out(self, opt_out: OptOut) -> OptOut:
         """A pause takes the place of an older one of the same form and scope."""
@@ -131,17 +142,21 @@ class Oracle:
         off = self.must_be_off(form, topic, now)
         if off:
             return False
-        consent = self.has_consent(form, topic)
+        consent = self.has_consent(form, topic, now)
         return consent if off is False or consent is False else None
 
-    def has_consent(self, form: Form, topic: str) -> bool | None:
-        """Whether the consent that the topic needs is there, if it needs one (I11)."""
+    def has_consent(self, form: Form, topic: str, now: datetime) -> bool | None:
+        """Whether the consent that the topic needs is there, if it needs one (I11).
+
+        One of before a version of the privacy policy that asks again counts no more.
+        """
         if topic not in ASKED_FOR:
             return True
+        is_asked_again = now >= self.asked_again
         asked = _any(
             self._asked(form, topic, opt_in)
             for opt_in in self.opt_ins[form]
-            if opt_in.scope == topic
+            if opt_in.scope == topic and (opt_in.at >= self.asked_again or not is_asked_again)
         )
         return None if asked is False and (form, topic) in self.listed else asked
 

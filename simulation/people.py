@@ -19,6 +19,8 @@ FLASH, ALERTS = "acme.flash", "acme.alerts"
 """Topics of text messages."""
 ASKED_FOR = frozenset({CLUB})
 """Topics that nobody is sent who has not asked for them."""
+ASKED_AGAIN = datetime(2026, 11, 26, tzinfo=UTC)
+"""From then on a version of the privacy policy is in force that asks for those consents again."""
 
 SIMULATED = 3
 """Every third person has one address; the others have three forms of theirs, or six."""

@@ -46,7 +46,8 @@ from simulation.making import Hooks, hosts, made
 from simulation.oracle import OptOut, Oracle
 from simulation.outages import Outages
 from simulation.overlaps import Overlaps
-from simulation.people import ALL, EVER, START, Form, forms_of
+from simulation.people import ALL, ASKED_AGAIN, EVER, START, Form, forms_of
+from simulation.policies import Policies
 from simulation.retention import Retention
 from simulation.rights import Rights
 from simulation.rotations import Rotations
@@ -81,7 +82,7 @@ class Run:
     options: Options
     acts: Sequence[Act]
     trace: list[str] = field(default_factory=list)
-    oracle: Oracle = field(default_factory=Oracle)
+    oracle: Oracle = field(default_factory=lambda: Oracle(asked_again=ASKED_AGAIN))
     tools: dict[str, Tool] = field(default_factory=dict)
     known: dict[Form, datetime] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=Accounts)
@@ -102,6 +103,7 @@ class Run:
     rights: Rights = field(init=False)
     holds: Holds = field(init=False)
     identity: Identity = field(init=False)
+    policies: Policies = field(init=False)
     retention: Retention = field(init=False)
     corrections: Corrections = field(init=False)
     bounces: Bounces = field(init=False)
@@ -161,6 +163,7 @@ class Run:
             self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts, self.holds
         )
         self.identity = Identity(self.rights, self._know)
+        self.policies = Policies(self.rights, self.known)
         self.retention = Retention(
             self.oracle, self.rights, self.known, self.checks.touched, self.identity.concerns
         )
@@ -231,6 +234,7 @@ class Run:
         some = range(int(self.clock().timestamp()) // 3600 % STRIDE, self.options.people, STRIDE)
         self.checks.everything(some)
         self.texts.check(sorted(self.texts.acted))
+        self.policies.check()
         self.rights.check()
 
     # --- what others call
@@ -390,6 +394,7 @@ class Run:
                 self.rotations,
                 self.texts,
                 self.identity,
+                self.policies,
             ):
                 own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
