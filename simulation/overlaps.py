@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from preference_center.infra.context import services
+from preference_center.infra.db.connections import is_database_down
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store.addresses import load_readable
 from simulation.acts import Act
@@ -54,6 +55,8 @@ class Overlaps:
 
     def struck(self, later: Callable[[datetime, str, Callable[[], None]], None]) -> None:
         """Somebody changes their mind whom a worker was pushing when it died or froze."""
+        if is_database_down():  # a replay died before it found that the database is back
+            return
         at = services().now() + timedelta(seconds=services().random.randrange(SOON))
         if act := self._again(at):
             later(at, str(act), lambda: self.do(act))
