@@ -82,10 +82,10 @@ def _create_service() -> Flask:
 
     try:
         settings = load_settings()
-        from preference_center import app as service  # noqa: PLC0415
         from preference_center.infra.db.connections import COMMAND_TIMEOUTS  # noqa: PLC0415
+        from preference_center.service import create_service  # noqa: PLC0415
 
-        app = service.create_app(settings, timeouts=COMMAND_TIMEOUTS)
+        app = create_service(settings, timeouts=COMMAND_TIMEOUTS)
     except ConfigError as error:
         raise NoAppException(str(error)) from error
     gc.freeze()  # else the collector scans every module at the end: half a second

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from preference_center.infra import hooks
 from preference_center.infra.config import Settings
 from preference_center.infra.hooks import Hook
 
+REQUIRED = {name for name, field in Settings.model_fields.items() if field.is_required()}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -40,6 +44,20 @@ def test_an_application_without_one_of_its_hooks_is_not_built(
     monkeypatch.setattr(Hook, "register", forget)
     with pytest.raises(RuntimeError, match=f"no function is registered for {name}$"):
         create_app(settings)
+
+
+_OF_A_WORKER = """
+import workers.jobs, workers.mail_receiver, workers.scheduler, workers.worker
+from preference_center.infra.hooks import require_registered
+from preference_center.service import create_service
+require_registered(create_service())
+"""
+
+
+def test_commands_and_workers_have_every_hook_of_what_they_import(settings: Settings) -> None:
+    given = settings.model_dump(include=REQUIRED)
+    environ = {**os.environ, **{name.upper(): str(value) for name, value in given.items()}}
+    subprocess.run([sys.executable, "-c", _OF_A_WORKER], env=environ, check=True, timeout=300)
 
 
 def test_an_application_calls_what_is_registered_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

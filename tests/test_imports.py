@@ -27,8 +27,8 @@ from dev.maintenance.layout import (
     subject_of,
     surface_of,
 )
-from preference_center.app import MODELS
 from preference_center.infra.context import db
+from preference_center.tables import MODELS
 
 PACKAGE = ROOT / "preference_center"
 

@@ -1,7 +1,7 @@
 """The process that passes the feed on to Kafka: `python -m workers.feed_publisher`.
 
 One is enough; a second of the same topic takes its place. It needs FEED_KAFKA_TOPIC and the extra
-`kafka`, and idles without the former.
+`kafka`; the Procfile starts it only with the former.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from threading import Event
 
 import structlog
 
-from preference_center.app import create_app
 from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.ledger.feed.publish import FeedPublisher, FeedTopic, TopicUnavailable
 from preference_center.monitoring.probes import start_internal_server
+from preference_center.service import create_service
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -64,24 +64,20 @@ def kafka_topic_factory() -> Callable[[], FeedTopic]:
 
 
 def main() -> None:
-    """Publish until asked to stop; idle without a topic, like a mail receiver without a port."""
+    """Publish until asked to stop. Raises ConfigError without FEED_KAFKA_TOPIC."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
     capture_standard_logs()
-    app = create_app(timeouts=WORKER_TIMEOUTS)
+    app = create_service(timeouts=WORKER_TIMEOUTS)
     with app.app_context():
         start_internal_server(app)
         start_telemetry(services().settings, "publisher")
         wait_for_database()
         settings = services().settings
-        if settings.feed_kafka_topic is None:
-            log.info("no_topic", hint="set FEED_KAFKA_TOPIC (docs/outlets.md)")
-            stop_requested.wait()
-            return
         run(
             kafka_topic_factory(),
             stop_requested,
-            name=settings.feed_kafka_topic,
+            name=settings.feed_kafka_topic or "",
             readable=settings.feed_kafka_addresses,
         )
 

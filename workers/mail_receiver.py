@@ -1,7 +1,6 @@
 """The process `mail` of the Procfile: `python -m workers.mail_receiver`.
 
-Any number of them may run. Without MAIL_RECEIVER_PORT it only waits to be stopped, so that
-the Procfile is the same with a maildir, a pipe, or no inbound mail.
+Any number of them may run. The Procfile starts it only with MAIL_RECEIVER_PORT.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from contextlib import suppress
 
 import structlog
 
-from preference_center.app import create_app
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
 from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
@@ -22,23 +20,22 @@ from preference_center.infra.telemetry import capture_standard_logs, start_telem
 from preference_center.ledger import spool
 from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import start_internal_server
+from preference_center.service import create_service
 
 log = structlog.get_logger()
 
 
 def main() -> None:
-    """Receive mail until asked to stop."""
+    """Receive mail until asked to stop. Raises ConfigError without MAIL_RECEIVER_PORT."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     capture_standard_logs()
-    app = create_app()
+    app = create_service()
     start_internal_server(app)
     with app.app_context():
         settings = services().settings
         start_telemetry(settings, "mail")
         if settings.mail_receiver_port is None:
-            log.info("mail_receiver_disabled", setting="MAIL_RECEIVER_PORT")
-            signal.sigwait(STOP_SIGNALS)
-            return
+            raise ConfigError("set MAIL_RECEIVER_PORT (docs/mail-receiver.md)")
         spool.start_spool(app)
         start_host_alerting(app)
         with suppress(Unavailable):  # opt-outs are spooled meanwhile

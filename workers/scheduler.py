@@ -15,7 +15,6 @@ from functools import cache
 
 import structlog
 
-from preference_center.app import create_app
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.destinations.rules.plan import MAX_CONCURRENT_PUSHES
 from preference_center.destinations.scan import schedule_new_listings
@@ -50,6 +49,7 @@ from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.requests import files
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import is_retention_due
+from preference_center.service import create_service
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks
@@ -225,7 +225,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
     capture_standard_logs()
-    app = create_app(timeouts=WORKER_TIMEOUTS)
+    app = create_service(timeouts=WORKER_TIMEOUTS)
     with app.app_context():
         start_telemetry(services().settings, "scheduler")
         heartbeat = Heartbeat(services().now())

@@ -26,7 +26,6 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from structlog.contextvars import bound_contextvars
 
-from preference_center.app import create_app
 from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
@@ -34,6 +33,7 @@ from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
 from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
 from preference_center.monitoring.probes import start_internal_server
+from preference_center.service import create_service
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -125,7 +125,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
 
 def _work(queues: Collection[str]) -> None:
     capture_standard_logs()
-    app = create_app(timeouts=WORKER_TIMEOUTS)
+    app = create_service(timeouts=WORKER_TIMEOUTS)
     start_internal_server(app)
     with app.app_context():
         start_telemetry(services().settings, "worker")

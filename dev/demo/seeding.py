@@ -9,8 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask_migrate import upgrade
-
 from dev.console import create_accounts
 from dev.demo.clock import Clock
 from dev.demo.files import TOOLS, Files, Tool
@@ -35,6 +33,7 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
+from preference_center.tables import upgrade
 from preference_center.web.api import keys
 from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 

@@ -32,9 +32,11 @@ SUBJECTS = (
     "recipients",
     "monitoring",
     "reports",
+    "tables",
+    "service",
     "app",
 )
-"""From the bottom up: a subject imports those before it. `app` is what lies on top."""
+"""From the bottom up: a subject imports those before it. The last three build what runs."""
 RANK = {subject: rank for rank, subject in enumerate(SUBJECTS)}
 SURFACES = frozenset({"pages", "api", "console", "cli"})
 """The names of the modules and folders through which people and programs reach a subject."""

@@ -18,7 +18,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from flask import Flask
-from flask_migrate import upgrade
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from dev.demo.states import Demo
@@ -35,6 +34,7 @@ from preference_center.core.addresses import Channel
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
+from preference_center.tables import upgrade
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -208,7 +208,7 @@ def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
     dice = Random(7)  # noqa: S311 - no secret
     app = create_app(settings, now=lambda: clock[0], random=dice, timeouts=COMMAND_TIMEOUTS)
     with app.app_context(), on_port(create_shops(site, timeout=60)) as shops_port:
-        upgrade(directory=str(CHECKOUT / "migrations"))
+        upgrade()
         demo = Demo(site, clock, shops_port)
         demo.begin()
         with on_port(app, port):

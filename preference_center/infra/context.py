@@ -16,7 +16,6 @@ from uuid import UUID
 
 from flask import Flask, Request, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -62,9 +61,6 @@ def services() -> Services:
 
 
 db = SQLAlchemy()
-
-
-migrate = Migrate()
 
 
 csrf = CSRFProtect()

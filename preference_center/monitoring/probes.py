@@ -22,8 +22,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from apiflask import APIBlueprint
-from flask import Flask, Response, abort, current_app, jsonify, request
+from flask import Blueprint, Flask, Response, abort, current_app, jsonify, request
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
@@ -136,8 +135,12 @@ class ReadinessProbe:
             pending_state.set_exception(error)
 
 
-# APIFlask asks every blueprint that has a `before_request` whether it is to be described.
-blueprint = APIBlueprint("probes", __name__, enable_openapi=False)
+class _Blueprint(Blueprint):
+    enable_openapi = False
+    """APIFlask asks every blueprint that has a `before_request` whether it is to be described."""
+
+
+blueprint = _Blueprint("probes", __name__)
 
 
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/healthz"})

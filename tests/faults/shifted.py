@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from preference_center import app
+from preference_center import app, service
 
 
 def now() -> datetime:
@@ -22,5 +22,6 @@ def now() -> datetime:
 
 if __name__ == "__main__":
     app.create_app = partial(app.create_app, now=now)
+    service.create_service = partial(service.create_service, now=now)
     del sys.argv[0]  # the module's own arguments follow its name
     runpy.run_module(sys.argv[0], run_name="__main__")

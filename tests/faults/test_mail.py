@@ -10,6 +10,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dev.engines import Engines
@@ -140,9 +141,14 @@ def test_asked_to_stop_while_it_starts_it_stops(service: Service, port: int) -> 
     assert process.popen.wait(PATIENCE) == 0
 
 
-def test_without_a_port_it_waits_to_be_stopped(service: Service) -> None:
+def test_without_a_port_it_waits_to_be_stopped_and_is_no_alarm(service: Service) -> None:
+    port = free_port()
+    service.extra = {**service.extra, "INTERNAL_PORT": str(port)}
     process = service.start("mail")
-    assert wait_until(lambda: "mail_receiver_disabled" in process.log.read_text(), PATIENCE)
+    assert wait_until(lambda: "switched_off" in process.log.read_text(), PATIENCE)
+    for path in ("livez", "readyz", "metrics"):
+        response = httpx.get(f"http://127.0.0.1:{port}/{path}")
+        assert (response.status_code, response.content) == (200, b"")
     process.signal(signal.SIGTERM)
     assert process.popen.wait(PATIENCE) == 0
 

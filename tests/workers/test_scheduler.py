@@ -86,7 +86,7 @@ def test_the_process_tidies_counts_and_looks_for_bursts_besides(
     app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = iter([False, True])
-    monkeypatch.setattr(scheduler, "create_app", lambda **_: app)
+    monkeypatch.setattr(scheduler, "create_service", lambda **_: app)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(stop_requested, "wait", lambda _: next(turns))
     with app.app_context():

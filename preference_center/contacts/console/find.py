@@ -24,7 +24,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger.store.addresses import load_readable
 from preference_center.ledger.store.events import list_events_between
 from preference_center.web.console.frame import redirect_after_post, render_page
-from preference_center.web.console.looks import list_recent_looks, open_look, record_look
+from preference_center.web.console.own_looks import list_recent_looks, open_look, record_look
 
 _MAX_LENGTH = 320
 """Characters of an address; RFC 5321 4.5.3.1 allows fewer still."""

@@ -31,7 +31,7 @@ from preference_center.infra.outbox import EmailKind
 from preference_center.ledger import record
 from preference_center.ledger.store.events import find_retracted, load_events_by_id
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
-from preference_center.web.console.looks import open_look
+from preference_center.web.console.own_looks import open_look
 from preference_center.web.emails import emails_stopped
 from preference_center.web.languages import LANGUAGES
 from preference_center.web.pages.mailed_links import queue_one_time_link

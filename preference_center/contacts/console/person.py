@@ -37,7 +37,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger.store.events import load_events_by_id
 from preference_center.ledger.store.lookup import ScopeFacts, load_facts
 from preference_center.web.console.frame import render_page
-from preference_center.web.console.looks import open_look
+from preference_center.web.console.own_looks import open_look
 from preference_center.web.languages import page_language
 
 _SERVICE = MessageType("service", MessageClass.SERVICE)

@@ -54,7 +54,7 @@ from preference_center.ledger.rules import (
 )
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
-from preference_center.web.console.looks import open_look
+from preference_center.web.console.own_looks import open_look
 from preference_center.web.languages import LANGUAGES, match_language, page_language
 
 

@@ -38,7 +38,7 @@ from preference_center.rights.rules.decisions import MAX_TEXT, Agent, NewRequest
 from preference_center.rights.rules.identity import Proof, proven_level
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.web.console.frame import current_actor, redirect_after_post
-from preference_center.web.console.looks import open_look, record_look
+from preference_center.web.console.own_looks import open_look, record_look
 from preference_center.web.languages import LANGUAGES
 
 _VIA = (

@@ -20,12 +20,13 @@ from enum import IntEnum, StrEnum
 from fractions import Fraction
 from functools import cache
 from itertools import islice
-from typing import assert_never
-
-import holidays
+from typing import TYPE_CHECKING, assert_never
 
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.deadlines import RequestStage
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 
 class RequestKind(StrEnum):
@@ -223,10 +224,12 @@ def _business_days_from(start: date, jurisdiction: Jurisdiction) -> Iterator[dat
 
 
 @cache
-def _public_holidays(jurisdiction: Jurisdiction) -> holidays.HolidayBase:
+def _public_holidays(jurisdiction: Jurisdiction) -> HolidayBase:
     """The library computes a year when it is first asked for a day of it."""
+    from holidays import country_holidays  # noqa: PLC0415 - 10 MiB, for a law with business days
+
     country, _, subdivision = jurisdiction.partition("-")
-    return holidays.country_holidays(country, subdiv=subdivision)
+    return country_holidays(country, subdiv=subdivision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from markupsafe import Markup
 
-from preference_center.web.api import prose
+from preference_center.web.api.blueprint import prose
 from preference_center.web.api.problems import PROBLEMS
 
 if TYPE_CHECKING:

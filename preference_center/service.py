@@ -1,0 +1,228 @@
+"""`create_service` builds the context of commands and workers, without what serves requests."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+from dkim.dnsplug import get_txt
+from flask import Flask
+
+from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
+from preference_center.contacts.store import contacts_merged, load_locale
+from preference_center.core.events import uuid7
+from preference_center.core.key_rings import parse_ring
+from preference_center.core.keys import Keys
+from preference_center.core.links import Links
+from preference_center.destinations.ingest import erased_seen_again
+from preference_center.destinations.process import receive_mail
+from preference_center.destinations.receive import answer_text
+from preference_center.destinations.store.destinations import list_sent_topics
+from preference_center.inbound import store as inbound_store
+from preference_center.inbound.ingest import ingest_received_mail
+from preference_center.inbound.opt_outs import SPOOLED_MAIL, record_spooled
+from preference_center.inbound.texts import handle_text
+from preference_center.infra import commands
+from preference_center.infra.config import Settings, load_settings
+from preference_center.infra.context import (
+    EXTENSION_NAME,
+    Services,
+    db,
+)
+from preference_center.infra.db.clock import DatabaseClock
+from preference_center.infra.db.connections import (
+    WEB_TIMEOUTS,
+    DatabaseTimeouts,
+    DeadlineConnection,
+    application_name,
+    connection_factory,
+    follow_on_connect,
+    with_defaults,
+)
+from preference_center.infra.db.transactions import REPLICA
+from preference_center.infra.files import ROOT
+from preference_center.infra.job_queue import JobQueue
+from preference_center.infra.keys.fingerprints import verify_stored_forms
+from preference_center.infra.keys.link_keys import DatabaseLinkRegistry
+from preference_center.infra.outbox import EmailKind
+from preference_center.infra.redis import RedisRateLimiter
+from preference_center.infra.telemetry import configure_logs
+from preference_center.integrations.registry import load_integrations
+from preference_center.ledger import spool
+from preference_center.ledger.store.addresses import verify_canonical_forms
+from preference_center.ledger.store.suppressions import (
+    count_chosen_frequencies,
+    list_suppressed_topics,
+)
+from preference_center.monitoring.probes import blueprint as probes_blueprint
+from preference_center.recipients.emails import LINK_TEXTS
+from preference_center.rights.access_file.other_records import mail_review_period
+from preference_center.rights.email_texts import ADDRESS_TEXTS, ERASURE_TEXTS, RIGHTS_TEXTS
+from preference_center.rights.erasure.store import erase_again_in_tool
+from preference_center.rights.requests.moves import merge_requests
+from preference_center.web import languages
+from preference_center.web.emails import TextsOfEmail, email_texts
+from preference_center.web.languages import locale_of
+from preference_center.web.pages.rendering import default_wording
+
+_DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
+POOL_RECYCLE_SECONDS = 3600
+"""After which a connection is replaced, so that the clock looks at the server."""
+POOL_TIMEOUT_SECONDS = 2
+"""How long a thread waits for a database connection while all are in use."""
+EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
+    **LINK_TEXTS,
+    **ADDRESS_TEXTS,
+    **RIGHTS_TEXTS,
+    **ERASURE_TEXTS,
+}
+"""What each kind of email says."""
+
+
+def create_service(
+    settings: Settings | None = None,
+    *,
+    now: Callable[[], datetime] | None = None,
+    random: Random | None = None,
+    timeouts: DatabaseTimeouts = WEB_TIMEOUTS,
+) -> Flask:
+    """The context of commands and workers: it answers no request but those to the probes.
+
+    `now` is the time of the database unless it is given. Raises ConfigError when a setting is
+    missing or wrong, and for an integration of another package that can't be loaded.
+    """
+    app = Flask(
+        "preference_center",
+        root_path=ROOT_PATH,
+        template_folder=TEMPLATES,
+        static_folder=STATIC,
+    )
+    configure(app, settings or load_settings(), now=now, random=random, timeouts=timeouts)
+    app.register_blueprint(probes_blueprint)
+    return app
+
+
+ROOT_PATH, TEMPLATES, STATIC = str(Path(__file__).parent), str(ROOT / "templates"), "web/static"
+"""Where an application finds its files."""
+
+
+def configure(
+    app: Flask,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] | None,
+    random: Random | None,
+    timeouts: DatabaseTimeouts,
+) -> None:
+    """Give an application its settings, its services and the hooks. Raises ConfigError."""
+    load_integrations()
+    configure_logs()
+    keys = Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys))
+    clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
+
+    def on_connect(connection: DeadlineConnection) -> None:
+        follow_on_connect(connection, keys)
+        clock.look(connection)
+
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        SQLALCHEMY_DATABASE_URI=_DRIVER_URL,
+        SQLALCHEMY_ENGINE_OPTIONS=_pool_options(
+            settings, timeouts, settings.conninfo, keys, on_connect
+        ),
+        SQLALCHEMY_BINDS=_replica_binds(settings, keys, timeouts),
+        SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # the console's sessions end; pages have limits of their own
+    )
+    db.init_app(app)
+    languages.init_app(app, default_wording, settings.time_zone)
+    random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
+    app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now or clock, random, timeouts)
+    _register_hooks(app)
+    commands.register(app)
+    spool.register_handler(app, SPOOLED_MAIL, record_spooled)
+
+
+def _register_hooks(app: Flask) -> None:
+    """What earlier subjects call in later ones, which they may not import."""
+    receive_mail.register(app, ingest_received_mail)
+    answer_text.register(app, handle_text)
+    erased_seen_again.register(app, erase_again_in_tool)
+    contacts_merged.register(app, merge_requests)
+    list_topics_in_use.register(app, list_suppressed_topics)
+    count_choices.register(app, count_chosen_frequencies)
+    list_topics_sent.register(app, list_sent_topics)
+    verify_stored_forms.register(app, verify_canonical_forms)
+    locale_of.register(app, load_locale)
+    email_texts.register(app, lambda: EMAIL_TEXTS)
+    mail_review_period.register(app, lambda: inbound_store.RETENTION)
+
+
+def _pool_options(
+    settings: Settings,
+    timeouts: DatabaseTimeouts,
+    conninfo: str,
+    keys: Keys,
+    on_connect: Callable[[DeadlineConnection], None],
+) -> dict[str, object]:
+    """The options of the pool of connections to one server."""
+    return {
+        "pool_size": settings.database_pool,
+        "max_overflow": settings.database_pool,
+        "pool_timeout": POOL_TIMEOUT_SECONDS,
+        "pool_reset_on_return": None,
+        "pool_recycle": POOL_RECYCLE_SECONDS,
+        "creator": connection_factory(
+            conninfo,
+            timeouts,
+            on_connect,
+            application_name(keys),
+            is_pooled=settings.database_pooler == "transaction",
+        ),
+    }
+
+
+def _replica_binds(
+    settings: Settings, keys: Keys, timeouts: DatabaseTimeouts
+) -> dict[str, dict[str, object]]:
+    """The replica's engine, if there is one; it takes no writes.
+
+    It may lag behind the primary, so it does not state which digest keys are in use.
+    """
+    if settings.replica_conninfo is None:
+        return {}
+    conninfo = with_defaults(settings.replica_conninfo, target_session_attrs="any")
+    options = _pool_options(settings, timeouts, conninfo, keys, lambda _: None)
+    return {REPLICA: {"url": _DRIVER_URL, **options}}
+
+
+def _build_services(
+    settings: Settings,
+    keys: Keys,
+    now: Callable[[], datetime],
+    random: Random,
+    timeouts: DatabaseTimeouts,
+) -> Services:
+    links = Links(
+        parse_ring(settings.link_keys),
+        settings.public_url,
+        settings.unsubscribe_mail_domain,
+        DatabaseLinkRegistry(),
+    )
+    return Services(
+        lookup_txt=get_txt,
+        settings=settings,
+        keys=keys,
+        links=links,
+        queue=JobQueue(settings.redis_url),
+        limiter=RedisRateLimiter(settings.redis_url),
+        now=now,
+        random=random,
+        timeouts=timeouts,
+        new_id=lambda: uuid7(now(), random.getrandbits(80)),
+    )
