@@ -100,6 +100,11 @@ class ImportRequest(RequestBody):
     date_column: ShortName | None = Field(
         default=None, description="Column with the date of an opt-out; found by its usual names"
     )
+    group_column: ShortName | None = Field(
+        default=None,
+        description="Column with the group or list; found by its usual names. - if all rows are of"
+        " one",
+    )
     date_formats: Annotated[list[ShortName], Field(max_length=10)] = Field(
         default=[],
         description="How the file writes dates, besides ISO 8601; as strptime, e.g. %d/%m/%Y",
@@ -374,6 +379,7 @@ def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstruction
         received_at=received,
         address_column=body.column or "",
         date_column=body.date_column or "",
+        group_column=body.group_column or "",
         date_formats=formats,
         unreadable_dates=body.unreadable_dates,
     )

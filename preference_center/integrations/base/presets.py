@@ -74,7 +74,7 @@ class CellCondition:
 class ColumnMeaning:
     """One statement that a row makes if all `conditions` hold.
 
-    The group is the cell of `group_columns`, or `default_group` without one; with
+    The group is the cell of `group_columns`, or `default_group` if that is empty; with
     `group_separator` the cell contains several. With `group_column_prefix`, each column with that
     prefix whose cell is true is a group, named by the rest of its name; with
     `other_columns_are_groups`, each column that the preset does not name. With `list_columns`
@@ -95,6 +95,8 @@ class ColumnMeaning:
 @dataclass(frozen=True, slots=True)
 class ImportPreset:
     """How to read one kind of file.
+
+    With `has_any_columns` the file is of no tool, so that any column may name the group of a row.
 
     `docs_url` is the vendor's page about it. A file must have the `required_columns`; one with a
     column of `excluded_columns` belongs to the preset named there. `json_rows_path` leads to the
@@ -119,7 +121,13 @@ class ImportPreset:
     is_hashed: bool = False
     is_strict: bool = False
     header_optional: bool = False
+    has_any_columns: bool = False
     detects_address: bool = False
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether some rows are of a group that a column may name."""
+        return any(meaning.default_group for meaning in self.meanings)
 
     @property
     def known_columns(self) -> frozenset[str]:
@@ -150,7 +158,27 @@ _ADDRESS = tuple(
 _STATUS = ("status",)
 
 
-_GROUP = ("group", "group name", "list", "list name", "scope")
+STATED_GROUP = "-"
+"""The key, in the cells of a row, of the group column that the user names.
+
+No column has it: normalized names contain no dash.
+"""
+
+
+GROUP_COLUMN_NAMES = (
+    *("group", "group name", "list", "list name", "lists", "mailing list", "audience", "segment"),
+    *("gruppe", "gruppenname", "liste", "listenname", "listen", "verteiler", "mailingliste"),
+    *("verteilerliste", "zielgruppe"),
+    *("groupe", "nom du groupe", "nom de la liste", "listes", "liste de diffusion"),
+    *("gruppo", "nome gruppo", "nome del gruppo", "lista", "nome lista", "nome della lista"),
+    *("liste di distribuzione", "lista di distribuzione", "segmento"),
+    *("grupo", "nombre del grupo", "nombre de la lista", "listas", "lista de correo"),
+    *("lista de distribución", "lista de distribucion", "audiencia"),
+)
+"""Names of the column with the group or list: English, German, French, Italian, Spanish."""
+
+
+_GROUP = (*GROUP_COLUMN_NAMES, "scope")
 
 
 _OCCURRED_AT = ("occurred_at", "date")
@@ -174,6 +202,7 @@ _SUBSCRIBED_AT = (
 PRESETS = (
     ImportPreset(
         name="addresses",
+        has_any_columns=True,
         title="Plain list: one address to a line, with or without a header",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
@@ -188,6 +217,7 @@ PRESETS = (
     ),
     ImportPreset(
         name="hashes",
+        has_any_columns=True,
         title="Plain list of SHA-256 or MD5 hashes of addresses that opted out",
         docs_url="docs/imports.md",
         address_columns=(
@@ -205,6 +235,7 @@ PRESETS = (
     ),
     ImportPreset(
         name="generic",
+        has_any_columns=True,
         title="Our own columns, CSV or NDJSON: the status in each row, its date and its evidence",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
@@ -253,6 +284,7 @@ PRESETS = (
     ),
     ImportPreset(
         name="generic-list",
+        has_any_columns=True,
         title="Our own columns without `status`: every row has the meaning that --meaning names",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
+    GROUP_COLUMN_NAMES,
     CellCondition,
     ColumnMeaning,
     ImportPreset,
@@ -46,7 +47,7 @@ PRESETS = (
             ColumnMeaning(
                 RowMeaning.SUBSCRIPTION,
                 default_group="subscribers",
-                group_columns=("lists",),
+                group_columns=GROUP_COLUMN_NAMES,
                 group_separator=",",
                 date_columns=_CREATED,
                 conditions=(CellCondition(_STATUS, ("enabled",)),),
@@ -63,7 +64,7 @@ PRESETS = (
             ColumnMeaning(
                 RowMeaning.OPT_OUT,
                 default_group="unsubscribed",
-                group_columns=("lists",),
+                group_columns=GROUP_COLUMN_NAMES,
                 group_separator=",",
                 date_columns=_UPDATED,
             ),

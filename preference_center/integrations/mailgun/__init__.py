@@ -35,6 +35,7 @@ _ADDRESS, _CREATED = ("address", "email"), ("created_at", "createdat")
 PRESETS = (
     ImportPreset(
         name="mailgun-unsubscribes",
+        required_columns=(("tags", "tag"),),
         title="Mailgun: unsubscribes",
         docs_url=f"{_DOCS_URL}Unsubscribe",
         address_columns=_ADDRESS,

@@ -41,6 +41,7 @@ PRESETS = (
             ColumnMeaning(
                 RowMeaning.OPT_OUT,
                 default_group="message stream",
+                group_columns=("MessageStream",),
                 date_columns=_CREATED,
                 conditions=(CellCondition(_REASON, ("manual", "unsub")),),
             ),

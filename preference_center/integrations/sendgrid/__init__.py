@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
+    GROUP_COLUMN_NAMES,
     CellCondition,
     ColumnMeaning,
     ImportPreset,
@@ -37,6 +38,9 @@ _BOUNCES = f"{_API}bounces-api/retrieve-all-bounces"
 
 
 _CONTACTS = f"{_API}contacts/export-contacts"
+
+
+_GROUP = ("group_name", "group_id", *GROUP_COLUMN_NAMES)
 
 
 _EMAIL, _CREATED = ("email",), ("created", "created_at")
@@ -68,11 +72,12 @@ PRESETS = (
         meanings=(
             ColumnMeaning(
                 RowMeaning.OPT_OUT,
-                default_group="group",
-                group_columns=("group_name", "group_id"),
+                default_group="(no group)",
+                group_columns=_GROUP,
                 date_columns=_CREATED,
             ),
         ),
+        required_columns=(_GROUP,),
         excluded_columns={"status": "sendgrid-bounces", "contact_id": "sendgrid-contacts"},
     ),
     ImportPreset(

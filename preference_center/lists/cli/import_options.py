@@ -85,6 +85,12 @@ _OPTIONS = (
         "--date-column", default="", help="Name of the column with the date of an opt-out."
     ),
     click.option(
+        "--group-column",
+        default="",
+        help="Name of the column with the group or list, where it is not found by itself; - if all"
+        " rows are of one.",
+    ),
+    click.option(
         "--date-format",
         "date_formats",
         multiple=True,

@@ -299,6 +299,7 @@ def read_instructions(
         received_at=received_at,
         address_column=text.get("column", ""),
         date_column=text.get("date_column", ""),
+        group_column=text.get("group_column", ""),
         date_formats=formats or (),
         **values,  # type: ignore[arg-type]
     )
@@ -316,6 +317,7 @@ def form_of(instructions: ImportInstructions) -> MultiDict[str, str]:
             "channel": instructions.channel,
             "column": instructions.address_column,
             "date_column": instructions.date_column,
+            "group_column": instructions.group_column,
             "date_formats": "\n".join(each.pattern for each in instructions.date_formats),
             "unreadable_dates": instructions.unreadable_dates,
             "time_zone": instructions.zone,

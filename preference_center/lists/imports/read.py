@@ -18,15 +18,21 @@ from typing import Any, BinaryIO
 from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import (
+    ADDRESS_COLUMN_NAMES,
     detect_delimiter,
     find_likely_columns,
     normalize_column_name,
 )
 from preference_center.infra.context import services
-from preference_center.integrations.base.presets import ImportPreset
+from preference_center.integrations.base.presets import (
+    GROUP_COLUMN_NAMES,
+    STATED_GROUP,
+    ColumnNames,
+    ImportPreset,
+)
 from preference_center.integrations.registry import load_presets
 from preference_center.lists.imports.sources import TOP_LEVEL_LIST, JsonRowParser
-from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.instructions import NO_GROUP_COLUMN, ImportInstructions
 from preference_center.lists.rules.rows import FileRow
 
 _MAX_SHOWN_COLUMNS, _MAX_SHOWN_NAMES, _MAX_HINTS = 20, 4, 3
@@ -47,9 +53,12 @@ def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
             )
     for columns in (preset.address_columns, *preset.required_columns):
         if not any(normalize_column_name(name) in found for name in columns):
+            groups = any(columns == each.group_columns for each in preset.meanings)
+            named = " If one of them names the group, name it: --group-column." if groups else ""
             raise InvalidInput(
                 f"the file has no column {' or '.join(columns[:_MAX_SHOWN_NAMES])}, which"
-                f" {preset.name} needs. {describe_columns(names)}{_preset_hint(found, preset)}"
+                f" {preset.name} needs. {describe_columns(names)}{named}"
+                f"{_preset_hint(found, preset)}"
             )
 
 
@@ -98,6 +107,9 @@ class NamedColumns:
         self._channel = instructions.channel
         self._address_column = normalize_column_name(instructions.address_column)
         self._date_column = normalize_column_name(instructions.date_column)
+        self._group_column = normalize_column_name(instructions.group_column)
+        self._asks_for_groups = self._preset.has_groups and not instructions.group_column
+        self._checked: set[tuple[str, ...]] = set()
         self._date_keys = tuple(
             normalize_column_name(meaning.date_columns[0])
             for meaning in self._preset.meanings
@@ -107,7 +119,8 @@ class NamedColumns:
     def check(self, header: Sequence[str]) -> None:
         """Raises InvalidInput unless the preset can read a file with these columns."""
         keys = tuple(normalize_column_name(name) for name in header)
-        for wanted in filter(None, (self._address_column, self._date_column)):
+        stated = (self._address_column, self._date_column, self._group_column)
+        for wanted in filter(None, stated):
             if keys.count(wanted) != 1:
                 how_many = "no column" if wanted not in keys else "several columns"
                 raise InvalidInput(
@@ -121,17 +134,49 @@ class NamedColumns:
                 f" API). They are: {names}"
             )
         aliases = [self._preset.address_columns[0]] if self._address_key(keys) else []
+        if self._group_column:
+            aliases += [names[0] for names in self._group_columns()]
         check_columns([*header, *aliases], self._preset)
+        self.check_groups(dict(zip(keys, header, strict=True)))
+
+    def _group_columns(self) -> list[ColumnNames]:
+        return [each.group_columns for each in self._preset.meanings if each.group_columns]
+
+    def check_groups(self, names: Mapping[str, str]) -> None:
+        """Raises InvalidInput where a column that is not read may name the group of a row.
+
+        `names` are those of the columns in the file, by the normalized ones. Groups are never
+        guessed: two lists would become one, with one scope.
+        """
+        keys = tuple(names)
+        if not self._asks_for_groups or keys in self._checked:
+            return
+        self._checked.add(keys)
+        read = {normalize_column_name(name) for each in self._group_columns() for name in each}
+        found = read & {*keys}
+        unread = {normalize_column_name(n) for n in self.list_unread(names)} - _ADDRESS_NAMES
+        doubtful = found if len(found & _GROUP_NAMES) > 1 else unread & _GROUP_NAMES
+        if not doubtful and not found and self._preset.has_any_columns:
+            doubtful = unread
+        if doubtful:
+            raise InvalidInput(
+                "which column names the group or list of a row? Groups are not guessed: name it"
+                f" with --group-column (`group_column` in the API), or give {NO_GROUP_COLUMN} there"
+                " if all rows are of one. A date has --date-column."
+                f" {describe_columns(names.values())}"
+            )
 
     def add_names(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
         """The cells of a row (keyed by normalized names), with the names that the preset reads."""
         renamed: dict[str, Any] = {}
         if key := self._address_key(tuple(cells)):
             # An empty cell is not filled from another column: that may be another address.
-            names = map(normalize_column_name, self._preset.address_columns)
-            renamed = dict.fromkeys(names, "") | {self._address_name: cells[key]}
+            usual = map(normalize_column_name, self._preset.address_columns)
+            renamed = dict.fromkeys(usual, "") | {self._address_name: cells[key]}
         if self._date_column:
             renamed |= dict.fromkeys(self._date_keys, cells.get(self._date_column))
+        if self._group_column:
+            renamed[STATED_GROUP] = cells.get(self._group_column)
         return {**cells, **renamed} if renamed else cells
 
     def list_unread(self, column_names: Mapping[str, str]) -> tuple[str, ...]:
@@ -145,7 +190,7 @@ class NamedColumns:
         address = self._address_key(tuple(column_names))
         if address:  # the others may hold a phone number
             read -= {normalize_column_name(each) for each in self._preset.address_columns}
-        read |= {self._date_column, address or ""}
+        read |= {self._date_column, self._group_column, address or ""}
         return tuple(name.strip() for key, name in column_names.items() if key not in read)
 
     def _address_key(self, keys: tuple[str, ...]) -> str | None:
@@ -158,6 +203,17 @@ class NamedColumns:
         if not self._preset.detects_address:
             return ()
         return _find_likely(keys, self._channel)
+
+
+_GROUP_NAMES = frozenset(map(normalize_column_name, GROUP_COLUMN_NAMES))
+
+
+_ADDRESS_NAMES = frozenset(
+    normalize_column_name(name)
+    for groups in ADDRESS_COLUMN_NAMES.values()
+    for group in groups
+    for name in group
+)
 
 
 @lru_cache(maxsize=1_000)
@@ -309,17 +365,15 @@ def _read_header(
         raise InvalidInput("the first line can't be read as the header of a CSV file") from None
     if not any(cell.strip() for cell in header):
         raise InvalidInput("the file is empty, or begins with an empty line")
+    is_row = False
     if preset.header_optional:
         if _is_row(header[0], instructions):
-            return (
-                [preset.address_columns[0], *(f"column {n}" for n in range(2, len(header) + 1))],
-                (delimiter),
-                True,
-            )
-        if len(header) == 1:
-            return [preset.address_columns[0]], delimiter, False
+            is_row = True
+            header[1:] = [f"column {n}" for n in range(2, len(header) + 1)]
+        if is_row or len(header) == 1:
+            header[0] = preset.address_columns[0]
     NamedColumns(instructions).check(header)
-    return header, delimiter, False
+    return header, delimiter, is_row
 
 
 def _is_row(text: str, instructions: ImportInstructions) -> bool:
@@ -377,6 +431,7 @@ def _read_ndjson(
         if not fault and not checked:
             columns.check([*names.values()])
             checked = True
+        columns.check_groups(names)
         found_cells = columns.add_names(cells)
         yield FileRow(index, lines.line, found_cells, names, lines.offset, lines.line, fault)
         index += 1
@@ -385,11 +440,11 @@ def _read_ndjson(
 def _read_document(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint, list_name: str
 ) -> Iterator[FileRow]:
-    rows, index = JsonRowParser({list_name}), 0
+    rows, index, columns = JsonRowParser({list_name}), 0, NamedColumns(instructions)
     for block in iter(lambda: stream.read(_BLOCK), b""):
         for _, found in rows.feed(block):
             if index >= start.index:
-                yield _json_row(index, found, instructions)
+                yield _json_row(index, found, columns)
             index += 1
     rows.close()
 
@@ -401,6 +456,7 @@ def _read_sequence(
     stream.seek(start.offset)
     lines = _DecodedLines(stream, "utf-8", start.offset, start.line)
     name, index = list_member(instructions.preset.json_rows_path), start.index
+    columns = NamedColumns(instructions)
     for text in lines:
         try:
             page = json.loads(text.strip().removeprefix(RECORD_SEPARATOR.decode()) or "[]")
@@ -410,19 +466,17 @@ def _read_sequence(
         if not isinstance(rows, list) or len(rows) > 1:  # not written by us: it could not resume
             raise InvalidInput("the file is a JSON text sequence: send its rows as NDJSON")
         for found in rows:
-            yield _json_row(index, found, instructions, lines.offset)
+            yield _json_row(index, found, columns, lines.offset)
             index += 1
 
 
-def _json_row(
-    index: int, found: Any, instructions: ImportInstructions, end_offset: int = 0
-) -> FileRow:
+def _json_row(index: int, found: Any, columns: NamedColumns, end_offset: int = 0) -> FileRow:
     """A row of a JSON document, whose lines can't be counted."""
     fault = "" if isinstance(found, dict) else "it is not a JSON object"
     cells, names = _normalize_keys(found if isinstance(found, dict) else {})
-    columns = NamedColumns(instructions)
     if index == 0 and not fault:
         columns.check([*names.values()])
+    columns.check_groups(names)
     renamed = columns.add_names(cells)
     return FileRow(index, index + 1, renamed, names, end_offset, index + 1, fault)
 

@@ -25,6 +25,10 @@ from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.integrations.base.presets import ImportPreset, MeaningFilter, RowMeaning
 from preference_center.lists.rules.rows import DateFormat, UnreadableDates, parse_date_format
 
+NO_GROUP_COLUMN = "-"
+"""As the group column: no column names the group or list of a row."""
+
+
 LEAVE_OUT = "leave_out"
 """In place of a scope: rows of this group are not imported."""
 
@@ -155,7 +159,8 @@ class ImportInstructions:
 
     `source`, `wording`, `language` and `legal_basis` apply to rows that have none. `zone` (IANA)
     is the zone of times without one; `date_formats` are read besides those of every file.
-    `address_column` and `date_column` name columns of the file that have no usual name.
+    `address_column`, `date_column` and `group_column` name columns of the file that have no usual
+    name; with NO_GROUP_COLUMN all rows are of one group, whatever columns the file has.
     `received_at` is when the list reached the company, if that is not now.
     """
 
@@ -172,6 +177,7 @@ class ImportInstructions:
     received_at: datetime | None = None
     address_column: str = ""
     date_column: str = ""
+    group_column: str = ""
     date_formats: tuple[DateFormat, ...] = ()
     unreadable_dates: UnreadableDates = UnreadableDates.REFUSE
 
@@ -188,6 +194,9 @@ class ImportInstructions:
             raise InvalidInput(
                 f"a file of {self.preset.name} has no dates: use the preset generic-list"
             )
+
+        if self.group_column not in ("", NO_GROUP_COLUMN) and not self.preset.has_groups:
+            raise InvalidInput(f"a file of {self.preset.name} has no column with the group")
 
     def default_evidence(self, name: str) -> str:
         """The evidence of this name for rows that have none."""
@@ -209,6 +218,7 @@ class ImportInstructions:
             "received_at": self.received_at and self.received_at.isoformat(),
             "address_column": self.address_column,
             "date_column": self.date_column,
+            "group_column": self.group_column,
             "date_formats": [each.pattern for each in self.date_formats],
             "unreadable_dates": self.unreadable_dates,
         }
@@ -231,6 +241,7 @@ class ImportInstructions:
             received_at=datetime.fromisoformat(received) if received else None,
             address_column=stored.get("address_column", ""),
             date_column=stored.get("date_column", ""),
+            group_column=stored.get("group_column", ""),
             date_formats=tuple(map(parse_date_format, stored.get("date_formats", ()))),
             unreadable_dates=UnreadableDates(
                 stored.get("unreadable_dates", UnreadableDates.REFUSE)

@@ -21,6 +21,7 @@ from typing import Any
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import normalize_column_name
 from preference_center.integrations.base.presets import (
+    STATED_GROUP,
     CellCondition,
     ColumnMeaning,
     ColumnNames,
@@ -108,7 +109,10 @@ def _groups(
     column_names: Mapping[str, str],
     preset: ImportPreset,
 ) -> Iterator[str]:
-    if meaning.group_column_prefix:
+    stated = _text(cells.get(STATED_GROUP))
+    if stated and meaning.default_group:
+        yield stated
+    elif meaning.group_column_prefix:
         prefix = normalize_column_name(meaning.group_column_prefix)
         for key, value in cells.items():
             if key.startswith(prefix) and _text(value).casefold() in _TRUE_VALUES:

@@ -84,8 +84,8 @@ def test_a_plan_without_dates_names_the_columns_that_it_did_not_read(
 ) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,Abmeldung\nada@example.com,25/12/2023\n")
-    words = [str(path), "--preset", "generic-list", "--meaning", "opt-outs", "--scope"]
-    plan = flask(in_force, "plan", *words, "list=all_marketing")
+    words = [str(path), "--preset", "generic-list", "--meaning", "opt-outs", "--group-column", "-"]
+    plan = flask(in_force, "plan", *words, "--scope", "list=all_marketing")
     assert "Not read: Abmeldung. " in plan.output
     assert "--date-column" in plan.output
 

@@ -89,9 +89,11 @@ def test_a_date_of_another_name_is_read_where_it_is_named(tmp_path: Path) -> Non
 def test_a_column_that_may_have_the_date_is_named(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,Abmeldung,id\na@example.com,2024-04-03,7\n")
-    made, _ = planned(path, instructions_for("generic-list", ALL, only="opt-outs"))
+    made, _ = planned(
+        path, instructions_for("generic-list", ALL, only="opt-outs", group_column="-")
+    )
     assert (made.stats.undated, made.unread_columns) == (1, ("Abmeldung", "id"))
-    given = {"date_column": "abmeldung"}
+    given = {"date_column": "abmeldung", "group_column": "-"}
     made, _ = planned(path, instructions_for("generic-list", ALL, only="opt-outs", **given))
     assert (made.stats.undated, made.unread_columns) == (0, ("id",))
 

@@ -16,17 +16,21 @@ from preference_center.lists.imports import uploads
 from preference_center.lists.imports.read import MAX_LINE_BYTES, ResumePoint, read_rows
 from preference_center.lists.imports.sources import LocalFile, open_unpacked
 from preference_center.lists.imports.uploads import to_row_sequence
-from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
+from preference_center.lists.rules.instructions import NO_GROUP_COLUMN, ImportInstructions, ScopeMap
 from preference_center.lists.rules.rows import FileRow
 
 GENERIC, MAILGUN = "generic-list", "mailgun-unsubscribes"
 LIST = b'[{"address": "\xc3\xa9ric@example.com"},\n 7, {"address": "b@example.com", "x": [1.5]}]'
-PAGE = b'{"paging": {"items": []}, "items": [{"address": "a@example.com"}, {"address": "b@x.com"}]}'
+PAGE = (
+    b'{"paging": {"items": []}, "items": [{"address": "a@example.com", "tags": ["*"]},'
+    b' {"address": "b@x.com", "tags": ["*"]}]}'
+)
 INDENTED = json.dumps(json.loads(PAGE), indent=1).encode()
 
 
 def instructions(preset: str) -> ImportInstructions:
-    return ImportInstructions(by_name(preset), ScopeMap({}), meaning_filter=MeaningFilter.OPT_OUTS)
+    given = {"meaning_filter": MeaningFilter.OPT_OUTS, "group_column": NO_GROUP_COLUMN}
+    return ImportInstructions(by_name(preset), ScopeMap({}), **given)  # type: ignore[arg-type]
 
 
 def kept(content: bytes, preset: str, size: int = 7) -> bytes:

@@ -42,7 +42,7 @@ def test_the_column_of_the_list_is_found_as_tools_call_it(tmp_path: Path, column
 def test_an_empty_cell_is_not_filled_from_another_column(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("Email,Old address,Address\n,old@example.com,street@example.com\n")
-    given = {"only": "opt-outs", "address_column": "Email"}
+    given = {"only": "opt-outs", "address_column": "Email", "group_column": "-"}
     made, (refusal,) = planned(
         path, instructions_for("generic-list", ("list", ALL_MARKETING), **given)
     )

@@ -59,7 +59,7 @@ def file(tmp_path: Path) -> Path:
         b"sep=;\r\naddress;date\r\na@example.com;x\r\nb@example.com;y\r\n",
         b"address\tdate\n\na@example.com\tx\n\n\nb@example.com\n",
         b'"address","date"\n"a@example.com","one\ntwo"\nb@example.com,y\n',
-        b'{"address": "a@example.com"}\n\n{"address": "b@example.com", "x": [1]}\n',
+        b'{"address": "a@example.com"}\n\n{"address": "b@example.com", "source": [1]}\n',
         b'[{"address": "a@example.com"}, {"address": "b@example.com"}]',
         PACKED,
     ],
@@ -232,7 +232,7 @@ def test_a_gzip_file_that_is_made_to_exhaust_us_is_refused(
 
 
 def test_a_street_is_not_taken_for_the_address(file: Path) -> None:
-    found = rows(file, b"Name,Address,Email\nAda,Main Street 1,a@example.com\n")
+    found = rows(file, b"Name,Address,Email\nAda,Main Street 1,a@example.com\n", group_column="-")
     assert addresses(found) == ["a@example.com"]
 
 

@@ -43,7 +43,9 @@ from tests.lists.imports.importing import AT_ONCE, books, events, instructions_f
 
 OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")
 
-LISTED = instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+LISTED = instructions_for(
+    "generic-list", ("list", ALL_MARKETING), only="opt-outs", group_column="-"
+)
 
 pytestmark = pytest.mark.usefixtures("in_force")
 
