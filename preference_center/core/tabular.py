@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidList
 
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
@@ -132,10 +132,40 @@ def find_address_cells(row: Sequence[str], channel: Channel, region: str) -> lis
 
 def _is_address(cell: str, channel: Channel, region: str) -> bool:
     try:
-        parse_address(cell, channel, region=region)
+        parse_cell(cell, channel, region)
     except InvalidAddress:
         return False
     return True
+
+
+_TEXT_MARKS = "'\u2018\u2019"
+_BEFORE_TEXT = f"{_TEXT_MARKS} \t\u00a0\u200b\ufeff"
+
+
+def strip_text_mark(cell: str) -> str:
+    """The cell without the apostrophe that marks text in a spreadsheet, or a pair around it."""
+    text = cell.strip(" \t\u00a0\u200b\ufeff")
+    return text.strip(_BEFORE_TEXT) if text.startswith(tuple(_TEXT_MARKS)) else cell
+
+
+def parse_cell(cell: str, channel: Channel, region: str | None) -> tuple[Address, ...]:
+    """The addresses that a cell may mean, the one as it is written first.
+
+    Excel, and programs that guard against formulas, put an apostrophe before text; it is also a
+    letter of addresses (atext, RFC 5322 3.2.3), so 'jane@example.com may be either. For a phone
+    number, and where one stands on both sides, it is none. Raises InvalidAddress.
+    """
+    bare = strip_text_mark(cell)
+    if bare == cell:
+        return (parse_address(cell, channel, region=region),)
+    found = []
+    for text in (cell, bare):
+        try:
+            found.append(parse_address(text, channel, region=region))
+        except InvalidAddress:
+            if text is bare and not found:
+                raise
+    return tuple(dict.fromkeys(found))
 
 
 def _find_named_column(names: Sequence[str], wanted: str) -> int:

@@ -147,6 +147,7 @@ class ImportStatsResponse(ResponseBody):
     refused: int
     undated: int
     without_country_code: int
+    other_readings: int
     without_evidence: int
     still_suppressed: int
     new: list[MeaningCount]

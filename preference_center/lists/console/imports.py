@@ -109,6 +109,10 @@ def warnings_of(stats: ImportStats) -> list[str]:
             _("Phone numbers without a country code, read as local ones: %(count)s."),
         ),
         (
+            stats.other_readings,
+            _("More opt-outs, of addresses with an apostrophe before: without it, too: %(count)s."),
+        ),
+        (
             stats.without_evidence,
             _("Subscriptions without evidence, recorded as unproven: %(count)s."),
         ),

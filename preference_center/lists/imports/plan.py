@@ -190,6 +190,7 @@ class ChunkEvaluator:
                 not entry.has_date and entry.meaning is not RowMeaning.SUBSCRIPTION for entry in new
             ),
             without_country_code=sum(not entry.has_country_code for entry in new),
+            other_readings=sum(entry.is_other_reading for entry in new),
             without_evidence=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
             still_suppressed=self._count_still_suppressed(new),
             new=Counter((entry.meaning, entry.change.scope) for entry in new),

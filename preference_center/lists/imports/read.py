@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
+from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import (
     ADDRESS_COLUMN_NAMES,
     detect_delimiter,
     find_likely_columns,
     normalize_column_name,
+    parse_cell,
+    strip_text_mark,
 )
 from preference_center.infra.context import services
 from preference_center.integrations.base.presets import (
@@ -377,16 +379,19 @@ def _read_header(
 
 
 def _is_row(text: str, instructions: ImportInstructions) -> bool:
+    """Whether the first cell of a file is of a row: an address, or what looks like one.
+
+    The latter is refused as a row, with its line; as a header it would be lost.
+    """
     try:
         if instructions.preset.is_hashed:
-            parse_hashed_address(text, Channel.EMAIL)
+            parse_hashed_address(strip_text_mark(text), Channel.EMAIL)
         elif instructions.channel is Channel.EMAIL:
-            parse_address(text, Channel.EMAIL)
+            parse_cell(text, Channel.EMAIL, None)
         else:
-            region = services().settings.phone_region
-            parse_address(text, instructions.channel, region=region)
+            parse_cell(text, instructions.channel, services().settings.phone_region)
     except InvalidInput:
-        return False
+        return _ROW_LIKE.search(text) is not None
     return True
 
 

@@ -264,6 +264,7 @@ class ImportStats:
     `new` and `already_present` are by meaning and scope; the latter are in the ledger already.
     `undated` opt-outs had no readable date and count from the time of the import.
     `without_country_code` are new ones of phone numbers that were read as dialled in PHONE_REGION.
+    `other_readings` are new opt-outs of cells that may mean several addresses, less the first.
     `still_suppressed` are new subscriptions of people who have opted out: nothing is lifted.
     """
 
@@ -273,6 +274,7 @@ class ImportStats:
     refused: int = 0
     undated: int = 0
     without_country_code: int = 0
+    other_readings: int = 0
     without_evidence: int = 0
     still_suppressed: int = 0
     new: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
@@ -334,6 +336,10 @@ class ImportStats:
                 self.without_country_code,
                 "phone numbers without a country code, read as dialled in PHONE_REGION",
             ),
+            (
+                self.other_readings,
+                "more opt-outs, of addresses with an apostrophe before: they count without it, too",
+            ),
             (self.without_evidence, "new subscriptions without evidence, recorded as unproven"),
         ):
             if count:
@@ -348,7 +354,7 @@ class ImportStats:
 
 _COUNT_FIELDS = (
     "rows", "without_data", "excluded", "refused", "undated", "without_country_code",
-    "without_evidence",
+    "other_readings", "without_evidence",
     "still_suppressed",
 )  # fmt: skip
 

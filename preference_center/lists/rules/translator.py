@@ -6,7 +6,7 @@ An imported subscription counts only with evidence of what the person agreed to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
@@ -16,12 +16,12 @@ from preference_center.core.addresses import (
     Address,
     Channel,
     HashedAddress,
-    parse_address,
     parse_hashed_address,
 )
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
+from preference_center.core.tabular import parse_cell, strip_text_mark
 from preference_center.integrations.base.presets import ImportPreset, RowMeaning
 from preference_center.ledger.rules import (
     EARLIEST_TIME,
@@ -123,6 +123,17 @@ def _remedy(missing: list[str]) -> str:
 _PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
 
 
+_UNCERTAIN = (
+    "an apostrophe stands before the address, as spreadsheets put it before text, so it may be"
+    " another's: nobody is subscribed by it; save the list without it"
+)
+_STATEMENT_BITS = 10
+"""Bits of a statement's number in its event's id, below those of the address's number.
+
+They suffice: a row has one statement a group, and a file at most a thousand groups.
+"""
+
+
 MISSING_SCOPE = "the scope map has no scope for its group"
 
 
@@ -137,6 +148,8 @@ class RowChange:
     """Whether the row states when it happened."""
     has_country_code: bool = True
     """Whether a phone number was read without the region of the instructions."""
+    is_other_reading: bool = False
+    """Whether the cell may mean another address, too, of which there is a change before this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,20 +216,20 @@ class RowTranslator:
                 reading.refusals.append(RowRefusal(row.line, _describe_unknown_status(row, preset)))
             return reading
         try:
-            address = self._parse_address(row, self.region)
+            addresses = self._parse_addresses(row, self.region)
         except InvalidInput as error:
             reading.refusals.append(RowRefusal(row.line, str(error)))
             return reading
         for statement in wanted:
-            self._add_change(reading, row, statement, address)
+            self._add_changes(reading, row, statement, addresses)
         return reading
 
-    def _add_change(
+    def _add_changes(
         self,
         translated: TranslatedRow,
         row: FileRow,
         statement: RowStatement,
-        address: Address | HashedAddress,
+        addresses: Sequence[Address | HashedAddress],
     ) -> None:
         meaning, preset = statement.column_meaning.meaning, self.instructions.preset
         scope: str | None = UNDELIVERABLE
@@ -233,12 +246,20 @@ class RowTranslator:
             if self._is_unreadable_date(text):
                 translated.unreadable_dates.append((row.line, text))
         try:
-            translated.changes.append(self._build_change(row, statement, address, scope))
+            translated.changes += [
+                self._build_change(row, statement, address, scope, number)
+                for number, address in enumerate(_select_concerned(meaning, addresses))
+            ]
         except InvalidInput as error:
             translated.refusals.append(RowRefusal(row.line, str(error)))
 
     def _build_change(
-        self, row: FileRow, statement: RowStatement, address: Address | HashedAddress, scope: str
+        self,
+        row: FileRow,
+        statement: RowStatement,
+        address: Address | HashedAddress,
+        scope: str,
+        number: int,
     ) -> RowChange:
         meaning = statement.column_meaning.meaning
         evidence = {"import": str(self.import_id), "list": self.instructions.preset.name}
@@ -255,7 +276,7 @@ class RowTranslator:
                 validate_opt_out_scope(address, scope, self.catalogue)
             occurred, received, dated = self._times(row, statement, evidence)
         change = Change(
-            id=self.event_id(row.index, statement.index),
+            id=self.event_id(row.index, number << _STATEMENT_BITS | statement.index),
             kind=meaning.kind,
             address=address,
             scope=scope,
@@ -265,7 +286,8 @@ class RowTranslator:
             actor=self.actor,
             evidence=evidence,
         )
-        return RowChange(row.line, meaning, change, dated, self._has_country_code(row, address))
+        has_country_code = self._has_country_code(row, address)
+        return RowChange(row.line, meaning, change, dated, has_country_code, number > 0)
 
     def _subscription_evidence(
         self,
@@ -332,11 +354,14 @@ class RowTranslator:
         if address.channel is Channel.EMAIL or isinstance(address, HashedAddress):
             return True
         try:
-            return self._parse_address(row, None) == address
+            return address in self._parse_addresses(row, None)
         except InvalidInput:
             return False
 
-    def _parse_address(self, row: FileRow, region: str | None) -> Address | HashedAddress:
+    def _parse_addresses(
+        self, row: FileRow, region: str | None
+    ) -> Sequence[Address | HashedAddress]:
+        """The addresses that the row may mean: see `parse_cell`. Raises InvalidInput."""
         preset = self.instructions.preset
         raw = cell_text(row.cells, preset.address_columns)
         channel = self.instructions.channel
@@ -347,8 +372,21 @@ class RowTranslator:
             except ValueError:
                 raise InvalidInput("the channel is email, sms or phone") from None
         if preset.is_hashed:
-            return parse_hashed_address(raw, channel)
-        return parse_address(raw, channel, region=region)
+            return [parse_hashed_address(strip_text_mark(raw), channel)]
+        return parse_cell(raw, channel, region)
+
+
+def _select_concerned(
+    meaning: RowMeaning, addresses: Sequence[Address | HashedAddress]
+) -> Sequence[Address | HashedAddress]:
+    """Those of the addresses which a cell may mean for which a statement counts.
+
+    An opt-out counts for all of them, a bounce for the one as it was written, a subscription for
+    none unless there is only one: raises InvalidInput.
+    """
+    if meaning is RowMeaning.SUBSCRIPTION and len(addresses) > 1:
+        raise InvalidInput(_UNCERTAIN)
+    return addresses[:1] if meaning is RowMeaning.BOUNCE else addresses
 
 
 def _describe_unknown_status(row: FileRow, preset: ImportPreset) -> str:

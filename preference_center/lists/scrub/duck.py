@@ -346,11 +346,11 @@ class _Evaluation:
         unreadable: list[str] = []
         found: list[tuple[str, int, str]] = []
         for cell in cells:
-            address = self.query.parse_address(cell)
-            if address is None:
+            digests = self.query.find_digests(cell)
+            if digests is None:
                 unreadable.append(cell)
             else:
-                found += ((cell, *digest) for digest in self.query.digests(address))
+                found += ((cell, *digest) for digest in digests)
         execute = self.connection.execute
         execute("INSERT INTO unreadable SELECT unnest($1)", [unreadable])
         columns = [list(column) for column in zip(*found, strict=True)] or [[], [], []]

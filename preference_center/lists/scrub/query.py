@@ -11,9 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from preference_center.catalogue import MessageType, Topic
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, KeyKind
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.keys import Keys
+from preference_center.core.tabular import parse_cell
 from preference_center.decisions.rules import Decision, DecisionRule, decide
 
 REMOVED_COLUMNS = ("removed_rule", "removed_reason", "removed_scope", "removed_since")
@@ -59,15 +60,24 @@ class DecisionQuery:
         seconds = int(self.now.timestamp())
         return seconds * 1_000_000 + self.now.microsecond
 
-    def parse_address(self, cell: str) -> Address | None:
-        """The address in a cell, or None if there is none (I11)."""
+    def find_digests(self, cell: str) -> list[tuple[int, str]] | None:
+        """Every digest under which a cell's address may be stored, with its kind (I9).
+
+        None if it contains no address (I11). Where it may mean a second one, see `parse_cell`,
+        that one's opt-outs count as those of another form: they deny, and its consents and lifts
+        do not count.
+        """
         try:
-            return parse_address(cell, self.channel, region=self.region)
+            address, *others = parse_cell(cell, self.channel, self.region)
         except InvalidAddress:
             return None
+        found = self._digests(address)
+        for other in others:
+            wide = ((kind & ~KeyKind.EXACT, digest) for kind, digest in self._digests(other))
+            found += ((kind, digest) for kind, digest in wide if kind)
+        return found
 
-    def digests(self, address: Address) -> list[tuple[int, str]]:
-        """Every digest under which the address may be stored, with its kind."""
+    def _digests(self, address: Address) -> list[tuple[int, str]]:
         found = [*self.keys.match_keys(address).items()]
         found += self.keys.earlier_match_keys(address).items()
         if self.match_md5:

@@ -194,11 +194,11 @@ def _parse_candidates(
         bad: list[tuple[str]] = []
         found: list[tuple[str, int, str]] = []
         for (cell,) in rows:
-            address = query.parse_address(cell)
-            if address is None:
+            digests = query.find_digests(cell)
+            if digests is None:
                 bad.append((cell,))
             else:
-                found += ((cell, *digest) for digest in query.digests(address))
+                found += ((cell, *digest) for digest in digests)
         unreadable = unreadable.union(spark.createDataFrame(bad, unreadable.schema))
         read = read.union(spark.createDataFrame(found, read.schema))
     read.createOrReplaceTempView("read")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -312,3 +313,27 @@ def half(self, label, query, path, names=()):
 ScrubWriter._copy = half
 create_app().cli.main()
 """
+
+
+@pytest.mark.parametrize("cell", ["'ada@example.com", "\u2019ada@example.com", "'ada@example.com'"])
+def test_an_apostrophe_before_an_address_does_not_hide_its_opt_out(
+    in_force: Flask, cell: str
+) -> None:  # I9
+    content = f"email\n{cell}\n'new@example.com\n".encode()
+    assert scrub(in_force, "list.csv", content).exit_code == 0
+    assert Path("clean.csv").read_text() == "email\n'new@example.com\n"
+    assert "opted_out_of_topic" in Path("removed.csv").read_text()
+
+
+def test_an_apostrophe_before_an_address_brings_it_no_consent(
+    in_force: Flask,
+) -> None:  # I5, I11
+    eve = parse_address("eve@example.com", Channel.EMAIL)
+    said = [(EventKind.OPTED_OUT, START - timedelta(days=1)), (EventKind.OPTED_IN, START)]
+    with in_force.app_context():
+        for kind, at in said:
+            new = services().new_id()
+            record([Change(new, kind, eve, "acme.offers", at, at, "test", "test")])
+    assert scrub(in_force, "list.csv", b"email\n'eve@example.com\neve@example.com\n").exit_code == 0
+    assert Path("clean.csv").read_text() == "email\neve@example.com\n"
+    assert "opted_out_of_topic" in Path("removed.csv").read_text()
