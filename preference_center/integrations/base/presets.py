@@ -10,7 +10,7 @@ case, without surrounding spaces, in hexadecimal (`core.addresses`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -75,21 +75,27 @@ class ColumnMeaning:
     """One statement that a row makes if all `conditions` hold.
 
     The group is the cell of `group_columns`, or `default_group` if that is empty; with
-    `group_separator` the cell contains several. With `group_column_prefix`, each column with that
-    prefix whose cell is true is a group, named by the rest of its name; with
-    `other_columns_are_groups`, each column that the preset does not name. With `list_columns`
-    (JSON), each object of that list makes the statement. `date_columns` hold its date.
+    `group_separator` the cell contains several. With `group_column_words`, each other column whose
+    name contains one of them and whose cell is true is a group, named by what follows a colon, or
+    by all of its name; with `other_columns_are_groups`, each column that the preset does not name.
+    With `list_columns` (JSON), each object of that list makes the statement. `date_columns` hold
+    its date.
     """
 
     meaning: RowMeaning
     default_group: str = ""
     group_columns: ColumnNames = ()
     group_separator: str = ""
-    group_column_prefix: str = ""
+    group_column_words: ColumnNames = ()
     other_columns_are_groups: bool = False
     list_columns: ColumnNames = ()
     conditions: tuple[CellCondition, ...] = ()
     date_columns: ColumnNames = ()
+
+    def has_group_column(self, keys: Collection[str]) -> bool:
+        """Whether one of these columns (normalized names) has one of `group_column_words`."""
+        words = [normalize_column_name(word) for word in self.group_column_words]
+        return any(word in key for word in words for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,16 @@ class ImportPreset:
     has_any_columns: bool = False
     detects_address: bool = False
 
+    def missing_columns(self, keys: Collection[str]) -> Iterator[ColumnNames]:
+        """The columns that a file with these (normalized names) lacks, each with all its names.
+
+        A column with an opt-out that is called otherwise is a group by its words.
+        """
+        named = any(meaning.has_group_column(keys) for meaning in self.meanings)
+        for columns in (self.address_columns, *(() if named else self.required_columns)):
+            if not any(normalize_column_name(name) in keys for name in columns):
+                yield columns
+
     @property
     def has_groups(self) -> bool:
         """Whether some rows are of a group that a column may name."""
@@ -156,6 +172,14 @@ _ADDRESS = tuple(
 
 
 _STATUS = ("status",)
+
+
+TRUE_WORDS = (*("true", "yes", "wahr", "ja", "vrai", "oui", "vero", "sì", "verdadero", "sí", "si"),)
+"""Yes, in lower case: English, German, French, Italian, Spanish."""
+
+
+FALSE_WORDS = ("false", "no", "falsch", "nein", "faux", "non", "falso")
+"""No, in the same languages."""
 
 
 STATED_GROUP = "-"

@@ -67,6 +67,7 @@ PRESETS = (
             ),
         ),
         required_columns=(_STATUS,),
+        is_strict=True,
         json_rows_path="contacts.item",
     ),
     ImportPreset(

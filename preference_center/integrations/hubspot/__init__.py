@@ -10,8 +10,12 @@ A bounce reported by other companies' accounts alone ("Global Bounce") is not im
 
 from __future__ import annotations
 
+from preference_center.core.addresses import Channel
+from preference_center.core.tabular import ADDRESS_COLUMN_NAMES
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
+    FALSE_WORDS,
+    TRUE_WORDS,
     CellCondition,
     ColumnMeaning,
     ImportPreset,
@@ -27,23 +31,33 @@ INTEGRATION = Integration(
 )
 
 
-_YES = ("true", "yes", "1")
+_YES = (*TRUE_WORDS, "1")
 
 
-_NO = ("false", "no", "0")
+_NO = (*FALSE_WORDS, "0")
+
+
+# HubSpot writes the headers in the language of the user. The internal names are documented, their
+# translations are not: those of others than these become groups, whose scope is asked for.
+_OPT_OUT_WORDS = (
+    *("opted out", "opt-out", "unsubscribed from", "hs_email_optout_"),
+    *("abgemeldet", "abmeldung", "abbestellt", "désabonn", "désinscri"),
+    *("disiscri", "annullata", "annullato", "cancelada", "cancelado", "de baja"),
+)
 
 
 _UNSUBSCRIBED_FROM_ALL = (
     "Unsubscribed from all email",
     "hs_email_optout",
     "Opted out of all email",
+    "Von allen E-Mails abgemeldet",
 )
 
 
 _HARD_BOUNCE_REASON = ("Email hard bounce reason", "hs_email_hard_bounce_reason_enum")
 
 
-_EMAIL = ("Email", "Email Address", "Recipient")
+_EMAIL = ("Email", "Recipient", *ADDRESS_COLUMN_NAMES[Channel.EMAIL][0])
 
 
 PRESETS = (
@@ -58,7 +72,7 @@ PRESETS = (
                 default_group="all email",
                 conditions=(CellCondition(_UNSUBSCRIBED_FROM_ALL, _YES),),
             ),
-            ColumnMeaning(RowMeaning.OPT_OUT, group_column_prefix="Opted out of email:"),
+            ColumnMeaning(RowMeaning.OPT_OUT, group_column_words=_OPT_OUT_WORDS),
             ColumnMeaning(
                 RowMeaning.BOUNCE,
                 conditions=(

@@ -58,6 +58,7 @@ PRESETS = (
             ),
         ),
         required_columns=(_REASON,),
+        is_strict=True,
         json_rows_path="Suppressions.item",
     ),
 )

@@ -56,6 +56,7 @@ PRESETS = (
             ),
         ),
         required_columns=(("Reason",),),
+        is_strict=True,
         json_rows_path="SuppressedDestinationSummaries.item",
     ),
     ImportPreset(

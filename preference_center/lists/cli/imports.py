@@ -130,7 +130,7 @@ def print_preset(one: ImportPreset) -> None:
         click.echo(f"needs: {' or '.join(columns)}")
     for statement in one.meanings:
         group = (
-            (statement.group_column_prefix and f"{statement.group_column_prefix} ...")
+            ", ".join(f"... {word} ..." for word in statement.group_column_words)
             or " or ".join(statement.group_columns)
             or statement.default_group
         )

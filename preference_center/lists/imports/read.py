@@ -53,15 +53,14 @@ def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
                 f"the file has a column {column}, which {preset.name} does not have:"
                 f" is it one for the preset {other}?"
             )
-    for columns in (preset.address_columns, *preset.required_columns):
-        if not any(normalize_column_name(name) in found for name in columns):
-            groups = any(columns == each.group_columns for each in preset.meanings)
-            named = " If one of them names the group, name it: --group-column." if groups else ""
-            raise InvalidInput(
-                f"the file has no column {' or '.join(columns[:_MAX_SHOWN_NAMES])}, which"
-                f" {preset.name} needs. {describe_columns(names)}{named}"
-                f"{_preset_hint(found, preset)}"
-            )
+    for columns in preset.missing_columns(found):
+        groups = any(columns == each.group_columns for each in preset.meanings)
+        named = " If one of them names the group, name it: --group-column." if groups else ""
+        raise InvalidInput(
+            f"the file has no column {' or '.join(columns[:_MAX_SHOWN_NAMES])}, which"
+            f" {preset.name} needs. {describe_columns(names)}{named}"
+            f"{_preset_hint(found, preset)}"
+        )
 
 
 def matching_presets(column_names: Collection[str]) -> list[str]:
@@ -73,10 +72,7 @@ def matching_presets(column_names: Collection[str]) -> list[str]:
         and not any(
             normalize_column_name(column) in column_names for column in preset.excluded_columns
         )
-        and all(
-            any(normalize_column_name(name) in column_names for name in columns)
-            for columns in (preset.address_columns, *preset.required_columns)
-        )
+        and not any(preset.missing_columns(column_names))
     ]
     fits.sort(key=lambda preset: -len(preset.known_columns & set(column_names)))
     return [preset.name for preset in fits]
@@ -184,7 +180,7 @@ class NamedColumns:
     def list_unread(self, column_names: Mapping[str, str]) -> tuple[str, ...]:
         """The columns (normalized names to those in the file) that nothing is read from."""
         if any(
-            meaning.group_column_prefix or meaning.other_columns_are_groups
+            meaning.group_column_words or meaning.other_columns_are_groups
             for meaning in self._preset.meanings
         ):
             return ()

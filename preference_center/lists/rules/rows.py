@@ -22,13 +22,14 @@ from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import normalize_column_name
 from preference_center.integrations.base.presets import (
     STATED_GROUP,
+    TRUE_WORDS,
     CellCondition,
     ColumnMeaning,
     ColumnNames,
     ImportPreset,
 )
 
-_TRUE_VALUES = frozenset({"true", "yes", "1", "y", "x"})
+_TRUE_VALUES = frozenset({"1", "y", "x", *TRUE_WORDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,11 @@ def _groups(
     stated = _text(cells.get(STATED_GROUP))
     if stated and meaning.default_group:
         yield stated
-    elif meaning.group_column_prefix:
-        prefix = normalize_column_name(meaning.group_column_prefix)
+    elif meaning.group_column_words:
         for key, value in cells.items():
-            if key.startswith(prefix) and _text(value).casefold() in _TRUE_VALUES:
-                yield column_names.get(key, key).strip()[len(meaning.group_column_prefix) :].strip()
+            is_group = key not in preset.known_columns and meaning.has_group_column([key])
+            if is_group and _text(value).casefold() in _TRUE_VALUES:
+                yield column_names.get(key, key).rpartition(":")[2].strip()
     elif meaning.other_columns_are_groups:
         for key, value in cells.items():
             if key not in preset.known_columns and _text(value).casefold() in _TRUE_VALUES:

@@ -51,6 +51,22 @@ EXPECTED_STATEMENTS: dict[str, list[Statement]] = {
         ("gone@example.com", "bounce", ""),
         ("annoyed@example.com", "complaint", "spam reports"),
     ],
+    "klaviyo-profiles.csv": [
+        ("ada@example.com", "subscription", "profiles"),
+        ("left@example.com", "opt_out", "UNSUBSCRIBED"),
+        ("off@example.com", "opt_out", "USER_SUPPRESSED"),
+        ("off@example.com", "opt_out", "HARD_BOUNCE"),
+        ("odd@example.com", "opt_out", "ABGEMELDET"),
+    ],
+    "klaviyo-sms.csv": [
+        ("+393331234567", "subscription", "profiles"),
+        ("+393331234568", "opt_out", "UNSUBSCRIBED"),
+    ],
+    "klaviyo-suppressed.csv": [
+        ("left@example.com", "opt_out", "User suppressed"),
+        ("gone@example.com", "bounce", ""),
+        ("bare@example.com", "opt_out", "suppressed"),
+    ],
     "ses-suppressions.json": [
         ("gone@example.com", "bounce", ""),
         ("annoyed@example.com", "complaint", "complaints"),
@@ -141,6 +157,7 @@ def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
         ("mailgun-unsubscribes.csv", "mailgun-complaints", "the preset mailgun-unsubscribes"),
         ("hubspot-contacts.csv", "hubspot-unsubscribes", "hubspot-contacts"),
         ("postmark-suppressions.csv", "ses-suppressions", "postmark-suppressions"),
+        ("klaviyo-profiles.csv", "klaviyo-suppressed", "the preset klaviyo-profiles"),
         ("ses-contacts.json", "postmark-suppressions", ""),
     ],
 )
@@ -153,3 +170,31 @@ def test_a_file_of_another_preset_is_not_believed(
         return
     with pytest.raises(InvalidInput, match=expected_message):
         read(exports / file, preset)
+
+
+@pytest.mark.parametrize(
+    "header, row, expected",
+    [
+        (
+            "E-Mail;Von allen E-Mails abgemeldet;Abgemeldet von E-Mail: Rundbrief",
+            "ada@example.com;Ja;Nein",
+            "all email",
+        ),
+        (
+            "E-Mail;Von allen E-Mails abgemeldet;Abgemeldet von E-Mail: Rundbrief",
+            "ada@example.com;Nein;WAHR",
+            "Rundbrief",
+        ),
+        ("E-mail;Désinscrit de tous les e-mails", "ada@example.com;Oui", None),
+        ("Indirizzo e-mail;Disiscritto da tutte le e-mail", "ada@example.com;Sì", None),
+        ("Correo;Opt-out de todos los correos", "ada@example.com;Sí", None),
+        ("email;hs_email_optout;hs_email_optout_12", "ada@example.com;false;true", None),
+    ],
+)
+def test_hubspot_headers_of_another_language_lose_no_opt_out(
+    tmp_path: Path, header: str, row: str, expected: str | None
+) -> None:  # I5, I10: a name that is not known is a group, whose scope is asked for
+    path = tmp_path / "list.csv"
+    path.write_text(f"{header}\n{row}\n", encoding="utf-8")
+    group = expected or header.rsplit(";", maxsplit=1)[-1]
+    assert read(path, "hubspot-contacts") == [("ada@example.com", "opt_out", group)]
