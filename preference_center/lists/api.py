@@ -31,7 +31,6 @@ from preference_center.lists.imports.plan import (
     validate_encoding,
     validate_time_zone,
 )
-from preference_center.lists.imports.read import ENCODINGS
 from preference_center.lists.rules.instructions import (
     NOTHING_LIFTED,
     ImportInstructions,
@@ -40,6 +39,7 @@ from preference_center.lists.rules.instructions import (
 )
 from preference_center.lists.rules.rows import DateFormat, UnreadableDates, parse_date_format
 from preference_center.lists.store import Import, ImportState
+from preference_center.lists.text_files import ENCODINGS
 from preference_center.web.api.bodies import ResponseBody, ScopeName, ShortName
 from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.web.api.keys import KeyScope

@@ -200,7 +200,7 @@ HEADER = f'"{SCRIPT}",email,list\n'.encode()
         (b"", "the file is empty"),
         (b"\x00\x01\x02\xff" * 999, ""),
         (b"PK\x03\x04" + bytes(range(256)) * 9, "this is no text"),
-        ("größe@example.com\n".encode("utf-16"), "UTF-16"),
+        ("größe@example.com\n".encode("utf-16"), "lack a header"),
         ("name,email\nGrö,ada@example.com\n".encode("cp1252"), ""),
         (HEADER + b"x,<script>alert(1)</script>,<script>alert(1)</script>\n", ""),
         (b'{"email": ["<script>alert(1)</script>"]}\n', ""),

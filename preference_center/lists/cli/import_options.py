@@ -18,7 +18,6 @@ from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.lists.imports.read import ENCODINGS
 from preference_center.lists.rules.instructions import (
     ImportInstructions,
     LegalBasis,
@@ -27,6 +26,7 @@ from preference_center.lists.rules.instructions import (
     parse_scope_file,
 )
 from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
+from preference_center.lists.text_files import ENCODINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -39,6 +39,7 @@ from preference_center.lists.scrub.query import (
     ScrubProgress,
     ScrubReceipt,
 )
+from preference_center.lists.text_files import ENCODINGS
 
 if TYPE_CHECKING:
     from preference_center.lists.scrub.snapshots import Snapshot
@@ -72,6 +73,13 @@ _TABS = {"tab": "\t", "\\t": "\t"}
 @click.option("--column", help="The address column, by name or number from 1; default: detected.")
 @click.option("--no-header", is_flag=True, help="The first line is a row, not a header.")
 @click.option("--delimiter", help="One character, or tab; default: detected.")
+@click.option(
+    "--encoding",
+    type=click.Choice(ENCODINGS),
+    default=ENCODINGS[0],
+    show_default=True,
+    help="Of a CSV list; UTF-16 is detected. What is written is in UTF-8.",
+)
 @click.option(
     "--channel",
     type=click.Choice([channel.value for channel in Channel]),
@@ -109,6 +117,7 @@ def scrub_(  # noqa: PLR0913 - one for each option
     column: str | None,
     no_header: bool,
     delimiter: str | None,
+    encoding: str,
     channel: str | None,
     snapshot: Path | None,
     max_age: float,
@@ -135,6 +144,7 @@ def scrub_(  # noqa: PLR0913 - one for each option
         address_column=column,
         delimiter=_delimiter(delimiter),
         has_header=not no_header,
+        encoding=encoding,
         max_snapshot_age=timedelta(hours=max_age),
         engine=ScrubEngine(engine),
         spark_master=master,

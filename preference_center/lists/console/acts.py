@@ -32,7 +32,6 @@ from preference_center.lists.console.imports import (
 from preference_center.lists.imports import uploads
 from preference_center.lists.imports.apply import start_undo_in_transaction
 from preference_center.lists.imports.plan import stored_instructions
-from preference_center.lists.imports.read import ENCODINGS
 from preference_center.lists.rules.instructions import (
     ImportInstructions,
     ImportStats,
@@ -41,6 +40,7 @@ from preference_center.lists.rules.instructions import (
     build_scope_map,
 )
 from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
+from preference_center.lists.text_files import ENCODINGS
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
 

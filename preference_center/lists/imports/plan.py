@@ -31,7 +31,7 @@ from preference_center.integrations.registry import get_preset
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists import store
 from preference_center.lists.imports.plan_store import ImportMatch, MatchQuery, find_matches
-from preference_center.lists.imports.read import ENCODINGS, NamedColumns, ResumePoint, read_rows
+from preference_center.lists.imports.read import NamedColumns, ResumePoint, read_rows
 from preference_center.lists.imports.sources import ImportSource, open_unpacked
 from preference_center.lists.rules.instructions import (
     ImportInstructions,
@@ -47,6 +47,7 @@ from preference_center.lists.rules.translator import (
     TranslatedRow,
 )
 from preference_center.lists.store import Import
+from preference_center.lists.text_files import ENCODINGS
 
 
 def stored_instructions(found: Import) -> ImportInstructions:

@@ -11,7 +11,7 @@ import csv
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -219,17 +219,10 @@ def _find_likely(keys: tuple[str, ...], channel: Channel) -> tuple[str, ...]:
     return tuple(keys[index] for index in find_likely_columns(keys, channel))
 
 
-ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
-"""Encodings in which line ends can be found in the bytes."""
-
-
 MAX_LINE_BYTES = 1024 * 1024
 
 
 UTF8_BOM = b"\xef\xbb\xbf"
-
-
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 _BLOCK = 64 * 1024
@@ -257,9 +250,9 @@ def read_rows(
     preset, or is damaged so that nothing after that can be trusted.
     """
     head = stream.read(4096)
-    if head.startswith(_UTF16_BOMS):
-        raise InvalidInput("the file is in UTF-16: save it as UTF-8")
-    begin = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+    begin = 0
+    if head.startswith(UTF8_BOM):  # it outranks what is stated
+        begin, instructions = len(UTF8_BOM), replace(instructions, encoding="utf-8")
     stream.seek(begin)
     if head.startswith(RECORD_SEPARATOR):
         yield from _read_sequence(stream, instructions, start)
@@ -353,7 +346,7 @@ def _read_header(
 ) -> tuple[list[str], str, bool]:
     """The columns, the delimiter, and whether the first line is a row already."""
     preset = instructions.preset
-    text = next(lines, "")
+    text = next((line for line in lines if line.strip()), "")
     delimiter = detect_delimiter(text)
     if text.startswith("sep=") and len(text.strip()) > len("sep="):  # Excel's first line
         delimiter, text = text.strip()[-1], next(lines, "")
@@ -362,7 +355,7 @@ def _read_header(
     except csv.Error:
         raise InvalidInput("the first line can't be read as the header of a CSV file") from None
     if not any(cell.strip() for cell in header):
-        raise InvalidInput("the file is empty, or begins with an empty line")
+        raise InvalidInput("the file is empty, or its first line is")
     is_row = False
     if preset.header_optional:
         if _is_row(header[0], instructions):

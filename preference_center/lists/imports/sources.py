@@ -24,6 +24,7 @@ import ijson
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.lists import store
+from preference_center.lists.text_files import read_plain_text
 
 _GZIP = b"\x1f\x8b"  # RFC 1952 2.3.1
 
@@ -101,8 +102,8 @@ class UploadedFile:
 
 
 @contextmanager
-def open_unpacked(source: ImportSource) -> Iterator[BinaryIO]:
-    """The content; of a gzip file, the unpacked content.
+def open_unpacked(source: ImportSource, encoding: str = "utf-8") -> Iterator[BinaryIO]:
+    """The content as plain text: see `lists.text_files`; of a gzip file, the unpacked content.
 
     Raises InvalidInput within the block, when the reader reaches a damaged place.
     """
@@ -110,11 +111,12 @@ def open_unpacked(source: ImportSource) -> Iterator[BinaryIO]:
         magic = stream.read(len(_GZIP))
         stream.seek(0)
         if magic != _GZIP:
-            yield stream
+            stored = isinstance(source, UploadedFile)  # it was converted when it arrived
+            yield stream if stored else read_plain_text(stream, encoding)
             return
         try:
             with gzip.open(stream) as inside:
-                yield cast("BinaryIO", inside)
+                yield read_plain_text(cast("BinaryIO", inside), encoding)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise InvalidInput(_DAMAGED) from None
 

@@ -64,6 +64,7 @@ from preference_center.lists.imports.sources import (
 )
 from preference_center.lists.rules.instructions import ImportInstructions
 from preference_center.lists.store import Import, ImportState, ImportStep
+from preference_center.lists.text_files import to_plain_text
 
 MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
 """Bytes of a document that must contain a row: what is read up to there may be in memory."""
@@ -235,7 +236,7 @@ def _store_parts(
 
     # Unpacked and parsed once, here: a gzip file and a JSON document can only be read from their
     # beginning, and every step of an import resumes where the one before it stopped.
-    kept = to_row_sequence(unpack_blocks(as_sent()), json_rows_path)
+    kept = to_row_sequence(to_plain_text(unpack_blocks(as_sent())), json_rows_path)
     for number, part in enumerate(_split_parts(kept)):
 
         def write_part(connection: Connection, number: int = number, part: bytes = part) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import shutil
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,19 +23,24 @@ from typing import BinaryIO
 import duckdb
 
 from preference_center.core.addresses import Channel
-from preference_center.core.errors import InvalidList
+from preference_center.core.errors import InvalidInput, InvalidList
 from preference_center.core.tabular import (
     detect_delimiter,
     find_address_cells,
     find_address_column,
     find_address_column_by_content,
 )
+from preference_center.lists.imports.sources import LocalFile, open_unpacked
 from preference_center.lists.scrub.query import REMOVED_COLUMNS
+from preference_center.lists.text_files import ConvertedText
 
 _MAX_FIRST_LINE_BYTES = 1024 * 1024
 
 
 _BOM = "\ufeff"
+
+
+_SEPARATOR = re.compile(rb"sep=([\x20-\x7e\t])\s*")
 
 
 class Compression(StrEnum):
@@ -101,8 +107,8 @@ def detect_layout(path: Path, list_options: ListOptions) -> ListLayout:
     if is_parquet(path):
         return _parquet_layout(path, list_options)
     compression = compression_of(path)
-    first, newline, blank = _first_line(path, compression)
-    delimiter = list_options.delimiter or detect_delimiter(first)
+    first, newline, blank, stated = _first_line(path, compression)
+    delimiter = list_options.delimiter or stated or detect_delimiter(first)
     row = _split(first.removeprefix(_BOM), delimiter)
     if list_options.has_header:
         if find_address_cells(row, list_options.channel, list_options.region):
@@ -134,8 +140,11 @@ def _split(line: str, delimiter: str) -> list[str]:
         ) from None
 
 
-def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
-    """The first line that is not blank, without its end; the line end; blank lines before it."""
+def _first_line(path: Path, compression: Compression) -> tuple[str, str, int, str]:
+    """The first line that is not blank, without its end; the line end; the lines before it.
+
+    The last is the delimiter that Excel states in a line before it (`sep=;`), or "".
+    """
     if compression is Compression.ZSTD:
         return _first_line_of_zstd(path)
     try:
@@ -147,14 +156,13 @@ def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
     for magic, what in _OTHER_FORMATS.items():
         if head.startswith(magic):
             raise InvalidList(f"the list is {what}")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InvalidList("the list is UTF-16: save it as CSV in UTF-8")
-    if b"\n" not in head and b"\r" in head:
-        raise InvalidList("the list's lines end with a lone CR: save it with LF or CR LF")
     lines = head.removeprefix(_BOM.encode()).split(b"\n")
-    blank = next((n for n, line in enumerate(lines) if line.strip()), None)
-    if blank is None:
+    filled = [n for n, line in enumerate(lines) if line.strip()][:2]
+    stated = _SEPARATOR.fullmatch(lines[filled[0]]) if filled else None
+    filled = filled[1:] if stated else filled
+    if not filled:
         raise InvalidList("the list is empty")
+    blank = filled[0]
     line = lines[blank]
     if len(line) >= _MAX_FIRST_LINE_BYTES - len(_BOM.encode()):
         raise InvalidList("the list's first line does not end within a mebibyte: is this CSV?")
@@ -163,10 +171,11 @@ def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
     except UnicodeDecodeError:
         raise InvalidList("the list is not UTF-8: save it as CSV in UTF-8") from None
     mark = _BOM if head.startswith(_BOM.encode()) else ""
-    return mark + text.removesuffix("\r"), "\r\n" if text.endswith("\r") else "\n", blank
+    newline = "\r\n" if text.endswith("\r") else "\n"
+    return mark + text.removesuffix("\r"), newline, blank, stated[1].decode() if stated else ""
 
 
-def _first_line_of_zstd(path: Path) -> tuple[str, str, int]:
+def _first_line_of_zstd(path: Path) -> tuple[str, str, int, str]:
     # Python has no Zstandard before 3.14; DuckDB does.
     try:
         with closing(duckdb.connect()) as connection:
@@ -184,7 +193,28 @@ def _first_line_of_zstd(path: Path) -> tuple[str, str, int]:
         raise InvalidList("the list can't be read: is it CSV in UTF-8, packed by zstd?") from None
     if row is None or row[0] is None:
         raise InvalidList("the list's first line is empty: begin with the header or a row")
-    return str(row[0]), "\r\n" if newline and newline[0] == "\\r\\n" else "\n", 0
+    return str(row[0]), "\r\n" if newline and newline[0] == "\\r\\n" else "\n", 0, ""
+
+
+def convert_list(path: Path, encoding: str, work: Path) -> Path:
+    """The list, or a copy in `work` in UTF-8 with usual line ends where it is stored otherwise.
+
+    A list that is packed by Zstandard is read as it is. Raises InvalidList.
+    """
+    if is_parquet(path) or compression_of(path) is Compression.ZSTD:
+        return path
+    copy = work / "converted.csv"
+    try:
+        with open_unpacked(LocalFile(path), encoding) as text:
+            if not isinstance(text, ConvertedText):
+                return path
+            with copy.open("wb") as target:
+                shutil.copyfileobj(text, target)
+    except InvalidInput as error:
+        raise InvalidList(str(error)) from None
+    except OSError as error:
+        raise InvalidList(f"the list can't be read: {error.strerror or 'it is damaged'}") from None
+    return copy
 
 
 def _parquet_layout(path: Path, list_options: ListOptions) -> ListLayout:

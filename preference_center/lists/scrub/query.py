@@ -138,6 +138,7 @@ class ScrubJob:
     address_column: str | None = None
     delimiter: str | None = None
     has_header: bool = True
+    encoding: str = "utf-8"
     max_snapshot_age: timedelta = timedelta(hours=24)
     engine: ScrubEngine = ScrubEngine.DUCKDB
     spark_master: str | None = None

@@ -12,7 +12,12 @@ from preference_center.infra.context import services
 from preference_center.infra.duckdb import ENGINE as DUCKDB_ENGINE
 from preference_center.infra.files import atomic_files, sha256_hex
 from preference_center.lists.scrub import duck
-from preference_center.lists.scrub.layout import ListOptions, detect_layout, is_parquet
+from preference_center.lists.scrub.layout import (
+    ListOptions,
+    convert_list,
+    detect_layout,
+    is_parquet,
+)
 from preference_center.lists.scrub.query import (
     DecisionQuery,
     OutputPaths,
@@ -24,6 +29,7 @@ from preference_center.lists.scrub.query import (
     ScrubReceipt,
 )
 from preference_center.lists.scrub.snapshots import Snapshot, ensure_usable, read_snapshot_metadata
+from preference_center.lists.text_files import ENCODINGS
 
 
 def _decision_query(job: ScrubJob, snapshot: Snapshot) -> DecisionQuery:
@@ -101,11 +107,13 @@ def scrub_list(job: ScrubJob, progress: ScrubProgress) -> ScrubReceipt:
 def _select_engine(
     job: ScrubJob, question: DecisionQuery
 ) -> Callable[[OutputPaths, ScrubProgress], tuple[str, ScrubCounts]]:
-    """The engine, after a check of the list, before anything is written. Raises InvalidList."""
+    """The engine. Raises InvalidList."""
     asked = ListOptions(
         question.channel, question.region, job.address_column, job.delimiter, job.has_header
     )
     if job.engine is ScrubEngine.SPARK:
+        if job.encoding != ENCODINGS[0]:
+            raise InvalidList("Spark reads lists in UTF-8 only: omit --encoding")
         from preference_center.lists.scrub import spark  # noqa: PLC0415 - an extra
 
         def on_spark(targets: OutputPaths, progress: ScrubProgress) -> tuple[str, ScrubCounts]:
@@ -118,9 +126,10 @@ def _select_engine(
         return on_spark
     if job.list_path.is_dir():
         raise InvalidList("the list is a folder: DuckDB reads one file (Spark reads both)")
-    layout = detect_layout(job.list_path, asked)
 
     def on_duckdb(targets: OutputPaths, progress: ScrubProgress) -> tuple[str, ScrubCounts]:
+        path = convert_list(job.list_path, job.encoding, targets.work_folder)
+        layout = detect_layout(path, asked)
         return DUCKDB_ENGINE, duck.scrub_with_duckdb(
             layout, job.snapshot_path, question, targets, progress
         )

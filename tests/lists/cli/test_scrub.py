@@ -195,7 +195,6 @@ def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
             "line 2 is not UTF-8",
             id="latin_1_in_second_record",
         ),
-        pytest.param("email\nx@y.zz\n".encode("utf-16"), [], "UTF-16", id="utf_16"),
         pytest.param(gzip.compress(LIST), [], "ends with .csv.gz", id="gzip"),
         pytest.param(b"PAR1\x15\x04", [], "ends with .parquet", id="parquet"),
         pytest.param(b"PK\x03\x04\x14", [], "save it as CSV", id="zip"),

@@ -255,6 +255,18 @@ def test_a_process_that_another_overtook_stops_quietly(monkeypatch: pytest.Monke
     assert now_as(import_id).state is ImportState.APPLYING
 
 
+def test_an_upload_in_utf16_is_applied_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "CHUNK_SIZE", 3)
+    import_id, content = entered(), lines(7).decode().replace("\n", "\r").encode("utf-16")
+    receive_upload(import_id, [content[:9], content[9:]])
+    while now_as(import_id).state is ImportState.UPLOADED:
+        continue_import(import_id, one_chunk(3))
+    confirm(import_id)
+    while now_as(import_id).state is ImportState.APPLYING:
+        continue_import(import_id, one_chunk(3))
+    assert len(events("kind = 'opted_out'")) == 7
+
+
 def test_a_refusal_names_the_row_of_a_document() -> None:
     import_id = entered(LISTED)
     receive_upload(import_id, [b'[{"address": "a@example.com"},\n\n{"address": "nobody"}, 3]'])
