@@ -148,14 +148,42 @@ def strip_text_mark(cell: str) -> str:
     return text.strip(_BEFORE_TEXT) if text.startswith(tuple(_TEXT_MARKS)) else cell
 
 
+_DECIMAL = re.compile(r"(?<=\d{7})\.0+\s*$")
+
+
+_EMAIL_SEPARATORS = re.compile(r"[\s;,|<>()\[\]{}\"'\u2018-\u201e\u00ab\u00bb]+")
+_PHONE_SEPARATORS = re.compile(r"[;|\n\"=\[\]]+")
+
+
+def parse_every_address(cell: str, channel: Channel, region: str | None) -> tuple[Address, ...]:
+    """Every address in a cell: those of `parse_cell`, else all that stand in it with other text.
+
+    For opt-outs: several in one cell, "Doe, Jane <jane@example.com>", ="jane@example.com". Raises
+    InvalidAddress if there is none, or if one of them can't be parsed.
+    """
+    try:
+        return parse_cell(cell, channel, region)
+    except InvalidAddress:
+        is_email = channel is Channel.EMAIL
+        parts = (_EMAIL_SEPARATORS if is_email else _PHONE_SEPARATORS).split(cell)
+        parts = [part for part in parts if ("@" in part if is_email else part.strip())]
+        if parts in ([], [cell]):
+            raise
+        parsed = (parse_address(part, channel, region=region) for part in parts)
+        return tuple(dict.fromkeys(parsed))
+
+
 def parse_cell(cell: str, channel: Channel, region: str | None) -> tuple[Address, ...]:
     """The addresses that a cell may mean, the one as it is written first.
 
     Excel, and programs that guard against formulas, put an apostrophe before text; it is also a
     letter of addresses (atext, RFC 5322 3.2.3), so 'jane@example.com may be either. For a phone
-    number, and where one stands on both sides, it is none. Raises InvalidAddress.
+    number, and where one stands on both sides, it is none. A program that takes a phone number for
+    a decimal adds .0 to it. Raises InvalidAddress.
     """
     bare = strip_text_mark(cell)
+    if channel is not Channel.EMAIL:
+        bare = _DECIMAL.sub("", bare)
     if bare == cell:
         return (parse_address(cell, channel, region=region),)
     found = []

@@ -62,12 +62,14 @@ class MeaningFilter(StrEnum):
 class CellCondition:
     """A condition on one cell: it begins with one of `prefixes`; without any, it is not empty.
 
-    Prefixes are in lower case. `negated` inverts the condition; a missing cell is empty.
+    With `is_whole` it is one of them. Prefixes are in lower case. `negated` inverts the condition;
+    a missing cell is empty.
     """
 
     columns: ColumnNames
     prefixes: tuple[str, ...] = ()
     negated: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,10 @@ _ADDRESS = tuple(
 
 
 _STATUS = ("status",)
+
+
+# "Subscription cancelled" and "consent withdrawn" are none.
+_SUBSCRIBED = ("subscribed", "subscribe", "sub", "subscriber", "consent", "consented")
 
 
 TRUE_WORDS = (*("true", "yes", "wahr", "ja", "vrai", "oui", "vero", "sì", "verdadero", "sí", "si"),)
@@ -288,7 +294,7 @@ PRESETS = (
                 default_group="list",
                 group_columns=_GROUP,
                 date_columns=_SUBSCRIBED_AT,
-                conditions=(CellCondition(_STATUS, ("sub", "consent")),),
+                conditions=(CellCondition(_STATUS, _SUBSCRIBED, is_whole=True),),
             ),
             ColumnMeaning(
                 RowMeaning.BOUNCE,

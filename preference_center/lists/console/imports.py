@@ -110,7 +110,7 @@ def warnings_of(stats: ImportStats) -> list[str]:
         ),
         (
             stats.other_readings,
-            _("More opt-outs, of addresses with an apostrophe before: without it, too: %(count)s."),
+            _("More opt-outs, of cells with several addresses or an apostrophe: %(count)s."),
         ),
         (
             stats.without_evidence,

@@ -124,6 +124,10 @@ class NamedColumns:
                 raise InvalidInput(
                     f"the file has {how_many} of the name that you gave. {describe_columns(header)}"
                 )
+        twice = {key for key in self._meaning_keys() if keys.count(key) > 1}
+        if twice:
+            names = ", ".join(name for name in header if normalize_column_name(name) in twice)
+            raise InvalidInput(f"the file has several columns of one name: {names}. Rename one")
         likely = self._likely_columns(keys)
         if len(likely) > 1 and not self._address_column:
             names = ", ".join(name.strip() for n, name in enumerate(header) if keys[n] in likely)
@@ -136,6 +140,13 @@ class NamedColumns:
             aliases += [names[0] for names in self._group_columns()]
         check_columns([*header, *aliases], self._preset)
         self.check_groups(dict(zip(keys, header, strict=True)))
+
+    def _meaning_keys(self) -> Iterator[str]:
+        """The columns (normalized names) that say what a row means, and of which group it is."""
+        groups = () if self._group_column else self._group_columns()
+        conditions = (when.columns for each in self._preset.meanings for when in each.conditions)
+        for names in (*groups, *conditions):
+            yield from map(normalize_column_name, names)
 
     def _group_columns(self) -> list[ColumnNames]:
         return [each.group_columns for each in self._preset.meanings if each.group_columns]
@@ -332,7 +343,7 @@ def _read_csv(
         if not any(cell.strip() for cell in cells):
             continue
         fault = ""
-        if len(cells) > len(keys):
+        if any(cell.strip() for cell in cells[len(keys) :]):
             fault = f"it has {len(cells)} cells where the header has {len(keys)}"
         # In reverse, so that the first of two columns with one name counts.
         found = dict(zip(reversed(keys[: len(cells)]), reversed(cells[: len(keys)]), strict=True))
@@ -363,6 +374,7 @@ def _read_header(
             header[1:] = [f"column {n}" for n in range(2, len(header) + 1)]
         if is_row or len(header) == 1:
             header[0] = preset.address_columns[0]
+    header = [name.strip() or f"column {n}" for n, name in enumerate(header, 1)]
     NamedColumns(instructions).check(header)
     return header, delimiter, is_row
 

@@ -338,7 +338,7 @@ class ImportStats:
             ),
             (
                 self.other_readings,
-                "more opt-outs, of addresses with an apostrophe before: they count without it, too",
+                "more opt-outs, of cells with several addresses or an apostrophe before one",
             ),
             (self.without_evidence, "new subscriptions without evidence, recorded as unproven"),
         ):

@@ -143,9 +143,11 @@ def _groups_in_columns(meaning: ColumnMeaning, cells: Mapping[str, Any]) -> Iter
 
 def _matches(condition: CellCondition, cells: Mapping[str, Any]) -> bool:
     text = cell_text(cells, condition.columns).casefold()
-    return (
-        text.startswith(condition.prefixes) if condition.prefixes else bool(text)
-    ) != condition.negated
+    if condition.is_whole:
+        found = text in condition.prefixes
+    else:
+        found = text.startswith(condition.prefixes) if condition.prefixes else bool(text)
+    return found != condition.negated
 
 
 def _text(value: object) -> str:

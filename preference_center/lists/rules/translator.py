@@ -21,7 +21,7 @@ from preference_center.core.addresses import (
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
-from preference_center.core.tabular import parse_cell, strip_text_mark
+from preference_center.core.tabular import parse_every_address, strip_text_mark
 from preference_center.integrations.base.presets import ImportPreset, RowMeaning
 from preference_center.ledger.rules import (
     EARLIEST_TIME,
@@ -124,8 +124,8 @@ _PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
 
 
 _UNCERTAIN = (
-    "an apostrophe stands before the address, as spreadsheets put it before text, so it may be"
-    " another's: nobody is subscribed by it; save the list without it"
+    "the cell may mean several addresses: it has more than one, or an apostrophe before it, as"
+    " spreadsheets put it before text. Nobody is subscribed by it: write one address"
 )
 _STATEMENT_BITS = 10
 """Bits of a statement's number in its event's id, below those of the address's number.
@@ -361,7 +361,7 @@ class RowTranslator:
     def _parse_addresses(
         self, row: FileRow, region: str | None
     ) -> Sequence[Address | HashedAddress]:
-        """The addresses that the row may mean: see `parse_cell`. Raises InvalidInput."""
+        """The addresses of the row: see `parse_every_address`. Raises InvalidInput."""
         preset = self.instructions.preset
         raw = cell_text(row.cells, preset.address_columns)
         channel = self.instructions.channel
@@ -373,7 +373,7 @@ class RowTranslator:
                 raise InvalidInput("the channel is email, sms or phone") from None
         if preset.is_hashed:
             return [parse_hashed_address(strip_text_mark(raw), channel)]
-        return parse_cell(raw, channel, region)
+        return parse_every_address(raw, channel, region)
 
 
 def _select_concerned(

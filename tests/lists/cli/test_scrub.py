@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -19,6 +20,7 @@ from preference_center.infra.context import services
 from preference_center.ledger import record
 from tests.clock import START
 from tests.in_force import put_in_force
+from tests.lists.imports.test_messy import ADA, ADA_AND_BOB
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -336,3 +338,14 @@ def test_an_apostrophe_before_an_address_brings_it_no_consent(
     assert scrub(in_force, "list.csv", b"email\n'eve@example.com\neve@example.com\n").exit_code == 0
     assert Path("clean.csv").read_text() == "email\neve@example.com\n"
     assert "opted_out_of_topic" in Path("removed.csv").read_text()
+
+
+@pytest.mark.parametrize("cell", [*ADA, *ADA_AND_BOB])
+def test_no_way_to_write_an_address_brings_it_past_its_opt_out(
+    in_force: Flask, cell: str
+) -> None:  # I9, I11
+    with Path("list.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["n", "email"], ["1", cell], ["2", "eve@example.com"]])
+    content = Path("list.csv").read_bytes()
+    assert scrub(in_force, "list.csv", content).exit_code == 0
+    assert Path("clean.csv").read_text().split() == ["n,email", "2,eve@example.com"]

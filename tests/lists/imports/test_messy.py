@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
-from preference_center.core.addresses import Channel
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.core.events import ALL_MARKETING
-from tests.lists.imports.importing import instructions_for, planned
+from tests.lists.imports.importing import allows, email, imported, instructions_for, planned
 
 pytestmark = pytest.mark.usefixtures("in_force")
 
@@ -86,3 +87,108 @@ def test_a_second_column_of_addresses_is_reported_as_not_read(tmp_path: Path) ->
         path, instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
     )
     assert made.unread_columns == ("Mobile",)
+
+
+ADA = [
+    "ada@example.com  ", "\u00a0ada@example.com\u00a0", "ada\u200b@example.com",
+    "\u2060ada@example.com", "mailto:ada@example.com?subject=x", "Ada L <ada@example.com>",
+    '"L, Ada" <ada@example.com>', "L, Ada <ada@example.com>", "ada@example.com;", "ADA@EXAMPLE.COM",
+    '"ada@example.com"', '""ada@example.com""', "\u201cada@example.com\u201d",
+    "ada@example.com (old)",
+    '="ada@example.com"', '=HYPERLINK("mailto:ada@example.com","ada@example.com")',
+    "ada\uff20example.com", "Ada ada@example.com", "ada@example.com.",
+]  # fmt: skip
+ADA_AND_BOB = [
+    "ada@example.com;bob@example.com", "ada@example.com, bob@example.com",
+    "ada@example.com bob@example.com", "Ada <ada@example.com>, Bob <bob@example.com>",
+    "ada@example.com\nbob@example.com",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", [*ADA, *ADA_AND_BOB])
+def test_an_opt_out_is_of_every_address_in_its_cell(tmp_path: Path, cell: str) -> None:  # I5, I9
+    path = tmp_path / "list.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["email"], [cell], ["eve@example.com"]])
+    listed = instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+    made, refusals = planned(path, listed)
+    several = int(cell in ADA_AND_BOB)
+    assert (made.stats.total_new, made.stats.other_readings) == (2 + several, several)
+    assert refusals == []
+    imported(path, listed)
+    assert not allows(email("ada"), "offers.weekly")
+    assert allows(email("bob"), "offers.weekly") is not bool(several)
+
+
+def test_nobody_is_subscribed_by_a_cell_of_several_addresses(tmp_path: Path) -> None:  # I11
+    path = tmp_path / "list.csv"
+    path.write_text('email,status,source\n"a@example.com,b@example.com",subscribed,shop\n')
+    made, (refusal,) = planned(path, instructions_for("generic", ("list", "acme.offers")))
+    assert made.stats.total_new == 0
+    assert "several addresses" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    "cell, reason",
+    [
+        ("ada @example.com", "email address"),
+        ("ada@example.com; bob@example", "email address"),
+        ("Total: 2", "@"),
+        ("email", "@"),
+        ("ada(at)example.com", "@"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_its_line(
+    tmp_path: Path, cell: str, reason: str
+) -> None:  # I11: totals, a header in the middle, and what nobody can read
+    path = tmp_path / "list.csv"
+    path.write_text(f"email;source\neve@example.com;x\n{cell};x\n".replace("; b", ", b"))
+    made, (refusal,) = planned(
+        path, instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+    )
+    assert (made.stats.total_new, refusal.line) == (1, 3)
+    assert reason in refusal.reason
+
+
+@pytest.mark.parametrize("cell", ["393331234567.0", "+39 333 1234567", '="+393331234567"'])
+def test_a_phone_number_is_found_as_spreadsheets_write_it(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "list.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["mobile"], [cell]])
+    given = {"only": "opt-outs", "channel": Channel.SMS}
+    imported(path, instructions_for("generic-list", ("list", ALL_MARKETING), **given))
+    assert not allows(parse_address("+393331234567", Channel.SMS), "offers.flash")
+
+
+@pytest.mark.parametrize("status", ["Subscription cancelled", "consent withdrawn", "sub_removed"])
+def test_a_status_that_only_begins_like_a_subscription_is_none(
+    tmp_path: Path, status: str
+) -> None:  # I11
+    path = tmp_path / "list.csv"
+    path.write_text(f"email,status\nada@example.com,{status}\n")
+    _, (refusal,) = planned(path, instructions_for("generic", ("list", "acme.offers")))
+    assert "status" in refusal.reason
+
+
+def test_empty_cells_beyond_the_header_lose_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email;source\nada@example.com;x;;\nbob@example.com;x;y\n")
+    made, (refusal,) = planned(
+        path, instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+    )
+    assert (made.stats.total_new, refusal.line) == (1, 3)
+
+
+@pytest.mark.parametrize("header", ["email,list,list", "email,list,"])
+def test_a_column_that_is_there_twice_or_has_no_name_is_asked_about(
+    tmp_path: Path, header: str
+) -> None:  # I10
+    path = tmp_path / "list.csv"
+    path.write_text(f"{header}\nada@example.com,,Weekly\n")
+    given = instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+    if header.endswith(","):
+        made, _ = planned(path, given)
+        assert made.unread_columns == ("column 3",)
+        return
+    with pytest.raises(InvalidInput, match="several columns of one name"):
+        planned(path, given)
