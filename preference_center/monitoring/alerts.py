@@ -8,7 +8,7 @@ Notices go by email or to a webhook. They are for the company's own staff, so th
 They name conditions, destinations, folders and hosts, never an address.
 
 What is in a spool only the processes of its host see (`start_host_alerting`). They store alerts;
-the scheduler sends the notices.
+the scheduler sends the notices. It alone ends alerts: of most it alone sees whether they hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from enum import StrEnum
@@ -42,7 +42,14 @@ from preference_center.monitoring.measure import (
     measure_host,
     measure_spool,
 )
-from preference_center.monitoring.rules import Alert, AlertKind, Notice, Observation, find_alerts
+from preference_center.monitoring.rules import (
+    Alert,
+    AlertKind,
+    HoldTimer,
+    Notice,
+    Observation,
+    find_alerts,
+)
 from preference_center.monitoring.store import ClaimedNotice
 
 
@@ -168,7 +175,7 @@ def look_at_host() -> None:
     found = find_alerts(Observation(now, measured=None, host=measure_host()))
     if found:
         with override_limits(WEB_TIMEOUTS):
-            run_in_transaction(lambda c: _store(c, found, now))
+            run_in_transaction(lambda c: _store_begun(c, found, now))
 
 
 def _look_until(app: Flask, look: Callable[[], None], stop: threading.Event) -> None:
@@ -196,6 +203,9 @@ class AlertWatch:
 
     heartbeat: Heartbeat
     send: Send = send_notice
+    _timer: HoldTimer = field(default_factory=HoldTimer)
+    _measured_since: datetime | None = None
+    """Since when the database has been measured without a break."""
     _away_since: datetime | None = None
     _sent_away: bool = False
 
@@ -203,19 +213,29 @@ class AlertWatch:
         """Evaluate all conditions now, and send due notices. Raises Unavailable."""
         now = services().now()
         measured = self._measure(now)
-        found = find_alerts(
-            Observation(
-                at=now,
-                measured=measured,
-                host=measure_host(),
-                database_away_since=self._away_since,
-                ticked_at=self.heartbeat.at,
-            )
+        observation = Observation(
+            at=now,
+            measured=measured,
+            host=measure_host(),
+            database_away_since=self._away_since,
+            ticked_at=self.heartbeat.at,
         )
+        found = self._timer.select_persisting(find_alerts(observation), now)
         self._notify_about_database(now, is_away=_DATABASE_UNAVAILABLE in found)
         if measured is not None:
-            run_in_transaction(lambda c: _store(c, found - {_DATABASE_UNAVAILABLE}, now))
+            run_in_transaction(lambda c: self._store(c, found - {_DATABASE_UNAVAILABLE}, now))
             self._send_due()
+
+    def _store(self, connection: Connection, found: frozenset[Alert], now: datetime) -> None:
+        """Store what began and what ended, with the notices about it.
+
+        After a start or an outage nothing ends until every condition could have been seen again.
+        """
+        _store_begun(connection, found, now)
+        ends_before = now - ENDS_AFTER
+        if self._measured_since is not None and self._measured_since <= ends_before:
+            for alert in store.end_alerts(connection, ends_before):
+                _insert_notices(connection, Notice(alert, has_ended=True, at=now))
 
     def _measure(self, now: datetime) -> Measurements | None:
         try:
@@ -223,8 +243,10 @@ class AlertWatch:
                 measured = measure_database(now)
         except Unavailable:
             self._away_since = self._away_since or now
+            self._measured_since = None
             return None
         self._away_since = None
+        self._measured_since = self._measured_since or now
         return measured
 
     def _notify_about_database(self, now: datetime, *, is_away: bool) -> None:
@@ -271,13 +293,12 @@ class AlertWatch:
         return None
 
 
-def _store(connection: Connection, found: frozenset[Alert], now: datetime) -> None:
-    """Store what began and what ended, with the notices about it."""
-    begun = store.begin_alerts(connection, found, now)
-    ended = store.end_alerts(connection, now - ENDS_AFTER)
-    for alert, has_ended in [(alert, False) for alert in begun] + [
-        (alert, True) for alert in ended
-    ]:
-        notice = Notice(alert, has_ended=has_ended, at=now)
-        for channel in list_channels():
-            store.insert_notice(connection, services().new_id(), channel, notice)
+def _store_begun(connection: Connection, found: frozenset[Alert], now: datetime) -> None:
+    """Store what began, with the notices about it, and that the others still hold."""
+    for alert in store.begin_alerts(connection, found, now):
+        _insert_notices(connection, Notice(alert, has_ended=False, at=now))
+
+
+def _insert_notices(connection: Connection, notice: Notice) -> None:
+    for channel in list_channels():
+        store.insert_notice(connection, services().new_id(), channel, notice)

@@ -43,7 +43,7 @@ def test() -> None:
     channels = list_channels()
     if not channels:
         raise click.ClickException("set ALERT_EMAIL or ALERT_WEBHOOK")
-    alert = Alert(AlertKind.DESTINATION_STOPPED, "test")
+    alert = Alert(AlertKind.OPT_OUTS_WAIT, "test")
     for channel in channels:
         for has_ended in (False, True):
             try:

@@ -18,8 +18,8 @@ from preference_center.destinations.rules.promise import (
     SpoolMeasurement,
 )
 
-STOPPED_AFTER = timedelta(minutes=15)
-"""For how long opt-outs wait for a stopped destination before that is an alert."""
+WAITING_AFTER = timedelta(minutes=15)
+"""For how long an opt-out waits for a destination, in whatever state, before that is an alert."""
 TICK_MISSING_AFTER = timedelta(minutes=2)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
@@ -40,7 +40,8 @@ class AlertKind(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     SCHEDULER_SILENT = "scheduler_silent"
     """It runs, and does not get to looking for due work."""
-    DESTINATION_STOPPED = "destination_stopped"
+    OPT_OUTS_WAIT = "opt_outs_wait"
+    """15 minutes have passed since something was received that some tool does not reflect."""
     WORK_AT_RISK = "work_at_risk"
     """36 hours have passed since something was received that some tool does not reflect."""
     WORK_LATE = "work_late"
@@ -63,7 +64,8 @@ class AlertKind(StrEnum):
 MESSAGES = {
     AlertKind.DATABASE_UNAVAILABLE: "The database is not available: opt-outs wait on disk.",
     AlertKind.SCHEDULER_SILENT: "The scheduler runs, but does not look for due work: see its log.",
-    AlertKind.DESTINATION_STOPPED: "Opt-outs wait for this destination, and nothing is pushed.",
+    AlertKind.OPT_OUTS_WAIT: "Opt-outs have waited for this destination for 15 minutes or more:"
+    " `flask destinations show` says why.",
     AlertKind.WORK_AT_RISK: "Opt-outs have waited for 36 hours or more.",
     AlertKind.WORK_LATE: "Opt-outs have waited for 48 hours or more, longer than is accepted.",
     AlertKind.RIGHTS_DUE_SOON: "Requests of data subjects are due soon.",
@@ -131,6 +133,22 @@ class Observation:
     """When the scheduler last looked for due work; it begins at its start."""
 
 
+@dataclass(slots=True)
+class HoldTimer:
+    """Since when each condition has held without a break."""
+
+    _since: dict[Alert, datetime] = field(default_factory=dict)
+
+    def select_persisting(self, holding: frozenset[Alert], now: datetime) -> frozenset[Alert]:
+        """Those of `holding`, all that hold now, that have held for as long as HOLDS_FOR says."""
+        self._since = {alert: self._since.get(alert, now) for alert in holding}
+        return frozenset(
+            alert
+            for alert, since in self._since.items()
+            if now >= since + HOLDS_FOR.get(alert.kind, timedelta())
+        )
+
+
 Condition = Callable[[Observation], Iterator[str]]
 """The subjects for which it holds."""
 
@@ -154,10 +172,10 @@ def _scheduler_silent(seen: Observation) -> Iterator[str]:
         yield ""
 
 
-def _destination_stopped(seen: Observation) -> Iterator[str]:
+def _opt_outs_wait(seen: Observation) -> Iterator[str]:
     for each in seen.measured.destinations if seen.measured else ():
         oldest = each.oldest_received_at
-        if oldest and each.state in {"broken", "paused"} and seen.at >= oldest + STOPPED_AFTER:
+        if oldest and seen.at >= oldest + WAITING_AFTER:
             yield each.name
 
 
@@ -237,7 +255,7 @@ def _has_waited(spool: SpoolMeasurement, now: datetime) -> bool:
 CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.DATABASE_UNAVAILABLE: _database_unavailable,
     AlertKind.SCHEDULER_SILENT: _scheduler_silent,
-    AlertKind.DESTINATION_STOPPED: _destination_stopped,
+    AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
     AlertKind.WORK_LATE: _waiting_since(*_LATE),
     AlertKind.RIGHTS_DUE_SOON: _rights(RequestStage.DUE_SOON),
@@ -254,3 +272,9 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),
     AlertKind.SPOOL_NOT_WRITABLE: _of_spool(lambda s, _: not s.is_writable),
 }
+
+HOLDS_FOR = {
+    # An opt-out of yesterday that is recorded now has waited for a day: a short failure is none.
+    AlertKind.OPT_OUTS_WAIT: timedelta(minutes=5),
+}
+"""For how long a condition must hold until it is an alert; the others are one at once."""

@@ -124,7 +124,7 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
 @pytest.mark.parametrize(
     "expression, limit",
     [
-        ("destination_oldest_seconds) > {}", alerts.STOPPED_AFTER),
+        ("destination_oldest_seconds) > {}", alerts.WAITING_AFTER),
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
         ("feed_publisher_oldest_seconds) > {}", alerts.PUBLISHER_BEHIND_AFTER),
@@ -145,6 +145,13 @@ def test_promtool_accepts_the_rules(arguments: tuple[str, str]) -> None:
     command = ["promtool", what, "rules", file]
     done = subprocess.run(command, cwd=DEPLOY, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_hold_for_as_long_as_our_own_alerts() -> None:
+    rules = {rule.get("alert"): rule for rule in yaml.safe_load(RULES)["groups"][0]["rules"]}
+    for kind, length in alerts.HOLDS_FOR.items():
+        held = rules[kind.title().replace("_", "")]["for"]
+        assert held == f"{length.total_seconds() / 60:.0f}m", kind
 
 
 def test_every_rule_is_tested() -> None:

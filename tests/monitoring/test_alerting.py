@@ -35,7 +35,9 @@ from preference_center.monitoring.alerts import (
 from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import (
     DATABASE_AWAY_AFTER,
+    HOLDS_FOR,
     SPOOL_WAITING_AFTER,
+    WAITING_AFTER,
     Alert,
     AlertKind,
     Notice,
@@ -134,7 +136,57 @@ def test_one_that_comes_and_goes_is_one(watch: AlertWatch, sent: Sent, clock: Cl
     for _ in range(3):
         look(watch, clock)
         clock.advance(ENDS_AFTER - timedelta(seconds=1))
+    assert [each for each in sent.take() if each[:2] == AT_RISK_CRM] == [(*AT_RISK_CRM, False)]
+
+
+def test_opt_outs_that_nobody_pushes_are_told_of_after_15_minutes_and_5_more(
+    watch: AlertWatch, sent: Sent, clock: Clock
+) -> None:  # I3: no worker, no Redis, or whatever else, while the destination is active
+    number = add_destination("crm", NEWS)
+    run_in_transaction(
+        lambda c: c.execute("UPDATE destination SET status = 'active' WHERE id = %s", (number,))
+    )
+    record([change(1, at=clock())])
+    clock.advance(WAITING_AFTER)
+    look(watch, clock)
+    assert sent.take() == []
+    clock.advance(HOLDS_FOR[AlertKind.OPT_OUTS_WAIT])
+    look(watch, clock)
+    assert sent.take() == [(AlertKind.OPT_OUTS_WAIT, "crm", False)]
+
+
+def test_nothing_ends_because_no_scheduler_looked(
+    watch: AlertWatch, sent: Sent, clock: Clock, spool: SpoolFolder
+) -> None:  # I3: not by a host's look meanwhile, nor by the first of the next scheduler
+    put_at_risk(clock)
+    look(watch, clock)
     assert sent.take() == [(*AT_RISK_CRM, False)]
+    reflect()
+    clock.advance(2 * ENDS_AFTER)
+    (spool.path / "1-00.damaged").touch()
+    alerting.look_at_host()
+    look(AlertWatch(Heartbeat(clock()), sent), clock)
+    assert Alert(*AT_RISK_CRM) in [alert for alert, _ in run_in_transaction(list_alerts)]
+
+
+def test_nothing_ends_because_the_database_was_away(
+    watch: AlertWatch, sent: Sent, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3: what hosts store could not be stored meanwhile
+    def refuse(_now: object) -> None:
+        raise Unavailable("away")
+
+    put_at_risk(clock)
+    look(watch, clock)
+    reflect()
+    with monkeypatch.context() as patch:
+        patch.setattr(alerting, "measure_database", refuse)
+        clock.advance(2 * ENDS_AFTER)
+        look(watch, clock)
+    look(watch, clock)
+    assert Alert(*AT_RISK_CRM) in [alert for alert, _ in run_in_transaction(list_alerts)]
+    clock.advance(ENDS_AFTER)
+    look(watch, clock)
+    assert (*AT_RISK_CRM, True) in sent.take()
 
 
 def test_a_second_scheduler_and_a_restart_tell_nothing_again(

@@ -22,15 +22,17 @@ from preference_center.monitoring.rules import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,
+    HOLDS_FOR,
     MAX_CLOCK_OFFSET,
     MESSAGES,
     PUBLISHER_BEHIND_AFTER,
     ROTATION_UNFINISHED_AFTER,
     SPOOL_WAITING_AFTER,
-    STOPPED_AFTER,
     TICK_MISSING_AFTER,
+    WAITING_AFTER,
     Alert,
     AlertKind,
+    HoldTimer,
     Notice,
     Observation,
     find_alerts,
@@ -78,10 +80,22 @@ def test_an_age_is_an_alert_from_its_limit_on(kind: AlertKind) -> None:
     assert find_alerts(observe(limit)) == {Alert(kind)}
 
 
-@pytest.mark.parametrize("state", ["broken", "paused"])
-def test_a_stopped_destination_is_an_alert_once_opt_outs_have_waited(state: str) -> None:  # I3
-    assert not find_alerts(crm(state, STOPPED_AFTER - MOMENT))
-    assert find_alerts(crm(state, STOPPED_AFTER)) == {Alert(AlertKind.DESTINATION_STOPPED, "crm")}
+@pytest.mark.parametrize("state", ["active", "observe", "broken", "paused"])
+def test_opt_outs_that_wait_are_an_alert_whatever_the_state(state: str) -> None:  # I3
+    assert not find_alerts(crm(state, WAITING_AFTER - MOMENT))
+    assert find_alerts(crm(state, WAITING_AFTER)) == {Alert(AlertKind.OPT_OUTS_WAIT, "crm")}
+
+
+def test_what_must_hold_for_a_time_is_an_alert_after_it_and_again_after_a_break() -> None:
+    waits, late = Alert(AlertKind.OPT_OUTS_WAIT, "crm"), Alert(AlertKind.WORK_LATE, "crm")
+    length = HOLDS_FOR[AlertKind.OPT_OUTS_WAIT]
+    timer, at = HoldTimer(), START
+    for _ in range(2):
+        assert timer.select_persisting(frozenset({waits, late}), at) == {late}
+        assert timer.select_persisting(frozenset({waits}), at + length - MOMENT) == frozenset()
+        assert timer.select_persisting(frozenset({waits}), at + length) == {waits}
+        at += 2 * length
+        assert timer.select_persisting(frozenset(), at) == frozenset()
 
 
 def test_a_publisher_of_the_feed_is_an_alert_once_an_event_has_waited() -> None:
@@ -92,12 +106,7 @@ def test_a_publisher_of_the_feed_is_an_alert_once_an_event_has_waited() -> None:
     assert not find_alerts(measured(publishers={"topic": behind["topic"] + MOMENT}))
 
 
-@pytest.mark.parametrize("state", ["active", "observe"])
-def test_one_that_is_worked_on_is_none(state: str) -> None:
-    assert not find_alerts(crm(state, timedelta(hours=5)))
-
-
-def test_a_stopped_destination_for_which_nothing_waits_is_none() -> None:
+def test_a_broken_destination_for_which_nothing_waits_is_none() -> None:
     assert not find_alerts(crm("broken", timedelta(), pending=0, oldest_received_at=None))
 
 
@@ -110,7 +119,8 @@ def test_a_stopped_destination_for_which_nothing_waits_is_none() -> None:
     ],
 )
 def test_waiting_work_is_an_alert_by_its_stage(stage: DeadlineStage, kind: AlertKind) -> None:
-    assert find_alerts(crm("active", timedelta(hours=40), late={stage: 3})) == {Alert(kind, "crm")}
+    late = crm("active", timedelta(hours=40), late={stage: 3})
+    assert find_alerts(late) == {Alert(kind, "crm"), Alert(AlertKind.OPT_OUTS_WAIT, "crm")}
     assert find_alerts(measured(backlog={("webhook", stage): 1})) == {Alert(kind, "webhook")}
 
 
@@ -192,13 +202,14 @@ def test_every_kind_has_a_condition_and_a_message() -> None:
 
 
 def test_a_notice_says_what_and_since_when() -> None:
-    alert = Alert(AlertKind.DESTINATION_STOPPED, "crm")
+    alert = Alert(AlertKind.OPT_OUTS_WAIT, "crm")
     notice = Notice(alert, has_ended=False, at=START)
-    assert notice.title == "destination_stopped: crm"
+    assert notice.title == "opt_outs_wait: crm"
     assert notice.text == (
-        "Opt-outs wait for this destination, and nothing is pushed."
+        "Opt-outs have waited for this destination for 15 minutes or more:"
+        " `flask destinations show` says why."
         " Noticed at 2026-11-24 09:00 UTC."
     )
     ended = replace(notice, has_ended=True)
-    assert ended.title == "ended: destination_stopped: crm"
-    assert ended.text == "This has ended: destination_stopped: crm, at 2026-11-24 09:00 UTC."
+    assert ended.title == "ended: opt_outs_wait: crm"
+    assert ended.text == "This has ended: opt_outs_wait: crm, at 2026-11-24 09:00 UTC."

@@ -37,12 +37,12 @@ def use(app: Flask, monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
 def test_alerts_that_have_begun_are_listed(app: Flask) -> None:
     found = app.test_cli_runner().invoke(args=["alerts", "list"])
     assert (found.stdout, found.stderr) == ("", "No alerts.\n")
-    alert = Alert(AlertKind.DESTINATION_STOPPED, "crm")
+    alert = Alert(AlertKind.OPT_OUTS_WAIT, "crm")
     run_in_transaction(lambda c: begin_alerts(c, [alert], START))
     found = app.test_cli_runner().invoke(args=["alerts", "list"])
     since, kind, subject, text = found.stdout.strip().split("\t")
-    assert (since, kind, subject) == (START.isoformat(), "destination_stopped", "crm")
-    assert text.startswith("Opt-outs wait")
+    assert (since, kind, subject) == (START.isoformat(), "opt_outs_wait", "crm")
+    assert text.startswith("Opt-outs have waited")
 
 
 def test_a_trial_arrives(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
