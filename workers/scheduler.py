@@ -39,7 +39,12 @@ from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.lists.store import delete_expired_parts, list_due_imports
 from preference_center.monitoring.alerts import start_alerting
-from preference_center.monitoring.gauges import DatabaseCollector, SchedulerCollector, add_collector
+from preference_center.monitoring.gauges import (
+    DatabaseCollector,
+    QueueCollector,
+    SchedulerCollector,
+    add_collector,
+)
 from preference_center.monitoring.measure import Heartbeat, count_due_webhooks, record_samples
 from preference_center.monitoring.probes import start_internal_server
 from preference_center.reports.monthly import count_deliveries
@@ -231,6 +236,7 @@ def main() -> None:
         heartbeat = Heartbeat(services().now())
         add_collector(app, SchedulerCollector(heartbeat))
         add_collector(app, DatabaseCollector())
+        add_collector(app, QueueCollector())
         start_internal_server(app)
         start_alerting(app, heartbeat, stop_requested)
         wait_for_database()

@@ -32,7 +32,7 @@ from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
 from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
-from preference_center.monitoring.probes import start_internal_server
+from preference_center.monitoring.probes import require_redis, start_internal_server
 from preference_center.service import create_service
 from workers.process import stop_requested, wait_for_database
 
@@ -126,6 +126,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
 def _work(queues: Collection[str]) -> None:
     capture_standard_logs()
     app = create_service(timeouts=WORKER_TIMEOUTS)
+    require_redis(app)
     start_internal_server(app)
     with app.app_context():
         start_telemetry(services().settings, "worker")

@@ -15,6 +15,7 @@ import rq
 import structlog
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
+from rq.worker_registration import get_keys
 
 from preference_center.infra.redis import connect_redis, error_fields
 
@@ -67,6 +68,12 @@ def rq_queue(connection: redis.Redis, name: str) -> rq.Queue:
     return rq.Queue(
         name, connection=connection, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT_SECONDS
     )
+
+
+def count_workers(connection: redis.Redis, name: str) -> int:
+    """How many workers that RQ takes for living ones listen on this queue."""
+    keys = get_keys(rq_queue(connection, name))
+    return int(connection.exists(*keys)) if keys else 0
 
 
 class JobQueue:

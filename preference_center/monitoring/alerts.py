@@ -40,6 +40,7 @@ from preference_center.monitoring.measure import (
     Heartbeat,
     measure_database,
     measure_host,
+    measure_queue,
     measure_spool,
 )
 from preference_center.monitoring.rules import (
@@ -217,6 +218,7 @@ class AlertWatch:
             at=now,
             measured=measured,
             host=measure_host(),
+            queue=measure_queue(),
             database_away_since=self._away_since,
             ticked_at=self.heartbeat.at,
         )

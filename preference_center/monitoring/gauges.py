@@ -1,7 +1,7 @@
 """Gauges for Prometheus, measured when it asks.
 
-Each process has those of its host. The database's are the scheduler's alone: several would ask it
-for the same.
+Each process has those of its host. Those of the database and of Redis are the scheduler's alone:
+several would ask for the same.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from preference_center.monitoring.measure import (
     measure_clock,
     measure_database,
     measure_host,
+    measure_queue,
 )
 
 CACHE_SECONDS = 10.0
@@ -114,6 +115,25 @@ class SchedulerCollector(Collector):
             "preference_center_scheduler_tick_timestamp_seconds",
             "When the scheduler last looked for due work, or when it was started.",
             self._heartbeat.at.timestamp(),
+        )
+
+
+class QueueCollector(Collector):
+    """Redis and the workers, as this process sees them. Needs an application context."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Measure now; without Redis nobody knows of workers."""
+        measured = measure_queue()
+        yield GaugeMetricFamily(
+            "preference_center_redis_usable",
+            "1 while Redis takes jobs of the scheduler.",
+            int(measured.problem is None),
+        )
+        yield _labelled(
+            "workers",
+            "Workers that take the jobs of a queue.",
+            ["queue"],
+            (([name], count) for name, count in measured.workers.items()),
         )
 
 

@@ -1,4 +1,4 @@
-"""This module measures what the database knows, and the host.
+"""This module measures what the database knows, Redis, and the host.
 
 It also keeps what waits for each destination over time, of which the scheduler makes a sample every
 5 minutes, and when the scheduler last looked for due work, for other threads of its process.
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import redis
+
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.notices.store import OUTBOX
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
@@ -26,12 +28,16 @@ from preference_center.destinations.rules.promise import (
     Folder,
     HostMeasurements,
     Measurements,
+    QueueMeasurement,
+    QueueProblem,
     SpoolMeasurement,
 )
 from preference_center.destinations.store import samples, states, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.job_queue import QUEUE_NAMES, count_workers
 from preference_center.infra.keys.sealed_columns import list_rotations
+from preference_center.infra.redis import connect_redis
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
 from preference_center.rights import webhooks as rights_webhooks
@@ -136,6 +142,32 @@ def _count_rights(connection: Connection, now: datetime) -> dict[RequestStage, i
         request_stage(received_at, deadline, now, target=target)
         for received_at, deadline in load_stages(connection)
     )
+
+
+REDIS_PROBE_TIMEOUT = 0.8
+"""Seconds, for connecting and for each response."""
+_PROBE_KEY = "rq:preference-center:probe"
+_PROBE_LIFETIME = timedelta(minutes=1)
+
+
+def measure_queue() -> QueueMeasurement:
+    """Whether Redis takes a write of ours, and how many workers listen on each queue.
+
+    A worker that was killed counts until it has not reported to RQ for two minutes, or for four if
+    it had a job.
+    """
+    with connect_redis(services().settings.redis_url, timeout=REDIS_PROBE_TIMEOUT) as connection:
+        try:
+            connection.set(_PROBE_KEY, b"", ex=_PROBE_LIFETIME)
+            return QueueMeasurement(
+                workers={name: count_workers(connection, name) for name in QUEUE_NAMES}
+            )
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError):
+            return QueueMeasurement(QueueProblem.REFUSED)
+        except (redis.ConnectionError, redis.TimeoutError):
+            return QueueMeasurement(QueueProblem.UNREACHABLE)
+        except redis.RedisError:  # out of memory, a replica, a disk that fails
+            return QueueMeasurement(QueueProblem.REFUSES_WRITES)
 
 
 def measure_host() -> HostMeasurements:

@@ -45,7 +45,7 @@ from preference_center.infra.db.transactions import (
 from preference_center.infra.metrics import CONTENT_TYPE, render_metrics
 from preference_center.ledger import spool
 from preference_center.monitoring.gauges import list_collectors
-from preference_center.monitoring.measure import count_due_webhooks
+from preference_center.monitoring.measure import count_due_webhooks, measure_queue
 from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import OpenErasures, count_open
 from preference_center.rights.requests.store import load_stages
@@ -167,7 +167,15 @@ READINESS_KEY = "preference_center.readiness"
 LISTENING_KEY = "preference_center.listening_port"
 
 
+NEEDS_REDIS_KEY = "preference_center.needs_redis"
+
+
 _ON_TIME = RequestStage.ON_TIME
+
+
+def require_redis(app: Flask) -> None:
+    """From now on this process, a worker, is ready only while Redis takes and gives jobs."""
+    app.extensions[NEEDS_REDIS_KEY] = True
 
 
 @blueprint.before_request
@@ -190,17 +198,25 @@ def readyz() -> tuple[Response, int]:
     `database` is why it can't be the former; requests that need it get a 503 then. A process whose
     version does not fit the tables is not ready, whatever its spool accepts; nor is a web process
     before and after its port accepts connections. `reason` is a sentence for the operator, or
-    null. Responds within three seconds in any state of the database. Redis is not checked, since
-    no request depends on it.
+    null. Responds within three seconds in any state of the database. Redis counts for workers
+    alone, since no request depends on it: theirs has `redis`, "usable" or its problem.
     """
     state, spooled = _readiness()(), _spool_status()
     ready, reason = _can_accept_opt_outs(state.status, spooled), state.reason
     port: ListeningPort | None = current_app.extensions.get(LISTENING_KEY)
     if ready and port is not None and not port.accepts_connections():
         ready, reason = False, f"port {port.port} accepts no connections: it starts or stops"
+    queue = {}
+    if NEEDS_REDIS_KEY in current_app.extensions:
+        problem = measure_queue().problem
+        ready, queue = ready and problem is None, {"redis": problem or "usable"}
     status = "ready" if ready else "unavailable"
     return jsonify(
-        status=status, database=state.status, reason=reason or None, spool=_spool_to_json(spooled)
+        status=status,
+        database=state.status,
+        reason=reason or None,
+        spool=_spool_to_json(spooled),
+        **queue,
     ), 200 if ready else 503
 
 

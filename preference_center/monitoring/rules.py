@@ -15,6 +15,7 @@ from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.destinations.rules.promise import (
     HostMeasurements,
     Measurements,
+    QueueMeasurement,
     SpoolMeasurement,
 )
 
@@ -40,6 +41,9 @@ class AlertKind(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     SCHEDULER_SILENT = "scheduler_silent"
     """It runs, and does not get to looking for due work."""
+    REDIS_UNUSABLE = "redis_unusable"
+    NO_WORKER = "no_worker"
+    """Nobody takes the jobs of a queue; without a subject those of any."""
     OPT_OUTS_WAIT = "opt_outs_wait"
     """15 minutes have passed since something was received that some tool does not reflect."""
     WORK_AT_RISK = "work_at_risk"
@@ -64,6 +68,9 @@ class AlertKind(StrEnum):
 MESSAGES = {
     AlertKind.DATABASE_UNAVAILABLE: "The database is not available: opt-outs wait on disk.",
     AlertKind.SCHEDULER_SILENT: "The scheduler runs, but does not look for due work: see its log.",
+    AlertKind.REDIS_UNUSABLE: "Redis takes no jobs, so nothing is pushed: bring it back, empty or"
+    " not, with memory left.",
+    AlertKind.NO_WORKER: "No worker takes these jobs, so they wait: start one.",
     AlertKind.OPT_OUTS_WAIT: "Opt-outs have waited for this destination for 15 minutes or more:"
     " `flask destinations show` says why.",
     AlertKind.WORK_AT_RISK: "Opt-outs have waited for 36 hours or more.",
@@ -128,6 +135,7 @@ class Observation:
     at: datetime
     measured: Measurements | None
     host: HostMeasurements = field(default_factory=HostMeasurements)
+    queue: QueueMeasurement = field(default_factory=QueueMeasurement)
     database_away_since: datetime | None = None
     ticked_at: datetime | None = None
     """When the scheduler last looked for due work; it begins at its start."""
@@ -170,6 +178,16 @@ def _scheduler_silent(seen: Observation) -> Iterator[str]:
     # Without the database it can't look, and that is an alert of its own.
     if seen.measured and seen.ticked_at and seen.at >= seen.ticked_at + TICK_MISSING_AFTER:
         yield ""
+
+
+def _redis_unusable(seen: Observation) -> Iterator[str]:
+    if seen.queue.problem is not None:
+        yield seen.queue.problem
+
+
+def _no_worker(seen: Observation) -> Iterator[str]:
+    missing = [queue for queue, count in seen.queue.workers.items() if not count]
+    yield from [""] if missing and len(missing) == len(seen.queue.workers) else missing
 
 
 def _opt_outs_wait(seen: Observation) -> Iterator[str]:
@@ -255,6 +273,8 @@ def _has_waited(spool: SpoolMeasurement, now: datetime) -> bool:
 CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.DATABASE_UNAVAILABLE: _database_unavailable,
     AlertKind.SCHEDULER_SILENT: _scheduler_silent,
+    AlertKind.REDIS_UNUSABLE: _redis_unusable,
+    AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
     AlertKind.WORK_LATE: _waiting_since(*_LATE),
@@ -274,6 +294,8 @@ CONDITIONS: dict[AlertKind, Condition] = {
 }
 
 HOLDS_FOR = {
+    AlertKind.REDIS_UNUSABLE: timedelta(minutes=2),
+    AlertKind.NO_WORKER: timedelta(minutes=2),
     # An opt-out of yesterday that is recorded now has waited for a day: a short failure is none.
     AlertKind.OPT_OUTS_WAIT: timedelta(minutes=5),
 }

@@ -18,7 +18,12 @@ from preference_center.infra.metrics import render_metrics
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import rules as alerts
-from preference_center.monitoring.gauges import DatabaseCollector, HostCollector, SchedulerCollector
+from preference_center.monitoring.gauges import (
+    DatabaseCollector,
+    HostCollector,
+    QueueCollector,
+    SchedulerCollector,
+)
 from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import AlertKind
 from tests.clock import START
@@ -39,7 +44,12 @@ def families(app: Flask, in_context: None, tmp_path: Path) -> list[Metric]:
     """Everything that some process exports."""
     folder = SpoolFolder(tmp_path, 1 << 20)
     app.extensions[EXTENSION_KEY] = Spool(folder, SpoolWriter(folder))
-    collectors = [DatabaseCollector(), HostCollector(), SchedulerCollector(Heartbeat(START))]
+    collectors = [
+        DatabaseCollector(),
+        HostCollector(),
+        QueueCollector(),
+        SchedulerCollector(Heartbeat(START)),
+    ]
     return [*text_string_to_metric_families(render_metrics(collectors).decode())]
 
 

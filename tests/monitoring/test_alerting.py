@@ -19,6 +19,7 @@ from preference_center.core.deadlines import AT_RISK
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.redis import connect_redis
 from preference_center.ledger import record
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
@@ -48,6 +49,7 @@ from tests.core.histories import NEWS
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.integrations.tools.stand_in import StandIn
 from tests.ledger.changes import add_destination, change
+from workers.worker import make_worker
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -79,6 +81,17 @@ def _healthy_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the clock nor the disks of this machine count."""
     monkeypatch.setattr(measure, "measure_clock", timedelta)
     monkeypatch.setattr(measure, "_list_folders", tuple)
+
+
+@pytest.fixture(autouse=True)
+def _worker(redis_url: str) -> Iterator[None]:
+    """Somebody takes all jobs."""
+    with connect_redis(redis_url) as connection:
+        connection.flushdb()
+        worker = make_worker(connection)
+        worker.register_birth()  # type: ignore[no-untyped-call]
+        yield
+        worker.register_death()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +166,18 @@ def test_opt_outs_that_nobody_pushes_are_told_of_after_15_minutes_and_5_more(
     clock.advance(HOLDS_FOR[AlertKind.OPT_OUTS_WAIT])
     look(watch, clock)
     assert sent.take() == [(AlertKind.OPT_OUTS_WAIT, "crm", False)]
+
+
+def test_redis_without_workers_is_told_of(
+    watch: AlertWatch, sent: Sent, clock: Clock, redis_url: str
+) -> None:  # I3
+    with connect_redis(redis_url) as connection:
+        connection.flushdb()
+    look(watch, clock)
+    assert sent.take() == []
+    clock.advance(HOLDS_FOR[AlertKind.NO_WORKER])
+    look(watch, clock)
+    assert sent.take() == [(AlertKind.NO_WORKER, "", False)]
 
 
 def test_nothing_ends_because_no_scheduler_looked(

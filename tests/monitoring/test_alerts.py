@@ -16,6 +16,8 @@ from preference_center.destinations.rules.promise import (
     Folder,
     HostMeasurements,
     Measurements,
+    QueueMeasurement,
+    QueueProblem,
     SpoolMeasurement,
 )
 from preference_center.monitoring.rules import (
@@ -78,6 +80,21 @@ def test_an_age_is_an_alert_from_its_limit_on(kind: AlertKind) -> None:
     limit, observe = AGES[kind]
     assert find_alerts(observe(limit - MOMENT)) == frozenset()
     assert find_alerts(observe(limit)) == {Alert(kind)}
+
+
+@pytest.mark.parametrize("problem", QueueProblem)
+def test_redis_that_takes_no_jobs_is_an_alert(problem: QueueProblem) -> None:  # I3
+    found = find_alerts(replace(WELL, queue=QueueMeasurement(problem)))
+    assert found == {Alert(AlertKind.REDIS_UNUSABLE, problem)}
+
+
+def test_a_queue_without_a_worker_is_an_alert_and_all_of_them_are_one() -> None:  # I3
+    def found(**workers: int) -> frozenset[Alert]:
+        return find_alerts(replace(WELL, queue=QueueMeasurement(workers=workers)))
+
+    assert found(fresh=1, sync=2) == frozenset()
+    assert found(fresh=1, sync=0) == {Alert(AlertKind.NO_WORKER, "sync")}
+    assert found(fresh=0, sync=0) == {Alert(AlertKind.NO_WORKER)}
 
 
 @pytest.mark.parametrize("state", ["active", "observe", "broken", "paused"])

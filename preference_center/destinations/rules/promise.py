@@ -105,6 +105,26 @@ class HostMeasurements:
     """How far its clock is ahead of the database's."""
 
 
+class QueueProblem(StrEnum):
+    """Why Redis takes no jobs."""
+
+    UNREACHABLE = "unreachable"
+    """Nobody answers in time, or it is starting."""
+    REFUSED = "refused"
+    """The log-in, or a right."""
+    REFUSES_WRITES = "refuses_writes"
+    """It is full, a replica, or can't write to its disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMeasurement:
+    """What a process sees of Redis: `problem` is None while it takes jobs."""
+
+    problem: QueueProblem | None = None
+    workers: Mapping[str, int] = field(default_factory=dict)
+    """Living workers by queue, also of queues without any; empty if there is a problem."""
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
     """How far the promise is kept.
