@@ -265,6 +265,8 @@ _JOBS = Histogram(
 )
 
 
+# From 0 on: a series that appears with its first problem has no increase.
+_DECISIONS.labels("unknown_message_type", "false")
 _OPT_OUT_OUTCOMES = {outcome: _OPT_OUTS.labels(outcome) for outcome in OptOutOutcome}
 
 

@@ -8,13 +8,16 @@ The common decisions are always the same objects, encoded once and not once per 
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from flask import Response
+import structlog
+from flask import Response, current_app
 from pydantic import ConfigDict, Field, RootModel, model_validator
 from pydantic.config import JsonDict
 
@@ -49,6 +52,16 @@ from preference_center.web.api.endpoint import (
 )
 from preference_center.web.api.keys import KeyScope, count_key_use
 from preference_center.web.api.parsing import MAX_ROWS, RequestBody, constraints
+
+log = structlog.get_logger()
+
+
+UNKNOWN_LOG_INTERVAL = 60.0
+"""Seconds between two lines of the log about one key's unknown message types."""
+
+
+UNKNOWN_LOGGED_KEY = "preference_center.unknown_message_type_logged"
+
 
 _ADDRESSES: JsonDict = {"type": "array", "items": {"type": "string"}}
 
@@ -223,6 +236,17 @@ def count_denials(key_name: str, decisions: Sequence[Decision], now: datetime) -
     """Count these decisions, and how many of them deny, for the sender's key."""
     denied = sum(not decision.allow for decision in decisions)
     count_key_use(key_name, now, decisions=len(decisions), denied=denied)
+    if decisions and decisions[0].rule is DecisionRule.UNKNOWN_MESSAGE_TYPE:
+        _log_unknown_message_type(key_name)
+
+
+def _log_unknown_message_type(key_name: str) -> None:
+    """Log it once a minute for each key, without the type: that is a text of the request (I12)."""
+    logged: dict[str, float] = current_app.extensions.setdefault(UNKNOWN_LOGGED_KEY, {})
+    now = time.monotonic()
+    if now >= logged.get(key_name, -math.inf) + UNKNOWN_LOG_INTERVAL:
+        logged[key_name] = now
+        log.warning("unknown_message_type", key=key_name)
 
 
 def _same_for_all(decision: Decision, count: int) -> DecisionBatch:

@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EVERYTHING, UNDELIVERABLE, Change, EventKind
+from preference_center.decisions.api import UNKNOWN_LOGGED_KEY
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from tests.clock import START, Clock
@@ -166,6 +168,18 @@ def test_one_bad_address_denies_itself_only(sender: Sender) -> None:
         (False, "unparseable_address"),
         (True, "not_opted_out"),
     ]
+
+
+def test_an_unknown_message_type_is_logged_once_a_minute_with_the_key_alone(
+    app: Flask, sender: Sender
+) -> None:  # I11, I12
+    app.extensions.pop(UNKNOWN_LOGGED_KEY, None)
+    with structlog.testing.capture_logs() as logs:
+        for recipient in ("anna@example.com", "ben@example.com"):
+            sender.ask("no.such.type", recipient)
+    found = [line for line in logs if line["event"] == "unknown_message_type"]
+    assert len(found) == 1
+    assert "no.such.type" not in str(found)
 
 
 def test_an_unknown_message_type_denies_everyone(sender: Sender) -> None:
