@@ -110,7 +110,9 @@ def test_expressions_select_and_sum_by_labels_that_exist(path: Path) -> None:
     )
     for expression in expressions:
         metrics = {re.sub(r"_(bucket|count|sum)$", "", each) for each in NAME.findall(expression)}
-        known = set().union({"le", "instance"}, *(documented[each] for each in metrics))
+        known = set().union(
+            {"le", "instance", "alertname", "alertstate"}, *(documented[each] for each in metrics)
+        )
         grouped = re.findall(r"\b(?:by|on) \(([\w, ]+)\)", expression)
         selected = re.findall(r"(\w+)=~?\"", expression)
         used = {label.strip() for group in grouped for label in group.split(",")} | set(selected)
@@ -162,6 +164,18 @@ def test_rules_hold_for_as_long_as_our_own_alerts() -> None:
     for kind, length in alerts.HOLDS_FOR.items():
         held = rules[kind.title().replace("_", "")]["for"]
         assert held == f"{length.total_seconds() / 60:.0f}m", kind
+
+
+MEASURED_BY_THE_SCHEDULER = re.compile(
+    r"preference_center_(destination|backlog|rights|emails|erasure|key_rotation|feed|redis|workers)"
+)
+
+
+def test_no_alert_about_what_the_scheduler_measures_ends_because_it_is_dead() -> None:  # I3
+    for rule in yaml.safe_load(RULES)["groups"][0]["rules"]:
+        if MEASURED_BY_THE_SCHEDULER.search(rule["expr"]):
+            held = f'ALERTS{{alertname="{rule["alert"]}", alertstate="firing"}}'
+            assert held in rule["expr"], rule["alert"]
 
 
 def test_every_rule_is_tested() -> None:
