@@ -111,7 +111,7 @@ def test_expressions_select_and_sum_by_labels_that_exist(path: Path) -> None:
     for expression in expressions:
         metrics = {re.sub(r"_(bucket|count|sum)$", "", each) for each in NAME.findall(expression)}
         known = set().union(
-            {"le", "instance", "alertname", "alertstate"}, *(documented[each] for each in metrics)
+            {"le", "instance", "job", "alertname", "alertstate"}, *(documented[each] for each in metrics)
         )
         grouped = re.findall(r"\b(?:by|on) \(([\w, ]+)\)", expression)
         selected = re.findall(r"(\w+)=~?\"", expression)
