@@ -221,6 +221,11 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
             int(measured.is_journal_closed),
         ),
         (
+            "feed_held_seconds",
+            "For how long a transaction has kept an event from readers of the feed.",
+            _age(measured.feed_held_since, measured.at),
+        ),
+        (
             "key_rotation_seconds",
             "For how long a change of keys has been unfinished.",
             _age(measured.rotation_started_at, measured.at),

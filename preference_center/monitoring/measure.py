@@ -107,6 +107,7 @@ def measure_database(now: datetime) -> Measurements:
             erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
             is_journal_closed=is_journal_closed,
             rotation_started_at=min((each.started_at for each in unfinished), default=None),
+            feed_held_since=cursors.load_held_since(connection),
             publishers=cursors.load_oldest_unpublished(connection),
         )
 

@@ -24,6 +24,7 @@ WAITING_AFTER = timedelta(minutes=15)
 TICK_MISSING_AFTER = timedelta(minutes=2)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
+FEED_HELD_AFTER = timedelta(minutes=5)
 PUBLISHER_BEHIND_AFTER = timedelta(minutes=15)
 SPOOL_WAITING_AFTER = timedelta(minutes=5)
 """For how long an opt-out may wait on a disk while the database is there."""
@@ -56,6 +57,8 @@ class AlertKind(StrEnum):
     ERASURES_NOT_IN_JOURNAL = "erasures_not_in_journal"
     ERASURE_JOURNAL_CLOSED = "erasure_journal_closed"
     KEY_ROTATION_UNFINISHED = "key_rotation_unfinished"
+    FEED_HELD = "feed_held"
+    """A transaction that does not end keeps changes from all readers of the feed."""
     FEED_PUBLISHER_BEHIND = "feed_publisher_behind"
     DISK_NEARLY_FULL = "disk_nearly_full"
     CLOCK_DIFFERS = "clock_differs"
@@ -82,6 +85,8 @@ MESSAGES = {
     AlertKind.ERASURE_JOURNAL_CLOSED: "The API answers nothing, since erasures of the journal are"
     " missing in the database: see `flask erasures list`.",
     AlertKind.KEY_ROTATION_UNFINISHED: "A change of keys is unfinished: continue it.",
+    AlertKind.FEED_HELD: "An open transaction keeps changes from all readers of the feed:"
+    " `flask feed status` names it.",
     AlertKind.FEED_PUBLISHER_BEHIND: "The feed is not passed on to this topic: look at the process"
     " publisher and at Kafka.",
     AlertKind.DISK_NEARLY_FULL: "The disk of a folder that we write to is nearly full.",
@@ -239,6 +244,12 @@ def _rotation_unfinished(seen: Observation) -> Iterator[str]:
         yield ""
 
 
+def _feed_held(seen: Observation) -> Iterator[str]:
+    since = seen.measured and seen.measured.feed_held_since
+    if since and seen.at >= since + FEED_HELD_AFTER:
+        yield ""
+
+
 def _feed_publisher_behind(seen: Observation) -> Iterator[str]:
     for name, since in seen.measured.publishers.items() if seen.measured else ():
         if since and seen.at >= since + PUBLISHER_BEHIND_AFTER:
@@ -284,6 +295,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.ERASURES_NOT_IN_JOURNAL: _erasures_not_in_journal,
     AlertKind.ERASURE_JOURNAL_CLOSED: _journal_closed,
     AlertKind.KEY_ROTATION_UNFINISHED: _rotation_unfinished,
+    AlertKind.FEED_HELD: _feed_held,
     AlertKind.FEED_PUBLISHER_BEHIND: _feed_publisher_behind,
     AlertKind.DISK_NEARLY_FULL: _disk_nearly_full,
     AlertKind.CLOCK_DIFFERS: _clock_differs,

@@ -111,7 +111,8 @@ def test_expressions_select_and_sum_by_labels_that_exist(path: Path) -> None:
     for expression in expressions:
         metrics = {re.sub(r"_(bucket|count|sum)$", "", each) for each in NAME.findall(expression)}
         known = set().union(
-            {"le", "instance", "job", "alertname", "alertstate"}, *(documented[each] for each in metrics)
+            {"le", "instance", "job", "alertname", "alertstate"},
+            *(documented[each] for each in metrics),
         )
         grouped = re.findall(r"\b(?:by|on) \(([\w, ]+)\)", expression)
         selected = re.findall(r"(\w+)=~?\"", expression)
@@ -139,6 +140,7 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
         ("destination_oldest_seconds) > {}", alerts.WAITING_AFTER),
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
+        ("feed_held_seconds) > {}", alerts.FEED_HELD_AFTER),
         ("feed_publisher_oldest_seconds) > {}", alerts.PUBLISHER_BEHIND_AFTER),
         ("spool_oldest_seconds > {}", alerts.SPOOL_WAITING_AFTER),
     ],

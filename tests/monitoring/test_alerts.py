@@ -24,6 +24,7 @@ from preference_center.monitoring.rules import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,
+    FEED_HELD_AFTER,
     HOLDS_FOR,
     MAX_CLOCK_OFFSET,
     MESSAGES,
@@ -63,6 +64,10 @@ AGES: dict[AlertKind, tuple[timedelta, Callable[[timedelta], Observation]]] = {
     AlertKind.SCHEDULER_SILENT: (
         TICK_MISSING_AFTER,
         lambda age: replace(WELL, ticked_at=START - age),
+    ),
+    AlertKind.FEED_HELD: (
+        FEED_HELD_AFTER,
+        lambda age: measured(feed_held_since=START - age),
     ),
     AlertKind.EMAIL_STUCK: (
         EMAIL_STUCK_AFTER,

@@ -62,6 +62,8 @@ class Measurements:
     """Whether nothing is answered from this database, since the erasure journal is ahead of it."""
     rotation_started_at: datetime | None = None
     """When the oldest unfinished change of keys began."""
+    feed_held_since: datetime | None = None
+    """When the oldest event was recorded that readers of the feed can't see yet."""
     publishers: Mapping[str, datetime | None] = field(default_factory=dict)
     """When the oldest event was recorded that a publisher of the feed has not passed on."""
 

@@ -181,6 +181,12 @@ SELECT xid::text, pid, database, name, state, clock_timestamp() - started_at FRO
 """
 
 
+_SELECT_FIRST_WAITING = """
+SELECT recorded_at FROM event WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s
+ORDER BY xid, seq LIMIT 1
+"""
+
+
 _COUNT_WAITING = """
 SELECT count(*) FROM (SELECT FROM event
     WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s LIMIT %(max_counted)s) AS waiting
@@ -193,6 +199,19 @@ def count_waiting_events(connection: Connection, horizon: Horizon) -> int:
     row = connection.execute(_COUNT_WAITING, given).fetchone()
     assert row  # an aggregate
     return int(row[0])
+
+
+def load_held_since(connection: Connection) -> datetime | None:
+    """When the oldest event was recorded that waits beyond the horizon; None if none waits.
+
+    So long at most has a transaction held the feed. None also between two epochs.
+    """
+    horizon = select_horizon(connection)
+    if horizon is None:
+        return None
+    given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor}
+    row = connection.execute(_SELECT_FIRST_WAITING, given).fetchone()
+    return row[0] if row else None
 
 
 def list_blocking_transactions(
