@@ -11,7 +11,12 @@ from random import Random
 from dkim.dnsplug import get_txt
 from flask import Flask
 
-from preference_center.catalogue.apply import count_choices, list_topics_in_use, list_topics_sent
+from preference_center.catalogue.apply import (
+    count_choices,
+    list_sender_keys,
+    list_topics_in_use,
+    list_topics_sent,
+)
 from preference_center.contacts.store import contacts_merged, load_locale
 from preference_center.core.events import uuid7
 from preference_center.core.key_rings import parse_ring
@@ -64,6 +69,7 @@ from preference_center.rights.email_texts import ADDRESS_TEXTS, ERASURE_TEXTS, R
 from preference_center.rights.erasure.store import erase_again_in_tool
 from preference_center.rights.requests.moves import merge_requests
 from preference_center.web import languages
+from preference_center.web.api.keys import list_asking_keys
 from preference_center.web.emails import TextsOfEmail, email_texts
 from preference_center.web.languages import locale_of
 from preference_center.web.pages.rendering import default_wording
@@ -157,6 +163,7 @@ def _register_hooks(app: Flask) -> None:
     list_topics_in_use.register(app, list_suppressed_topics)
     count_choices.register(app, count_chosen_frequencies)
     list_topics_sent.register(app, list_sent_topics)
+    list_sender_keys.register(app, list_asking_keys)
     verify_stored_forms.register(app, verify_canonical_forms)
     locale_of.register(app, load_locale)
     email_texts.register(app, lambda: EMAIL_TEXTS)

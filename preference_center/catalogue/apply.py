@@ -10,6 +10,7 @@ from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.rules.deliverability import catalogue_warnings
 from preference_center.catalogue.rules.diff import (
     CatalogueDiff,
+    ChangeKind,
     diff_catalogues,
     rejection_reasons,
     removed_frequencies,
@@ -39,7 +40,7 @@ class CatalogueReview:
     """As `CatalogueDiff.format_lines` returns them."""
     warnings: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
-    """On people's choices and on destinations."""
+    """On people's choices, destinations and senders."""
     refused: tuple[str, ...] = ()
     """Why it may not be applied, each with its remedy."""
 
@@ -61,6 +62,21 @@ def count_choices(connection: Connection) -> Mapping[tuple[str, str], int]:
 @Hook
 def list_topics_sent(connection: Connection) -> Mapping[str, frozenset[str]]:
     """The topics that each destination sends, by its name."""
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class SenderKey:
+    """An API key with which decisions are asked for. `message_types` is None for every type."""
+
+    name: str
+    message_types: Collection[str] | None
+    last_used_at: datetime | None
+
+
+@Hook
+def list_sender_keys(connection: Connection) -> Collection[SenderKey]:
+    """Those that are not revoked, by name."""
     raise NotImplementedError
 
 
@@ -86,7 +102,11 @@ def review_catalogue(
         is_current=False,
         changes=tuple(diff.format_lines() or ["Only comments or formatting differ."]),
         warnings=tuple(catalogue_warnings(new)),
-        effects=(*_lost_choices(connection, diff), *_affected_destinations(connection, diff)),
+        effects=(
+            *_lost_choices(connection, diff),
+            *_affected_destinations(connection, diff),
+            *_denied_senders(connection, diff, new),
+        ),
         refused=tuple(rejection_reasons(diff, suppressed)),
     )
 
@@ -145,3 +165,26 @@ def _affected_destinations(connection: Connection, diff: CatalogueDiff) -> Itera
     for name, topics in sent.items():
         for topic in sorted(topics & set(ended)):
             yield f"destination {name} sends topic {topic}, which is {ended[topic]}"
+
+
+def _denied_senders(connection: Connection, diff: CatalogueDiff, new: Catalogue) -> Iterator[str]:
+    """The API keys that may ask about a message type which everybody is denied from now on."""
+    ended = {each.key: "is removed" for each in diff.message_types if each.after is None}
+    retired = {each.key for each in diff.topics if each.kind is ChangeKind.RETIRED}
+    ended |= {
+        key: f"is of the retired topic {message.topic}"
+        for key, message in new.message_types.items()
+        if message.topic in retired
+    }
+    for key in list_sender_keys(connection) if ended else ():
+        named = (
+            sorted(ended) if key.message_types is None else sorted({*key.message_types} & {*ended})
+        )
+        used = (
+            f"last used {key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never used"
+        )
+        for name in named:
+            yield (
+                f"key {key.name} ({used}) may ask about message type {name}, which {ended[name]}:"
+                " everybody is denied"
+            )

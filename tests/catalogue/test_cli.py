@@ -17,8 +17,13 @@ from preference_center.core.addresses import Channel
 from preference_center.core.addresses import parse_address as address
 from preference_center.core.events import Change, EventKind, FrequencyChoice
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import override_limits, run_in_transaction
+from preference_center.infra.db.transactions import (
+    Connection,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.ledger import record
+from preference_center.web.api.keys import KeyScope, create_key, revoke_key
 from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.clock import START, Clock
 from tests.infra.cli.fixtures import _staff_name
@@ -302,3 +307,47 @@ frequencies.fortnightly = { it = "Ogni due settimane", en = "Every two weeks" }
     result = flask(app, "apply", "--dry-run", file)
 
     assert "topic acme.news: 1 choice of fortnightly, now weekly" in result.output
+
+
+def add_key(app: Flask, name: str, message_types: list[str], used_at: datetime | None) -> None:
+    def add(connection: Connection) -> None:
+        create_key(connection, name, [KeyScope.CHECK], message_types, START)
+        connection.execute("UPDATE api_key SET last_used_at = %s WHERE name = %s", (used_at, name))
+
+    with app.app_context():
+        run_in_transaction(add)
+
+
+@pytest.mark.parametrize(
+    "removed, why",
+    [
+        (
+            """[message_types."newsletter.monthly"]
+class = "marketing"
+topic = "acme.news"
+""",
+            "is removed",
+        ),
+        (None, "is of the retired topic acme.news"),
+    ],
+)
+def test_keys_that_ask_about_what_ends_are_named_with_their_last_use(
+    app: Flask, file: Path, removed: str | None, why: str
+) -> None:  # I11: everybody is denied
+    assert flask(app, "apply", file).exit_code == 0
+    add_key(app, "shop", ["newsletter.monthly", "password_reset"], START)
+    add_key(app, "every", ["*"], None)
+    add_key(app, "other", ["password_reset"], START)
+    add_key(app, "revoked", ["newsletter.monthly"], START)
+    with app.app_context():
+        run_in_transaction(lambda c: revoke_key(c, "revoked", START))
+    topic = 'group = "news"\ntitle = { it = "Notizie"'
+    change = (removed, "") if removed else (topic, f"retired = true\n{topic}")
+    file.write_text(edited(change), encoding="utf-8")
+    result = flask(app, "apply", "--dry-run", file)
+    found = [line.strip() for line in result.output.splitlines() if "may ask about" in line]
+    asks = f"may ask about message type newsletter.monthly, which {why}: everybody is denied"
+    assert [line[line.index("key ") :] for line in found] == [
+        f"key every (never used) {asks}",
+        f"key shop (last used {START:%Y-%m-%d %H:%M} UTC) {asks}",
+    ]

@@ -27,6 +27,7 @@ from typing import Any
 from flask import current_app
 from psycopg import errors
 
+from preference_center.catalogue.apply import SenderKey
 from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.infra.db.transactions import Connection, run_autocommit
 
@@ -167,6 +168,19 @@ def list_keys(connection: Connection) -> list[ApiKey]:
     """All keys by name, revoked ones too."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY name")  # noqa: S608 - constants of this module
     return [_key(row) for row in rows]
+
+
+def list_asking_keys(connection: Connection) -> list[SenderKey]:
+    """Those with which decisions are asked for, by name; without revoked ones."""
+    return [
+        SenderKey(
+            key.name,
+            None if ALL_MESSAGE_TYPES in key.message_types else key.message_types,
+            key.last_used_at,
+        )
+        for key in list_keys(connection)
+        if key.revoked_at is None and KeyScope.CHECK in key.scopes
+    ]
 
 
 def clear_key_cache() -> None:
