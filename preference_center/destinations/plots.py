@@ -38,6 +38,12 @@ def number(value: float) -> str:
     return str(format_decimal(round(value)))
 
 
+def counted(value: int, *, has_more: bool) -> str:
+    """A count that may have stopped at its limit."""
+    text = number(value)
+    return str(_("more than %(count)s", count=text)) if has_more else text
+
+
 def duration(since: datetime, now: datetime) -> str:
     """How long something has waited."""
     return length(max(now - since, timedelta(0)))

@@ -15,6 +15,7 @@ from preference_center.core.staff import Permission
 from preference_center.destinations import plots
 from preference_center.destinations.plots import load_figures
 from preference_center.destinations.rules.promise import (
+    CountedTo,
     DestinationMeasurement,
     Measurements,
     evaluate_promise,
@@ -64,6 +65,7 @@ class BoardRow:
 
     measurement: DestinationMeasurement
     state: DestinationState
+    pending: str
     badge: tuple[str, str]
     advice: str
     age: str
@@ -87,6 +89,7 @@ def _rows(
         yield BoardRow(
             each,
             state,
+            plots.counted(each.pending, has_more=(CountedTo.PENDING, each.name) in measured.capped),
             plots.state_badge(state, measured.at),
             plots.advice(state, measured.at),
             plots.duration(oldest, measured.at) if oldest else "",
@@ -104,6 +107,12 @@ class WaitingCount:
     count: int
     url: str
     is_late: bool = False
+    has_more: bool = False
+
+    @property
+    def text(self) -> str:
+        """The count as the person reads it."""
+        return plots.counted(self.count, has_more=self.has_more)
 
 
 def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterator[WaitingCount]:
@@ -119,7 +128,8 @@ def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterat
         (BacklogKind.REVIEW_ITEM, _("mails to review"), review),
         (BacklogKind.DEFERRED_FORMS, _("forms of addresses to update"), ""),
     ):
-        yield WaitingCount(label, waiting.get(kind.value, 0), url, kind.value in late)
+        has_more = (CountedTo.BACKLOG, kind) in measured.capped
+        yield WaitingCount(label, waiting.get(kind.value, 0), url, kind.value in late, has_more)
     requests = _url("request_queue_page", Permission.VIEW_REQUESTS)
     yield WaitingCount(_("requests due soon"), rights.get(RequestStage.DUE_SOON, 0), requests)
     overdue = rights.get(RequestStage.OVERDUE, 0)

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.rules.promise import Measurements
+from preference_center.destinations.rules.promise import CountedTo, Measurements
 from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.ledger import spool
@@ -173,6 +173,7 @@ def _measure_or_none() -> Measurements | None:
 def database_gauges(measured: Measurements) -> Iterator[Metric]:
     """The gauges of what was measured."""
     yield from _destination_gauges(measured)
+    yield _capped_gauge(measured)
     yield _labelled(
         "backlog",
         "What was acknowledged and waits for a person or to be processed, up to 1,000 of a kind.",
@@ -232,6 +233,21 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         ),
     ):
         yield GaugeMetricFamily(f"preference_center_{name}", text, value)
+
+
+def _capped_gauge(measured: Measurements) -> Metric:
+    names = [each.name for each in measured.destinations]
+    counted = [
+        *((what, name) for what in (CountedTo.PENDING, CountedTo.LATE) for name in names),
+        *((CountedTo.BACKLOG, kind) for kind in measured.waiting),
+        (CountedTo.EMAILS, ""),
+    ]
+    return _labelled(
+        "count_capped",
+        "1 while a count has stopped at its limit, so that there are more.",
+        ["count", "of"],
+        (([*each], int(each in measured.capped)) for each in counted),
+    )
 
 
 def _destination_gauges(measured: Measurements) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.notices.store import OUTBOX
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.destinations.rules.promise import (
+    CountedTo,
     DestinationMeasurement,
     Disk,
     Folder,
@@ -33,6 +34,8 @@ from preference_center.destinations.rules.promise import (
     SpoolMeasurement,
 )
 from preference_center.destinations.store import samples, states, webhooks
+from preference_center.destinations.store.samples import PendingRows
+from preference_center.destinations.store.states import LateRows
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.job_queue import QUEUE_NAMES, count_workers
@@ -91,14 +94,15 @@ def measure_database(now: datetime) -> Measurements:
 
     def load(connection: Connection) -> Measurements:
         emails, oldest = samples.load_due_emails(connection, now)
+        pending, late = samples.list_pending(connection), states.list_late(connection, now)
+        waiting = webhooks.count_waiting(connection)
         unfinished = [each for each in list_rotations(connection) if each.finished_at is None]
         return Measurements(
             at=now,
-            destinations=_load_destinations(connection, now),
+            destinations=_destinations(pending, late),
             backlog=_load_backlog(connection, now),
-            waiting={
-                kind.value: count for kind, count in webhooks.count_waiting(connection).items()
-            },
+            waiting={kind.value: count for kind, count in waiting.items()},
+            capped=frozenset(_list_capped(pending, late, waiting, emails)),
             rights=_count_rights(connection, now),
             rights_webhooks_due=count_due_webhooks(connection, now),
             emails_due=emails,
@@ -114,20 +118,37 @@ def measure_database(now: datetime) -> Measurements:
     return run_in_transaction(load)
 
 
-def _load_destinations(connection: Connection, now: datetime) -> list[DestinationMeasurement]:
-    late: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
-    for rows in states.list_late(connection, now):
-        late[rows.destination][rows.stage] = rows.count
+def _destinations(
+    pending: Iterable[PendingRows], late: Iterable[LateRows]
+) -> list[DestinationMeasurement]:
+    stages: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
+    for rows in late:
+        stages[rows.destination][rows.stage] = rows.count
     return [
         DestinationMeasurement(
             name=each.destination,
             state=each.status_label,
             pending=each.count,
             oldest_received_at=each.due_at and each.due_at - WINDOW,
-            late=late[each.destination],
+            late=stages[each.destination],
         )
-        for each in samples.list_pending(connection)
+        for each in pending
     ]
+
+
+def _list_capped(
+    pending: Iterable[PendingRows],
+    late: Iterable[LateRows],
+    waiting: Mapping[webhooks.BacklogKind, int],
+    emails: int,
+) -> Iterator[tuple[CountedTo, str]]:
+    yield from ((CountedTo.PENDING, each.destination) for each in pending if each.has_more)
+    yield from ((CountedTo.LATE, each.destination) for each in late if each.at_least)
+    for kind, count in waiting.items():
+        if count >= states.MAX_LATE_PER_STAGE:
+            yield CountedTo.BACKLOG, kind
+    if emails >= samples.MAX_EMAILS:
+        yield CountedTo.EMAILS, ""
 
 
 def _load_backlog(connection: Connection, now: datetime) -> dict[tuple[str, DeadlineStage], int]:

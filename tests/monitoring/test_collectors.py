@@ -113,7 +113,27 @@ def test_the_count_has_a_limit(clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(samples, "MAX_PENDING", 2)
     add_destination("crm", NEWS)
     opt_outs(clock, 5)
-    assert gauges(DatabaseCollector())["destination_pending", "crm"] == 2
+    found = gauges(DatabaseCollector())
+    assert found["destination_pending", "crm"] == 2
+    assert found["count_capped", "destination_pending", "crm"] == 1
+
+
+def test_a_count_at_its_limit_and_not_above_is_exact(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "MIN_PENDING", 3)
+    monkeypatch.setattr(samples, "MAX_PENDING", 3)
+    add_destination("crm", NEWS)
+    opt_outs(clock, 3)
+    found = gauges(DatabaseCollector())
+    assert found["destination_pending", "crm"] == 3
+    for what, of in (
+        ("destination_pending", "crm"),
+        ("destination_late", "crm"),
+        ("backlog", "webhook"),
+        ("emails_due", ""),
+    ):
+        assert found["count_capped", what, of] == 0
 
 
 def test_the_database_is_asked_once_in_ten_seconds(clock: Clock) -> None:

@@ -111,6 +111,21 @@ def test_the_board_counts_as_monitoring_does(app: Flask, clock: Clock) -> None:
     assert "On time: every opt-out older than a minute has reached every tool." in text
 
 
+def test_a_count_that_stopped_at_its_limit_says_so(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "MIN_PENDING", 2)
+    monkeypatch.setattr(samples, "MAX_PENDING", 2)
+    add(app, "crm")
+    for person in ("jane", "john"):
+        opt_out(app, clock, f"{person}@example.com")
+    one = "/console/window/crm"
+    assert "more than" not in board(app) + words(staff(app, Role.SUPPORT).get(one))
+    opt_out(app, clock, "joan@example.com")
+    assert "more than 2" in board(app)
+    assert "more than 2" in words(staff(app, Role.SUPPORT).get(one))
+
+
 def test_what_was_just_pushed_is_counted_by_destination(app: Flask, clock: Clock) -> None:
     number = add(app, "mailer")
     with app.app_context():

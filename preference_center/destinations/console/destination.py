@@ -108,7 +108,7 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
         "state": state,
         "badge": plots.state_badge(state, now),
         "advice": plots.advice(state, now),
-        "pending": pending.count,
+        "pending": plots.counted(pending.count, has_more=pending.has_more),
         "age": plots.duration(oldest, now) if oldest else "",
         "share": window_share(oldest, now),
         "minutes": list(_minutes(own)),

@@ -41,6 +41,15 @@ class DestinationMeasurement:
     """Pending opt-outs that are at risk or worse."""
 
 
+class CountedTo(StrEnum):
+    """The counts that have a limit."""
+
+    PENDING = "destination_pending"
+    LATE = "destination_late"
+    BACKLOG = "backlog"
+    EMAILS = "emails_due"
+
+
 @dataclass(frozen=True, slots=True)
 class Measurements:
     """What the database knows. Counts have limits, so that measuring costs the same at any size."""
@@ -62,6 +71,8 @@ class Measurements:
     """Whether nothing is answered from this database, since the erasure journal is ahead of it."""
     rotation_started_at: datetime | None = None
     """When the oldest unfinished change of keys began."""
+    capped: Collection[tuple[CountedTo, str]] = frozenset()
+    """The counts that stopped at their limit, each with its destination or BacklogKind, or ""."""
     feed_held_since: datetime | None = None
     """When the oldest event was recorded that readers of the feed can't see yet."""
     publishers: Mapping[str, datetime | None] = field(default_factory=dict)

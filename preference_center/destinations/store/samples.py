@@ -145,12 +145,16 @@ MAX_EMAILS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PendingRows:
-    """Rows that wait for one destination; `due_at` is the earliest deadline of them."""
+    """Rows that wait for one destination; `due_at` is the earliest deadline of them.
+
+    With `has_more` there are more than `count`.
+    """
 
     destination: str
     status_label: str
     count: int
     due_at: datetime | None
+    has_more: bool
 
 
 def list_pending(connection: Connection) -> list[PendingRows]:
@@ -158,18 +162,19 @@ def list_pending(connection: Connection) -> list[PendingRows]:
     rows = connection.execute(
         """WITH row_limit AS MATERIALIZED (
             SELECT GREATEST(%s, %s / GREATEST(count(*), 1)) AS max_rows FROM destination)
-        SELECT d.name, d.status, d.retry_at, found.count, found.earliest
-        FROM destination d CROSS JOIN LATERAL (
+        SELECT d.name, d.status, d.retry_at, LEAST(found.count, max_rows), found.earliest,
+            found.count > max_rows
+        FROM destination d CROSS JOIN row_limit CROSS JOIN LATERAL (
             SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
                 SELECT s.due_at FROM sync_state s
                 WHERE s.destination_id = d.id AND s.due_at IS NOT NULL
-                ORDER BY s.due_at LIMIT (SELECT max_rows FROM row_limit)) AS first) AS found
+                ORDER BY s.due_at LIMIT max_rows + 1) AS first) AS found
         ORDER BY d.name""",
         (MIN_PENDING, MAX_PENDING),
     )
     return [
-        PendingRows(name, status_label(DestinationStatus(status), retry_at), count, due_at)
-        for name, status, retry_at, count, due_at in rows
+        PendingRows(name, status_label(DestinationStatus(status), retry_at), *found)
+        for name, status, retry_at, *found in rows
     ]
 
 
