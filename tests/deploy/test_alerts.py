@@ -79,6 +79,20 @@ def test_dashboards_name_only_what_is_exported(path: Path, families: list[Metric
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in board["panels"])
 
 
+def test_the_first_row_shows_what_fires_first() -> None:
+    board = json.loads((DEPLOY / "grafana/window.json").read_text())
+    first = [each["targets"][0]["expr"] for each in board["panels"] if each["gridPos"]["y"] == 0]
+    assert [set(NAME.findall(expression)) for expression in first] == [
+        set(),
+        {"preference_center_destination_oldest_seconds"},
+        {"preference_center_workers"},
+        {"preference_center_redis_usable"},
+        {"preference_center_spool_oldest_seconds"},
+    ]
+    (named,) = re.findall(r'ALERTS.*alertname=~"([\w|]+)"', first[0])
+    assert named.split("|") == ALERT.findall(RULES)
+
+
 def documented_labels() -> dict[str, set[str]]:
     """The labels of each metric, by the table of docs/monitoring.md."""
     rows = re.findall(r"^\| `(preference_center_\w+)` \|([\w, ]*)\|", DOCS, re.MULTILINE)
