@@ -238,6 +238,7 @@ class VerificationRow(db.Model):  # type: ignore[misc,name-defined]
     newly_suppressed: Mapped[int] = mapped_column(BigInteger, server_default="0")
     checked: Mapped[int] = mapped_column(BigInteger, server_default="0")
     drift: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    drift_repeated_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     links_written: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 

@@ -265,6 +265,12 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
         (([each.name], _age(each.oldest_received_at, at)) for each in found),
     )
     yield _labelled(
+        "destination_drift_repeats",
+        "1 while a destination loses again opt-outs that it had lost.",
+        ["destination"],
+        (([each.name], int(each.repeats_drift(at))) for each in found),
+    )
+    yield _labelled(
         "destination_late",
         "Those that are at risk (36 h), past target (48 h) or overdue (72 h).",
         ["destination", "stage"],

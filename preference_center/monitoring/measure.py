@@ -130,6 +130,7 @@ def _destinations(
             state=each.status_label,
             pending=each.count,
             oldest_received_at=each.due_at and each.due_at - WINDOW,
+            drift_repeated_at=each.drift_repeated_at,
             late=stages[each.destination],
         )
         for each in pending

@@ -47,6 +47,8 @@ class AlertKind(StrEnum):
     """Nobody takes the jobs of a queue; without a subject those of any."""
     OPT_OUTS_WAIT = "opt_outs_wait"
     """15 minutes have passed since something was received that some tool does not reflect."""
+    DRIFT_REPEATS = "drift_repeats"
+    """A tool loses again what it had lost and was pushed again."""
     WORK_AT_RISK = "work_at_risk"
     """36 hours have passed since something was received that some tool does not reflect."""
     WORK_LATE = "work_late"
@@ -76,6 +78,8 @@ MESSAGES = {
     AlertKind.NO_WORKER: "No worker takes these jobs, so they wait: start one.",
     AlertKind.OPT_OUTS_WAIT: "Opt-outs have waited for this destination for 15 minutes or more:"
     " `flask destinations show` says why.",
+    AlertKind.DRIFT_REPEATS: "This tool confirms opt-outs and loses them again, so people stay"
+    " mailable there: find out who writes there, or stop sending from it.",
     AlertKind.WORK_AT_RISK: "Opt-outs have waited for 36 hours or more.",
     AlertKind.WORK_LATE: "Opt-outs have waited for 48 hours or more, longer than is accepted.",
     AlertKind.RIGHTS_DUE_SOON: "Requests of data subjects are due soon.",
@@ -202,6 +206,12 @@ def _opt_outs_wait(seen: Observation) -> Iterator[str]:
             yield each.name
 
 
+def _drift_repeats(seen: Observation) -> Iterator[str]:
+    for each in seen.measured.destinations if seen.measured else ():
+        if each.repeats_drift(seen.at):
+            yield each.name
+
+
 def _waiting_since(*stages: DeadlineStage) -> Condition:
     def holds(seen: Observation) -> Iterator[str]:
         if seen.measured is None:
@@ -287,6 +297,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.REDIS_UNUSABLE: _redis_unusable,
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
+    AlertKind.DRIFT_REPEATS: _drift_repeats,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
     AlertKind.WORK_LATE: _waiting_since(*_LATE),
     AlertKind.RIGHTS_DUE_SOON: _rights(RequestStage.DUE_SOON),

@@ -11,6 +11,7 @@ import pytest
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.destinations.rules.promise import (
+    DRIFT_LASTS,
     DestinationMeasurement,
     Disk,
     Folder,
@@ -126,6 +127,15 @@ def test_a_publisher_of_the_feed_is_an_alert_once_an_event_has_waited() -> None:
         Alert(AlertKind.FEED_PUBLISHER_BEHIND, "topic")
     }
     assert not find_alerts(measured(publishers={"topic": behind["topic"] + MOMENT}))
+
+
+def test_drift_that_repeats_is_an_alert_until_it_has_not_for_two_days() -> None:
+    def found(ago: timedelta) -> frozenset[Alert]:
+        given = {"oldest_received_at": None, "drift_repeated_at": START - ago}
+        return find_alerts(crm("active", timedelta(), **given))
+
+    assert found(DRIFT_LASTS - MOMENT) == {Alert(AlertKind.DRIFT_REPEATS, "crm")}
+    assert found(DRIFT_LASTS) == frozenset()
 
 
 def test_a_broken_destination_for_which_nothing_waits_is_none() -> None:

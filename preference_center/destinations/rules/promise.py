@@ -24,6 +24,10 @@ from preference_center.core.deadlines import (
 from preference_center.destinations.rules.states import Settlement, SyncClaim
 from preference_center.integrations.base.contract import PushResult
 
+DRIFT_LASTS = timedelta(days=2)
+"""For how long a destination that lost an opt-out again is taken to lose them: it is read back
+ever more rarely."""
+
 
 @dataclass(frozen=True, slots=True)
 class DestinationMeasurement:
@@ -37,8 +41,15 @@ class DestinationMeasurement:
     pending: int = 0
     oldest_received_at: datetime | None = None
     """When the oldest pending opt-out was received."""
+    drift_repeated_at: datetime | None = None
+    """When it last lost an opt-out that it had lost before."""
     late: Mapping[DeadlineStage, int] = field(default_factory=dict)
     """Pending opt-outs that are at risk or worse."""
+
+    def repeats_drift(self, now: datetime) -> bool:
+        """Whether it loses opt-outs again and again, so that people stay mailable there."""
+        at = self.drift_repeated_at
+        return at is not None and now < at + DRIFT_LASTS
 
 
 class CountedTo(StrEnum):

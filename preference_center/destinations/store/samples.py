@@ -155,6 +155,8 @@ class PendingRows:
     count: int
     due_at: datetime | None
     has_more: bool
+    drift_repeated_at: datetime | None
+    """When the tool last lost an opt-out that it had lost before."""
 
 
 def list_pending(connection: Connection) -> list[PendingRows]:
@@ -163,8 +165,9 @@ def list_pending(connection: Connection) -> list[PendingRows]:
         """WITH row_limit AS MATERIALIZED (
             SELECT GREATEST(%s, %s / GREATEST(count(*), 1)) AS max_rows FROM destination)
         SELECT d.name, d.status, d.retry_at, LEAST(found.count, max_rows), found.earliest,
-            found.count > max_rows
-        FROM destination d CROSS JOIN row_limit CROSS JOIN LATERAL (
+            found.count > max_rows, v.drift_repeated_at
+        FROM destination d LEFT JOIN verification v ON v.destination_id = d.id
+        CROSS JOIN row_limit CROSS JOIN LATERAL (
             SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
                 SELECT s.due_at FROM sync_state s
                 WHERE s.destination_id = d.id AND s.due_at IS NOT NULL

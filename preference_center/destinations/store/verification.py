@@ -151,7 +151,8 @@ def requeue_push(
     """Push these rows again; returns how many.
 
     `drifted`: the tool had confirmed the opt-out and now shows another state, which is recorded
-    as drift; a contact that is merely new there is not (I13). An earlier deadline is kept (I3).
+    as drift; a contact that is merely new there is not (I13). That the same opt-out was lost
+    again, after it was repaired, is recorded of the destination. An earlier deadline is kept (I3).
     """
     ids = _update_unchanged_rows(
         connection,
@@ -164,6 +165,13 @@ def requeue_push(
     )
     if drifted:
         _insert_deliveries(connection, destination, {i: versions[i] for i in ids}, "drift", "", now)
+        connection.execute(
+            """UPDATE verification SET drift_repeated_at = %(now)s
+            WHERE destination_id = %(destination)s AND EXISTS (SELECT FROM sync_state s
+                WHERE s.destination_id = %(destination)s AND s.address_id = ANY(%(ids)s)
+                    AND s.checks >= 2)""",
+            {"now": now, "destination": destination, "ids": ids},
+        )
     return len(ids)
 
 

@@ -69,7 +69,7 @@ COMPANY_TABLES: Mapping[str, str] = {
     "destination_sample": "destination_id at pending oldest_received_at pushed failed",
     "verification": (
         "destination_id contacts reported recorded unmapped unreadable newly_suppressed"
-        " checked drift links_written"
+        " checked drift drift_repeated_at links_written"
     ),
 }
 

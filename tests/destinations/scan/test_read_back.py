@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from preference_center.core.events import EventKind
+from preference_center.destinations.rules.promise import DRIFT_LASTS
 from preference_center.destinations.rules.states import READ_BACK_DELAY
 from preference_center.destinations.scan import next_night, schedule_new_listings
 from preference_center.destinations.store import destinations, listings, verification
@@ -19,6 +20,7 @@ from preference_center.integrations.base.contract import PushItem, PushOutcome, 
 from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger.store.lookup import load_facts
+from preference_center.monitoring.measure import measure_database
 from tests.clock import Clock
 from tests.destinations.steps import (
     ANNA,
@@ -116,9 +118,34 @@ def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
         clock.advance(READ_BACK_DELAY)
         read(destination, tool, ListingKind.READ)
     assert stats(destination).drift == 1
+    assert repeats_drift(clock) is False
     clock.advance(READ_BACK_DELAY * 4)
     read(destination, tool, ListingKind.READ)
     assert stats(destination).drift == 2
+    assert repeats_drift(clock) is True
+    clock.advance(DRIFT_LASTS)
+    assert repeats_drift(clock) is False
+
+
+def test_drift_of_two_people_once_each_does_not_repeat(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:
+    for lost, who in enumerate((ANNA, "ben@example.com"), 1):
+        tool.add(who)
+        tool.forgets.add(who)
+        say(EventKind.OPTED_OUT, who)
+        work(destination, tool)
+        clock.advance(READ_BACK_DELAY)
+        read(destination, tool, ListingKind.READ)
+        assert stats(destination).drift == lost
+        tool.forgets.clear()
+        work(destination, tool)
+    assert repeats_drift(clock) is False
+
+
+def repeats_drift(clock: Clock) -> bool:
+    (measured,) = measure_database(clock()).destinations
+    return measured.repeats_drift(clock())
 
 
 def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, clock: Clock) -> None:
