@@ -41,10 +41,10 @@ class DestinationMeasurement:
     pending: int = 0
     oldest_received_at: datetime | None = None
     """When the oldest pending opt-out was received."""
-    drift_repeated_at: datetime | None = None
-    """When it last lost an opt-out that it had lost before."""
     late: Mapping[DeadlineStage, int] = field(default_factory=dict)
     """Pending opt-outs that are at risk or worse."""
+    drift_repeated_at: datetime | None = None
+    """When it last lost an opt-out that it had lost before."""
 
     def repeats_drift(self, now: datetime) -> bool:
         """Whether it loses opt-outs again and again, so that people stay mailable there."""
