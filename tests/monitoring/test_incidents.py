@@ -1,6 +1,6 @@
 """Somebody is told of an incident as docs/monitoring.md says: by Prometheus and by our own alerts.
 
-What processes then export goes to the shipped rules, what they measure to our own conditions. Redis,
+What is exported goes to the shipped rules, what they measure to our own conditions. Redis,
 workers, waiting rows and the spool are real. Simulated are the outage of the database, the clock,
 a restored backup and repeated drift, whose causes other tests have, and counters and `up`.
 """
