@@ -15,19 +15,13 @@ from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center.catalogue import api as catalogue_api
-from preference_center.catalogue import console as catalogue_console
 from preference_center.contacts import api as contacts_api
-from preference_center.contacts import console as contacts_console
-from preference_center.contacts.console.timeline import find_bursts, list_requests
 from preference_center.contacts.notices import api as policies
 from preference_center.cookies import api as cookies_api
 from preference_center.cookies.pages import routes as cookie_pages
 from preference_center.decisions import api as decisions_api
 from preference_center.decisions.api import local_filter, stream
-from preference_center.destinations import console as destinations_console
 from preference_center.destinations.receive import blueprint as webhooks
-from preference_center.inbound import console as inbound_console
-from preference_center.inbound.bursts import find_bursts_by_event
 from preference_center.infra import metrics
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.context import (
@@ -45,32 +39,22 @@ from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
 from preference_center.infra.telemetry import ROUTE, request_id
 from preference_center.ledger.feed import api as change_feed
 from preference_center.lists import api as lists_api
-from preference_center.lists import console as lists_console
-from preference_center.monitoring import console as monitoring_console
 from preference_center.monitoring.probes import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
-from preference_center.recipients import console as recipients_console
 from preference_center.recipients.pages import routes as recipient_pages
 from preference_center.recipients.pages.one_click import handle_one_click
 from preference_center.recipients.pages.one_time_link import handle_expired_link
-from preference_center.reports import console as reports_console
-from preference_center.rights import console as rights_console
 from preference_center.rights.api import erasures
 from preference_center.rights.api import requests as rights
-from preference_center.rights.console.timeline import request_entries
 from preference_center.rights.erasure.journal import require_replayed
 from preference_center.rights.pages import routes as rights_pages
 from preference_center.senders import api as senders_api
-from preference_center.senders import console as senders_console
 from preference_center.senders.api import opt_outs, suppressions
 from preference_center.service import ROOT_PATH, STATIC, TEMPLATES, configure
 from preference_center.web import pages
 from preference_center.web.api import blueprint as api
 from preference_center.web.api.bodies import install_openapi
 from preference_center.web.api.endpoint import Endpoint, require_complete_database
-from preference_center.web.console import audit, sign_in, staff
-from preference_center.web.console import blueprint as console
-from preference_center.web.console.frame import Route as ConsoleRoute
 from preference_center.web.errors import register_error_pages
 
 PAGES: tuple[pages.Route, ...] = (
@@ -97,23 +81,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *suppressions.ROUTES,
 )
 """Every endpoint of /v1."""
-CONSOLE_PAGES: tuple[ConsoleRoute, ...] = (
-    *sign_in.ROUTES,
-    *sign_in.OIDC_ROUTES,
-    *staff.ROUTES,
-    *audit.ROUTES,
-    *catalogue_console.ROUTES,
-    *destinations_console.ROUTES,
-    *contacts_console.ROUTES,
-    *lists_console.ROUTES,
-    *rights_console.ROUTES,
-    *inbound_console.ROUTES,
-    *senders_console.ROUTES,
-    *recipients_console.ROUTES,
-    *monitoring_console.ROUTES,
-    *reports_console.ROUTES,
-)
-"""Every page of the console."""
 
 
 class Surface(StrEnum):
@@ -157,9 +124,6 @@ def create_app(
         app.before_request(_refuse_public_pages)
     configure(app, settings, now=now, random=random, timeouts=timeouts)
     require_complete_database.register(app, require_replayed)
-    list_requests.register(app, request_entries)
-    find_bursts.register(app, find_bursts_by_event)
-    require_registered(app)
     app.session_interface = CookieSessions()
     # Only the client address: our own host is that of PUBLIC_URL.
     if settings.trusted_proxies:
@@ -174,7 +138,10 @@ def create_app(
     ):
         app.register_blueprint(blueprint)
     if surface is not Surface.PUBLIC:
-        app.register_blueprint(console.create_blueprint(CONSOLE_PAGES))
+        from preference_center import console_app  # noqa: PLC0415 - 15 MiB that the pages' process saves
+
+        console_app.register(app)
+        require_registered(app)
     install_openapi(app, settings.public_url)
     register_error_pages(app)
     return app

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from random import Random
 
-from dkim.dnsplug import get_txt
 from flask import Flask
 
 from preference_center.catalogue.apply import (
@@ -208,6 +207,13 @@ def _replica_binds(
     return {REPLICA: {"url": _DRIVER_URL, **options}}
 
 
+def _look_up_txt(name: bytes, timeout: float = 5) -> bytes | None:
+    from dkim.dnsplug import get_txt  # noqa: PLC0415 - its resolver takes memory in every process
+
+    found: bytes | None = get_txt(name, timeout)
+    return found
+
+
 def _build_services(
     settings: Settings,
     keys: Keys,
@@ -222,7 +228,7 @@ def _build_services(
         DatabaseLinkRegistry(),
     )
     return Services(
-        lookup_txt=get_txt,
+        lookup_txt=_look_up_txt,
         settings=settings,
         keys=keys,
         links=links,

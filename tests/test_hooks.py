@@ -46,18 +46,23 @@ def test_an_application_without_one_of_its_hooks_is_not_built(
         create_app(settings)
 
 
-_OF_A_WORKER = """
+_CHECK = "from preference_center.infra.hooks import require_registered as check\n"
+_OF_WORKERS = f"""{_CHECK}
 import workers.jobs, workers.mail_receiver, workers.scheduler, workers.worker
-from preference_center.infra.hooks import require_registered
 from preference_center.service import create_service
-require_registered(create_service())
+check(create_service())
+"""
+_OF_PUBLIC_PAGES = f"""{_CHECK}
+from preference_center.app import Surface, create_app
+check(create_app(surface=Surface.PUBLIC))
 """
 
 
-def test_commands_and_workers_have_every_hook_of_what_they_import(settings: Settings) -> None:
+@pytest.mark.parametrize("code", [_OF_WORKERS, _OF_PUBLIC_PAGES], ids=["workers", "public pages"])
+def test_a_process_has_every_hook_of_what_it_imports(code: str, settings: Settings) -> None:
     given = settings.model_dump(include=REQUIRED)
     environ = {**os.environ, **{name.upper(): str(value) for name, value in given.items()}}
-    subprocess.run([sys.executable, "-c", _OF_A_WORKER], env=environ, check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=300)
 
 
 def test_an_application_calls_what_is_registered_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

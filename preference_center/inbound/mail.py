@@ -32,7 +32,6 @@ from email.parser import BytesHeaderParser
 from itertools import islice
 from typing import TypeAlias
 
-import dkim
 import structlog
 
 from preference_center.catalogue.store import current_catalogue_or_empty
@@ -343,6 +342,8 @@ def _trusted_domain(header: Message, senders: Collection[str]) -> str | None:
 
 
 def _verify_signature(mail: bytes, header: Message, domain: str, resolver: Resolver) -> bool:
+    import dkim  # noqa: PLC0415 - it and its resolver take memory in every process
+
     signatures = field_values(header, "DKIM-Signature")
     for number, text in enumerate(signatures[:MAX_SIGNATURES]):
         tags = dkim.util.parse_tag_value("".join(text.split()).encode("ascii", "replace"))

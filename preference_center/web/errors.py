@@ -14,7 +14,6 @@ from preference_center.core.errors import Unavailable
 from preference_center.web import pages
 from preference_center.web.api.endpoint import PREFIX
 from preference_center.web.api.errors import handle_http_exception
-from preference_center.web.console.frame import console_error_page
 from preference_center.web.languages import SOURCE_LANGUAGE, in_language, requested_language
 
 log = structlog.get_logger()
@@ -101,6 +100,8 @@ def _message(status: int) -> str:
 
 def _error_page(status: int) -> Response:
     if request.blueprint == "console":
+        from preference_center.web.console.frame import console_error_page  # noqa: PLC0415 - 15 MiB
+
         return console_error_page(status)
     # Not the catalogue's default: the database may be unavailable.
     values = pages.error_page_values()

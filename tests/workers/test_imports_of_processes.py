@@ -26,6 +26,10 @@ def test_no_process_but_web_imports_what_serves_pages(module: str) -> None:
     assert not imported_by(module) & (ONLY_FOR_PAGES | ONLY_SOMETIMES)
 
 
+def test_the_process_of_public_pages_does_not_import_the_console() -> None:
+    assert not imported_by("preference_center.app") & {"alembic", "authlib", "holidays", "segno"}
+
+
 def test_a_process_that_is_switched_off_imports_nothing_of_the_service() -> None:
     assert "preference_center" not in imported_by("workers.optional")
 
