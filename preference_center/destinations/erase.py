@@ -44,7 +44,6 @@ from preference_center.integrations.base.contract import (
     EraseMode,
     FieldItem,
     PushOutcome,
-    PushResult,
     SupportsContactFields,
     SupportsErase,
     UnsupportedByDestination,
@@ -227,11 +226,7 @@ class _Batch:
             return {}
         links = [FieldItem(item.ref, item.address, item.channel, "") for item in items]
         written = cast("SupportsContactFields", self.connector).write_field(field, links)
-        later = {
-            ref: outcome
-            for ref, outcome in written.items()
-            if outcome.result is PushResult.RETRY_LATER
-        }
+        later = {ref: outcome for ref, outcome in written.items() if outcome.is_open}
         return {ref: replace(outcome, job="") for ref, outcome in later.items()}
 
     def _read_back(self, claims: Sequence[EraseClaim]) -> Sequence[TaskSettlement]:

@@ -264,7 +264,7 @@ def _push_now(
         outcomes = connector.push(items)
         for number, key in enumerate(keys[start : start + size]):
             state, outcome = contexts[key].state, outcomes.get(number)
-            if outcome is None or outcome.result is PushResult.RETRY_LATER:
+            if outcome is None or outcome.is_open:
                 raise DeliveryError("an erased contact could not be suppressed: tried again")
             assert state is not None
             plan.pushed[state.address_id] = outcome.result

@@ -69,19 +69,23 @@ def settle_batch(
     outcomes: Mapping[int, PushOutcome],
     in_transaction: Callable[[Connection], None] = lambda _: None,
 ) -> Sequence[Settlement]:
-    """Store a batch's outcomes and return them.
+    """Store a batch's outcomes and return them, without the DEFERRED, which are as before.
 
     `in_transaction` is called in the same transaction.
     """
     now, random = services().now(), services().random.random
-    settlements = []
+    settlements, deferred = [], []
     for ref, claim in batch.claims.items():
+        if ref in outcomes and outcomes[ref].result is PushResult.DEFERRED:
+            deferred.append(claim)
+            continue
         row = build_settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
         settlements.append(replace(row, verify_after=verify_delay(row, capabilities)))
 
     def write(connection: Connection) -> int:
         settled = states.settle_rows(connection, destination.id, batch.lease, settlements, now=now)
         late = _repush_late_rows(connection, destination, batch, settlements, settled, now)
+        states.defer_rows(connection, destination.id, batch.lease, deferred, now)
         in_transaction(connection)
         if destination.failures or destination.retry_at:
             destinations.close_circuit(connection, destination.id)
@@ -338,4 +342,7 @@ def _push(
     seconds = time.monotonic() - began
     rows = settle_batch(destination, connector.capabilities, batch, outcomes)
     metrics.observe_push(destination.name, seconds, rows)
-    return len(batch.claims), batch.next_position
+    position = batch.next_position
+    if rows and len(rows) < len(batch.claims):  # the rest was deferred: claim it at once
+        position = position or LANE_BEGINNING
+    return len(rows), position

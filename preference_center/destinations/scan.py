@@ -135,7 +135,7 @@ def backfill_page(
     outcomes |= dict.fromkeys(waiting, PushOutcome(PushResult.RETRY_LATER))
     # A later pass verifies them: reading back each one is too slow.
     capabilities = replace(connector.capabilities, can_read=False)
-    to_push = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]
+    to_push = [ref for ref, outcome in outcomes.items() if outcome.is_open]
     settle_batch(
         destination,
         capabilities,

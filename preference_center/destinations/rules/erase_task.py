@@ -162,7 +162,7 @@ def settle_erase(
             return TaskSettlement(
                 claim.erasure_id, claim.attempts, next_at=poll_at, job=outcome.job
             )
-        case PushResult.RETRY_LATER:
+        case PushResult.RETRY_LATER | PushResult.DEFERRED:
             return settle_failure(claim, now, jitter, outcome.retry_after)
         case _:
             assert_never(outcome.result)

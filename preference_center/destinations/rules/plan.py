@@ -251,7 +251,7 @@ def build_settlement(
             )
         case PushResult.REFUSED:
             retry_at = refused_retry(now, jitter=jitter)
-        case PushResult.RETRY_LATER:
+        case PushResult.RETRY_LATER | PushResult.DEFERRED:
             retry_at = row_retry(
                 claim.attempts + 1,
                 claim.due_at,

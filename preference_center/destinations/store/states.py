@@ -325,6 +325,28 @@ def release_rows(connection: Connection, destination: int, lease: UUID, now: dat
     return {row[0] for row in rows}
 
 
+def defer_rows(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    claims: Sequence[SyncClaim],
+    now: datetime,
+) -> None:
+    """Release rows of which nothing was sent: they are due at once, and as they were claimed."""
+    connection.execute(
+        """UPDATE sync_state s SET lease = NULL, next_at = %s, lift_until = given.lift_until
+        FROM unnest(%s::bigint[], %s::timestamptz[]) AS given (address_id, lift_until)
+        WHERE s.destination_id = %s AND s.lease = %s AND s.address_id = given.address_id""",
+        (
+            now,
+            [claim.address_id for claim in claims],
+            [claim.lift_until for claim in claims],
+            destination,
+            lease,
+        ),
+    )
+
+
 def requeue_stale(
     connection: Connection,
     destination: int,

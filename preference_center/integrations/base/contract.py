@@ -38,6 +38,9 @@ class PushResult(StrEnum):
     not created there unless `DestinationConfig.create_contacts`."""
     RETRY_LATER = "later"
     """This address failed for now; try again."""
+    DEFERRED = "deferred"
+    """Nothing of it was sent: one push takes only so many. The next one follows at once, and this
+    was no attempt."""
     REFUSED = "refused"
     """The tool will never accept this address (e.g. it calls it invalid)."""
 
@@ -96,6 +99,11 @@ class PushOutcome:
     job: str = ""
     """Of an erasure that the tool does later, RETRY_LATER until then: what `EraseItem.job` is to
     be at the next call. The tool's own id of it, at most 200 characters, never an address."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this has to be pushed again."""
+        return self.result in {PushResult.RETRY_LATER, PushResult.DEFERRED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ _SEVERITY = {
     PushResult.REFLECTED: 0,
     PushResult.ABSENT: 1,
     PushResult.REFUSED: 2,
-    PushResult.RETRY_LATER: 3,
+    PushResult.DEFERRED: 3,
+    PushResult.RETRY_LATER: 4,
 }
 
 
@@ -69,8 +70,8 @@ def retry_later(
 
 
 def deferred() -> PushOutcome:
-    """This address would make the push too long to end inside a lease."""
-    return retry_later("a few go at a time", timedelta(seconds=1))
+    """This address would make the push too long to end inside a lease; nothing of it was sent."""
+    return PushOutcome(PushResult.DEFERRED, "a few go at a time")
 
 
 def acknowledged(is_applied: bool, ack: object = "200") -> PushOutcome:  # noqa: FBT001 - what it answers
@@ -93,8 +94,14 @@ def outcome_for_status(status: int) -> PushOutcome:
 
 
 def worst(first: PushOutcome, second: PushOutcome) -> PushOutcome:
-    """The outcome that counts for an item that got both."""
-    return second if _SEVERITY[second.result] > _SEVERITY[first.result] else first
+    """The outcome that counts for an item that got both.
+
+    RETRY_LATER where one part was sent and the other DEFERRED.
+    """
+    found = second if _SEVERITY[second.result] > _SEVERITY[first.result] else first
+    if found.result is PushResult.DEFERRED and first.result is not second.result:
+        return retry_later(found.ack)
+    return found
 
 
 T = TypeVar("T")

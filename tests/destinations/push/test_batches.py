@@ -20,9 +20,11 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     DeliveryError,
     PushItem,
+    PushOutcome,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import RateLimited
+from preference_center.integrations.base.push_results import deferred, reflected
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.tool import Hook, Tool
@@ -43,6 +45,17 @@ def opt_out(count: int, first: int = 0, *, bulk: bool = False) -> None:
             for who in people
         ],
         bulk=bulk,
+    )
+
+
+def opt_in(count: int) -> None:
+    now = services().now()
+    people = [parse_address(f"person-{n}@example.com", Channel.EMAIL) for n in range(count)]
+    record(
+        [
+            Change(uuid4(), EventKind.OPTED_IN, who, TOPIC, now, now, "test", "test")
+            for who in people
+        ]
     )
 
 
@@ -141,6 +154,38 @@ def test_each_failure_halves_the_next_claim(destination: int, tool: Tool) -> Non
     work(destination, tool)
     # 100 >> 3, and each success forgives one failure.
     assert [len(push) for push in tool.pushes] == [12, 8]
+
+
+def test_lifts_that_go_a_few_at_a_time_are_through_in_one_turn(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3, I5: an undo of thousands waited an hour between two pushes
+    def take_ten(batch: Sequence[PushItem]) -> dict[int, PushOutcome]:
+        taken = batch[:10]
+        tool.apply(taken)
+        lifted.extend(item.address for item in taken)
+        rest = dict.fromkeys((item.ref for item in batch[10:]), deferred())
+        return rest | {item.ref: reflected() for item in taken}
+
+    lifted: list[str] = []
+    opt_out(120)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    opt_in(120)
+    tool.before = take_ten
+    assert work(destination, tool) == 120
+    assert len(lifted) == len(set(lifted)) == 120  # and none again once it can't be under way
+    assert not any(tool.off.values())
+    assert {(attempts, held) for attempts, _, held in rows()} == {(0, False)}
+    assert run_in_transaction(lambda c: states.count_due_by_destination(c, clock())) == {}
+    assert len(deliveries()) == 240
+
+
+def test_a_push_that_does_nothing_but_defer_ends_the_turn(destination: int, tool: Tool) -> None:
+    tool.before = lambda batch: dict.fromkeys((item.ref for item in batch), deferred())
+    opt_out(5)
+    assert work(destination, tool) == 0
+    assert len(tool.pushes) == 1
+    assert {(attempts, held) for attempts, _, held in rows()} == {(0, False)}
 
 
 def test_no_batch_begins_once_it_is_asked_to_stop(destination: int, tool: Tool) -> None:

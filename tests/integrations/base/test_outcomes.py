@@ -8,6 +8,7 @@ from preference_center.integrations.base.contract import PushResult
 from preference_center.integrations.base.http import Response, UnexpectedResponse
 from preference_center.integrations.base.push_results import (
     absent,
+    deferred,
     outcome_for_status,
     reflected,
     refused,
@@ -37,6 +38,13 @@ def test_the_worst_outcome_counts_and_what_must_be_tried_again_is_worst() -> Non
     in_order = [reflected(), absent(), refused(), retry_later()]
     for better, worse in pairwise(in_order):
         assert worst(better, worse) == worst(worse, better) == worse
+
+
+def test_what_was_sent_in_part_is_no_deferral() -> None:  # I5: a lift may be under way
+    assert worst(deferred(), deferred()).result is PushResult.DEFERRED
+    for sent in (reflected(), absent(), refused(), retry_later()):
+        assert worst(deferred(), sent).result is PushResult.RETRY_LATER
+        assert worst(sent, deferred()).result is PushResult.RETRY_LATER
 
 
 def test_one_member_of_an_object_is_parsed() -> None:

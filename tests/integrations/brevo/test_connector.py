@@ -343,7 +343,7 @@ def test_more_numbers_than_a_lease_allows_are_left_for_the_next_push(
         server.add_phone(number)
     found = results(texts.make().push([text_off(n, each) for n, each in enumerate(numbers)]))
     assert list(found.values()).count(PushResult.REFLECTED) == 100
-    assert list(found.values()).count(PushResult.RETRY_LATER) == 20
+    assert list(found.values()).count(PushResult.DEFERRED) == 20
 
 
 def test_one_number_that_brevo_rejects_does_not_hold_up_the_others(

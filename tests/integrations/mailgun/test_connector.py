@@ -198,7 +198,7 @@ def test_opt_outs_go_before_lifts_and_lifts_a_few_at_a_time(
     many = [lift(n, f"p{n}@example.com", "news") for n in range(LIFTS_PER_PUSH + 2)]
     found = results(rig.make().push([*many, off(1000, ANNA, "news")]))
     assert server.seen[0] == ("POST", f"/v3/{DOMAIN}/unsubscribes")
-    late = [ref for ref, result in found.items() if result is PushResult.RETRY_LATER]
+    late = [ref for ref, result in found.items() if result is PushResult.DEFERRED]
     assert late == [LIFTS_PER_PUSH, LIFTS_PER_PUSH + 1]
 
 

@@ -355,7 +355,7 @@ def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
     connector = rig.make()
     connector.push([off(n, address, "news") for n, address in enumerate(many)])
     found = results(connector.push([lift(n, a, "news") for n, a in enumerate(many)]))
-    assert [ref for ref, r in found.items() if r is PushResult.RETRY_LATER] == [
+    assert [ref for ref, r in found.items() if r is PushResult.DEFERRED] == [
         LIFTS_PER_PUSH,
         LIFTS_PER_PUSH + 1,
     ]
