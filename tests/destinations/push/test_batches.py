@@ -173,7 +173,9 @@ def test_lifts_that_go_a_few_at_a_time_are_through_in_one_turn(
     opt_in(120)
     tool.before = take_ten
     assert work(destination, tool) == 120
-    assert len(lifted) == len(set(lifted)) == 120  # and none again once it can't be under way
+    clock.advance(timedelta(minutes=10))
+    assert work(destination, tool) == 0
+    assert len(lifted) == len(set(lifted)) == 120  # none again once its lift can't be under way
     assert not any(tool.off.values())
     assert {(attempts, held) for attempts, _, held in rows()} == {(0, False)}
     assert run_in_transaction(lambda c: states.count_due_by_destination(c, clock())) == {}
