@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from dev.engines import Engines
-from dev.processes import children, wait_until
+from dev.processes import wait_until
 from dev.server import free_port
 from preference_center.ledger.spool import SpoolFolder
+from tests.faults.freezing import frozen
 from tests.faults.service import PATIENCE, Process, Service
 from tests.faults.test_mail import _answers as mail_answers
 from tests.faults.test_mail import to
@@ -53,26 +51,6 @@ def start_mail(service: Service, port: int) -> Process:
     mail = service.start("mail")
     assert wait_until(lambda: mail_answers(port), PATIENCE), service.logs()
     return mail
-
-
-@contextmanager
-def frozen(service: Service) -> Iterator[None]:
-    """Inside, the database's sockets stay open, and nothing answers."""
-    (data,) = service.rows("SHOW data_directory")[0]
-    postmaster = int(Path(data, "postmaster.pid").read_text().split()[0])
-    _signal([postmaster], signal.SIGSTOP)  # from now on it starts no process
-    pids = [postmaster, *children(postmaster)]
-    _signal(pids, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _signal(pids, signal.SIGCONT)
-
-
-def _signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 def test_accepted_in_an_outage_it_outlives_the_process_and_is_recorded_once(
@@ -133,7 +111,7 @@ def test_a_frozen_database_keeps_no_click_waiting_and_loses_none(
     tokens = [spooling.token(f"person-{number}@example.com") for number in range(10)]
     token = spooling.token(JANE)  # the first request to a process may be slow, and be spooled
     assert wait_until(lambda: spooling.post(token).status_code == 200, PATIENCE)
-    with frozen(spooling):
+    with frozen(spooling.settings.database_url):
         assert {spooling.post(token).status_code for token in tokens} == {202}
     assert wait_until(lambda: waiting(folder) == 0, PATIENCE)
     assert spooling.rows("SELECT count(*) FROM event") == [(11,)]

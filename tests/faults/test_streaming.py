@@ -79,13 +79,18 @@ def test_a_web_process_that_is_killed_leaves_no_answer_that_looks_whole(
         stream.answer.read()
 
 
-def test_a_database_that_goes_away_ends_it_with_a_problem(
-    stream: Stream, service: Service, own_engines: Engines, key: str
-) -> None:
-    own_engines.database.kill()
-    stream.send(LOOKED_AT, LOOKED_AT)
-    stream.finish()
-    last = rest(stream)[-1]
+def test_a_database_that_stays_away_ends_it_with_a_problem(
+    service: Service, own_engines: Engines, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I11
+    monkeypatch.setenv("WEB_APP", "tests.faults.impatient:app")
+    service.start("web")
+    with Stream(service, key) as stream:
+        stream.send(0, LOOKED_AT)
+        assert stream.read()["recipient"] == "person-0@example.com"
+        own_engines.database.kill()
+        stream.send(LOOKED_AT, LOOKED_AT)
+        stream.finish()
+        last = rest(stream)[-1]
     assert not last["end"]
     assert "unavailable" in json.dumps(last["problem"])
 

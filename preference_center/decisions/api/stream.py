@@ -2,7 +2,8 @@
 
 A stream needs the same memory for ten rows and ten million: a block of lines, their decisions,
 and what the client sent ahead (`RequestBuffer`). It holds no database connection and no
-transaction while it waits for the client: each block is one query.
+transaction while it waits for the client: each block is one query. Nothing is written, so a block
+that the database did not answer is tried again, for `OUTAGE_PATIENCE`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -31,6 +33,8 @@ from preference_center.decisions.api.row_formats import (
 )
 from preference_center.decisions.rules import Decision
 from preference_center.infra.context import services
+from preference_center.infra.db.connections import WORKER_TIMEOUTS
+from preference_center.infra.db.transactions import OUTAGE_PATIENCE, outlast_outage
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
 from preference_center.web.api import keys
@@ -58,12 +62,6 @@ log = structlog.get_logger()
 
 AS_OF_HEADER = "As-Of"
 """Response header: the watermark up to which all decisions of a stream consider events."""
-
-AFTER_BODY_HEADER = "X-Answer-After-Body"
-"""Request header of a proxy that does not pass on the rest of a list once its response begins.
-
-nginx is one, whatever it buffers (`header_sent` in its ngx_http_upstream_send_request_handler).
-"""
 
 DRAIN_TIMEOUT = 10.0
 """Seconds for a client to send the rest of a list after the response to it ended."""
@@ -126,8 +124,6 @@ def post_decisions_stream(call: ApiCall, query: StreamQuery) -> Response:
         source = get_input_stream(request.environ, safe_fallback=False)
         buffer = RequestBuffer(source, request.content_length)
         resources.callback(buffer.close)
-        if AFTER_BODY_HEADER in request.headers:
-            buffer.wait_for_end()
         try:
             row_format, blocks = _open_rows(buffer, query.column)
         except UnreadableBody:
@@ -190,9 +186,9 @@ class _DecisionStream:
             try:
                 for rows in _read_rows(self.row_format, self.blocks):
                     with self.app.app_context():
-                        encoded = self.row_format.encode_decisions(
-                            rows, _decide(rows, self.stream_request)
-                        )
+                        decide = partial(_decide, rows, self.stream_request)
+                        decisions = outlast_outage(decide, WORKER_TIMEOUTS, OUTAGE_PATIENCE)
+                        encoded = self.row_format.encode_decisions(rows, decisions)
                     count += len(rows)
                     yield encoded
             except Exception as error:  # noqa: BLE001 - the status is sent already

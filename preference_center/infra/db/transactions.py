@@ -54,6 +54,14 @@ _MAX_DISCONNECTS = 3
 _RETRY_DELAY, _MAX_RETRY_DELAY = 0.02, 0.5  # seconds
 
 
+OUTAGE_PATIENCE = 180.0
+"""Seconds for which a part of a long list waits for the database: a failover takes less, and
+proxies have to wait as long (docs/deploy.md)."""
+
+
+_OUTAGE_PAUSE = 1.0  # seconds
+
+
 _CONNECTION_LOST = {UnavailableCause.UNREACHABLE, UnavailableCause.READ_ONLY}
 
 
@@ -73,6 +81,31 @@ def override_limits(limits: DatabaseTimeouts) -> Iterator[None]:
         yield
     finally:
         _LIMITS.reset(token)
+
+
+def outlast_outage(
+    operation: Callable[[], T],
+    limits: DatabaseTimeouts | None = None,
+    patience: float = OUTAGE_PATIENCE,
+) -> T:
+    """Call `operation()` until the database is available, and return its result.
+
+    It must be safe to repeat, and has the `limits` given, or those of this thread. Raises
+    Unavailable once a call begun after `patience` seconds fails.
+    """
+    begun = time.monotonic()
+    with override_limits(limits or current_limits()):
+        for attempt in count(1):
+            is_last = time.monotonic() - begun >= patience
+            try:
+                return operation()
+            except Unavailable as error:
+                if is_last:
+                    raise
+                if attempt == 1:
+                    log.warning("waiting_for_database", **error.log_fields)
+            time.sleep(_OUTAGE_PAUSE)
+    raise AssertionError("unreachable")
 
 
 def run_in_transaction(operation: Callable[[Connection], T]) -> T:

@@ -6,16 +6,12 @@ Each streamed response occupies a thread for as long as its reader takes, so the
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from threading import BoundedSemaphore, Condition, Thread
 from typing import Protocol
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 from flask import current_app
 from pydantic import Field
 
@@ -61,12 +57,8 @@ def parse_after(text: str | None) -> Watermark | None:
         raise InvalidQuery([ParameterError("after", "invalid-value", str(error))]) from None
 
 
-MAX_IN_MEMORY = 1 << 20
-"""Bytes kept in memory before the file is created, in TMPDIR."""
-
-
-MAX_BUFFERED = 1 << 30
-"""Maximum bytes that wait; beyond that the client must read the response to send more."""
+MAX_AHEAD = 32 << 20
+"""Bytes of a body that are read before they are processed; then the client has to wait."""
 
 
 MIN_READ_SIZE, MAX_READ_SIZE = 1 << 12, 1 << 18
@@ -88,25 +80,21 @@ class ByteSource(Protocol):
 class RequestBuffer:
     """The bytes of a body in blocks, each once, to be iterated over by one thread.
 
-    Most HTTP clients send the whole body before they read any of the response. If we read only as
+    Most HTTP clients send a short list before they read any of the response. If we read only as
     much as we have processed, both sides would block once the buffers between them are full. So a
-    thread reads the body, and data that is not processed yet waits in an unnamed temporary file,
-    which disappears however the process ends. Its content is encrypted with a key that only this
-    object has, since the file's blocks remain on the disk after the file is gone.
+    thread reads the body, up to MAX_AHEAD bytes more than are processed. It reads no more until
+    some of these are: so any length takes the same memory, and a longer list needs a client that
+    reads while it sends.
 
     `length` is the announced Content-Length. Iterating raises UnreadableBody if the body is
-    shorter, or if it can't be read or stored.
+    shorter, or if it can't be read.
     """
 
     def __init__(self, source: ByteSource, length: int | None = None) -> None:
         self._source, self._length = source, length
-        self._file = tempfile.SpooledTemporaryFile(max_size=MAX_IN_MEMORY)  # noqa: SIM115 - see close
-        # Every byte is written and read once, in the same order, so no part of the key stream is
-        # used twice, although the file is rewound.
-        cipher = Cipher(AES(os.urandom(32)), CTR(os.urandom(16)))
-        self._seal, self._open = cipher.encryptor(), cipher.decryptor()
         self._changed = Condition()
-        self._write_offset = self._read_offset = 0
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._at_end = self._closed = False
         self._error: str | None = None
         Thread(target=self._receive, name="request-buffer", daemon=True).start()
@@ -114,11 +102,6 @@ class RequestBuffer:
     def __iter__(self) -> Iterator[bytes]:
         while block := self._next_block():
             yield block
-
-    def wait_for_end(self) -> None:
-        """Wait until all of the body waits here, or MAX_BUFFERED of it."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._at_end or self._write_offset >= MAX_BUFFERED)
 
     def close(self, timeout: float = 0) -> None:
         """Discard what waits, and for at most `timeout` seconds let the client send the rest.
@@ -128,29 +111,21 @@ class RequestBuffer:
         """
         with self._changed:
             self._closed = True
-            self._file.close()
+            self._waiting.clear()
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._at_end, timeout=timeout)
 
     def _next_block(self) -> bytes:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._at_end or self._write_offset > 0)
-            if self._closed:
-                return b""
-            if not self._write_offset:
-                if self._error:
-                    raise UnreadableBody(self._error)
-                return b""
-            self._file.seek(self._read_offset)
-            sealed = self._file.read(min(BLOCK_SIZE, self._write_offset - self._read_offset))
-            block = self._open.update(sealed)
-            self._read_offset += len(block)
-            if self._read_offset == self._write_offset:
-                self._file.seek(0)
-                self._file.truncate()
-                self._write_offset = self._read_offset = 0
-            self._changed.notify_all()
-            return block
+            self._changed.wait_for(lambda: self._closed or self._at_end or self._waiting)
+            if self._waiting:
+                block = self._waiting.popleft()
+                self._waiting_bytes -= len(block)
+                self._changed.notify_all()
+                return block
+            if self._error and not self._closed:
+                raise UnreadableBody(self._error)
+            return b""
 
     def _receive(self) -> None:
         size, total, error_text = MIN_READ_SIZE, 0, None
@@ -169,13 +144,12 @@ class RequestBuffer:
 
     def _append(self, data: bytes) -> None:
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or self._write_offset - self._read_offset < MAX_BUFFERED
-            )
+            self._changed.wait_for(lambda: self._closed or self._waiting_bytes < MAX_AHEAD)
             if not self._closed:
-                self._file.seek(self._write_offset)
-                self._file.write(self._seal.update(data))
-                self._write_offset += len(data)
+                self._waiting += (
+                    data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE)
+                )
+                self._waiting_bytes += len(data)
                 self._changed.notify_all()
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.decisions.api.stream import AFTER_BODY_HEADER
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.watermarks import parse_watermark
@@ -166,18 +165,6 @@ def test_what_happens_meanwhile_shows_in_the_lines_that_follow(
     put_in_force(sender.app, CATALOGUE.replace('"offers.weekly"', '"offers.daily"'))
     client.send(ndjson("ada@example.com"))
     assert json.loads(next(blocks))["rule"] == "unknown_message_type"
-
-
-def test_a_proxy_may_have_the_whole_list_taken_in_before_the_answer_begins(
-    sender: Sender,
-) -> None:
-    client = Client()
-    client.send(ndjson("ada@example.com"))
-    late = threading.Timer(0.5, client.send, [b""])  # the end of the list
-    late.start()
-    answer = stream(sender, client, headers={AFTER_BODY_HEADER: "yes"})
-    assert late.finished.is_set()
-    assert [line.get("recipient") for line in answers(answer)] == ["ada@example.com", None]
 
 
 def test_it_holds_no_connection_while_it_waits(

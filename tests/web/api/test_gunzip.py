@@ -109,7 +109,7 @@ def test_a_client_that_sends_everything_first_is_served_too(size: int) -> None:
 
 
 def test_only_so_much_is_taken_in_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAX_BUFFERED", 10_000)
+    monkeypatch.setattr(streams, "MAX_AHEAD", 10_000)
     monkeypatch.setattr(streams, "MAX_READ_SIZE", streams.MIN_READ_SIZE)
     source = io.BytesIO(bytes(1_000_000))
     with closing(RequestBuffer(source)) as incoming:
