@@ -15,6 +15,7 @@ from uuid import UUID
 import click
 
 from preference_center.catalogue.store import current_catalogue
+from preference_center.core.errors import Unavailable
 from preference_center.infra.commands import CommandGroup, actor, click_bad_parameter, click_errors
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.files import atomic_write_text
@@ -45,6 +46,8 @@ from preference_center.lists.rules.translator import RowRefusal
 from preference_center.lists.store import Import, ImportState
 
 _MAX_SHOWN = 20
+_PATIENCE = 600.0
+"""Seconds for which a chunk waits for an unavailable database; after them `resume` continues."""
 
 
 @contextmanager
@@ -295,6 +298,7 @@ def undo(import_id: UUID, *, no_pause: bool) -> None:
         left = ImportStats.from_json(found.stats).total_new - found.undone_count
         with click.progressbar(length=left, label="Undoing", file=sys.stderr) as bar:
             work = ImportBudget(
+                patience=_PATIENCE,
                 throttle=Throttle(chunk_size=100),
                 on_undone=bar.update,
                 **_throttle_options(no_pause),
@@ -336,10 +340,10 @@ def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> N
     with click_errors():
         found = run_in_transaction(lambda connection: store.get_import(connection, import_id))
         with progress_bar("Importing", source.size, found.bytes_done) as bar:
-            work = ImportBudget(on_progress=bar, **_throttle_options(no_pause))
+            work = ImportBudget(patience=_PATIENCE, on_progress=bar, **_throttle_options(no_pause))
             try:
                 done = apply_import(import_id, source, work, ignore_lease=True)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Unavailable):
                 click.echo("\nStopped. To continue:", err=True)
                 click.echo(f"flask imports resume {import_id} FILE", err=True)
                 raise

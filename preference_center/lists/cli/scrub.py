@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from preference_center.infra.commands import (
     with_service,
 )
 from preference_center.infra.context import services
+from preference_center.infra.db.transactions import outlast_outage
 from preference_center.lists.scrub import require_duckdb
 from preference_center.lists.scrub.query import (
     RULE_REASONS,
@@ -192,7 +194,7 @@ def _with_snapshot(job: ScrubJob) -> Iterator[ScrubJob]:
         raise InvalidInput(f"the folder of {job.clean_path} does not exist")
     with TemporaryDirectory(".part", f".{job.clean_path.name}.", job.clean_path.parent) as folder:
         path = Path(folder) / "snapshot.parquet"
-        create_snapshot(path)
+        outlast_outage(partial(create_snapshot, path))
         yield replace(job, snapshot_path=path)
 
 
@@ -244,7 +246,7 @@ def make(file: Path) -> None:
     from preference_center.lists.scrub import snapshots  # noqa: PLC0415
 
     with click_errors():
-        created = snapshots.create_snapshot(file)
+        created = outlast_outage(partial(snapshots.create_snapshot, file))
     click.echo(f"{file}: {created.facts:,} facts as of {created.watermark}.")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import PurePath
 from uuid import UUID, uuid5
 
@@ -21,7 +22,7 @@ from preference_center.core.errors import ImportConflict, PreferenceCenterError
 from preference_center.core.events import IMPORT_SOURCE, Retraction
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, outlast_outage, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.lists import store
 from preference_center.lists.imports.plan import ChunkEvaluator, event_id_range, stored_instructions
@@ -61,6 +62,7 @@ class Throttle:
 class ImportBudget:
     """Time limit and throttle of an import, and its callbacks between chunks.
 
+    `patience` is how long a chunk waits for an unavailable database, in seconds.
     `on_progress` is called with the last row of each recorded chunk, `on_undone` with the number
     of retracted events.
     """
@@ -70,6 +72,7 @@ class ImportBudget:
     throttle: Throttle | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    patience: float = 0.0
     on_progress: Callable[[FileRow], None] = lambda _: None
     on_undone: Callable[[int], None] = lambda _: None
 
@@ -198,10 +201,11 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
         while budget.may_continue():
             chunk = list(itertools.islice(rows, pace.chunk_size))
             if not chunk:
-                _finish_applying(found, lease)
+                outlast_outage(partial(_finish_applying, found, lease), patience=budget.patience)
                 return
             begun = budget.clock()
-            _record_chunk(found, lease, evaluator, chunk, stats, done)
+            work = partial(_record_chunk, found, lease, evaluator, chunk, stats, done)
+            outlast_outage(work, patience=budget.patience)
             done = chunk[-1].index + 1
             budget.on_progress(chunk[-1])
             budget.sleep(pace.next_pause(budget.clock() - begun))
@@ -344,12 +348,14 @@ def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -
     after = found.last_undone_event or _FIRST_ID
     pace = budget.throttle or Throttle(chunk_size=100)
     while budget.may_continue():
-        ids = _next_events(first, last, after, pace.chunk_size)
+        find = partial(_next_events, first, last, after, pace.chunk_size)
+        ids = outlast_outage(find, patience=budget.patience)
         if not ids:
-            _finish_undoing(found, lease, actor)
+            finish = partial(_finish_undoing, found, lease, actor)
+            outlast_outage(finish, patience=budget.patience)
             return
         begun = budget.clock()
-        _retract(found, lease, ids, actor)
+        outlast_outage(partial(_retract, found, lease, ids, actor), patience=budget.patience)
         after = ids[-1]
         budget.on_undone(len(ids))
         budget.sleep(pace.next_pause(budget.clock() - begun))

@@ -16,7 +16,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,8 @@ from preference_center.core.errors import (
 )
 from preference_center.infra import audit
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.connections import WORKER_TIMEOUTS
+from preference_center.infra.db.transactions import Connection, outlast_outage, run_in_transaction
 from preference_center.integrations.registry import load_presets
 from preference_center.lists import store
 from preference_center.lists.imports import plan_store
@@ -247,7 +248,8 @@ def _store_parts(
                 raise ImportConflict("another upload replaced this one, or it was cancelled")
             store.insert_part(connection, import_id, number, part)
 
-        run_in_transaction(write_part)
+        # The client sends the whole file again where one part fails.
+        outlast_outage(partial(run_in_transaction, write_part), WORKER_TIMEOUTS)
         size += len(part)
     return digest.digest(), size
 
