@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import pytest
 
 from dev.engines import Engines
 from dev.processes import children
 from preference_center.core.events import EventKind
 from preference_center.ledger import record
-from tests.faults.freezing import freeze_for
+from preference_center_client import Client
+from preference_center_client.long_lists import PART_ROWS
+from tests.faults.freezing import freeze_for, kill_for
 from tests.faults.long_lists import LongAnswer, ask, person
 from tests.faults.service import PATIENCE, Process, Service, change
 from tests.nginx import Nginx, nginx
@@ -109,3 +112,21 @@ def test_a_web_process_that_is_killed_leaves_no_answer_that_looks_whole(
     answer = ask(connection, key, ROWS, kill)
     assert answer.is_cut
     assert answer.last == b""
+
+
+def test_our_client_goes_on_when_web_process_and_database_are_replaced(
+    service: Service, own_engines: Engines, web: Process, key: str, front: Nginx
+) -> None:  # I11
+    rows = 2 * PART_ROWS + 1
+    transport = httpx.HTTPTransport(verify=front.trust)
+    with Client(front.url, key, transport=transport) as client:
+        pairs = client.decide_stream("offers.weekly", map(person, range(rows)))
+        found = [next(pairs)]
+        killing = kill_for(own_engines.database, FROZEN)
+        web.end()
+        service.start("web", ready=False)
+        found += pairs
+    killing.join()
+    assert [who for who, _ in found] == [person(number) for number in range(rows)]
+    denied = [number for number, (_, decision) in enumerate(found) if not decision.allow]
+    assert denied == [*OPTED_OUT]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import httpx
 
-from preference_center_client import operations
+from preference_center_client import long_lists, operations
 from preference_center_client.connection import READ_LIMITS, WRITE_LIMITS, Connection, TimeLimits
 from preference_center_client.errors import Rejected, Unavailable
 from preference_center_client.exchange import Call, Outcome, T, Wait, exchange
@@ -105,6 +105,32 @@ class AsyncClient:
             missing = len(recipients) - len(decisions)
             decisions += operations.unanswered(message_type, missing, service=service, error=error)
         return decisions
+
+    async def decide_stream(
+        self, message_type: str, recipients: Iterable[str], *, channel: Channel = "email"
+    ) -> AsyncIterator[tuple[str, Decision]]:
+        """Each address of a list of any length and its decision: see `Client`."""
+        for part in long_lists.parts(message_type, recipients, channel):
+            patience = long_lists.Patience(self._connection.retries, time.monotonic, self._draw)
+            while not part.is_done:
+                patience.begin(part)
+                try:
+                    await self._decide_rest(part)
+                except (httpx.RequestError, Unavailable) as error:
+                    await self._sleep(patience.wait(part, error))
+            for pair in zip(part.rows, part.decisions, strict=True):
+                yield pair
+
+    async def _decide_rest(self, part: long_lists.Part) -> None:
+        async with self._http.stream(**part.request()) as response:
+            if not response.is_success:
+                problem = long_lists.parse_problem(
+                    (await response.aread()).decode(errors="replace")
+                )
+                long_lists.raise_failure(response.status_code, response.headers, problem)
+            async for line in response.aiter_lines():
+                part.read(line)
+        part.ensure_done()
 
     async def record_opt_out(
         self, opt_out: OptOut, *, idempotency_key: str | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import httpx
 
-from preference_center_client import operations
+from preference_center_client import long_lists, operations
 from preference_center_client.connection import READ_LIMITS, WRITE_LIMITS, Connection, TimeLimits
 from preference_center_client.errors import Rejected, Unavailable
 from preference_center_client.exchange import Call, Outcome, T, Wait, exchange
@@ -104,6 +104,33 @@ class Client:
             missing = len(recipients) - len(decisions)
             decisions += operations.unanswered(message_type, missing, service=service, error=error)
         return decisions
+
+    def decide_stream(
+        self, message_type: str, recipients: Iterable[str], *, channel: Channel = "email"
+    ) -> Iterator[tuple[str, Decision]]:
+        """Each address of a list of any length and its decision, in order, in bounded memory.
+
+        An answer that breaks off is asked for again from there on, for 15 minutes; then it raises
+        Unavailable, and the pairs before it stand. `recipients` is read as far as needed.
+        """
+        for part in long_lists.parts(message_type, recipients, channel):
+            patience = long_lists.Patience(self._connection.retries, time.monotonic, self._draw)
+            while not part.is_done:
+                patience.begin(part)
+                try:
+                    self._decide_rest(part)
+                except (httpx.RequestError, Unavailable) as error:
+                    self._sleep(patience.wait(part, error))
+            yield from zip(part.rows, part.decisions, strict=True)
+
+    def _decide_rest(self, part: long_lists.Part) -> None:
+        with self._http.stream(**part.request()) as response:
+            if not response.is_success:
+                problem = long_lists.parse_problem(response.read().decode(errors="replace"))
+                long_lists.raise_failure(response.status_code, response.headers, problem)
+            for line in response.iter_lines():
+                part.read(line)
+        part.ensure_done()
 
     def record_opt_out(self, opt_out: OptOut, *, idempotency_key: str | None = None) -> WriteResult:
         """Record an opt-out. When this returns, it is committed and counts."""
