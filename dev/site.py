@@ -43,6 +43,7 @@ from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.serving import AsgiBridge
 from preference_center.ledger import spool
 from preference_center.monitoring.probes import start_internal_server
+from preference_center.web.api.keys import start_storing_key_use
 
 TOOLS_URL = "DEV_TOOLS_URL"
 OWN_REDIS = "DEV_OWN_REDIS"
@@ -96,6 +97,7 @@ def create_app() -> Flask:
     app.register_blueprint(blueprint, url_prefix="/dev")
     app.view_functions["pages.root"] = lambda: redirect(url_for("dev.show"))
     spool.start_spool(app)
+    start_storing_key_use(app)
     return app
 
 

@@ -16,6 +16,7 @@ from preference_center.infra.telemetry import capture_standard_logs, start_telem
 from preference_center.ledger import spool
 from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import LISTENING_KEY, ListeningPort, start_internal_server
+from preference_center.web.api.keys import start_storing_key_use
 from preference_center.web.pages import AVAILABLE_WITHOUT_DATABASE
 
 capture_standard_logs()
@@ -32,6 +33,7 @@ start_internal_server(app, shares_port=True)
 if surface is Surface.PUBLIC:
     spool.start_spool(app)
     start_host_alerting(app)
+    start_storing_key_use(app)
 require_known_keys_before_requests(
     app,
     {"probes.healthz", "probes.readyz", "probes.metrics", *AVAILABLE_WITHOUT_DATABASE},

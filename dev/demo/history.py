@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from random import Random
 
 from flask import current_app
@@ -32,7 +31,7 @@ from preference_center.ledger.rules import ReceivedVia
 from preference_center.monitoring.measure import record_samples
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.web.api import keys
-from preference_center.web.api.keys import EXTENSION_KEY, FLUSH_SECONDS, KeyUsageCounter
+from preference_center.web.api.keys import store_key_use
 
 DAYS = 27
 """How far back it goes: a request of the first day is due soon by now."""
@@ -76,12 +75,10 @@ def record_history(clock: Clock, files: Files, keys: Mapping[str, str]) -> None:
     pushes = Pushes(clock, files)
     everything = [*_ada(now), *_others(now), *_mails(now), *_crowd(now), *_checks(now, keys)]
     everything += [*_list(now, files), *_outage(now, pushes), *_operations(now), *_burst(now)]
-    # Each use of a key is stored on its own day, not a minute later.
-    current_app.extensions[EXTENSION_KEY] = KeyUsageCounter(count(step=FLUSH_SECONDS).__next__)
     with capture_logs():  # of weeks: nobody reads them
         for moment, act in sorted(everything, key=lambda each: each[0]):
             _live_through(clock, moment, act, pushes)
-    del current_app.extensions[EXTENSION_KEY]
+    store_key_use()
     clock.return_to_now()
     fill_gaps(now - timedelta(days=DAYS), now)
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,8 @@ import pytest
 from dev.engines import Engines
 from dev.processes import children, wait_until
 from preference_center.destinations.connect import LEASE_DURATION
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.web.api.keys import KeyScope, create_key
 from tests.faults.service import PATIENCE, Service
 from tests.faults.tool import SlowReceiver
 
@@ -155,6 +158,21 @@ def test_a_web_process_started_before_the_database_answers_once_it_is_there(
     service.click(token)
     assert service.rows("SELECT count(*) FROM suppression WHERE active") == [(1,)]
     assert web.alive
+
+
+def test_what_a_key_was_used_for_is_stored_as_the_web_process_stops(service: Service) -> None:
+    with service.app.app_context():
+        text = run_in_transaction(
+            lambda c: create_key(c, "shop", [KeyScope.CATALOGUE], [], datetime.now(UTC))
+        )
+    web = service.start("web")
+    headers = {"Authorization": f"Bearer {text}"}
+    answer = httpx.get(f"{service.url}/v1/catalogue", headers=headers, timeout=10)
+    assert answer.status_code == 200
+    web.signal(signal.SIGTERM)
+    assert wait_until(lambda: not web.alive, PATIENCE)
+    assert service.rows("SELECT requests FROM key_usage") == [(1,)]
+    assert service.rows("SELECT last_used_at IS NOT NULL FROM api_key") == [(True,)]
 
 
 def test_a_web_process_asked_to_stop_while_it_starts_ends(service: Service) -> None:

@@ -119,7 +119,8 @@ def _format_key(key: ApiKey) -> str:
     state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
     types = ",".join(sorted(key.message_types)) or "-"
     created = f"created {key.created_at:%Y-%m-%d}"
-    cells = (key.name, state, ",".join(sorted(key.scopes)), types, created)
+    used = f"used {key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never used"
+    cells = (key.name, state, ",".join(sorted(key.scopes)), types, created, used)
     return "\t".join((*cells, key.rate) if key.rate else cells)
 
 

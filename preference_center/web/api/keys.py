@@ -3,28 +3,28 @@
 A plain hash is enough for a random key, and allows one indexed look-up. The look-up has no
 timing leak: how far a stored hash agrees with that of a guess reveals nothing about the key.
 
-Counts per day say what keys are used for; they are kept in memory and added up once a minute. A
-request writes nothing of its own. What a process has counted is stored with the first request
-after a minute; what it counted since is lost if it ends before. So `last_used_at` may be a minute
-old, and the counts of a busy key are exact to about a minute.
+Counts per day say what keys are used for. A request counts in memory and writes nothing; a thread
+stores what was counted every STORE_INTERVAL, and once more as the process ends. Only a process that
+is killed loses counts.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import secrets
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from multiprocessing.util import Finalize
 from typing import Any
 
-from flask import current_app
+import structlog
+from flask import Flask, current_app
 from psycopg import errors
 
 from preference_center.catalogue.apply import SenderKey
@@ -84,7 +84,7 @@ class ApiKey:
     rate: str | None = None
     """Its rate limit, if it differs from API_RATE."""
     last_used_at: datetime | None = None
-    """Exact to a minute (`key_usage`)."""
+    """Known STORE_INTERVAL after the use, at the latest."""
 
     @property
     def actor(self) -> str:
@@ -205,7 +205,11 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("ascii")).digest()
 
 
-FLUSH_SECONDS = 60.0
+log = structlog.get_logger()
+
+
+STORE_INTERVAL = 20.0
+"""Seconds between two times at which a process stores what it has counted."""
 
 
 USAGE_RETENTION = timedelta(days=35)
@@ -243,42 +247,88 @@ class KeyUsage:
 class KeyUsageCounter:
     """Counts of one process. Thread-safe."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[tuple[str, date], Counter[KeyUse]] = defaultdict(Counter)
-        self._next_flush = -math.inf
+        self._counts: dict[tuple[str, date], Counter[KeyUse]] = {}
+        self._used: dict[tuple[str, date], datetime] = {}
 
     def add(self, name: str, now: datetime, counts: Mapping[KeyUse, int]) -> None:
-        """Count for the key of this name; stores what is due, unless the database is away."""
+        """Count for the key of this name, in memory."""
+        row = name, now.date()
         with self._lock:
-            self._counts[name, now.date()].update(counts)
-            if self._monotonic() < self._next_flush:
-                return
-            self._next_flush = self._monotonic() + FLUSH_SECONDS
-            due, self._counts = self._counts, defaultdict(Counter)
+            self._counts.setdefault(row, Counter()).update(counts)
+            self._used[row] = max(now, self._used.get(row, now))
+
+    def store(self) -> None:
+        """Store what was counted since the last time; while the database is away, it is kept."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            used, self._used = self._used, {}
+        if not counts:
+            return
         try:
-            run_autocommit(lambda connection: _store(connection, due, now))
-        except Unavailable:  # a request must not fail for it
-            with self._lock:
-                for key, counted in due.items():
-                    self._counts[key].update(counted)
+            run_autocommit(lambda connection: _store(connection, counts, used))
+        except Unavailable:
+            for row, counted in counts.items():
+                self.add(row[0], used[row], counted)
 
 
 def count_key_use(name: str, now: datetime, **counts: int) -> None:
     """Count for a key: `count_key_use("shop", now, decisions=10, denied=2)`."""
+    _counter().add(name, now, {KeyUse(use): count for use, count in counts.items() if count})
+
+
+def store_key_use() -> None:
+    """Store what this process has counted, unless the database is away."""
+    _counter().store()
+
+
+def start_storing_key_use(app: Flask) -> Finalize:
+    """Store what this process counts, by a thread and as the process ends.
+
+    To call what is returned ends both, after a last time.
+    """
+    stop = threading.Event()
+
+    def store() -> None:
+        with app.app_context():
+            try:
+                store_key_use()
+            except Exception as error:  # noqa: BLE001 - no other thread would store
+                log.error("key_use_not_stored", error=type(error).__name__)  # noqa: TRY400 - may quote a row
+
+    def run() -> None:
+        while not stop.wait(STORE_INTERVAL):
+            store()
+
+    def end() -> None:
+        stop.set()
+        store()
+
+    threading.Thread(target=run, name="key-use", daemon=True).start()
+    return Finalize(
+        None, end, exitpriority=0
+    )  # `multiprocessing` runs no `atexit` in its processes
+
+
+def _counter() -> KeyUsageCounter:
     counter: KeyUsageCounter = current_app.extensions.setdefault(EXTENSION_KEY, KeyUsageCounter())
-    counter.add(name, now, {KeyUse(use): count for use, count in counts.items() if count})
+    return counter
 
 
 def _store(
-    connection: Connection, counted: Mapping[tuple[str, date], Counter[KeyUse]], now: datetime
+    connection: Connection,
+    counted: Mapping[tuple[str, date], Counter[KeyUse]],
+    used: Mapping[tuple[str, date], datetime],
 ) -> None:
     rows = sorted(counted)  # in the same order in every process, so that none waits in a circle
     connection.execute(
         """WITH used AS (
-            UPDATE api_key SET last_used_at = GREATEST(last_used_at, %(now)s)
-            WHERE name = ANY(%(names)s)
+            UPDATE api_key SET last_used_at = GREATEST(last_used_at, last.at)
+            FROM (SELECT name, max(at) AS at
+                FROM unnest(%(names)s::text[], %(used)s::timestamptz[]) AS given (name, at)
+                GROUP BY name) AS last
+            WHERE api_key.name = last.name
         )
         INSERT INTO key_usage AS u (name, day, requests, decisions, denied, refused, limited)
         SELECT * FROM unnest(%(names)s::text[], %(days)s::date[], %(requests)s::bigint[],
@@ -288,9 +338,9 @@ def _store(
             decisions = u.decisions + EXCLUDED.decisions, denied = u.denied + EXCLUDED.denied,
             refused = u.refused + EXCLUDED.refused, limited = u.limited + EXCLUDED.limited""",
         {
-            "now": now,
             "names": [name for name, _ in rows],
             "days": [day for _, day in rows],
+            "used": [used[row] for row in rows],
             **{use.value: [counted[row][use] for row in rows] for use in KeyUse},
         },
     )

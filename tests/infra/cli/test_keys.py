@@ -60,8 +60,8 @@ def test_list_shows_what_each_key_may_do(in_force: Flask) -> None:
     flask(in_force, "revoke", "old")
 
     assert flask(in_force, "list").stdout.splitlines() == [
-        "old\trevoked 2026-11-24\tcheck\t*\tcreated 2026-11-24",
-        "shop\tactive\tlinks,write\t-\tcreated 2026-11-24",
+        "old\trevoked 2026-11-24\tcheck\t*\tcreated 2026-11-24\tnever used",
+        "shop\tactive\tlinks,write\t-\tcreated 2026-11-24\tnever used",
     ]
 
 
@@ -69,7 +69,7 @@ def test_a_key_may_have_a_rate_of_its_own(in_force: Flask) -> None:
     flask(in_force, "add", "slow", "--scope", "write", "--rate", " 60  per minute ")
     flask(in_force, "add", "free", "--scope", "write", "--rate", "none")
 
-    assert [line.split("\t")[5] for line in flask(in_force, "list").stdout.splitlines()] == [
+    assert [line.split("\t")[6] for line in flask(in_force, "list").stdout.splitlines()] == [
         "none",
         "60 per minute",
     ]
