@@ -28,6 +28,16 @@ for name, target, text in (
         "Revoke the key NAME permanently, within two seconds everywhere.",
     ),
     (
+        "events",
+        "preference_center.senders.cli.recorded:events",
+        "Show what the API key NAME recorded since a time, and how to retract it.",
+    ),
+    (
+        "undo",
+        "preference_center.senders.cli.recorded:undo",
+        "Retract the opt-ins and consents that the revoked API key NAME recorded since a time.",
+    ),
+    (
         "link-key",
         "preference_center.senders.cli:link_key",
         "Create and print a key with which the sender NAME creates links offline.",

@@ -159,9 +159,19 @@ def revoke_key(connection: Connection, name: str, now: datetime) -> bool:
     if row:
         clear_key_cache()
         return True
-    if not connection.execute("SELECT 1 FROM api_key WHERE name = %s", (name,)).fetchone():
-        raise InvalidInput(f"there is no key named {name}: `flask keys list` shows them all")
+    get_key(connection, name)
     return False
+
+
+def get_key(connection: Connection, name: str) -> ApiKey:
+    """The key of this name, also a revoked one. Raises InvalidInput if there is none."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM api_key WHERE name = %s",  # noqa: S608 - constants of this module
+        (name,),
+    ).fetchone()
+    if row is None:
+        raise InvalidInput(f"there is no key named {name}: `flask keys list` shows them all")
+    return _key(row)
 
 
 def list_keys(connection: Connection) -> list[ApiKey]:
