@@ -18,7 +18,7 @@ from preference_center.catalogue.apply import (
 )
 from preference_center.contacts.store import contacts_merged, load_locale
 from preference_center.core.events import uuid7
-from preference_center.core.key_rings import parse_ring
+from preference_center.core.key_rings import parse_link_ring, parse_ring
 from preference_center.core.keys import Keys
 from preference_center.core.links import Links
 from preference_center.destinations.ingest import erased_seen_again
@@ -71,7 +71,7 @@ from preference_center.web import languages
 from preference_center.web.api.keys import list_asking_keys
 from preference_center.web.emails import TextsOfEmail, email_texts
 from preference_center.web.languages import locale_of
-from preference_center.web.pages.rendering import default_wording
+from preference_center.web.pages.rendering import count_link_key_problem, default_wording
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_RECYCLE_SECONDS = 3600
@@ -221,11 +221,14 @@ def _build_services(
     random: Random,
     timeouts: DatabaseTimeouts,
 ) -> Services:
+    ring, opt_out_only = parse_link_ring(settings.link_keys)
     links = Links(
-        parse_ring(settings.link_keys),
+        ring,
         settings.public_url,
         settings.unsubscribe_mail_domain,
         DatabaseLinkRegistry(),
+        opt_out_only,
+        count_link_key_problem,
     )
     return Services(
         lookup_txt=_look_up_txt,

@@ -52,6 +52,10 @@ class InvalidLink(InvalidInput):
     """A link's token is not one of ours, or was altered."""
 
 
+class ReplacedLinkKey(InvalidLink):
+    """A link made with a key that we have no more, or that only opts out since it leaked."""
+
+
 class ExpiredLink(InvalidLink):
     """A one-time link of ours that has expired or was used; the person may request a new one."""
 

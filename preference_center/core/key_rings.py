@@ -37,6 +37,20 @@ def parse_ring(text: str) -> list[tuple[str, bytes]]:
     return ring
 
 
+OPT_OUT_ONLY = ":opt-out-only"
+"""Behind an entry of LINK_KEYS: the key leaked, and its links only opt out."""
+
+
+def parse_link_ring(text: str) -> tuple[list[tuple[str, bytes]], frozenset[str]]:
+    """LINK_KEYS, and the ids of the keys that only opt out. Raises as `parse_ring`."""
+    entries = [entry.strip() for entry in text.split(",")]
+    ring = parse_ring(",".join(entry.removesuffix(OPT_OUT_ONLY) for entry in entries))
+    marked = [entry.endswith(OPT_OUT_ONLY) for entry in entries]
+    return ring, frozenset(
+        key_id for (key_id, _), is_marked in zip(ring, marked, strict=True) if is_marked
+    )
+
+
 def new_ring_entry(key_id: str) -> str:
     """A fresh random key in the form that `parse_ring` reads. Raises ConfigError on a bad id."""
     key = secrets.token_bytes(KEY_BYTES)

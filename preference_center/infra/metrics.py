@@ -36,6 +36,7 @@ from prometheus_client.registry import Collector
 
 from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
+from preference_center.core.links import LinkKeyProblem
 
 log = structlog.get_logger()
 
@@ -256,6 +257,14 @@ _EMAILS = Counter(
 )
 
 
+_LINK_KEYS = Counter(
+    "preference_center_link_key_problems",
+    "Requests with a link whose key is unknown, or only opts out.",
+    ["problem"],
+    registry=REGISTRY,
+)
+
+
 _JOBS = Histogram(
     "preference_center_job_seconds",
     "Time that a worker's jobs took.",
@@ -281,6 +290,9 @@ _INBOUND_RESULTS = {
 
 
 _CAUSES = {cause: _UNAVAILABLE.labels(cause) for cause in UnavailableCause}
+
+
+_LINK_KEY_PROBLEMS = {problem: _LINK_KEYS.labels(problem) for problem in LinkKeyProblem}
 
 
 _STATUS_CLASSES = {number: f"{number}xx" for number in range(1, 6)}
@@ -359,6 +371,11 @@ def count_inbound(kind: InboundKind, outcomes: Mapping[InboundOutcome, int]) -> 
 def count_email(kind: StrEnum, result: StrEnum) -> None:
     """One attempt to send an email: EmailKind and SendResult."""
     _EMAILS.labels(kind, result).inc()
+
+
+def count_link_key_problem(problem: LinkKeyProblem) -> None:
+    """A request with a link that was made with such a key."""
+    _LINK_KEY_PROBLEMS[problem].inc()
 
 
 def observe_job(job: str, seconds: float) -> None:

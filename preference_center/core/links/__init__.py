@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,7 @@ from preference_center.core.errors import (
     ExpiredLink,
     InvalidLink,
     ProbeLink,
+    ReplacedLinkKey,
     Unavailable,
 )
 from preference_center.core.events import ALL_MARKETING
@@ -111,12 +112,27 @@ class FormPurpose(StrEnum):
     """The reader of a mailbox stops emails that anybody can have sent to it."""
 
 
+_HARMLESS_FORMS = frozenset({FormPurpose.PREFERENCES, FormPurpose.RESULT, FormPurpose.EMAIL_STOP})
+"""Forms that turn nothing on and show nothing of a person, even if a stranger sealed them."""
+
+
+class LinkKeyProblem(StrEnum):
+    """What is the matter with the key of a link that somebody opened."""
+
+    UNKNOWN = "unknown"
+    """It is not in LINK_KEYS, or no sender's."""
+    OPT_OUT_ONLY = "opt_out_only"
+    """It, or the link, was revoked: the link only opts out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Links:
     """Makes and reads all signed tokens and forms for people.
 
     `ring` has (id, 32-byte key) pairs: the first seals, all are read, so that old links
-    survive a rotation. `registry` looks up senders' keys and revocations; reading a sender's
+    survive a rotation. Those of the ids `opt_out_only` leaked: links made with them, also by
+    senders' keys that derive from them, are revoked. `observe` is called with each problem of a
+    key. `registry` looks up senders' keys and revocations; reading a sender's
     token may raise Unavailable through it. Raises ConfigError for an unusable ring or public
     URL: plain HTTP is only for a developer's own machine, since clients refuse it (RULES A1).
     """
@@ -125,6 +141,8 @@ class Links:
     public_url: str
     mail_domain: str | None = None
     registry: LinkRegistry = field(default_factory=EmptyLinkRegistry, repr=False)
+    opt_out_only: Collection[str] = ()
+    observe: Callable[[LinkKeyProblem], None] = field(default=lambda _: None, repr=False)
     _token_pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _link_sealer: Sealer = field(init=False, repr=False, compare=False)
     _form_sealers: Mapping[FormPurpose, Sealer] = field(init=False, repr=False, compare=False)
@@ -137,6 +155,8 @@ class Links:
         if url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
             raise ConfigError("PUBLIC_URL must begin with https://")
         validate_ring(self.ring)
+        if self.newest_key_id in self.opt_out_only:
+            raise ConfigError("LINK_KEYS: a key that only opts out can't be the first: add another")
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
         object.__setattr__(
             self, "_token_pattern", token_pattern([key_id for key_id, _ in self.ring])
@@ -146,7 +166,9 @@ class Links:
         object.__setattr__(self, "_form_sealers", forms)
         object.__setattr__(self, "_request_sealer", Sealer(self.ring, "request"))
         object.__setattr__(self, "_mailto_codec", MailtoTokenCodec(self.ring))
-        object.__setattr__(self, "_sender_codec", SenderTokenCodec(self.ring, self.registry))
+        object.__setattr__(
+            self, "_sender_codec", SenderTokenCodec(self.ring, self.registry, self.opt_out_only)
+        )
 
     def create_token(self, link: Link) -> str:
         """The token of a link. Raises InvalidInput for a message id that can't be carried."""
@@ -164,7 +186,7 @@ class Links:
             return link
         if purpose is not TokenPurpose.PAGE_VISIT:  # only its own view may consume it
             raise InvalidLink(INVALID_LINK_MESSAGE)
-        expired = now - link.issued_at > LIFETIMES[purpose]
+        expired = link.revoked or now - link.issued_at > LIFETIMES[purpose]
         return replace(link, proves_control=not expired, expired=expired)
 
     def create_one_time_token(
@@ -180,7 +202,7 @@ class Links:
         link, actual = self._open_token(token)
         if actual is not purpose:
             raise InvalidLink(INVALID_LINK_MESSAGE)
-        if now - link.issued_at > LIFETIMES[purpose]:
+        if link.revoked or now - link.issued_at > LIFETIMES[purpose]:
             raise ExpiredLink("this link has expired")
         return replace(link, proves_control=True)
 
@@ -258,14 +280,23 @@ class Links:
         return self._form_sealers[purpose].seal(text.encode())
 
     def open_form(
-        self, purpose: FormPurpose, text: str, max_age: timedelta | None, now: datetime
+        self,
+        purpose: FormPurpose,
+        text: str,
+        max_age: timedelta | None,
+        now: datetime,
+        *,
+        to_opt_out: bool = False,
     ) -> tuple[datetime, dict[str, Any]]:
         """When the form was signed, and its data.
 
         Raises InvalidLink when altered, sealed for another form, or older than `max_age`
-        (None: any age). A time ahead of `now` is another host's clock, and counts as now.
+        (None: any age), and ReplacedLinkKey for a form of a leaked key that could be used for
+        more than `to_opt_out`. A time ahead of `now` is another host's clock, and counts as now.
         """
-        _, payload = self._form_sealers[purpose].open(text)
+        key_id, payload = self._form_sealers[purpose].open(text)
+        if key_id in self.opt_out_only and not to_opt_out and purpose not in _HARMLESS_FORMS:
+            raise ReplacedLinkKey(INVALID_LINK_MESSAGE)
         seconds, data = json.loads(payload)
         signed_at = min(datetime.fromtimestamp(seconds, UTC), now)
         if max_age is not None and now - signed_at > max_age:
@@ -304,6 +335,16 @@ class Links:
             return self._sender_codec.decode_mailto(text)
 
     def _open_token(self, token: str) -> tuple[Link, TokenPurpose]:
+        try:
+            link, purpose = self._decode_token(token)
+        except ReplacedLinkKey:
+            self.observe(LinkKeyProblem.UNKNOWN)
+            raise
+        if link.revoked:
+            self.observe(LinkKeyProblem.OPT_OUT_ONLY)
+        return link, purpose
+
+    def _decode_token(self, token: str) -> tuple[Link, TokenPurpose]:
         if token.startswith(SENDER_TOKEN_PREFIX):
             return self._sender_codec.decode(token), TokenPurpose.MESSAGE
         key_id, payload = self._link_sealer.open(token)
@@ -313,6 +354,8 @@ class Links:
             raise InvalidLink(INVALID_LINK_MESSAGE) from None
         if purpose is TokenPurpose.PROBE:
             raise ProbeLink("this link is for checks only")
+        if key_id in self.opt_out_only:
+            return replace(link, revoked=True), purpose
         if link.destination_id is not None:
             link = replace(link, revoked=self._is_revoked(link.destination_id, link.issued_at))
         return link, purpose

@@ -30,8 +30,8 @@ import re
 import secrets
 import struct
 from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from hashlib import sha256
@@ -48,7 +48,13 @@ from itsdangerous import BadSignature, Signer
 from itsdangerous.signer import HMACAlgorithm
 
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.errors import ConfigError, InvalidAddress, InvalidInput, InvalidLink
+from preference_center.core.errors import (
+    ConfigError,
+    InvalidAddress,
+    InvalidInput,
+    InvalidLink,
+    ReplacedLinkKey,
+)
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.offline import (
     CHANNEL_MASK,
@@ -226,6 +232,10 @@ class _StrictSigner(Signer):
         return hmac.compare_digest(self.get_signature(value), given)
 
 
+_ANY_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{22}")
+"""What `Sealer` makes, with any key."""
+
+
 class Sealer:
     """Encrypts and signs bytes for one purpose, with a ring of keys."""
 
@@ -252,11 +262,15 @@ class Sealer:
         return signer.sign(self._newest.encode() + b"." + sealed).decode()
 
     def open(self, token: str) -> tuple[str, bytes]:
-        """The id of the key and the payload. Raises InvalidLink."""
+        """The id of the key and the payload. Raises InvalidLink.
+
+        ReplacedLinkKey if it is complete, but made with a key that the ring does not have.
+        """
         key_id = token.partition(".")[0]
         keys = self._keys.get(key_id)
         if keys is None:
-            raise InvalidLink(INVALID_LINK_MESSAGE)
+            is_complete = _ANY_TOKEN.fullmatch(token)
+            raise (ReplacedLinkKey if is_complete else InvalidLink)(INVALID_LINK_MESSAGE)
         siv, signer = keys
         try:
             # Only what we signed passes `unsign`, so lenient base64 is harmless after it.
@@ -468,9 +482,15 @@ class LinkTopic(NamedTuple):
 class SenderTokenCodec:
     """Exports senders' keys, and reads their tokens, with our ring."""
 
-    __slots__ = ("_registry", "_ring", "_secrets")
+    __slots__ = ("_opt_out_only", "_registry", "_ring", "_secrets")
 
-    def __init__(self, ring: Sequence[tuple[str, bytes]], registry: LinkRegistry) -> None:
+    def __init__(
+        self,
+        ring: Sequence[tuple[str, bytes]],
+        registry: LinkRegistry,
+        opt_out_only: Collection[str] = (),
+    ) -> None:
+        self._opt_out_only = opt_out_only
         self._ring: Mapping[str, bytes] = dict(ring)
         self._registry = registry
         self._secrets: dict[tuple[str, int], DerivedSecrets] = {}
@@ -489,9 +509,11 @@ class SenderTokenCodec:
         key, secrets = self._find_key(head.removeprefix(SENDER_TOKEN_PREFIX))
         try:
             payload = secrets.link_cipher.decrypt(base64url_decode(text), None)
-            return _unpack(payload, key)
+            link = _unpack(payload, key)
         except (InvalidTag, InvalidAddress, ValueError, IndexError, struct.error, OverflowError):
             raise InvalidLink(INVALID_LINK_MESSAGE) from None
+        # Who has the key of our ring can derive those of senders from it.
+        return replace(link, revoked=link.revoked or key.ring_key in self._opt_out_only)
 
     def decode_mailto(self, text: str) -> MailtoTokenData:
         """The content of a sender's mailto token, in any case. Raises InvalidLink."""
@@ -512,12 +534,12 @@ class SenderTokenCodec:
         return MailtoTokenData(prefix, hash_scope(key.topics[index]), None, key.key_id)
 
     def _find_key(self, key_id: str) -> tuple[SenderKey, DerivedSecrets]:
-        """A sender's key by its id in canonical form. Raises InvalidLink."""
+        """A sender's key by its id in canonical form. Raises InvalidLink, ReplacedLinkKey."""
         if not _KEY_ID_PATTERN.fullmatch(key_id) or int(key_id) > MAX_KEY_ID:
             raise InvalidLink(INVALID_LINK_MESSAGE)
         key = self._registry.find_sender(int(key_id))
         if key is None or key.ring_key not in self._ring:
-            raise InvalidLink(INVALID_LINK_MESSAGE)
+            raise ReplacedLinkKey(INVALID_LINK_MESSAGE)
         return key, self._secrets_of(key)
 
     def _secrets_of(self, key: SenderKey) -> DerivedSecrets:

@@ -199,7 +199,7 @@ def _record_confirmed(requested: ConfirmationRequest, now: datetime) -> SaveResu
 def link_from_confirmation(token: str, now: datetime) -> Link:
     """The link from which a confirmation was requested, of any age. Raises InvalidLink."""
     links = services().links
-    _, data = links.open_form(FormPurpose.CONFIRMATION, token, None, now)
+    _, data = links.open_form(FormPurpose.CONFIRMATION, token, None, now, to_opt_out=True)
     return links.read_any_token(data["link"])
 
 

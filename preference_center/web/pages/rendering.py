@@ -51,9 +51,10 @@ from preference_center.catalogue.store import (
     current_catalogue_or_empty,
 )
 from preference_center.core.addresses import Address, mask_address
-from preference_center.core.errors import InvalidLink, Unavailable
-from preference_center.core.links import FormPurpose
+from preference_center.core.errors import InvalidLink, ReplacedLinkKey, Unavailable
+from preference_center.core.links import FormPurpose, LinkKeyProblem
 from preference_center.core.links.tokens import INVALID_LINK_MESSAGE, Link
+from preference_center.infra import metrics
 from preference_center.infra.context import CROSS_SITE_COOKIE, services
 from preference_center.ledger import spool
 from preference_center.web.languages import (
@@ -176,6 +177,9 @@ _TEXT_FOLDERS = ("cookies", "recipients", "web/pages")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
+_COUNTED = "link_key_problem_counted"
+
+
 _OPT_OUT_ENDPOINTS = {
     "pages.open_mailed_link": "pages.open_mailed_link",
     "pages.preferences": "pages.unsubscribe",
@@ -249,14 +253,25 @@ def use_link_language(link: Link) -> None:
         set_wording(link_wording(link))
 
 
-def handle_invalid_link(_error: Exception) -> ResponseReturnValue:
+def count_link_key_problem(problem: LinkKeyProblem) -> None:
+    """Count it, once for each request; a command that reads links is none."""
+    if has_request_context() and _COUNTED not in g:
+        setattr(g, _COUNTED, True)
+        metrics.count_link_key_problem(problem)
+
+
+def handle_invalid_link(error: Exception) -> ResponseReturnValue:
     """The page for a token that is broken, forged, empty or an unreplaced merge tag.
 
     404 for every method: a refused POST must not look like success, and some clients try
     a GET next and take its 200 for success. It reveals nothing of any address (RULES A7).
+    A link of a key that we have no more is complete, so its page doesn't say that it isn't.
     """
     return render_page(
-        "web/pages/invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
+        "web/pages/invalid_link",
+        status=404,
+        is_replaced=isinstance(error, ReplacedLinkKey),
+        brands=tuple(catalogue_or_empty().brands.values()),
     )
 
 

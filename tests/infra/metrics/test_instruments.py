@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.core.errors import UnavailableCause
 from preference_center.core.events import EventKind
+from preference_center.core.links import LinkKeyProblem
 from preference_center.decisions.rules import DecisionRule
 from preference_center.destinations.rules.states import NOT_PUSHED
 from preference_center.infra import metrics
@@ -66,6 +67,7 @@ def closed_sets(app: Flask) -> dict[str, set[str]]:
         "outcome": {*OptOutOutcome, *PushResult, NOT_PUSHED, *InboundOutcome},
         "kind": {*EventKind, *InboundKind, *EmailKind},
         "cause": set(UnavailableCause),
+        "problem": set(LinkKeyProblem),
         "reason": set(PushFailure),
         "result": set(SendResult),
         "task": {job.rpartition(".")[2] for job in JOB_QUEUES},
