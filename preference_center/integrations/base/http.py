@@ -32,6 +32,7 @@ from preference_center.integrations.base.network import (
     DeadlineBackend,
     ForbiddenUrl,
     Resolver,
+    describe_connect_error,
     make_transport,
     resolve_allowed_addresses,
     system_resolve,
@@ -327,8 +328,8 @@ class HttpSession:
         self._rate_limit_headers = rate_limit_headers
         self._name = name
         self._deadline = Deadline(http.timeouts.total)
-        is_encrypted = not base_url.lower().startswith("http:")
-        backend = DeadlineBackend(
+        self._is_encrypted = not base_url.lower().startswith("http:")
+        self._backend = DeadlineBackend(
             http.network(),
             self._deadline,
             lambda host, port: resolve_allowed_addresses(
@@ -336,7 +337,7 @@ class HttpSession:
                 port,
                 http.resolve,
                 allow_private=http.allow_private,
-                allow_public=is_encrypted,
+                allow_public=self._is_encrypted,
                 networks=networks,
             ),
         )
@@ -344,7 +345,7 @@ class HttpSession:
             base_url=base_url,
             headers={"User-Agent": "preference-center", "Accept-Encoding": "identity", **headers},
             timeout=httpx.Timeout(http.timeouts.read, connect=http.timeouts.connect),
-            transport=make_transport(backend, http.tls()),
+            transport=make_transport(self._backend, http.tls()),
             follow_redirects=False,
         )
 
@@ -400,7 +401,7 @@ class HttpSession:
         except ForbiddenUrl as error:
             raise DeliveryError(f"{self._name}: {error}", permanent=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, OSError) as error:
-            raise DeliveryError(f"{self._name}: can't connect") from error
+            raise self._not_connected(error) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoResponse(f"{self._name}: {type(error).__name__} at {method} {route}") from error
         log.info(
@@ -419,6 +420,30 @@ class HttpSession:
                 retry_after = held
             raise_for_status(f"{self._name}: {method} {route}", answer.status, retry_after)
         return answer
+
+    def connect(self) -> None:
+        """Connect as `send` does, with TLS where the URL has it, and send nothing.
+
+        Raises DeliveryError, with the text that a failed push would have.
+        """
+        url, timeout = self._client.base_url, self._http.timeouts.connect
+        self._deadline.restart()
+        try:
+            port = url.port or (443 if self._is_encrypted else 80)
+            stream = self._backend.connect_tcp(url.raw_host.decode(), port, timeout)
+            try:
+                if self._is_encrypted:
+                    tls = self._http.tls()
+                    stream = stream.start_tls(tls, url.raw_host.decode(), timeout)
+            finally:
+                stream.close()
+        except ForbiddenUrl as error:
+            raise DeliveryError(f"{self._name}: {error}", permanent=True) from error
+        except (httpcore.NetworkError, httpcore.TimeoutException, OSError) as error:
+            raise self._not_connected(error) from error
+
+    def _not_connected(self, error: Exception) -> DeliveryError:
+        return DeliveryError(f"{self._name}: can't connect: {describe_connect_error(error)}")
 
     def _apply_rate_limit_headers(
         self, status: int, headers: Mapping[str, str], now: datetime

@@ -14,6 +14,7 @@ gains nothing. An operator may list networks inside the company that destination
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -123,6 +124,47 @@ class DeadlineBackend(httpcore.NetworkBackend):
         raise failure
 
 
+_CERTIFICATE_PROBLEMS = {
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: "its certificate is self-signed, or of an unknown authority",
+    19: "its certificate is of an unknown authority",
+    20: "its certificate is of an unknown authority, or an intermediate one is missing",
+    21: "its certificate is of an unknown authority, or an intermediate one is missing",
+    23: "its certificate was revoked",
+    62: "its certificate is for another name",
+    64: "its certificate is for another address",
+}
+"""By `verify_code` of OpenSSL (X509_V_ERR_... in openssl/x509_vfy.h)."""
+
+
+def describe_connect_error(error: BaseException) -> str:
+    """Why no connection was made, from the error or what it came from; names no address."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return next(filter(None, map(_describe, reversed(chain))), "the cause is unknown")
+
+
+def _describe(error: BaseException) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return _CERTIFICATE_PROBLEMS.get(error.verify_code, "its certificate can't be verified")
+        case ssl.SSLError():
+            return f"TLS failed ({error.reason or type(error).__name__})"
+        case socket.gaierror() | NoAddress():
+            return "its name has no address (DNS)"
+        case ConnectionRefusedError():
+            return "connection refused: nothing listens on that port"
+        case TimeoutError() | httpcore.TimeoutException() | httpx.TimeoutException():
+            return "no answer in time"
+        case ConnectionError():
+            return "the connection was cut off"
+        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+            return "no route to it"
+    return ""
+
+
 def make_transport(backend: httpcore.NetworkBackend, tls: ssl.SSLContext) -> httpx.HTTPTransport:
     """An httpx transport on our backend: one connection, no proxy, no retries."""
     transport = httpx.HTTPTransport(verify=tls, trust_env=False)
@@ -152,6 +194,10 @@ _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 
 
 _NUMERIC_LABEL = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
+
+
+class NoAddress(OSError):
+    """A name has no address."""
 
 
 class ForbiddenUrl(ValueError):
@@ -243,7 +289,7 @@ def resolve_allowed_addresses(
     """
     found = tuple(resolve(host, port))
     if not found:
-        raise OSError("the host has no address")
+        raise NoAddress
     if allow_private:
         return found
     outside = [address for address in found if not is_inside(address, networks)]

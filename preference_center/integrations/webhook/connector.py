@@ -33,7 +33,6 @@ from preference_center.integrations.base.integration import ConnectorSpec, Teste
 from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.network import (
     ForbiddenUrl,
-    resolve_allowed_addresses,
     split_url,
     validate_url,
 )
@@ -72,7 +71,7 @@ class WebhookConnector:
         self._http = http
 
     def check(self) -> CheckReport:
-        """See Connector. Nothing is sent: the receiver would process a POST."""
+        """See Connector. Connects as a push does, and sends nothing that would be processed."""
         problems = [
             f"secret {number} is not whsec_ and 24 to 64 bytes in base64: make a new one"
             for number, secret in enumerate(self._secrets(), start=1)
@@ -84,20 +83,17 @@ class WebhookConnector:
         networks: tuple[Network, ...] = ()
         try:
             networks = self._networks()
-            parts = validate_url(url, allow_private=allow_private, allow_any_port=bool(networks))
-            host, port = parts.hostname or "", parts.port or 443
-            resolve_allowed_addresses(
-                host, port, self._http.resolve, allow_private=allow_private, networks=networks
-            )
-        except ForbiddenUrl as error:
-            inside = (
-                "" if networks else ". Inside the company's network it needs `private_networks`"
-            )
-            problems.append(f"url: {error}{inside}")
+            validate_url(url, allow_private=allow_private, allow_any_port=bool(networks))
+            name, (origin, _) = self._config.name, split_url(url)
+            with self._http.session(name, origin, networks=networks) as session:
+                session.connect()
         except InvalidNetworks as error:
             problems.append(f"private_networks: {error}")
-        except OSError:
-            problems.append("url: the host has no address: check its name")
+        except (ForbiddenUrl, DeliveryError) as error:
+            is_forbidden = isinstance(error.__cause__ or error, ForbiddenUrl)
+            inside = ". Inside the company's network it needs `private_networks`"
+            text = str(error).removeprefix(f"{self._config.name}: ")
+            problems.append(f"url: {text}{inside if is_forbidden and not networks else ''}")
         return CheckReport(tuple(problems))
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:

@@ -2,19 +2,14 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import BeforeValidator, TypeAdapter
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as ServerResponse
 
@@ -28,6 +23,7 @@ from preference_center.integrations.base.http import (
     Response,
     parse_retry_after,
 )
+from tests.integrations.base.tls_servers import serve_tls
 from tests.integrations.tools.stand_in import Fault, StandIn
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -91,48 +87,6 @@ def test_an_endless_answer_is_given_up(echo: Echo) -> None:
         session.send("GET", "/")
 
 
-def certificate(names: list[x509.GeneralName]) -> tuple[bytes, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(pem), private
-
-
-def serve_tls(folder: Path, names: list[x509.GeneralName]) -> Iterator[tuple[int, str, list[str]]]:
-    public, private = certificate(names)
-    (folder / "cert.pem").write_bytes(public)
-    (folder / "key.pem").write_bytes(private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    asked: list[str] = []
-    context.sni_callback = lambda _socket, name, _context: asked.append(str(name))
-
-    def app(environ: Any, start_response: Any) -> Any:
-        return ServerResponse(environ["HTTP_HOST"])(environ, start_response)
-
-    server = make_server("127.0.0.1", 0, app, ssl_context=context)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port, public.decode(), asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 @pytest.fixture
 def named_server(tmp_path: Path) -> Iterator[tuple[int, str, list[str]]]:
     yield from serve_tls(tmp_path, [x509.DNSName("hooks.example.com")])
@@ -165,7 +119,7 @@ def test_a_certificate_for_the_address_is_none_for_the_name(
 ) -> None:
     port, pem, _ = numbered_server
     with (
-        pytest.raises(DeliveryError, match="can't connect"),
+        pytest.raises(DeliveryError, match="can't connect: its certificate is for another name"),
         trusting(pem).session("x", f"https://hooks.example.com:{port}") as session,
     ):
         session.send("GET", "/")

@@ -117,12 +117,14 @@ def test_a_webhook_connects_inside_its_own_networks_only() -> None:
     )
     assert not pushed(http).permanent
     assert network.asked == ["10.20.4.9"]
-    assert webhook(http).check().problems == ()
+    (problem,) = webhook(http).check().problems
+    assert "can't connect" in problem  # nobody is there
+    assert network.asked == ["10.20.4.9"] * 2
 
     elsewhere = replace(http, resolve=lambda *_: ("10.20.5.9",))
     assert pushed(elsewhere).permanent
     assert "networks" in webhook(elsewhere).check().problems[0]
-    assert network.asked == ["10.20.4.9"]
+    assert network.asked == ["10.20.4.9"] * 2
 
 
 def test_an_address_instead_of_a_name_is_checked_too() -> None:
