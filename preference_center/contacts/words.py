@@ -277,7 +277,7 @@ def _blockers() -> Mapping[Blocker, str]:
         Blocker.REFUSED: _("refused; tried again every day"),
         Blocker.PAUSED: _("waits, since the destination is paused"),
         Blocker.OBSERVED: _("waits, since the destination is being set up"),
-        Blocker.UNREACHABLE: _("waits, since the tool does not answer"),
+        Blocker.UNREACHABLE: _("waits, since the last push there failed; the window says why"),
         Blocker.PAUSE_UNSUPPORTED: _("a pause can’t be set there"),
         Blocker.ADDRESS_UNREADABLE: _("can’t be pushed: only a digest of the address is left"),
     }

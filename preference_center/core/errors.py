@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 
 class PreferenceCenterError(Exception):
@@ -207,6 +208,10 @@ class UnavailableCause(StrEnum):
     """Its digests are made with a newer key than this process has."""
     SERVER_ERROR = "server_error"
     """It failed by itself: its disk returns errors, or its data is damaged."""
+    REPLAY_PENDING = "replay_pending"
+    """It answers, and was restored: erasures of the journal are not replayed yet."""
+    JOURNAL = "journal"
+    """It answers, and the erasure journal does not."""
 
 
 class Unavailable(PreferenceCenterError):
@@ -216,14 +221,16 @@ class Unavailable(PreferenceCenterError):
     twice: ids are made before.
     """
 
+    usual_cause: ClassVar[UnavailableCause] = UnavailableCause.UNREACHABLE
+
     def __init__(
         self,
         message: str,
-        cause: UnavailableCause = UnavailableCause.UNREACHABLE,
+        cause: UnavailableCause | None = None,
         reason: str = "",
     ) -> None:
         super().__init__(message)
-        self.cause = cause
+        self.cause = cause or self.usual_cause
         self.reason = reason
 
     @property
@@ -235,9 +242,13 @@ class Unavailable(PreferenceCenterError):
 class JournalUnavailable(Unavailable):
     """The erasure journal can't be read or written; what was erased stays erased."""
 
+    usual_cause = UnavailableCause.JOURNAL
+
 
 class ReplayPending(Unavailable):
     """The database was restored: erasures of the journal must be replayed first."""
+
+    usual_cause = UnavailableCause.REPLAY_PENDING
 
 
 class MailServerNotConfigured(Unavailable):

@@ -18,7 +18,7 @@ import structlog
 
 from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
-from preference_center.destinations.push import safe_message
+from preference_center.destinations.push import log_failure, safe_message
 from preference_center.destinations.rules.erase_task import (
     EraseClaim,
     EraseStep,
@@ -164,7 +164,7 @@ class _Batch:
             )
         )
         done = sum(row.outcome is not None for row in settlements if row.erasure_id in held)
-        log.info("erased", destination=self.destination.id, tasks=len(held), done=done)
+        log.info("erased", **self.destination.log_fields, tasks=len(held), done=done)
 
     def _request(
         self,
@@ -195,7 +195,7 @@ class _Batch:
         retry_after = error.retry_after if isinstance(error, DeliveryError) else None
         if isinstance(error, RateLimited):
             return settle_unchanged(claim, now + min(retry_after or timedelta(0), PROBE_INTERVAL))
-        log.warning("erase_failed", destination=self.destination.id, error=type(error).__name__)
+        log_failure("erase_failed", self.destination, error)
         if isinstance(error, UnsupportedByDestination | RequestRejected) or getattr(
             error, "permanent", False
         ):

@@ -90,8 +90,16 @@ def stage_badge(stage: DeadlineStage) -> tuple[str, str]:
             assert_never(stage)
 
 
-def promise_text(promise: Promise, now: datetime) -> str:
-    """The one sentence that says whether the promise is kept."""
+def promise_text(promise: Promise, now: datetime, broken: Sequence[str] = ()) -> str:
+    """Says whether the promise is kept, and which destinations are `broken`, late or not."""
+    text = _promise_text(promise, now)
+    if not broken:
+        return text
+    names = join_names([*broken[:MAX_NAMED], *([_("others")] if len(broken) > MAX_NAMED else [])])
+    return " ".join([text, _("Broken: %(names)s.", names=names)])
+
+
+def _promise_text(promise: Promise, now: datetime) -> str:
     oldest = promise.oldest_received_at
     if promise.stage is not DeadlineStage.ON_TIME:
         return _late_text(promise, now)

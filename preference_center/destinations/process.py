@@ -19,6 +19,7 @@ from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import InvalidInput
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
 from preference_center.destinations.ingest import ingest
+from preference_center.destinations.push import log_failure
 from preference_center.destinations.rules.classify import (
     UNREADABLE_QUESTION,
     open_questions,
@@ -229,7 +230,7 @@ def _ingest_in_transaction(
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
     metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNREADABLE: 1})
-    log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
+    log.warning("webhook_unreadable", **destination.log_fields, reason=str(error))
     question = {body.id: (body.received_at, {UNREADABLE_QUESTION})}
 
     def mark_done(connection: Connection) -> None:
@@ -241,7 +242,7 @@ def _mark_unreadable(destination: Destination, body: StoredWebhook, error: Inval
 
 def _defer(destination: Destination, body: StoredWebhook, error: DeliveryError) -> None:
     context = services()
-    log.warning("webhook_deferred", destination=destination.id, error=type(error).__name__)
+    log_failure("webhook_deferred", destination, error)
     at = destination_retry(
         body.attempts, context.now(), retry_after=error.retry_after, jitter=context.random.random()
     )

@@ -95,7 +95,7 @@ def settle_batch(
         return late
 
     late = run_in_transaction(write)
-    log.info("synced", destination=destination.id, rows=len(settlements), late=late)
+    log.info("synced", **destination.log_fields, rows=len(settlements), late=late)
     return settlements
 
 
@@ -125,7 +125,7 @@ def record_failure(destination: Destination, batch: ClaimedBatch, error: Excepti
     """
     context = services()
     now, rows = context.now(), _unknown_settlements(context, batch)
-    log.warning("push_failed", destination=destination.id, error=type(error).__name__)
+    log_failure("push_failed", destination, error)
 
     def write(connection: Connection) -> None:
         if isinstance(error, EndpointGone):
@@ -194,6 +194,12 @@ def _release(
     _repush_late_rows(connection, destination, batch, settlements, released, now)
 
 
+def log_failure(event: str, destination: Destination, error: Exception, **fields: str) -> None:
+    """Log that a request to this tool failed, and why."""
+    kind, reason = type(error).__name__, safe_message(error)
+    log.warning(event, **destination.log_fields, **fields, error=kind, reason=reason)
+
+
 def safe_message(error: Exception) -> str:
     """Our errors are written to be shown; a library's text might hold an address (I12)."""
     if isinstance(error, DeliveryError | UnsupportedByDestination):
@@ -243,7 +249,7 @@ def _write(
     try:
         written = cast("SupportsContactFields", connector).write_field(field, values)
     except Exception as error:  # noqa: BLE001 - whatever it is, the opt-outs are settled
-        log.warning("field_not_written", destination=destination.id, error=type(error).__name__)
+        log_failure("field_not_written", destination, error)
         written, problem = {}, safe_message(error)
     for item in items:
         found = written.get(item.ref, PushOutcome(PushResult.RETRY_LATER, problem))

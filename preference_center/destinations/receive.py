@@ -177,7 +177,7 @@ def receive(name: str, secret: str) -> Response:
         is_new = _store(destination.id, _stored_body(source, post), token)
     except SignatureError as error:
         metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNVERIFIED: 1})
-        log.warning("webhook_unverified", destination=destination.id, reason=str(error))
+        log.warning("webhook_unverified", **destination.log_fields, reason=str(error))
         return Response("Unauthorized\n", 401, mimetype="text/plain")
     outcome = InboundOutcome.ACCEPTED if is_new else InboundOutcome.REPEATED
     metrics.count_inbound(InboundKind.WEBHOOK, {outcome: 1})
@@ -219,7 +219,7 @@ def _handle_text(destination: Destination, source: SupportsTextMessages, body: b
             outcome = InboundOutcome.ACCEPTED
     except InvalidInput as error:
         outcome = InboundOutcome.UNREADABLE
-        log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
+        log.warning("webhook_unreadable", **destination.log_fields, reason=str(error))
     metrics.count_inbound(InboundKind.TEXT, {outcome: 1})
     return Response(source.format_reply(answer), mimetype=source.reply_type)
 

@@ -26,7 +26,7 @@ from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.destinations.claim import ClaimedBatch, plan_claims
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
 from preference_center.destinations.ingest import group_by_address, ingest
-from preference_center.destinations.push import safe_message, settle_batch
+from preference_center.destinations.push import log_failure, safe_message, settle_batch
 from preference_center.destinations.read_back import read_back
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
 from preference_center.destinations.rules.states import Destination, VerificationStats
@@ -385,7 +385,7 @@ def _schedule_next_page(context: Services, claim: _ListingClaim, page: ContactPa
             c, number, claim.kind, claim.lease, now=now, next_at=next_at
         )
     )
-    log.info("listing_finished", destination=number, kind=claim.kind)
+    log.info("listing_finished", **claim.destination.log_fields, kind=claim.kind)
 
 
 def _next_listing_at(context: Services, claim: _ListingClaim, now: datetime) -> datetime:
@@ -425,7 +425,7 @@ def _read_back(context: Services, destination: Destination, connect: ConnectorFa
     except Exception as error:  # noqa: BLE001 - whatever a tool's response did to the connector
         if claim:
             _record_failure(context, claim, error)
-        log.warning("read_back_failed", destination=destination.id, error=type(error).__name__)
+        log_failure("read_back_failed", destination, error)
         return False
     if claim:
         _schedule_next_page(context, claim, ContactPage((), None, done=True))
@@ -449,7 +449,7 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
             failures, now, retry_after=retry_after, jitter=context.random.random()
         )
     )
-    log.warning("listing_failed", destination=number, kind=claim.kind, error=type(error).__name__)
+    log_failure("listing_failed", claim.destination, error, kind=claim.kind)
 
     def write(connection: Connection) -> None:
         verifying.record_failure(

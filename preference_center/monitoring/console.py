@@ -41,14 +41,16 @@ def window() -> ResponseReturnValue:
     measured = measure_database(now)
     states, recent = run_in_transaction(lambda c: _load(c, now))
     spooled = _spool_status()
+    rows = list(_rows(measured, states, recent))
+    broken = [row.state.name for row in rows if row.badge[1] == "bad"]
     promise = evaluate_promise(measured, spooled.oldest_received_at if spooled else None)
     return render_page(
         "monitoring/board",
         live=True,
         at=now,
-        promise=plots.promise_text(promise, now),
-        promise_kind=plots.stage_badge(promise.stage)[1],
-        rows=list(_rows(measured, states, recent)),
+        promise=plots.promise_text(promise, now, broken),
+        promise_kind="bad" if broken else plots.stage_badge(promise.stage)[1],
+        rows=rows,
         counts=list(_counts(measured, spooled)),
         figures=run_in_transaction(lambda c: load_figures(c, now)),
     )

@@ -99,6 +99,16 @@ def test_the_worst_destination_comes_first_with_what_to_do_next(app: Flask, cloc
     assert "<script>alert(1)</script> 503" in text
 
 
+def test_a_broken_tool_is_named_though_nothing_is_late(app: Flask, clock: Clock) -> None:  # I3
+    number = add(app, "mailer")
+    with app.app_context():
+        run_in_transaction(lambda c: destinations.set_status(c, number, DestinationStatus.ACTIVE))
+        assert "Broken" not in board(app)
+        retry_at = clock() + timedelta(minutes=5)
+        run_in_transaction(lambda c: destinations.open_circuit(c, number, "401", retry_at))
+    assert "Every opt-out has reached every tool. Broken: mailer." in board(app)
+
+
 def test_the_board_counts_as_monitoring_does(app: Flask, clock: Clock) -> None:
     add(app, "mailer")
     for name in ("a", "b", "c"):

@@ -178,6 +178,11 @@ class Destination:
         return self.status is DestinationStatus.ACTIVE and is_closed
 
     @property
+    def log_fields(self) -> dict[str, str | int]:
+        """What a log line says of it."""
+        return {"destination": self.name, "destination_id": self.id}
+
+    @property
     def topics(self) -> frozenset[str]:
         """The topics that it may mail."""
         return self.sends - {SHARING}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, DeadlineStage
@@ -165,6 +166,35 @@ def test_a_failing_tool_opens_the_circuit_and_burns_no_row(
 
 def fail(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
     raise DeliveryError("500 from POST /groups")
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (
+            DeliveryError("shop: HTTP 401, credentials refused"),
+            "shop: HTTP 401, credentials refused",
+        ),
+        (
+            ValueError(f"{JANE.exact} is odd"),
+            "the connector failed on the tool's response (ValueError)",
+        ),
+    ],
+)
+def test_the_log_names_the_tool_that_failed_and_why_and_no_address(
+    destination: int, tool: Tool, error: Exception, reason: str
+) -> None:  # I12
+    def refuse(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        raise error
+
+    tool.before = refuse
+    say(EventKind.OPTED_OUT)
+    with capture_logs() as logs:
+        work(destination, tool)
+    (line,) = [line for line in logs if line["event"] == "push_failed"]
+    assert (line["destination"], line["destination_id"]) == (look(destination).name, destination)
+    assert line["reason"] == reason
+    assert "jane" not in str(logs)
 
 
 def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import (
@@ -172,7 +173,9 @@ def test_a_restored_database_refuses_the_api_and_takes_opt_outs(
     erase()
     restore()
     app.extensions.pop(journal.EXTENSION_KEY, None)  # a process that starts after the restore
-    response = client.get("/v1/changes")
+    with capture_logs() as logs:
+        response = client.get("/v1/changes")
+    assert [line["cause"] for line in logs if line["event"] == "unavailable"] == ["replay_pending"]
     assert response.status_code == 503
     assert response.get_json()["type"].endswith("/problems/erasures-not-replayed")
     assert "flask erasures replay" in response.get_json()["detail"]
