@@ -18,6 +18,7 @@ from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW, DeadlineSt
 from preference_center.destinations.rules.promise import Promise
 from preference_center.destinations.rules.states import Condition
 from preference_center.destinations.store import samples
+from preference_center.destinations.store.forecasts import Forecast
 from preference_center.destinations.store.samples import DestinationState, Sample
 from preference_center.infra.db.transactions import Connection
 from preference_center.web.console.charts import PERIODS, Period, Plot, find_period, make_plot
@@ -150,8 +151,8 @@ def advice(state: DestinationState, now: datetime) -> str:
             ),
             Condition.RATE_LIMITED: _("Its rate limit is reached. It goes on by itself."),
             Condition.FAILED: _(
-                "It failed, so nothing is pushed until %(time)s, then it is tried again by"
-                " itself. Check it to see what is wrong.",
+                "The last push failed; at %(time)s it is tried again by itself. Check it to see"
+                " what is wrong.",
                 time=at,
             ),
             Condition.TRIED_AGAIN: _(
@@ -166,6 +167,31 @@ def advice(state: DestinationState, now: datetime) -> str:
             Condition.WELL: "",
         }[state.condition(now)]
     )
+
+
+def forecast_text(forecast: Forecast | None, now: datetime) -> str:
+    """How fast a slow tool is, and whether that is enough; empty without a forecast."""
+    if forecast is None or forecast.done_at is None:
+        return ""
+    text = _(
+        "At the rate of %(rate)s an hour it is through at %(time)s.",
+        rate=format_decimal(forecast.per_hour(now)),
+        time=format_short_time(forecast.done_at),
+    )
+    if forecast.is_capped:
+        text = _(
+            "At the rate of %(rate)s an hour it is not through before %(time)s.",
+            rate=format_decimal(forecast.per_hour(now)),
+            time=format_short_time(forecast.done_at),
+        )
+    if forecast.late:
+        late = _(
+            "That is too slow for %(late)s, whose 72 hours end before: raise the rate limit at the"
+            " tool, or have it done by hand.",
+            late=format_decimal(forecast.late),
+        )
+        text = f"{text} {late}"
+    return str(text)
 
 
 _HOUR = timedelta(hours=1)

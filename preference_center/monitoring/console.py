@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flask import url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.core.deadlines import RequestStage
+from preference_center.core.deadlines import WINDOW, RequestStage
 from preference_center.core.staff import Permission
 from preference_center.destinations import plots
 from preference_center.destinations.plots import load_figures
@@ -23,6 +23,7 @@ from preference_center.destinations.rules.promise import (
     window_share,
 )
 from preference_center.destinations.store import samples
+from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
 from preference_center.destinations.store.samples import DestinationState, RecentDeliveries
 from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
@@ -39,9 +40,9 @@ def window() -> ResponseReturnValue:
     """The board; its script asks for it again to show what has changed."""
     now = services().now()
     measured = measure_database(now)
-    states, recent = run_in_transaction(lambda c: _load(c, now))
+    states, recent, forecasts = run_in_transaction(lambda c: _load(c, measured))
     spooled = _spool_status()
-    rows = list(_rows(measured, states, recent))
+    rows = list(_rows(measured, states, recent, forecasts))
     broken = [row.state.name for row in rows if row.badge[1] == "bad"]
     promise = evaluate_promise(measured, spooled.oldest_received_at if spooled else None)
     return render_page(
@@ -56,9 +57,21 @@ def window() -> ResponseReturnValue:
     )
 
 
-def _load(connection: Connection, now: datetime) -> tuple[list[DestinationState], RecentDeliveries]:
-    recent = samples.load_recent_deliveries(connection, now - RECENT)
-    return samples.list_states(connection), recent
+def _load(
+    connection: Connection, measured: Measurements
+) -> tuple[list[DestinationState], RecentDeliveries, dict[str, Forecast | None]]:
+    recent = samples.load_recent_deliveries(connection, measured.at - RECENT)
+    states = samples.list_states(connection)
+    seen = samples.load_recent_deliveries(connection, measured.at - SEEN)
+    ids = {state.name: state.id for state in states}
+    forecasts = {
+        each.name: load_forecast(
+            connection, ids[each.name], each.oldest_received_at + WINDOW, seen, measured.at
+        )
+        for each in measured.destinations
+        if each.name in ids and each.oldest_received_at
+    }
+    return states, recent, forecasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +89,15 @@ class BoardRow:
     """How much of the window that is, from 0 to 1."""
     pushed: int
     failed: int
+    forecast: str
+    """Of a slow tool: when it is through, and for how many that is too late."""
 
 
 def _rows(
-    measured: Measurements, states: Sequence[DestinationState], recent: RecentDeliveries
+    measured: Measurements,
+    states: Sequence[DestinationState],
+    recent: RecentDeliveries,
+    forecasts: Mapping[str, Forecast | None],
 ) -> Iterator[BoardRow]:
     by_name = {state.name: state for state in states}
     for each in sort_worst_first(measured.destinations):
@@ -98,6 +116,7 @@ def _rows(
             window_share(oldest, measured.at),
             sum(count.count for count in own if count.is_pushed),
             sum(count.count for count in own if not count.is_pushed),
+            plots.forecast_text(forecasts.get(each.name), measured.at),
         )
 
 

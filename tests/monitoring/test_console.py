@@ -93,7 +93,7 @@ def test_the_worst_destination_comes_first_with_what_to_do_next(app: Flask, cloc
     response = staff(app, Role.SUPPORT).get("/console/window")
     text, html = words(response), response.get_data(as_text=True)
     assert text.index("tool-b") < text.index("tool-a")
-    assert "broken It failed, so nothing is pushed until" in text
+    assert "broken The last push failed; at" in text
     assert "observed Nothing is pushed yet. Look at the preview" in text
     assert "<script>alert" not in html  # a vendor's words
     assert "<script>alert(1)</script> 503" in text

@@ -22,7 +22,10 @@ from preference_center.destinations.store import backfills, webhooks
 from preference_center.destinations.store import destinations as stored
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.backfills import Backfill
+from preference_center.destinations.store.destinations import DestinationBacklog
+from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
 from preference_center.destinations.store.listings import ListingKind, ListingProgress
+from preference_center.destinations.store.samples import load_recent_deliveries
 from preference_center.destinations.store.webhooks import BODY_RETENTION
 from preference_center.infra import audit
 from preference_center.infra.commands import actor, click_errors, with_service
@@ -112,14 +115,12 @@ def show(name: str) -> None:
             lambda c: stored.count_bulk_progress(c, destination.id)
         )
         unknown = run_in_transaction(lambda c: webhooks.list_unknown_types(c, destination.id))
+        forecast = run_in_transaction(lambda c: _load_forecast(c, destination, row.due_at))
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
-    due = f", the first is due {_format_time(row.due_at)}" if row.due_at else ""
-    click.echo(f"pending\t{row.pending_count} addresses{due}")
-    if row.retry_at:
-        retry = f"{_format_time(row.retry_at)}, or at once by `flask destinations resume {name}`"
-        click.echo(f"next attempt\t{retry}")
+    for line in _pending_lines(row, forecast):
+        click.echo(line)
     if not backfill.finished:
         click.echo(f"backfill\t{format_progress(backfill)}")
     if destination.status is DestinationStatus.ACTIVE and destination.pulled_at is None:
@@ -229,6 +230,41 @@ def _stats_lines(stats: VerificationStats) -> Iterator[str]:
     for name, count in counts.items():
         if count:
             yield f"{name}\t{count:,}"
+
+
+def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterator[str]:
+    due = f", the first is due {_format_time(row.due_at)}" if row.due_at else ""
+    yield f"pending\t{row.pending_count} addresses{due}"
+    if forecast:
+        yield f"forecast\t{_format_forecast(forecast)}"
+    if row.retry_at:
+        resume = f"or at once by `flask destinations resume {row.destination}`"
+        yield f"next attempt\t{_format_time(row.retry_at)}, {resume}"
+
+
+def _load_forecast(
+    connection: Connection, destination: Destination, due_at: datetime | None
+) -> Forecast | None:
+    now = services().now()
+    recent = load_recent_deliveries(connection, now - SEEN)
+    return load_forecast(connection, destination.id, due_at, recent, now)
+
+
+def _format_forecast(forecast: Forecast) -> str:
+    since, waits = _format_time(forecast.since), f"{forecast.pending:,} wait"
+    if forecast.is_capped:
+        waits = f"at least {waits}"
+    if forecast.done_at is None:
+        return f"none: {waits}, and nothing was pushed since {since}"
+    rate = f"{forecast.per_hour(services().now()):,} an hour since {since}"
+    through = "not through before" if forecast.is_capped else "through by"
+    text = f"{rate}, {waits}: {through} {_format_time(forecast.done_at)}"
+    if not forecast.late:
+        return text
+    return (
+        f"{text}; too slow for {forecast.late:,}, whose 72 hours end before: raise the rate limit"
+        " at the tool, or have it done by hand (docs/operations.md)"
+    )
 
 
 def _format_time(time: datetime | None) -> str:

@@ -40,6 +40,7 @@ from preference_center.destinations.store import (
     samples,
     webhooks,
 )
+from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.destinations.store.samples import DeliveryCount
 from preference_center.destinations.validate import check_lease
@@ -94,6 +95,13 @@ def find_destination(name: str) -> Destination:
     return found
 
 
+def _load_forecast(
+    connection: Connection, found: Destination, due_at: datetime | None, now: datetime
+) -> Forecast | None:
+    recent = samples.load_recent_deliveries(connection, now - SEEN)
+    return load_forecast(connection, found.id, due_at, recent, now)
+
+
 def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[str, Any]:
     """What the page shows of the database; each query has a limit."""
     (state,) = samples.list_states(connection, found.name)
@@ -108,6 +116,9 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
         "state": state,
         "badge": plots.state_badge(state, now),
         "advice": plots.advice(state, now),
+        "forecast": plots.forecast_text(
+            _load_forecast(connection, found, pending.due_at, now), now
+        ),
         "pending": plots.counted(pending.count, has_more=pending.has_more),
         "age": plots.duration(oldest, now) if oldest else "",
         "share": window_share(oldest, now),

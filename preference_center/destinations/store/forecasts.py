@@ -1,0 +1,85 @@
+"""When a tool will have what waits for it, at the rate at which it was pushed to lately (I3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from preference_center.core.deadlines import WINDOW
+from preference_center.destinations.store.samples import RecentDeliveries
+from preference_center.infra.db.transactions import Connection
+
+SEEN = timedelta(minutes=30)
+"""How far back pushes are counted for the rate."""
+
+SLOW = timedelta(minutes=15)
+"""How long the oldest opt-out has waited before there is a forecast: until then, none is needed."""
+
+MAX_COUNTED = 10_000
+"""How many of those that wait are looked at, the first to be due first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What was pushed since a time, how many wait, and when the last of them is pushed.
+
+    `pending` and `late` count to MAX_COUNTED; `late` are those whose 72 hours end before their
+    turn comes. Without a push there is no `done_at`, and `late` are those that are overdue.
+    """
+
+    since: datetime
+    pushed: int
+    pending: int
+    late: int
+    done_at: datetime | None
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether more may wait."""
+        return self.pending >= MAX_COUNTED
+
+    def per_hour(self, now: datetime) -> int:
+        """The rate at which it was pushed to."""
+        return round(self.pushed * timedelta(hours=1) / (now - self.since))
+
+
+_COUNT_LATE = """
+SELECT count(*), count(*) FILTER (WHERE due_at < %(now)s + place * %(each)s)
+FROM (SELECT due_at, row_number() OVER (ORDER BY due_at) AS place FROM (
+    SELECT due_at FROM sync_state WHERE destination_id = %(destination)s AND due_at IS NOT NULL
+    ORDER BY due_at LIMIT %(limit)s) AS first) AS waiting
+"""
+
+
+def load_forecast(
+    connection: Connection,
+    destination: int,
+    due_at: datetime | None,
+    recent: RecentDeliveries,
+    now: datetime,
+) -> Forecast | None:
+    """The forecast of a tool whose first pending opt-out is `due_at`; None where none is needed.
+
+    `recent` are deliveries of the last SEEN.
+    """
+    if due_at is None or now - (received_at := due_at - WINDOW) < SLOW:
+        return None
+    since = max(recent.since, received_at)
+    pushed = sum(
+        each.count
+        for each in recent.counts
+        if each.destination_id == destination and each.is_pushed and each.minute >= since - _MINUTE
+    )
+    interval = (now - since) / pushed if pushed else timedelta(0)
+    row = connection.execute(
+        _COUNT_LATE,
+        {"now": now, "each": interval, "destination": destination, "limit": MAX_COUNTED},
+    ).fetchone()
+    pending, late = row or (0, 0)
+    if not pending:
+        return None
+    return Forecast(since, pushed, pending, late, now + pending * interval if pushed else None)
+
+
+_MINUTE = timedelta(minutes=1)
+"""Deliveries are counted by the minute in which they were made."""
