@@ -12,7 +12,7 @@ import pytest
 
 from clients.python.tests.fake_service import FakeService, problem
 from preference_center_client import NotPermitted, RetryPolicy, Unavailable
-from preference_center_client.long_lists import PART_ROWS
+from preference_center_client.long_lists import PART_ROWS, Part
 
 PEOPLE = [f"person-{number}@example.com" for number in range(10)]
 DENIED = {PEOPLE[3], PEOPLE[8]}
@@ -92,13 +92,26 @@ def test_a_long_list_is_read_part_by_part_as_far_as_needed() -> None:
         assert sum(1 for _ in pairs) == 3 * PART_ROWS - 2
 
 
-def test_it_gives_up_once_no_answer_comes_and_what_came_stands() -> None:  # I11
-    service = FakeService([answered(4, ""), answered(0, "")])
+@pytest.mark.parametrize(
+    "end",
+    [pytest.param("", id="too little"), pytest.param(7 * line(PEOPLE[0]) + END, id="too much")],
+)
+def test_it_gives_up_where_no_usable_answer_comes(end: str) -> None:  # I11
+    service = FakeService([answered(4, end)])
     with service.client(retries=RetryPolicy(first_delay=1000.0, longest_delay=1000.0)) as client:
         pairs = client.decide_stream("offers.weekly", PEOPLE)
         with pytest.raises(Unavailable):
             next(pairs)
     assert len(service.requests) == 1
+
+
+def test_no_decision_stands_where_there_is_one_too_many() -> None:  # I11
+    part = Part("offers.weekly", "email", PEOPLE[:2])
+    part.read(line(PEOPLE[0]))
+    part.read(line(PEOPLE[1]))
+    with pytest.raises(Unavailable):
+        part.read(line(PEOPLE[2]))
+    assert part.decisions == []
 
 
 def test_what_is_refused_is_not_tried_again() -> None:

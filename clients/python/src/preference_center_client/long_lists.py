@@ -65,16 +65,22 @@ class Part:
         try:
             row = json.loads(line)
             if "end" not in row:
-                self.decisions.append(read_decision(row))
+                self._add(read_decision(row))
                 return
-            problem, status = row.get("problem"), 503 if row["end"] else row["problem"]["status"]
+            problem = None if row["end"] else row["problem"]
+            status = int(problem["status"]) if problem else 0
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(
                 f"POST {PATH}: the response can't be read ({type(error).__name__})"
             ) from None
-        if not row["end"]:
+        if problem:
             raise_failure(status, {}, problem)
-        self.ensure_done()
+
+    def _add(self, decision: Decision) -> None:
+        if self.is_done:  # whose are they?
+            self.decisions.clear()
+            raise ValueError("there are more decisions than recipients")
+        self.decisions.append(decision)
 
     def ensure_done(self) -> None:
         """Raise Unavailable unless each row has its decision."""
