@@ -148,6 +148,10 @@ bench: $(READY) ## Measure the hot paths against their limits
 bench-smoke: $(READY) ## See that everything that measures works, in a tiny round of each
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m bench --smoke $(ARGS)
 
+.PHONY: bench-long-list
+bench-long-list: $(READY) ## One list of ARGS="--rows 30000000" through nginx, with PostgreSQL frozen for a minute
+	@$(BIN)/python -m bench.long_list $(ARGS)
+
 .PHONY: bench-growth
 bench-growth: $(READY) ## Measure a decision with 20 million suppressions (30 minutes, 30 GB of disk)
 	@$(BIN)/python -m bench.growth $(ARGS)

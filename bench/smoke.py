@@ -18,7 +18,7 @@ from io import StringIO
 from itertools import chain
 from multiprocessing import get_context
 
-from bench import cost, ground, growth, imports, metrics, scrub, traces
+from bench import cost, ground, growth, imports, long_list, metrics, scrub, traces
 from bench.load import NO_WRK
 from bench.measurements import MEASUREMENTS, Measure
 from bench.reporting import NotHere, Options
@@ -50,6 +50,7 @@ PROGRAMS: dict[str, Measure] = {
         engines, options.seconds, options.rounds, (options.rows(100), options.rows(200))
     ),
     "imports": _imports,
+    "long_list": lambda engines, options: long_list.measure(engines, options.rows(1_000), 0.1),
     "metrics": lambda engines, options: metrics.measure(engines, options.rows(metrics.ASKED)),
     "scrub": _scrub,
     "traces": lambda engines, _: print(traces.traces(engines)),
