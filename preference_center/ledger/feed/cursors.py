@@ -202,16 +202,22 @@ def count_waiting_events(connection: Connection, horizon: Horizon) -> int:
 
 
 def load_held_since(connection: Connection) -> datetime | None:
-    """When the oldest event was recorded that waits beyond the horizon; None if none waits.
+    """Since when a transaction has kept an event from readers; None if none does, or has ended.
 
-    So long at most has a transaction held the feed. None also between two epochs.
+    That is since it began, as far as our role may see that, or since the event was recorded. None
+    also between two epochs.
     """
     horizon = select_horizon(connection)
     if horizon is None:
         return None
     given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor}
     row = connection.execute(_SELECT_FIRST_WAITING, given).fetchone()
-    return row[0] if row else None
+    blocking = _find_blocking(connection, horizon) if row else None
+    if row is None or blocking is None:
+        return None
+    recorded_at: datetime = row[0]
+    age = blocking.age
+    return recorded_at if age is None else max(recorded_at, services().now() - age)
 
 
 def list_blocking_transactions(
@@ -222,14 +228,18 @@ def list_blocking_transactions(
     return sorted(found, key=lambda blocking: blocking.xid)
 
 
+def _find_blocking(connection: Connection, horizon: Horizon) -> BlockingTransaction | None:
+    """The transaction that the first waiting event waits for; None if it has ended."""
+    running = list_blocking_transactions(connection, horizon)
+    return next((each for each in running if each.xid == horizon.xmin), None)
+
+
 def load_feed_lag(connection: Connection, horizon: Horizon) -> FeedLag | None:
     """The events beyond the horizon; None if there are none."""
     events = count_waiting_events(connection, horizon)
     if not events:
         return None
-    oldest = next(
-        (h for h in list_blocking_transactions(connection, horizon) if h.xid == horizon.xmin), None
-    )
+    oldest = _find_blocking(connection, horizon)
     return FeedLag(events, oldest.age if oldest else timedelta(0))
 
 
