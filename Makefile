@@ -185,7 +185,7 @@ planted: $(READY) ## See that the simulation finds bugs planted on purpose (ARGS
 TARGETS ?= decisions
 
 .PHONY: mutate
-mutate: $(READY) ## Plant small mistakes one at a time and see that a test fails (docs/mutation.md)
+mutate: $(READY) ## Plant small mistakes one at a time and see that a test fails (docs/evidence/mutation.md)
 	@$(BIN)/python -m dev.maintenance.mutate $(TARGETS) $(ARGS)
 
 .PHONY: house

@@ -1,7 +1,7 @@
 """`make mutate`: does a test fail for each small mistake in the code that matters most?
 
 Each mutant is compiled in memory and run in a process of its own, forked here: nothing is
-written, and a run may be stopped at any moment. A survivor that docs/mutation.md names is
+written, and a run may be stopped at any moment. A survivor that docs/evidence/mutation.md names is
 known; any other is a case that no test has.
 """
 
@@ -26,7 +26,7 @@ from dev.engines import for_test
 from dev.maintenance.mutants import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
-KNOWN = ROOT / "docs" / "mutation.md"
+KNOWN = ROOT / "docs" / "evidence" / "mutation.md"
 PRELOADED = ("flask", "sqlalchemy", "psycopg", "redis", "rq", "structlog", "pydantic", "httpx")
 """What takes long to import, and is no part of what is mutated."""
 OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly")

@@ -48,7 +48,7 @@ QUALITY = 34
 ABOUT = (
     "The pages with the demo's catalogue: on a phone and a desktop, light and dark."
     " `make screenshots` updates these images, so that visual changes show in review."
-    " Next to others' pages: [compared](pages-compared.md)."
+    " Next to others' pages: [compared](evidence/pages-compared.md)."
 )
 
 
