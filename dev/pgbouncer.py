@@ -1,6 +1,6 @@
 """PgBouncer of our own, in transaction pooling, for `make test-pgbouncer`.
 
-Its settings are those that docs/deploy.md advises, but for a pool that is small on purpose.
+Its settings are those that docs/databases.md advises, but for a pool that is small on purpose.
 """
 
 from __future__ import annotations

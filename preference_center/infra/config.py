@@ -337,7 +337,7 @@ def _to_conninfo(name: str, text: str) -> str:
 
 
 def load_settings() -> Settings:
-    """Read the environment, and the files that it names for settings (`docs/deploy.md`).
+    """Read the environment, and the files that it names for settings (`docs/settings.md`).
 
     Raises ConfigError that names every missing or wrong variable, never its value.
     """

@@ -25,7 +25,7 @@ from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
 from tests.environment import settings_for
 from workers.web import DEFAULTS
 
-DEPLOY = ROOT / "docs/deploy.md"
+SETTINGS = ROOT / "docs/settings.md"
 DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -112,7 +112,7 @@ def test_every_setting_is_in_the_table_and_nothing_else() -> None:
         ]
         for name, field in Settings.model_fields.items()
     }
-    found = rows(DEPLOY, "| setting | default | what it is |")
+    found = rows(SETTINGS, "| setting | default | what it is |")
     plain = {name: [_without_markup(cell) for cell in cells] for name, cells in found.items()}
     assert plain == expected
 
@@ -135,7 +135,7 @@ def test_every_other_variable_is_in_the_second_table() -> None:
     expected |= dict.fromkeys(named, "unset")
 
     found: dict[str, str] = {}
-    for names, (defaults, _) in rows(DEPLOY, "| variable | default | what it is |").items():
+    for names, (defaults, _) in rows(SETTINGS, "| variable | default | what it is |").items():
         found |= dict(zip(names.split(", "), defaults.split(", "), strict=True))
     assert found == expected
 

@@ -70,7 +70,7 @@ def check_bodies(
             "body_plain_http",
             "A link to us in the body begins with http.",
             "Use the link as it was generated: it begins with https.",
-            "docs/deploy.md",
+            "docs/proxy.md",
         )
     if own:
         yield from _check_own_links(own, installation, now, header_link)

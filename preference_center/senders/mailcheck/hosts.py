@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 10.0
 MIN_CERTIFICATE_VALIDITY = timedelta(days=14)
 """How long before its expiry a certificate should have been renewed."""
 
-_DEPLOY = "docs/deploy.md"
+_PROXY = "docs/proxy.md"
 _RFC = "RFC 8058 3.1, 3.2"
 _SUCCESS_TEXT = "You are unsubscribed."
 _NAME, _, _VALUE = ONE_CLICK.partition("=")
@@ -100,7 +100,7 @@ def _check_certificate(client: httpx.Client, now: datetime) -> Finding:
             "certificate_expiring",
             f"The certificate expires in {left.days} days.",
             "Renew it, and automate renewal: once it has expired every opt-out fails.",
-            _DEPLOY,
+            _PROXY,
         )
     return ok("certificate", f"The certificate is trusted, for {left.days} more days.")
 
@@ -123,7 +123,7 @@ def _check_post(name: str, response: httpx.Response) -> Finding:
             code,
             f"A one-click ({name}) is answered {status}, but not by us.",
             "Exempt /u/ from bot checks, caches and maintenance pages. Is this host ours?",
-            _DEPLOY,
+            _PROXY,
         )
     remedy = "Exempt /u/ from what refuses it (a firewall, a bot check, a limit)."
     if status == httpx.codes.NOT_FOUND:
@@ -151,7 +151,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
             "page",
             f"The link does not show our page with a button ({response.status_code}).",
             "Open the link in a browser to see what answers.",
-            _DEPLOY,
+            _PROXY,
         )
         return
     yield ok("page", "The link shows a page with a button; opening it changes nothing.")
@@ -161,7 +161,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
             "Something in front of us adds scripts to the page.",
             "Disable what rewrites pages: they must work without, and must not expose token and"
             " address to others.",
-            _DEPLOY,
+            _PROXY,
         )
     for name, (wanted, harm) in _EXPECTED_HEADERS.items():
         if wanted not in response.headers.get(name, ""):
@@ -169,7 +169,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
                 "response_header_missing",
                 f"{name} was removed or changed on the way: {harm}.",
                 "Configure the proxy to keep our headers.",
-                _DEPLOY,
+                _PROXY,
             )
     yield from _check_cookie(response)
     if "Strict-Transport-Security" not in response.headers:
@@ -177,7 +177,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
             "hsts",
             "Strict-Transport-Security is not set.",
             'Configure the proxy to add it: "max-age=31536000".',
-            f"RFC 6797; {_DEPLOY}",
+            f"RFC 6797; {_PROXY}",
         )
 
 
@@ -201,21 +201,21 @@ def _check_must_fail(client: httpx.Client, probe_token: str) -> Iterator[Finding
             "any_token",
             "A token that is not ours is answered 2xx too: lost opt-outs go unnoticed.",
             "Pass our 404 through.",
-            _DEPLOY,
+            _PROXY,
         )
     if client.get("/healthz").is_success:
         yield warning(
             "healthz",
             "/healthz is public; it names your tools.",
             "Make it internal.",
-            _DEPLOY,
+            _PROXY,
         )
 
 
 def _unreachable_finding(exception: Exception) -> Finding:
     if isinstance(exception, httpx.TimeoutException):
         message = f"There is no answer within {TIMEOUT_SECONDS:.0f} seconds."
-        return error("timeout", message, "Mail clients do not wait longer, either.", _DEPLOY)
+        return error("timeout", message, "Mail clients do not wait longer, either.", _PROXY)
     cause: BaseException | None = exception
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -230,5 +230,5 @@ def _unreachable_finding(exception: Exception) -> Finding:
         "unreachable",
         "It can't be reached: the name does not exist, or nothing listens there.",
         "Point the name at the proxy, and open port 443.",
-        _DEPLOY,
+        _PROXY,
     )
