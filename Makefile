@@ -34,11 +34,15 @@ test-slow: $(READY) ## Run the others: more faults, and pages in every language 
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
 
 # Each starts processes by the dozen, so one at a time.
-LONG_FAULTS := $(foreach name,clocks digest_rotation failover spool_damage,tests/faults/test_$(name).py)
+LONG_FAULTS := $(foreach name,clocks digest_rotation failover restore_drill spool_damage,tests/faults/test_$(name).py)
 
 .PHONY: test-faults
 test-faults: $(READY) ## Run the long faults that CI runs, too (Debian: faketime)
 	@$(BIN)/python -m pytest -n 0 $(LONG_FAULTS) $(ARGS)
+
+.PHONY: drill
+drill: $(READY) ## Run the restore drill of docs/backup.md, and show how long each step took
+	@$(BIN)/python -m pytest -n 0 -s tests/faults/test_restore_drill.py $(ARGS)
 
 .PHONY: test-answers
 test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and push ten thousand in a row

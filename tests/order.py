@@ -39,6 +39,7 @@ SLOW_FILES = tuple(
         "faults/test_locks.py",
         "faults/test_mail.py",
         "faults/test_probes.py",
+        "faults/test_restore_drill.py",
         "faults/test_slow_clients.py",
         "faults/test_slow_tools.py",
         "faults/test_spool_damage.py",

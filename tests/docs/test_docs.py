@@ -182,7 +182,7 @@ def check_command(root: click.Command, words: str) -> None:
 def options(command: click.Command) -> Iterator[str]:
     yield "--help"
     for parameter in command.params:
-        yield from parameter.opts
+        yield from (*parameter.opts, *parameter.secondary_opts)
 
 
 def names(requirements: Iterable[str]) -> set[str]:
