@@ -27,6 +27,7 @@ from preference_center.monitoring.gauges import (
 from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import AlertKind
 from tests.clock import START
+from tests.docs.reading import rows
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -35,6 +36,8 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = (DEPLOY / "alerts.yml").read_text()
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
 DOCS = (DEPLOY.parent / "docs/monitoring.md").read_text()
+OBJECTIVES_PAGE = DEPLOY.parent / "docs/slo.md"
+OBJECTIVES = OBJECTIVES_PAGE.read_text()
 NAME = re.compile(r"preference_center_\w+")
 ALERT = re.compile(r"- alert: (\w+)")
 
@@ -70,6 +73,16 @@ def test_rules_name_only_what_is_exported(families: list[Metric]) -> None:
     assert set(NAME.findall(RULES)) - series(families) == set()
 
 
+def test_objectives_are_measured_and_watched_by_what_exists(families: list[Metric]) -> None:
+    known = series(families) | {family.name for family in families}
+    assert NAME.findall(OBJECTIVES)
+    assert set(NAME.findall(OBJECTIVES)) <= known
+    found = rows(OBJECTIVES_PAGE, "| promise | objective | measured by | alert |")
+    named = {alert for *_, cell in found.values() for alert in re.findall(r"`(\w+)`", cell)}
+    assert named
+    assert named <= set(ALERT.findall(RULES))
+
+
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_dashboards_name_only_what_is_exported(path: Path, families: list[Metric]) -> None:
     board = json.loads(path.read_text())
@@ -95,8 +108,8 @@ def test_the_first_row_shows_what_fires_first() -> None:
 
 def documented_labels() -> dict[str, set[str]]:
     """The labels of each metric, by the table of docs/monitoring.md."""
-    rows = re.findall(r"^\| `(preference_center_\w+)` \|([\w, ]*)\|", DOCS, re.MULTILINE)
-    return {name: {label.strip() for label in labels.split(",")} - {""} for name, labels in rows}
+    table = re.findall(r"^\| `(preference_center_\w+)` \|([\w, ]*)\|", DOCS, re.MULTILINE)
+    return {name: {label.strip() for label in labels.split(",")} - {""} for name, labels in table}
 
 
 def test_documented_labels_are_those_that_are_exported(families: list[Metric]) -> None:
@@ -108,20 +121,25 @@ def test_documented_labels_are_those_that_are_exported(families: list[Metric]) -
             assert sample.labels.keys() - {"le"} == labels, sample.name
 
 
-@pytest.mark.parametrize("path", [DEPLOY / "alerts.yml", *DASHBOARDS], ids=lambda path: path.stem)
+def expressions_of(path: Path) -> list[str]:
+    """Those of the rules, of a page's only block of code, or of a dashboard."""
+    text = path.read_text()
+    if path.suffix == ".yml":
+        return [rule["expr"] for rule in yaml.safe_load(text)["groups"][0]["rules"]]
+    if path.suffix == ".md":
+        (block,) = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+        return str(block).split("\n\n")
+    return [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize(
+    "path", [DEPLOY / "alerts.yml", OBJECTIVES_PAGE, *DASHBOARDS], ids=lambda path: path.stem
+)
 def test_expressions_select_and_sum_by_labels_that_exist(path: Path) -> None:
     """Prometheus takes an unknown label for one that nothing has: a panel without data."""
     documented = documented_labels()
-    rules = yaml.safe_load(RULES)["groups"][0]["rules"]
-    expressions = (
-        [rule["expr"] for rule in rules]
-        if path.suffix == ".yml"
-        else [
-            target["expr"]
-            for panel in json.loads(path.read_text())["panels"]
-            for target in panel["targets"]
-        ]
-    )
+    expressions = expressions_of(path)
+    assert expressions
     for expression in expressions:
         metrics = {re.sub(r"_(bucket|count|sum)$", "", each) for each in NAME.findall(expression)}
         known = set().union(
