@@ -21,6 +21,7 @@ from preference_center.app import create_app
 from preference_center.infra.context import db
 from preference_center.infra.db import migrate
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
+from preference_center.tables import install_migrations
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
@@ -59,6 +60,7 @@ def app(
     app = create_app(
         settings_for(environment.make_database(name), redis_url), timeouts=COMMAND_TIMEOUTS
     )
+    install_migrations(app)
     with app.app_context():
         upgrade(directory=migrations, revision=HEAD)
         yield app

@@ -15,6 +15,7 @@ from preference_center.app import create_app
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.migrate import OF_FIRST_SCHEMA
+from preference_center.tables import install_migrations
 from tests.environment import MIGRATIONS, Environment, settings_for
 
 FOLDER = str(MIGRATIONS)
@@ -27,6 +28,7 @@ def app(environment: Environment, admin_url: str, redis_url: str) -> Iterator[Fl
     name = f"{environment.run}_origin_{secrets.token_hex(4)}"
     url = environment.service_url(environment.make_database(name))
     app = create_app(settings_for(url, redis_url), timeouts=COMMAND_TIMEOUTS)
+    install_migrations(app)
     with app.app_context():
         yield app
         db.engine.dispose()

@@ -17,7 +17,7 @@ def source_of(command: str) -> str:
     """The module that the command runs; the application of the web server is made by `wsgi`."""
     if "workers.web" in command:
         return (ROOT / "workers/wsgi.py").read_text()
-    found = re.search(r"python -m ([\w.]+)", command)
+    found = re.search(r"python -m (?:workers.optional \w+ )?([\w.]+)", command)
     assert found
     return (ROOT / f"{found[1].replace('.', '/')}.py").read_text()
 

@@ -321,7 +321,7 @@ def test_more_changes_than_end_inside_a_lease_wait_and_opt_outs_go_first(tool: T
     batch = [lift(1, ANNA, "news"), off(2, BO, "news"), off(3, CY)]
     found = Vendor(tool, replace(WHOLE, max_changes=1)).push(batch)
     assert results(found) == {
-        1: PushResult.RETRY_LATER,
+        1: PushResult.DEFERRED,
         2: PushResult.REFLECTED,
         3: PushResult.REFLECTED,
     }
@@ -359,8 +359,8 @@ def test_a_lookup_about_each_target_counts_for_as_many(tool: Tool) -> None:
     found = Vendor(tool, by_target).push(batch)
     assert results(found) == {
         0: PushResult.REFLECTED,
-        1: PushResult.RETRY_LATER,
-        2: PushResult.RETRY_LATER,
+        1: PushResult.DEFERRED,
+        2: PushResult.DEFERRED,
     }
     assert Vendor(tool, by_target).read(batch) == {0: frozenset()}
 

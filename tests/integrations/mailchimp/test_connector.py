@@ -365,7 +365,7 @@ def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
     connector = whole(rig, create_contacts="yes")
     assert isinstance(connector, MailchimpWithContactCreation)
     found = results(connector.push([lift(n, f"p{n}@example.com", "news") for n in range(52)]))
-    assert [ref for ref, result in found.items() if result is PushResult.RETRY_LATER] == [50, 51]
+    assert [ref for ref, result in found.items() if result is PushResult.DEFERRED] == [50, 51]
 
 
 def test_an_added_address_that_is_not_named_in_the_answer_is_no_acknowledgement(

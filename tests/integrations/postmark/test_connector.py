@@ -223,7 +223,7 @@ def test_a_dead_mailbox_holds_an_opt_out_and_is_none(rig: Rig, server: PostmarkS
 def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
     many = [lift(n, f"p{n}@example.com", "news") for n in range(MAX_LOOKUPS + 2)]
     found = results(rig.make().push(many))
-    assert [ref for ref, result in found.items() if result is PushResult.RETRY_LATER] == [
+    assert [ref for ref, result in found.items() if result is PushResult.DEFERRED] == [
         MAX_LOOKUPS,
         MAX_LOOKUPS + 1,
     ]
