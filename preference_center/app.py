@@ -91,7 +91,7 @@ class Surface(StrEnum):
     CONSOLE = "console"
     """Nothing but the console."""
     ALL = "all"
-    """Commands, workers and tests."""
+    """Tests and the demo."""
 
 
 def create_app(
@@ -138,7 +138,7 @@ def create_app(
     ):
         app.register_blueprint(blueprint)
     if surface is not Surface.PUBLIC:
-        from preference_center import console_app  # noqa: PLC0415 - 15 MiB that the pages' process saves
+        from preference_center import console_app  # noqa: PLC0415 - the process of public pages saves it
 
         console_app.register(app)
         require_registered(app)

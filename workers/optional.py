@@ -2,7 +2,7 @@
 
 Without the setting it waits to be stopped, so that the Procfile is the same for everybody, and
 answers on INTERNAL_PORT that nothing is wrong. It imports nothing of the service: a process that is
-switched off should cost next to nothing (13 MiB instead of 100).
+switched off should cost next to nothing (9 MiB instead of 100).
 """
 
 from __future__ import annotations

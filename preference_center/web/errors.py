@@ -100,7 +100,7 @@ def _message(status: int) -> str:
 
 def _error_page(status: int) -> Response:
     if request.blueprint == "console":
-        from preference_center.web.console.frame import console_error_page  # noqa: PLC0415 - 15 MiB
+        from preference_center.web.console.frame import console_error_page  # noqa: PLC0415 - only where there is a console
 
         return console_error_page(status)
     # Not the catalogue's default: the database may be unavailable.
