@@ -10,7 +10,6 @@ is a transaction, so a run can be killed anywhere and goes on where it was. Kind
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -297,16 +296,16 @@ def is_retention_due(connection: Connection, now: datetime) -> bool:
 def run_retention(now: datetime, stop: Callable[[], bool] = lambda: False) -> int:
     """Remove what is past its retention, until nothing is left or `stop()`; returns how many items.
 
-    Each kind that is due has a window in turn, so none waits for a long one. A kind is walked again
-    a day after its last run began. Raises Unavailable; what was removed stays removed.
+    `stop` is asked after each round, in which every kind that is due has one window: so none waits
+    for a long one, however little time a run is given. A kind is walked again a day after its last
+    run began. Raises Unavailable; what was removed stays removed.
     """
     removed = 0
-    due = deque(apply_rules(now))
+    due = apply_rules(now)
     while due and not stop():
-        rule = due.popleft()
-        if (step := _run_window(rule)) is not None:
-            removed += step
-            due.append(rule)
+        steps = [(rule, _run_window(rule)) for rule in due]
+        removed += sum(step or 0 for _, step in steps)
+        due = [rule for rule, step in steps if step is not None]
     return removed
 
 

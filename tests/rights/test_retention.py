@@ -253,7 +253,7 @@ def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) 
             partial(audit.insert_audit_entry, at=START, actor="cli", action=action, detail={})
         )
     clock.advance(timedelta(days=2))
-    stops = [False, False, True]  # after a window of each of the two kinds
+    stops = [False, True]  # after a window of each kind
     assert [run_retention(clock(), iter(stops).__next__) for _ in range(4)] == [1, 1, 1, 0]
     assert rows(b"SELECT removed, finished_at IS NULL FROM retention_run WHERE kind = 'audit'") == [
         (3, False)
@@ -272,7 +272,7 @@ def test_kinds_take_turns_so_none_waits_for_a_long_one(
         partial(audit.insert_audit_entry, at=START, actor="cli", action="a", detail={})
     )
     clock.advance(timedelta(days=2))
-    run_retention(clock(), iter([False, False, False, True]).__next__)  # a window of each kind
+    run_retention(clock(), iter([False, True]).__next__)
     assert rows(b"SELECT count(*) FROM retention_run WHERE position > 0") == [(2,)]
 
 
