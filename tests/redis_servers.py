@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from dev.accounts import write_private
 from dev.binaries import find_valkey
+from dev.engines import for_test
 from dev.server import State, free_port
 from dev.valkey import Valkey
 
@@ -172,3 +173,13 @@ def _make_certificate(folder: Path) -> tuple[Path, Path]:
         )
     )
     return pem, private
+
+
+@contextmanager
+def own_valkey() -> Iterator[Valkey]:
+    """A Valkey that no other test uses, in a folder for more."""
+    engines = for_test(environ={})
+    assert isinstance(engines.redis, Valkey)
+    engines.redis.start()
+    yield engines.redis
+    engines.release()

@@ -10,7 +10,6 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from dev.engines import for_test
 from dev.processes import wait_until
 from dev.valkey import Valkey
 from preference_center.core.errors import ConfigError
@@ -22,7 +21,7 @@ from preference_center.infra.redis import (
     require_no_cluster,
     validate_redis_url,
 )
-from tests.redis_servers import ClusterNode, Replica, SentinelServer, behind_tls
+from tests.redis_servers import ClusterNode, Replica, SentinelServer, behind_tls, own_valkey
 from workers.worker import make_worker
 
 PATIENCE = 120.0
@@ -91,11 +90,8 @@ def test_a_certificate_that_nobody_trusts_is_refused(tls: tuple[str, Path]) -> N
 @pytest.fixture
 def valkey() -> Iterator[Valkey]:
     """A Valkey of this test alone, in a folder for more."""
-    engines = for_test(environ={})
-    assert isinstance(engines.redis, Valkey)
-    engines.redis.start()
-    yield engines.redis
-    engines.release()
+    with own_valkey() as valkey:
+        yield valkey
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
-from dev.engines import for_test
 from dev.valkey import Valkey
 from preference_center.destinations.rules.promise import QueueMeasurement, QueueProblem
 from preference_center.infra.context import EXTENSION_NAME, services
@@ -17,6 +16,7 @@ from preference_center.infra.job_queue import QUEUE_NAMES
 from preference_center.infra.redis import acl_rule, connect_redis
 from preference_center.monitoring.measure import measure_queue
 from preference_center.monitoring.probes import NEEDS_REDIS_KEY, require_redis
+from tests.redis_servers import own_valkey
 from workers.worker import make_worker
 
 if TYPE_CHECKING:
@@ -28,11 +28,8 @@ pytestmark = pytest.mark.usefixtures("in_context")
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Valkey]:
     """A Valkey of these tests alone."""
-    engines = for_test(environ={})
-    assert isinstance(engines.redis, Valkey)
-    engines.redis.start()
-    yield engines.redis
-    engines.release()
+    with own_valkey() as valkey:
+        yield valkey
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,6 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 
+from dev.processes import wait_until
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
@@ -102,11 +102,14 @@ def _statistics(admin: psycopg.Connection[Any]) -> dict[str, int]:
     """Once the sessions of the service have ended: then they report what they have read."""
     db.engine.dispose()
     seen: list[dict[str, int]] = []
-    while len(seen) < 2 or seen[-1] != seen[-2]:
-        time.sleep(0.05)
+
+    def is_settled() -> bool:
         admin.execute("SELECT pg_stat_force_next_flush()")
-        sessions = admin.execute(_SESSIONS).fetchall()
-        seen = [] if sessions else [*seen, dict(admin.execute(_READ).fetchall())]
+        if not admin.execute(_SESSIONS).fetchall():
+            seen.append(dict(admin.execute(_READ).fetchall()))
+        return len(seen) > 1 and seen[-1] == seen[-2]
+
+    assert wait_until(is_settled, 60)
     return seen[-1]
 
 
