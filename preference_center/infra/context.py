@@ -1,6 +1,6 @@
 """An application holds its services and Flask extensions here, and reads request bodies.
 
-`create_app` wires the services once.
+`service.configure` wires the services once.
 """
 
 from __future__ import annotations

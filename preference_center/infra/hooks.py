@@ -6,7 +6,8 @@ The earlier subject declares a hook with the types that it needs, and calls it a
     def contacts_merged(connection: Connection, ids: Sequence[UUID]) -> None:
         '''Contacts were merged, in the transaction of `connection`.'''
 
-`create_app` registers one function for each (docs/decisions/0113-what-goes-up-is-registered.md).
+`service.configure`, or for pages `create_app`, registers one function for each
+(docs/decisions/0113-what-goes-up-is-registered.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL give every wait a deadline, and reach a server that accepts writes.
 
 `DatabaseTimeouts` state how long each kind of work may wait for the database: no wait is without a
-limit (I2). `create_app` chooses the limits of a process; `infra.db.transactions.override_limits`
+limit (I2). `create_service` has the limits of a process; `infra.db.transactions.override_limits`
 changes them temporarily.
 
 An `Outage` states whether this process knows that the database is down; then requests fail at

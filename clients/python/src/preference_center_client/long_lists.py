@@ -124,7 +124,7 @@ class Patience:
         self._attempt, self._end = 0, 0.0
 
     def begin(self, part: Part) -> None:
-        """Before an attempt: the time begins anew with each answer."""
+        """Before an attempt: the time begins again with each answer."""
         if len(part.decisions) > self._decided:
             self._decided = len(part.decisions)
             self._attempt, self._end = 0, self._clock() + PATIENCE_SECONDS
