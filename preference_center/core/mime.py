@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser, HeaderParser
@@ -114,7 +114,33 @@ class ParsedMail:
 
 
 def parse_mail(head: bytes) -> ParsedMail:
-    """Split the beginning of a mail, with any line ends. Raises MailTooComplex."""
+    """Split the beginning of a mail, with any line ends. Raises MailTooComplex.
+
+    Of a certified mail this is the mail that the provider has enclosed: see `certified_mail`.
+    """
+    outer = _parse_mail(head)
+    enclosed = certified_mail(outer)
+    if enclosed is None:
+        return outer
+    inner = _parse_mail(enclosed)
+    return replace(inner, is_truncated=outer.is_truncated or inner.is_truncated)
+
+
+def certified_mail(mail: ParsedMail) -> bytes | None:
+    """The mail that a provider of certified mail (PEC) delivers enclosed in one of its own.
+
+    Its envelope is from the provider's address, and its field `X-Trasporto` is
+    `posta-certificata`, or `errore` where the enclosed mail itself is not certified (technical
+    rules of DM 2 November 2005, 6.3 and 6.4; law of Italy, CAD art. 48). None for other mails.
+    """
+    if "X-Trasporto" not in mail.message:
+        return None
+    parts = (part for part in mail.message.walk() if _content_type(part) == "message/rfc822")
+    content = next((part.get_payload(decode=True) for part in parts), None)
+    return content if isinstance(content, bytes) else None
+
+
+def _parse_mail(head: bytes) -> ParsedMail:
     content = _LINE_END.sub(b"\n", head[:MAIL_HEAD_BYTES]).lstrip(b"\n")
     is_cut = len(head) > MAIL_HEAD_BYTES or content.count(b"\n") > MAX_LINES
     content = _first_lines(content, MAX_LINES)

@@ -240,6 +240,11 @@ def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
     )
 
 
+def is_certified_mail_receipt(mail: ParsedMail) -> bool:
+    """Whether a provider of certified mail (PEC) states that a mail was accepted or delivered."""
+    return "X-Ricevuta" in mail.message
+
+
 def is_apple_mail_unsubscribe(mail: ParsedMail) -> bool:
     """Whether a person has pressed "Unsubscribe" in Apple Mail (CLIENTS)."""
     return mail.field("X-Apple-Unsubscribe").strip().lower() == "true"

@@ -27,6 +27,7 @@ from preference_center.inbound.rules.auto_replies import (
     has_null_sender,
     is_apple_mail_unsubscribe,
     is_automatic,
+    is_certified_mail_receipt,
     is_from_mail_system,
     may_be_automatic,
 )
@@ -233,6 +234,8 @@ def interpret_mail(head: bytes, *, for_reports: bool, is_whole: bool = True) -> 
     """
     mail = parse_mail(head)
     mail = replace(mail, is_truncated=mail.is_truncated or not is_whole)
+    if is_certified_mail_receipt(mail):
+        return MailInterpretation(MailKind.AUTO_REPLY)
     returned = split_returned_mail(mail)[1][:_MAX_RETURNED_CHARACTERS]
     if is_feedback_report(mail):
         return parse_feedback_report(mail, returned)
