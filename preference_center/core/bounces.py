@@ -36,7 +36,10 @@ class Bounce:
     diagnostic: str = ""
     """The diagnostic text."""
     permanent: bool | None = None
-    """Whether the vendor calls it permanent; None if it does not classify it."""
+    """Whether the vendor calls this failure permanent; None if it does not classify it."""
+    bad_address: bool = False
+    """Whether the vendor states that the address itself is bad, or that it is on its own list of
+    such addresses."""
     rejected_at_rcpt: bool = False
     """Whether the recipient was refused, and not the mail (RFC 5321 3.3), where that is known."""
 
@@ -138,7 +141,8 @@ def classify_bounce(bounce: Bounce) -> BounceClassification:
     A text by which there is no such mailbox would suppress at once. So it must be confirmed
     (by the code, by the RCPT command that was refused, or by the vendor), and nothing may
     indicate that it is temporary. Else it is read as 5.1.0, which is counted: servers that
-    filter reply "user unknown" to mails whose content they reject.
+    filter reply "user unknown" to mails whose content they reject. So is a failure that the
+    vendor only calls permanent, which is about one mail: the server may have refused its sender.
     """
     code = _find_status_code(bounce)
     if code.startswith("2") or (not code and _find_reply_code(bounce).startswith("2")):
@@ -150,9 +154,12 @@ def classify_bounce(bounce: Bounce) -> BounceClassification:
         return _classify_no_mailbox(bounce, code)
     if stated is not None and (stated is not BounceCause.ADDRESS or _is_unrelated_to_address(code)):
         return _classify_from_text(stated, code, _find_reply_code(bounce))
-    if bounce.permanent and _is_vague(code) and not code.startswith("4"):
-        # Only the vendor classifies it.
-        return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1")
+    if _is_vague(code) and not code.startswith("4"):
+        if bounce.bad_address or (bounce.permanent and not bounce.diagnostic):
+            # Only the vendor classifies it.
+            return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1")
+        if bounce.permanent:
+            return BounceClassification(BounceCause.ADDRESS, "5.1.0", code not in {"", "5.1.0"})
     if bounce.permanent is False and _cause_of_code(code) is BounceCause.NO_MAILBOX:
         return BounceClassification(BounceCause.ADDRESS, "5.1.0", contradicts_code=True)
     return BounceClassification(_cause_of_code(code), code)

@@ -153,11 +153,15 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
 
 def _bounce(event: str, row: dict[str, Any]) -> Bounce:
     if event == "reject":  # it was for good, or Mailtrap would not have noted it
-        return Bounce(diagnostic=get_text(row, "reason"), permanent=True)
+        return Bounce(diagnostic=get_text(row, "reason"), permanent=True, bad_address=True)
     reply = get_text(row, "response")
-    permanent = _PERMANENT_CATEGORIES.get(get_text(row, "bounce_category").casefold())
+    category = get_text(row, "bounce_category").casefold()
     return Bounce(
-        find_status_code(reply), get_text(row, "response_code"), reply, permanent=permanent
+        find_status_code(reply),
+        get_text(row, "response_code"),
+        reply,
+        permanent=_PERMANENT_CATEGORIES.get(category),
+        bad_address=category == "invalid_recipient",
     )
 
 

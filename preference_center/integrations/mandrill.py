@@ -166,6 +166,8 @@ def _bounce(event_type: str, message: dict[str, Any]) -> Bounce:
         reply_code=reply if reply.isdigit() else "",
         diagnostic=text or get_text(message, "bounce_description"),
         permanent=event_type == "hard_bounce",
+        bad_address=event_type == "hard_bounce"
+        and get_text(message, "bounce_description") in {"bad_mailbox", "invalid_domain"},
     )
 
 

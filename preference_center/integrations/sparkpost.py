@@ -61,7 +61,10 @@ _IGNORED_CLASSES = {"60", "80", "100"}
 """Automatic replies, requests to subscribe, and challenges to prove that the sender is human."""
 
 
-_HARD_CLASSES = {"10", "30"}
+_INVALID_RECIPIENT = "10"
+
+
+_HARD_CLASSES = {_INVALID_RECIPIENT, "30"}
 
 
 _UNDETERMINED_CLASSES = {"", "1"}
@@ -142,6 +145,7 @@ def _bounce(event: dict[str, Any]) -> Bounce:
         reply_code=get_text(event, "error_code"),
         diagnostic=reason,
         permanent=None if bounce_class in _UNDETERMINED_CLASSES else bounce_class in _HARD_CLASSES,
+        bad_address=bounce_class == _INVALID_RECIPIENT,
     )
 
 

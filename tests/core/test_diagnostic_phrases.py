@@ -124,7 +124,12 @@ def test_without_clear_words_the_code_decides(needed: int, codes: str) -> None: 
     "needed, bounce",
     [
         (AT_ONCE, Bounce(permanent=True)),
-        (AT_ONCE, Bounce("5.0.0", diagnostic="something odd", permanent=True)),
+        (AT_ONCE, Bounce("5.0.0", diagnostic="something odd", permanent=True, bad_address=True)),
+        # The server refused the sender in words that nothing here knows, and the vendor calls
+        # that permanent, too.
+        (COUNTED, Bounce("5.0.0", diagnostic="something odd", permanent=True)),
+        (COUNTED, Bounce("", "554", "554 IP=192.0.2.1 - A problem occurred. (BL)", permanent=True)),
+        (COUNTED, Bounce("", "503", "503 Bad sequence of commands", permanent=True)),
         (AT_ONCE, Bounce(diagnostic="550 user unknown", permanent=True)),
         (AT_ONCE, Bounce(diagnostic="mailbox unavailable", permanent=True)),
         (AT_ONCE, Bounce("5.5.0", permanent=True)),
@@ -163,7 +168,7 @@ def test_the_recipient_may_be_known_to_be_what_was_refused() -> None:
 
 
 def test_a_number_of_a_program_is_no_code() -> None:
-    assert events_needed(Bounce(diagnostic="sent by Mailer 2.0.12", permanent=True)) == AT_ONCE
+    assert events_needed(Bounce(diagnostic="sent by Mailer 2.0.12", permanent=True)) == COUNTED
 
 
 def test_an_address_means_nothing() -> None:

@@ -70,7 +70,8 @@ def test_a_bounce_is_for_good_if_mailtrap_suppresses_for_it(
     (vendor_event,) = parse(
         event("bounce", response=text, response_code=550, bounce_category=category)
     )
-    bounce = Bounce("5.1.1", "550", text, permanent=permanent)
+    is_bad = category == "invalid_recipient"
+    bounce = Bounce("5.1.1", "550", text, permanent=permanent, bad_address=is_bad)
     assert vendor_event == VendorEvent(
         VendorEventKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce
     )

@@ -82,7 +82,8 @@ def test_what_its_events_mean(
 def test_a_bounce_has_the_servers_words(name: str, *, permanent: bool) -> None:
     diag = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
     (vendor_event,) = parse(event(name, diag=diag, bounce_description="bad_mailbox"))
-    assert vendor_event.bounce == Bounce("5.1.1", "550", diag.removeprefix("smtp;"), permanent)
+    text = diag.removeprefix("smtp;")
+    assert vendor_event.bounce == Bounce("5.1.1", "550", text, permanent, bad_address=permanent)
     assert vendor_event.kind is VendorEventKind.BOUNCED
 
 

@@ -49,7 +49,7 @@ def test_a_bounce_has_the_servers_words(bounce_class: str, *, permanent: bool | 
     text = "550 5.1.1 <anna@example.com>: Recipient address rejected: User unknown"
     event = {"type": "bounce", "bounce_class": bounce_class, "rcpt_to": ANNA, "raw_reason": text}
     (vendor_event,) = parse(event | {"error_code": "550", "timestamp": "2026-11-25T12:00:00.000Z"})
-    bounce = Bounce("5.1.1", "550", text, permanent)
+    bounce = Bounce("5.1.1", "550", text, permanent, bad_address=bounce_class == "10")
     assert vendor_event == VendorEvent(BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 

@@ -124,7 +124,7 @@ class TestSendGrid:
             vendor_event(VendorEventKind.OPTED_OUT, "group_unsubscribe", "11"),
             vendor_event(VendorEventKind.OPTED_OUT, "unsubscribe"),
             vendor_event(VendorEventKind.COMPLAINED, "spamreport", "11"),
-            replace(bounced, bounce=Bounce(diagnostic="gone", permanent=True)),
+            replace(bounced, bounce=Bounce(diagnostic="gone", permanent=True, bad_address=True)),
             replace(bounced, bounce=Bounce("5.2.2", permanent=False)),
             replace(bounced, bounce=Bounce(permanent=False)),
             vendor_event(VendorEventKind.RESUBSCRIBED, "group_resubscribe", "11"),

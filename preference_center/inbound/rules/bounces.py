@@ -253,11 +253,13 @@ def _parse_bounce(group: FieldGroup, prose: str, *, at_rcpt: bool) -> Bounce:
     if not text or cause is BounceCause.FULL:
         text = f"{text}\n{prose}".strip()
     reply = _REPLY_CODE.search(text)
+    is_bad_mailbox = _is_powermta_bad_mailbox(group, status)
     return Bounce(
         status=status,
         reply_code=reply[1] if reply else "",
         diagnostic=text,
-        permanent=True if found_itself or _is_powermta_bad_mailbox(group, status) else None,
+        permanent=True if found_itself or is_bad_mailbox else None,
+        bad_address=is_bad_mailbox,
         rejected_at_rcpt=at_rcpt,
     )
 

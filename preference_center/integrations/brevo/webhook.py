@@ -257,7 +257,11 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
         return
     at = _occurred_at(row)
     if event in _PERMANENT:
-        bounce = Bounce(diagnostic=get_text(row, "reason"), permanent=_PERMANENT[event])
+        bounce = Bounce(
+            diagnostic=get_text(row, "reason"),
+            permanent=_PERMANENT[event],
+            bad_address=event == "invalid_email",
+        )
         yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
     elif event == "list_addition":
         for number in get_list(row, "list_id"):

@@ -139,7 +139,10 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     is_bounce = kind is VendorEventKind.BOUNCED
     permanent = "soft" not in event
     bounce = Bounce(
-        reply_code=get_text(meta, "bounce_code"), diagnostic=reason, permanent=permanent
+        reply_code=get_text(meta, "bounce_code"),
+        diagnostic=reason,
+        permanent=permanent,
+        bad_address=event == "activity.suppressed",
     )
     return VendorEvent(
         kind=kind,

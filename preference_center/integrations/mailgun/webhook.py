@@ -208,7 +208,7 @@ def _bounce(event: dict[str, Any], suppression_kind: VendorEventKind | None) -> 
     text = get_text(report, "message") or get_text(report, "description")
     if suppression_kind is not None:
         return (
-            Bounce(diagnostic=text, permanent=True)
+            Bounce(diagnostic=text, permanent=True, bad_address=True)
             if suppression_kind is VendorEventKind.BOUNCED
             else None
         )

@@ -126,7 +126,9 @@ def _read_bounce(row: dict[str, Any]) -> VendorEvent | None:
     if kind is None and name not in _PERMANENT_BY_TYPE:
         return None if name in _IGNORED_BOUNCE_TYPES else unknown_event(f"Bounce {name}")
     text = get_text(row, "Details")
-    bounce = Bounce(find_status_code(text), _reply_code(text), text, _PERMANENT_BY_TYPE.get(name))
+    permanent = _PERMANENT_BY_TYPE.get(name)
+    code, reply = find_status_code(text), _reply_code(text)
+    bounce = Bounce(code, reply, text, permanent, bad_address=permanent is True)
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
         get_text(row, "Email"),

@@ -55,6 +55,7 @@ _SUPPRESSION_KINDS = {
     "manual": VendorEventKind.OPTED_OUT,  # by somebody in the dashboard, or by an API call of ours
 }
 _PERMANENT = {"Permanent": True, "Transient": False}
+_BAD_ADDRESS = {"NoEmail", "Suppressed"}
 _TOPIC_STATE_KINDS = {"opt_out": VendorEventKind.OPTED_OUT, "opt_in": VendorEventKind.RESUBSCRIBED}
 
 
@@ -130,11 +131,15 @@ def _read_email_event(
             VendorEventKind.BOUNCED,
             address,
             occurred_at=occurred_at,
-            bounce=Bounce(diagnostic=text, permanent=True),
+            bounce=Bounce(diagnostic=text, permanent=True, bad_address=True),
         )
     report = get_object(data, "bounce")
     words = [get_text(report, "message"), *map(str, get_list(report, "diagnosticCode"))]
-    bounce = Bounce(diagnostic=" ".join(words), permanent=_PERMANENT.get(get_text(report, "type")))
+    bounce = Bounce(
+        diagnostic=" ".join(words).strip(),
+        permanent=_PERMANENT.get(get_text(report, "type")),
+        bad_address=get_text(report, "subType") in _BAD_ADDRESS,
+    )
     return VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=occurred_at, bounce=bounce)
 
 

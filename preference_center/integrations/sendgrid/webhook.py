@@ -72,8 +72,8 @@ _DROP_REASON_KINDS = {
 }
 """Why SendGrid did not send, where that is what it has noted of the person before."""
 _IGNORED = {"processed", "deferred", "delivered", "dropped", "open", "click"}
-_INVALID_MAILBOX_CLASSES = {"", "Invalid Address"}
-"""Classes of bounces that say that there is no such mailbox; others may pass."""
+_INVALID_ADDRESS = "Invalid Address"
+"""The class of bounces that say that there is no such mailbox; others may pass."""
 
 
 class SendGridWebhookSource(WebhookSource):
@@ -201,9 +201,12 @@ def _bounce(row: dict[str, Any]) -> Bounce:
     It drops mail to addresses on its list of bounces.
     """
     if get_text(row, "event") == "dropped":
-        return Bounce(diagnostic=get_text(row, "reason"), permanent=True)
-    is_gone = (
-        get_text(row, "type") in {"", "bounce"}
-        and get_text(row, "bounce_classification") in _INVALID_MAILBOX_CLASSES
+        return Bounce(diagnostic=get_text(row, "reason"), permanent=True, bad_address=True)
+    class_ = get_text(row, "bounce_classification")
+    permanent = get_text(row, "type") in {"", "bounce"} and class_ in {"", _INVALID_ADDRESS}
+    return Bounce(
+        get_text(row, "status"),
+        diagnostic=get_text(row, "reason"),
+        permanent=permanent,
+        bad_address=permanent and class_ == _INVALID_ADDRESS,
     )
-    return Bounce(get_text(row, "status"), diagnostic=get_text(row, "reason"), permanent=is_gone)

@@ -52,6 +52,10 @@ from preference_center.integrations.base.webhook import (
 _PERMANENT = {"Permanent": True, "Transient": False}
 
 
+_BAD_ADDRESS = {"NoEmail", "Suppressed"}
+"""Subtypes of a permanent bounce: SES knows that there is no such mailbox. Not `General`."""
+
+
 _ON_SUPPRESSION_LIST = "OnAccountSuppressionList"
 """SES did not send; the list itself shows why the address is on it."""
 
@@ -108,6 +112,7 @@ def _read_bounces(bounce: dict[str, Any]) -> Iterator[VendorEvent]:
                 reply_code=reply if reply.isdigit() else "",
                 diagnostic=diagnostic,
                 permanent=_PERMANENT.get(get_text(bounce, "bounceType")),
+                bad_address=get_text(bounce, "bounceSubType") in _BAD_ADDRESS,
             ),
         )
 

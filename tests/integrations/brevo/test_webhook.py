@@ -53,7 +53,8 @@ def test_what_its_events_mean(event: str, kind: VendorEventKind | None) -> None:
 def test_a_bounce_is_reported_with_its_reason(event: str, *, permanent: bool) -> None:
     text = "550 5.1.1 User unknown"
     (vendor_event,) = parse({"event": event, "reason": text, "ts_epoch": AT * 1000})
-    bounce = Bounce(diagnostic=text, permanent=permanent)
+    is_bad = event == "invalid_email"
+    bounce = Bounce(diagnostic=text, permanent=permanent, bad_address=is_bad)
     assert vendor_event == VendorEvent(
         VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce
     )

@@ -93,8 +93,8 @@ def test_a_mail_not_sent_counts_for_what_was_noted_before(
 ) -> None:
     (vendor_event,) = parse(event="failed", severity="permanent", **why)
     assert (vendor_event.kind, vendor_event.address, vendor_event.by_person) == (kind, ANNA, False)
-    is_bounce = kind is VendorEventKind.BOUNCED
-    assert vendor_event.bounce == (Bounce(permanent=True) if is_bounce else None)
+    bounce = Bounce(permanent=True, bad_address=True)
+    assert vendor_event.bounce == (bounce if kind is VendorEventKind.BOUNCED else None)
 
 
 def test_a_bounce_has_the_servers_words() -> None:

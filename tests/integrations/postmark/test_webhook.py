@@ -54,7 +54,7 @@ def test_a_bounce_may_be_somebodys_word(
 def test_a_bounce_has_the_servers_words(name: str, *, permanent: bool | None) -> None:
     text = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
     (event,) = bounce(name, Details=text)
-    reported = Bounce("5.1.1", "550", text, permanent)
+    reported = Bounce("5.1.1", "550", text, permanent, bad_address=permanent is True)
     assert event == VendorEvent(BOUNCED, ANNA, None, NOW, "42", bounce=reported)
 
 
