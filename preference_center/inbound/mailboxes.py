@@ -19,7 +19,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, classify_bounce, complaint_scope
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.core.links.tokens import MailtoTokenData
+from preference_center.core.links.tokens import MailtoTokenData, hash_scope
 from preference_center.core.mime import MailTooComplex
 from preference_center.inbound import store
 from preference_center.inbound.mail import (
@@ -49,6 +49,7 @@ from preference_center.inbound.rules.text import (
     review_reason,
     scopes_of_tag,
 )
+from preference_center.inbound.ses_notifications import interpret_ses_notification
 from preference_center.inbound.store import ReviewItem
 from preference_center.infra.config_sections import MailboxKind, MailboxMatch
 from preference_center.infra.context import services
@@ -100,10 +101,9 @@ def handle_mailbox_mail(
     if for_reports and interpretation.kind is not MailKind.REPLY and size <= len(head):
         arrived = replace(arrived, is_signed=_is_signed(head))
     changes, reports, reasons = _classify(arrived)
-    if reasons == [ReviewReason.UNCLEAR] and interpretation.statements and len(references) == 1:
-        # Everything is clear but the address, of which only half the digest is known.
+    if pending := _pending_reference(arrived, references, reasons):
         result = record_mail_opt_outs(
-            InboundMail(tuple(references), mail.claimed_senders), received_at, interpretation.kind
+            InboundMail((pending,), mail.claimed_senders), received_at, interpretation.kind
         )
         if interpretation.review_reason is not ReviewReason.HAS_FURTHER_REQUEST:
             return result
@@ -121,6 +121,29 @@ def handle_mailbox_mail(
         "mail_ingested", form=interpretation.kind, recorded=recorded, review_reason=reason or ""
     )
     return IngestResult(recorded, queued_for_review=int(reason is not None))
+
+
+def _pending_reference(
+    mail: _MailboxMail, references: Sequence[MailtoTokenData], reasons: Sequence[ReviewReason]
+) -> MailtoTokenData | None:
+    """The token of a mail in which everything is clear but the address, whose digest it halves.
+
+    A complaint that hides its recipient stops what any complaint stops, whatever the token's topic.
+    """
+    statements = mail.interpretation.statements
+    if reasons == [ReviewReason.UNCLEAR] and statements and len(references) == 1:
+        return references[0]
+    if (
+        reasons == [ReviewReason.NO_RECIPIENT]
+        and [each.kind for each in statements] == [StatementKind.COMPLAINED]
+        and len(mail.tokens.references) == 1
+        and not mail.tokens.links
+    ):
+        (reference,) = mail.tokens.references
+        topic = _topic_of(reference, current_catalogue_or_empty())
+        scope = complaint_scope(bounces.current_policy(), topic)
+        return replace(reference, scope_hash=hash_scope(scope))
+    return None
 
 
 def queue_unread_mail(
@@ -188,7 +211,9 @@ def _commit(
 
 def _interpret(head: bytes, *, for_reports: bool, is_whole: bool) -> MailInterpretation:
     try:
-        return interpret_mail(head, for_reports=for_reports, is_whole=is_whole)
+        return interpret_ses_notification(head) or interpret_mail(
+            head, for_reports=for_reports, is_whole=is_whole
+        )
     except MailTooComplex:
         return MailInterpretation(MailKind.REPLY, review_reason=ReviewReason.TOO_COMPLEX)
     except Exception as error:  # noqa: BLE001 - else it would be delivered again and again

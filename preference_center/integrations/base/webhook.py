@@ -155,7 +155,7 @@ def is_complaint(feedback_type: str) -> bool:
 
     "" is one without a type.
     """
-    return feedback_type.casefold() not in {"not-spam", "auth-failure"}
+    return feedback_type.casefold() not in {"not-spam", "auth-failure", "virus"}
 
 
 def unknown_event(event_type: str) -> VendorEvent:

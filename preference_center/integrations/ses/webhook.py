@@ -118,11 +118,18 @@ def _read_bounces(bounce: dict[str, Any]) -> Iterator[VendorEvent]:
 
 
 def _read_complaints(complaint: dict[str, Any]) -> Iterator[VendorEvent]:
-    """Where the mailbox provider hides the complainant, SES names all possible ones."""
+    """Where the mailbox provider hides the complainant, SES names all possible ones.
+
+    One person complained, so a complaint that names several is about nobody whom we know.
+    """
     listed = get_text(complaint, "complaintSubType") == _ON_SUPPRESSION_LIST
     if listed or not is_complaint(get_text(complaint, "complaintFeedbackType")):
         return
-    for each in _recipients(complaint, "complainedRecipients"):
+    recipients = _recipients(complaint, "complainedRecipients")
+    if len(recipients) > 1:
+        yield unknown_event("Complaint of several recipients")
+        return
+    for each in recipients:
         yield VendorEvent(
             VendorEventKind.COMPLAINED,
             get_text(each, "emailAddress"),

@@ -231,6 +231,22 @@ class TestReports:
         take(arf("Original-Rcpt-To: redacted@example.com", returned=returned), REPORTS)
         assert not allowed(PAUL)
 
+    def test_a_complaint_of_somebody_unknown_counts_at_once(
+        self,
+        take: Take,
+        make_to: MakeTo,
+        allowed: Callable[..., bool],
+        review_reasons: Callable[[], list[str]],
+    ) -> None:  # I2: of all marketing, as any complaint, though the token is of one topic
+        returned = f"Subject: x\nList-Unsubscribe: <mailto:{make_to(PAUL)}>\n"
+        hidden = arf("Original-Rcpt-To: redacted@example.com", returned=returned)
+        for _ in range(2):
+            assert take(hidden, REPORTS).pending == 1
+        assert not allowed(PAUL)
+        assert not allowed(PAUL, "newsletter.monthly")
+        assert allowed(JANE)
+        assert review_reasons() == []
+
     def test_and_one_in_the_envelope_that_was_bounced_to(
         self, take: Take, make_to: MakeTo, allowed: Callable[..., bool]
     ) -> None:

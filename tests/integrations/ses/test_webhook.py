@@ -143,6 +143,7 @@ def test_a_bounce_is_reported_for_each_recipient(
         ({"complaintFeedbackType": "abuse"}, True),
         ({"complaintFeedbackType": "not-spam"}, False),  # F6
         ({"complaintFeedbackType": "auth-failure"}, False),
+        ({"complaintFeedbackType": "virus"}, False),
         ({"complaintSubType": "OnAccountSuppressionList"}, False),
     ],
 )
@@ -151,6 +152,13 @@ def test_a_complaint(more: dict[str, Any], *, counts: bool) -> None:
     found = parse({"eventType": "Complaint", "complaint": complaint | {"feedbackId": "f1"} | more})
     complained = VendorEvent(VendorEventKind.COMPLAINED, ANNA, None, NOW, "f1", by_person=True)
     assert found == ([complained] if counts else [])
+
+
+def test_a_complaint_that_names_several_is_about_none_of_them() -> None:
+    """SES names all who may have complained, and one person did."""
+    both = [{"emailAddress": ANNA}, {"emailAddress": "ben@example.com"}]
+    (event,) = parse({"eventType": "Complaint", "complaint": {"complainedRecipients": both}})
+    assert (event.kind, event.address) == (VendorEventKind.UNKNOWN_TYPE, "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""This module reads bounces and complaints that Amazon SES reports by mail, through SNS.
+
+The protocol `email` sends the notification as the text of a mail, above a link to unsubscribe from
+the SNS topic; `email-json` sends it inside SNS's own JSON.
+https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from preference_center.core.mime import ParsedMail, parse_mail
+from preference_center.inbound.rules import (
+    MailInterpretation,
+    MailKind,
+    MailStatement,
+    ReviewReason,
+    StatementKind,
+)
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.webhook import get_list, get_object, get_text
+from preference_center.integrations.ses.webhook import read_event
+
+_STATEMENT_KINDS = {
+    VendorEventKind.BOUNCED: StatementKind.BOUNCED,
+    VendorEventKind.COMPLAINED: StatementKind.COMPLAINED,
+    VendorEventKind.OPTED_OUT: StatementKind.OPTED_OUT,
+}
+
+
+_TELLTALE = re.compile(rb"notificationType|eventType|amazonaws\.com")
+"""One of them is in every notification, however its text is encoded; others are not parsed."""
+
+
+def interpret_ses_notification(head: bytes) -> MailInterpretation | None:
+    """What a notification of SES states; None if the mail is none. Raises MailTooComplex.
+
+    `token_text` is the header of the mail that was sent, if SES is set to include it.
+    """
+    notification = _notification(parse_mail(head)) if _TELLTALE.search(head) else None
+    if notification is None:
+        return None
+    events = list(read_event(notification))
+    is_bounce = any(event.kind is VendorEventKind.BOUNCED for event in events)
+    return MailInterpretation(
+        MailKind.DELIVERY_REPORT if is_bounce else MailKind.FEEDBACK_REPORT,
+        tuple(_statement(event) for event in events if event.kind in _STATEMENT_KINDS),
+        ReviewReason.UNKNOWN_REPORT_TYPE if any(map(_is_unknown, events)) else None,
+        token_text=_sent_header(notification),
+    )
+
+
+def _notification(mail: ParsedMail) -> dict[str, Any] | None:
+    for text in mail.texts_of_type("text/plain", "application/json")[:1]:
+        found = _first_object(text)
+        if "Message" in found:
+            found = _first_object(get_text(found, "Message"))
+        if (get_text(found, "notificationType") or get_text(found, "eventType")) and get_object(
+            found, "mail"
+        ):
+            return found
+    return None
+
+
+def _first_object(text: str) -> dict[str, Any]:
+    """The JSON object that a text begins with; empty if it begins with none."""
+    text = text.lstrip()
+    if not text.startswith("{"):
+        return {}
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _statement(event: VendorEvent) -> MailStatement:
+    return MailStatement(_STATEMENT_KINDS[event.kind], (event.address,), event.bounce)
+
+
+def _is_unknown(event: VendorEvent) -> bool:
+    return event.kind is VendorEventKind.UNKNOWN_TYPE
+
+
+def _sent_header(notification: dict[str, Any]) -> str:
+    fields = get_list(get_object(notification, "mail"), "headers")
+    lines = (
+        f"{get_text(field, 'name')}: {get_text(field, 'value')}"
+        for field in fields
+        if isinstance(field, dict)
+    )
+    return "\n".join(lines)
