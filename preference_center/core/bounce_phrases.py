@@ -57,8 +57,11 @@ _PHRASES: tuple[tuple[BounceCause, str], ...] = (
         |(?:mail\ ?box|mail\ file|storage|quota)\ (?:size\ )?(?:limit\ )?
             (?:is\ |was\ |has\ been\ )?(?:exceed(?:s|ed)|reached)
         |too\ many\ messages\ on\ the\ server
-        |casella\ (?:\S+\ ){0,2}piena|bo[i\u00ee]te\ (?:\S+\ ){0,3}pleine
-        |postfach\ (?:\S+\ ){0,2}(?:ist\ )?voll|buz[o\u00f3]n\ (?:\S+\ ){0,2}lleno""",
+        |casella\ (?:\S+\ ){0,6}piena|bo[i\u00ee]te\ (?:\S+\ ){0,6}pleine
+        |postfach\ (?:\S+\ ){0,6}voll|buz[o\u00f3]n\ (?:\S+\ ){0,6}lleno
+        |(?:superat[oa]|superado|d[\u00e9e]pass[\u00e9e])\ (?:\S+\ ){0,2}(?:quota|cuota)
+        |(?:quota|cuota)\ (?:\S+\ ){0,2}(?:superat[oa]|superada|d[\u00e9e]pass[\u00e9e]e)
+        |(?:quota|speicherplatz)\ (?:\S+\ ){0,2}(?:[\u00fcu]e?berschritten|ersch[\u00f6o]e?pft)""",
     ),
     (
         BounceCause.TEMPORARY,
@@ -132,6 +135,8 @@ _PHRASES: tuple[tuple[BounceCause, str], ...] = (
         |not\ (?:a\ (?:list\ )?member|subscribed)|members?[- ]only|closed\ mailing\ list
         |post\ to\ this\ (?:mailing\ )?list|notauthorized
         |(?:not\ |isn't\ in\ my\ list\ of\ )allowed\ rcpthosts
+        |(?:chosen|chooses|wish(?:es)?|want(?:s)?)\ not\ to\ (?:accept|receive)
+        |(?:not|n't)\ (?:wish|want)\ to\ (?:accept|receive)
         |recipient\ preferences|user\ (?:reject|refuse)|message\ filtered|user\ rules
         |(?:only|not)\ accept(?:s|ing)?\ (?:any\ )?(?:e?mail|messages)\ (?:from|with)""",
     ),

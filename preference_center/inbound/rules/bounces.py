@@ -179,7 +179,7 @@ def parse_delivery_report(
     everybody = [name for group in groups for name in _reported_recipients(group)]
     involved = find_parties(mail, returned)
     for group in groups:
-        if _has_failed(group):
+        if _has_failed(group) and not _is_about_sender(group, involved):
             names = tuple(
                 name for name in _reported_recipients(group) if not involved.is_non_recipient(name)
             )
@@ -202,6 +202,12 @@ def _has_failed(group: FieldGroup) -> bool:
     return bool(_FAILED_ACTION.match(action)) or (
         not action and first_value(group, "status")[:2] == "5."
     )
+
+
+def _is_about_sender(group: FieldGroup, parties: MailParties) -> bool:
+    """Whether all addresses in its diagnosis are the sender's, whose address was refused then."""
+    found = _ADDRESS_IN_TEXT.findall(first_value(group, "diagnostic-code"))
+    return bool(found) and all(map(parties.is_non_recipient, found))
 
 
 def _reported_recipients(group: FieldGroup) -> tuple[str, ...]:

@@ -343,14 +343,20 @@ def _interpretation(
         or _reported_addresses(report, "original-rcpt-to")
         or _reported_addresses(report, "removal-recipient")
     )
+    header = parse_header(returned)
+    sender = single_address(header, "From")
+    recipients = tuple(name for name in recipients if not _is_same(name, sender))
     if not recipients and not report.get("original-rcpt-to"):
-        header = parse_header(returned)
         found = (single_address(header, field) for field in _RETURNED_FIELDS)
         recipients = next(((name,) for name in found if name), ())
     one = recipients if len(recipients) == 1 else ()
     return MailInterpretation(
         MailKind.FEEDBACK_REPORT, (MailStatement(statement_kind, one),), token_text=returned
     )
+
+
+def _is_same(address: str, sender: str | None) -> bool:
+    return sender is not None and address.casefold() == sender.casefold()
 
 
 def _reported_addresses(report: FieldGroup, field: str) -> tuple[str, ...]:

@@ -143,6 +143,13 @@ class TestDelivery:
         group = failed(JANE, status).replace("Action: failed\n", "")
         assert len(bounces(dsn(group))) == fails
 
+    @pytest.mark.parametrize("about, count", [("news@acme.example", 0), (JANE, 1)])
+    def test_words_about_the_senders_address_are_not_about_the_recipient(
+        self, about: str, count: int
+    ) -> None:
+        text = f"550 5.1.1 <{about}> does not exist"
+        assert len(bounces(dsn(failed(JANE, diagnosis=text)))) == count
+
     def test_a_status_may_stand_among_other_words(self) -> None:
         ((_, bounce),) = bounces(dsn(failed(JANE, "550 5.1.1 (no such user)")))
         assert bounce == UNKNOWN
@@ -300,6 +307,12 @@ class TestFeedback:
 
     def test_one_button_was_pressed_so_two_recipients_are_nobody(self) -> None:
         mail = arf(f"Original-Rcpt-To: {JANE}", f"Original-Rcpt-To: {PAUL}")
+        assert interpret_mail(mail, for_reports=True).statements == (
+            MailStatement(StatementKind.COMPLAINED),
+        )
+
+    def test_the_sender_of_the_reported_mail_is_nobody_who_complained(self) -> None:
+        mail = arf("Original-Rcpt-To: News@acme.example")
         assert interpret_mail(mail, for_reports=True).statements == (
             MailStatement(StatementKind.COMPLAINED),
         )
