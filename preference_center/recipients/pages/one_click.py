@@ -22,9 +22,14 @@ from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger.spool import record_or_spool
 from preference_center.recipients.pages.confirm import link_from_confirmation
+from preference_center.recipients.pages.unsubscribe import PRESS_FIELDS
 from preference_center.web.pages.mailed_links import find_path
 
 SHORT_LINK_ENDPOINT = "pages.open_short_link"
+
+
+_LISTED_ENDPOINTS = {"pages.unsubscribe", SHORT_LINK_ENDPOINT}
+"""Where the links of List-Unsubscribe lead."""
 
 
 _ENDPOINTS = {"u": "pages.unsubscribe", "m": "pages.open_mailed_link"}
@@ -65,7 +70,8 @@ def handle_one_click() -> Response | None:
     """The response to a request that no view needs to handle; None for every other request.
 
     A POST of `List-Unsubscribe=One-Click` with a token of ours opts out, at any path: a sender
-    may have put another of our links, or a misspelt one, into List-Unsubscribe. The response
+    may have put another of our links, or a misspelt one, into List-Unsubscribe; so does any POST
+    to the link itself that is not of the page's form. The response
     is 2xx however often it comes and however old the token is (I7). A GET at a path where
     there is no page, but with a token, is redirected to that token's page.
     """
@@ -130,11 +136,18 @@ def _redirect_to_page(token: str) -> Response:
 
 
 def _is_one_click() -> bool:
-    """Whether the body is the pair, in any content type, or has it as a form field."""
+    """Whether the body is the pair, in any content type, or has it as a form field.
+
+    At an address that List-Unsubscribe names it is one whatever the body, unless that is of the
+    page's own form: clients send it empty, as JSON, compressed or cut off, and expect a 2xx to
+    mean that they are out.
+    """
     body = read_body()
     if len(body) <= _MAX_BARE_BODY and body.strip() == PAIR.encode():
         return True
-    return request.form.get(_NAME, "").strip() == _VALUE
+    if request.form.get(_NAME, "").strip() == _VALUE:
+        return True
+    return request.endpoint in _LISTED_ENDPOINTS and PRESS_FIELDS.isdisjoint(request.form)
 
 
 def _unsubscribed_response() -> Response:

@@ -54,8 +54,8 @@ _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 def unsubscribe(token: str = "") -> ResponseReturnValue:
     """Show the page (GET, HEAD) or handle its buttons (POST); for one click see `one_click`.
 
-    Only the page's own field opts out; for any other body the page is shown (RULES A9). The
-    response to a valid link is 2xx, or 303 to one, however often and however old (I7).
+    A POST without a field of the page's form is one click, and never comes here. The response to
+    a valid link is 2xx, or 303 to one, however often and however old (I7).
     """
     with override_limits(LINK_CLICK_TIMEOUTS):
         try:
@@ -64,6 +64,10 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
             return render_link_page("recipients/unsubscribe", token, probe_link(services().now()))
         use_link_language(link)
         return handle_press(token, link) or show_opt_out(token, link)
+
+
+PRESS_FIELDS = frozenset({"confirm", "undo"})
+"""Fields of the forms of this page: a POST that has none of them is a one-click POST."""
 
 
 def handle_press(token: str, link: Link) -> ResponseReturnValue | None:

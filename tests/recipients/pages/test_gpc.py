@@ -67,7 +67,7 @@ class TestIsShown:
             assert NOTICED in text, path
             assert COMING in text, path
             browser.head(path)
-        browser.post(f"/u/{token}", data={"something": "else"})  # A9
+        browser.post(f"/u/{token}", data={"confirm": "something else"})  # A9
         assert ledger.events() == []
 
     @pytest.mark.parametrize("value", [None, "", "0", "true", "2", "1, 1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -58,6 +59,19 @@ SHAPES: dict[str, dict[str, Any]] = {
         "chunked": True,
     },
     "more fields": {"data": PAIR + "&utm_source=mail&confirm=", "content_type": FORM},
+}
+
+
+OTHER_BODIES: dict[str, dict[str, Any]] = {
+    "empty": {},
+    "lower case": {"data": PAIR.lower(), "content_type": FORM},
+    "JSON": {"json": {"List-Unsubscribe": "One-Click"}},
+    "gzip": {"data": gzip.compress(PAIR.encode()), "headers": {"Content-Encoding": "gzip"}},
+    "UTF-16": {"data": PAIR.encode("utf-16"), "content_type": f"{FORM}; charset=utf-16"},
+    "binary": {"data": bytes(range(256)), "content_type": "application/octet-stream"},
+    "broken multipart": {"data": MULTIPART[:40], "content_type": "multipart/form-data; boundary=x"},
+    "multipart without boundary": {"data": MULTIPART, "content_type": "multipart/form-data"},
+    "cut off": {"data": PAIR[:-6], "content_type": FORM},
 }
 
 
@@ -149,7 +163,8 @@ class TestAnywhere:
     def test_without_the_pair_or_with_a_forged_token_records_nothing(
         self, client: FlaskClient, token: str, ledger: Ledger, path: str
     ) -> None:  # A7, A9
-        client.post(path.format(token), data={"other": "One-Click"})
+        if path != PATHS["page"]:
+            client.post(path.format(token), data={"other": "One-Click"})
         assert not client.post(path.format(token[:-1] + "~"), data=PAIR).status_code < 400
         assert ledger.events() == []
 
@@ -185,6 +200,22 @@ class TestOneClick:
         assert response.status_code == 200
         assert "Set-Cookie" not in response.headers
         assert ledger.kinds() == [("opted_out", "digest")]
+
+    @pytest.mark.parametrize("body", OTHER_BODIES.values(), ids=OTHER_BODIES)
+    def test_opts_out_whatever_a_client_sends(
+        self, client: FlaskClient, token: str, ledger: Ledger, body: dict[str, Any]
+    ) -> None:  # I1: it takes a 2xx for an opt-out
+        response = client.post(f"/u/{token}", **body)
+        assert (response.status_code, response.text) == (200, "You are unsubscribed.\n")
+        assert ledger.kinds() == [("opted_out", "digest")]
+
+    @pytest.mark.parametrize("field", ["confirm", "undo"])
+    def test_is_not_a_press_on_the_page(
+        self, client: FlaskClient, token: str, ledger: Ledger, field: str
+    ) -> None:
+        response = client.post(f"/u/{token}", data={field: "nonsense"}, follow_redirects=True)
+        assert "<form" in response.text
+        assert ledger.events() == []
 
     def test_answer_can_be_read_by_an_add_on(
         self, client: FlaskClient, token: str
