@@ -135,8 +135,8 @@ _PHRASES: tuple[tuple[BounceCause, str], ...] = (
         |not\ (?:a\ (?:list\ )?member|subscribed)|members?[- ]only|closed\ mailing\ list
         |post\ to\ this\ (?:mailing\ )?list|notauthorized
         |(?:not\ |isn't\ in\ my\ list\ of\ )allowed\ rcpthosts
-        |(?:chosen|chooses|wish(?:es)?|want(?:s)?)\ not\ to\ (?:accept|receive)
-        |(?:not|n't)\ (?:wish|want)\ to\ (?:accept|receive)
+        |(?:chosen|w\w+)\ not\ to\ (?:accept|receive)
+        |(?:not|n't)\ w\w+\ to\ (?:accept|receive)
         |recipient\ preferences|user\ (?:reject|refuse)|message\ filtered|user\ rules
         |(?:only|not)\ accept(?:s|ing)?\ (?:any\ )?(?:e?mail|messages)\ (?:from|with)""",
     ),
