@@ -368,7 +368,8 @@ MAX_SUBJECTS = 100
 """Addresses and external ids of one request: it is about one person."""
 
 
-_LINK_LIKE = re.compile(r"[/@\\]|\bwww\b|\w\.[a-z]{2,}\b", re.IGNORECASE)
+_CONTACT_LIKE = re.compile(r"[/@\\]|\bwww\b|\w\.[a-z]{2,}\b|(?:\d\D{0,3}){5}", re.IGNORECASE)
+"""A link, an address, or a phone number: five digits that are close together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,12 +382,12 @@ class Agent:
     def check(self) -> None:
         """Raises InvalidInput unless it is a name that can be shown to the person, and an address.
 
-        The name is typed by a stranger and mailed to somebody: it must not read as a link.
+        The name is typed by a stranger and mailed to somebody: it must name no way to reach them.
         """
         if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable():
             raise InvalidInput(f"state the agent's name, up to {MAX_NAME} characters")
-        if _LINK_LIKE.search(self.name):
-            raise InvalidInput("state the agent's name without a link or an address")
+        if _CONTACT_LIKE.search(self.name):
+            raise InvalidInput("state the agent's name without a link, address or phone number")
         parse_address(self.address, Channel.EMAIL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -154,3 +155,22 @@ def test_a_request_by_an_agent_and_only_that_names_the_agent(
     new = NewRequest(RequestKind.ACCESS, via, "en", addresses=(ADA,), agent=agent)
     with pytest.raises(InvalidInput, match="names the agent"):
         new.check()
+
+
+@pytest.mark.parametrize(
+    "name, may_be_mailed",
+    [
+        ("Ann Agent", True),
+        ("Studio 24 GmbH & Co. KG", True),
+        ("Your account is blocked: call +39 06 123456", False),
+        ("Call 0-6-1-2-3", False),
+        ("agents.example", False),
+        ("ann@agents", False),
+    ],
+)
+def test_an_agents_name_tells_nobody_how_to_reach_a_stranger(
+    name: str, *, may_be_mailed: bool
+) -> None:
+    expected = nullcontext() if may_be_mailed else pytest.raises(InvalidInput, match="phone number")
+    with expected:
+        Agent(name, "ann@agents.example").check()
