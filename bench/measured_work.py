@@ -23,6 +23,7 @@ from bench.reporting import BULK, FULL, Options, say
 from dev.engines import Engines
 
 DRAINED = 50_000
+UNDONE = 5_000
 PACED = 100_000
 WORKED = 20_000
 
@@ -35,6 +36,14 @@ def measure_draining(engines: Engines, options: Options) -> None:
             found.append(draining.drain(here, options.rows(DRAINED)))
     say(f"record, 10,000 at a time: {median(pair[0] for pair in found):,.0f} changes/s")
     say(f"draining: {median(pair[1] for pair in found):,.0f} addresses/s (wanted: 5,000)")
+
+
+def measure_undoing(engines: Engines, options: Options) -> None:
+    """An undo of 5,000 opt-outs, to a tool that takes fifty lifts a push: within minutes."""
+    count = options.rows(UNDONE)
+    with ground.ground(engines) as here:
+        took = draining.undo(here, count)
+    say(f"undo of {count:,} opt-outs, {draining.LIFTS} lifts a push: {took:,.0f} s (wanted: 600)")
 
 
 def measure_pacing(engines: Engines, options: Options) -> None:

@@ -15,6 +15,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "decisions": measured_requests.measure_decisions,
     "streaming": measured_requests.measure_streaming,
     "draining": measured_work.measure_draining,
+    "undoing": measured_work.measure_undoing,
     "backfilling": measured_work.measure_backfilling,
     "pacing": measured_work.measure_pacing,
     "vendors": measured_work.measure_vendors,
