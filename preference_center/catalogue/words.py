@@ -74,6 +74,7 @@ WORDS: Mapping[type[StrEnum], Mapping[StrEnum, LazyString]] = {
     CookieCategory: {
         CookieCategory.ESSENTIAL: _("essential, always on"),
         CookieCategory.FUNCTIONAL: _("functional"),
+        CookieCategory.STATISTICS: _("statistics"),
         CookieCategory.ADVERTISING: _("advertising"),
     },
     LineChange: {

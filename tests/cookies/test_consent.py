@@ -22,7 +22,7 @@ from preference_center.cookies.rules import (
 )
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-ESSENTIAL, FUNCTIONAL, ADVERTISING = CookieCategory
+ESSENTIAL, FUNCTIONAL, _, ADVERTISING = CookieCategory
 SITE = Site("shop", ("https://a.example",), "acme", categories={FUNCTIONAL: SiteCategory()})
 
 

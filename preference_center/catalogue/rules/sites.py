@@ -41,7 +41,9 @@ class CookieCategory(StrEnum):
     ESSENTIAL = "essential"
     """Needed for what the person asked for; always on (ePrivacy directive, art. 5(3))."""
     FUNCTIONAL = "functional"
-    """Conveniences and statistics: the site works without."""
+    """Conveniences: the site works without."""
+    STATISTICS = "statistics"
+    """Counts of visits and of what is used."""
     ADVERTISING = "advertising"
     """Advertising, and what is shared for it."""
 

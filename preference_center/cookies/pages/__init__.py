@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babel.units import format_unit
 from flask_babel import get_locale, lazy_gettext
 from flask_babel import gettext as _
 
-from preference_center.catalogue import Brand, CookieCategory, CookiePurpose, Site
+from preference_center.catalogue import Brand, CookieCategory, CookiePurpose, Site, SiteCookie
 from preference_center.infra.context import services
 from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
 
 _TITLES: Mapping[CookieCategory, Any] = {
     CookieCategory.ESSENTIAL: lazy_gettext("Essential"),
     CookieCategory.FUNCTIONAL: lazy_gettext("Functional"),
+    CookieCategory.STATISTICS: lazy_gettext("Statistics"),
     CookieCategory.ADVERTISING: lazy_gettext("Advertising"),
 }
 _TEXTS: Mapping[CookieCategory, Any] = {
@@ -23,8 +24,9 @@ _TEXTS: Mapping[CookieCategory, Any] = {
         "The site doesn’t work without them: they keep a basket, a log-in and this choice."
     ),
     CookieCategory.FUNCTIONAL: lazy_gettext(
-        "They remember settings, count visits and load content such as videos and maps."
+        "They remember settings and load content such as videos and maps."
     ),
+    CookieCategory.STATISTICS: lazy_gettext("They count visits and what is used."),
     CookieCategory.ADVERTISING: lazy_gettext(
         "They show ads by interests, here and on other sites, and measure whether ads work."
         " Data is shared with advertising partners for this."
@@ -66,6 +68,37 @@ def describe_category(site: Site, category: CookieCategory, text: CatalogueText)
             for cookie in declared.cookies
         ],
     }
+
+
+def describe_question(site: Site, text: CatalogueText) -> str:
+    """What the first layer of the banner asks for: purposes and partners of what is optional.
+
+    They stand before the buttons, as the Garante (guidelines of 10 June 2021, 7.1) and the CNIL
+    (recommendation of 17 September 2020, 2.1) ask.
+    """
+    described = [
+        _("%(category)s: %(purposes)s.", category=title, purposes=_in_one_sentence(purposes))
+        for category in site.optional
+        if (purposes := _purposes_of(site.categories[category].cookies))
+        and (title := text(site.categories[category].title) or str(_TITLES[category]))
+    ]
+    cookies = [cookie for category in site.optional for cookie in site.categories[category].cookies]
+    partners = list(dict.fromkeys(cookie.provider for cookie in cookies if cookie.provider))
+    if partners:
+        described.append(_("Partners: %(names)s.", names=", ".join(partners).rstrip(".")))
+    needed = _(
+        "Some cookies are needed for this site to work. Others are used only with your consent."
+    )
+    change = _("You can change this choice at any time, at the end of every page.")
+    return " ".join([needed, *described, change])
+
+
+def _purposes_of(cookies: Sequence[SiteCookie]) -> list[str]:
+    return list(dict.fromkeys(str(_PURPOSES[cookie.purpose]) for cookie in cookies))
+
+
+def _in_one_sentence(purposes: Sequence[str]) -> str:
+    return ", ".join(purpose[:1].lower() + purpose[1:] for purpose in purposes)
 
 
 def notice_url(brand: Brand, text: CatalogueText) -> str:

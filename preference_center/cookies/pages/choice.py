@@ -24,7 +24,12 @@ from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.catalogue import CONSENT_COOKIE, DEFAULT_COLOURS, DEFAULT_RADIUS, Brand, Site
-from preference_center.cookies.pages import describe_category, gpc_text, notice_url
+from preference_center.cookies.pages import (
+    describe_category,
+    describe_question,
+    gpc_text,
+    notice_url,
+)
 from preference_center.cookies.rules import (
     CONSENT_DURATION,
     CONSENT_MONTHS,
@@ -229,7 +234,7 @@ def site_config(key: str) -> Response:
         "language": page_language(),
         "direction": text_direction(page_language()),
         "months": CONSENT_MONTHS,
-        "texts": _texts(),
+        "texts": _texts(site, text),
         "notice_url": notice_url(brand, text),
         "path": site.path,
         "categories": [describe_category(site, category, text) for category in site.categories],
@@ -247,13 +252,10 @@ def site_config(key: str) -> Response:
     return response
 
 
-def _texts() -> dict[str, str]:
+def _texts(site: Site, text: CatalogueText) -> dict[str, str]:
     return {
         "title": _("Cookies on this site"),
-        "text": _(
-            "Some cookies are needed for this site to work. Others are used only with your"
-            " consent. You can change this choice at any time, at the end of every page."
-        ),
+        "text": describe_question(site, text),
         "accept": _("Accept all"),
         "refuse": _("Refuse all"),
         "choose": _("Choose"),

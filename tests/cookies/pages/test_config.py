@@ -56,6 +56,30 @@ def test_it_has_the_categories_with_what_is_essential_required(client: FlaskClie
     assert found["notice_url"] == "https://acme.example/privacy"
 
 
+def test_the_first_layer_names_purposes_and_partners(client: FlaskClient) -> None:
+    """Before the buttons: Garante, 10 June 2021, 7.1; CNIL, 17 September 2020, 2.1."""
+    assert config(client)["texts"]["text"] == (
+        "Some cookies are needed for this site to work. Others are used only with your consent."
+        " Functional: remembers settings. Advertising: shows ads by interests."
+        " Partners: Example Ads Inc. You can change this choice at any time, at the end of every"
+        " page."
+    )
+    assert "Statistics" not in config(client, site="blog")["texts"]["text"]
+
+
+def test_statistics_are_a_category_of_their_own(app: Flask, client: FlaskClient) -> None:
+    counted = """
+[sites.shop.categories.statistics.cookies]
+_count = { purpose = "statistics", days = 30 }
+"""
+    put_in_force(app, CATALOGUE + SITES.replace("[sites.blog]", counted + "[sites.blog]"))
+    found = config(client)
+    keys = [each["key"] for each in found["categories"]]
+    assert keys == ["essential", "functional", "statistics", "advertising"]
+    assert found["categories"][2]["text"] == "They count visits and what is used."
+    assert "Statistics: counts visits and what is used." in found["texts"]["text"]
+
+
 def test_a_site_without_optional_cookies_has_only_what_is_essential(client: FlaskClient) -> None:
     found = config(client, site="blog")
     assert [each["key"] for each in found["categories"]] == ["essential"]
