@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import click
 
+from preference_center.core.errors import Unavailable
 from preference_center.infra.commands import CommandGroup, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.monitoring.alerts import NoticeNotSent, list_channels, send_notice
-from preference_center.monitoring.rules import MESSAGES, Alert, AlertKind, Notice
+from preference_center.monitoring.measure import measure_database, measure_host, measure_queue
+from preference_center.monitoring.rules import (
+    DATABASE_AWAY_AFTER,
+    MESSAGES,
+    Alert,
+    AlertKind,
+    Notice,
+    Observation,
+    find_alerts,
+)
 from preference_center.monitoring.store import list_alerts
 
 alerts_group = CommandGroup(
@@ -32,6 +42,32 @@ def list_() -> None:
         click.echo("\t".join(columns))
     if not found:
         click.echo("No alerts.", err=True)
+
+
+@alerts_group.command()
+def check() -> None:
+    """Evaluate the conditions now, as this host sees them; informs nobody.
+
+    Columns: what, which destination, queue or folder, what it means. Of hosts it sees this one,
+    without its spool (`flask spool status`); whether a scheduler runs it can't see.
+
+    Exits with 1 if any condition holds.
+
+    Example: flask alerts check
+    """
+    now, measured, cause = services().now(), None, ""
+    try:
+        measured = measure_database(now)
+    except Unavailable as error:
+        cause = error.cause
+    away_since = None if measured else now - DATABASE_AWAY_AFTER
+    seen = Observation(now, measured, measure_host(), measure_queue(), away_since)
+    found = sorted(find_alerts(seen))
+    for alert in found:
+        click.echo("\t".join((alert.kind, alert.subject or cause, MESSAGES[alert.kind])))
+    if found:
+        raise click.exceptions.Exit(1)
+    click.echo("No condition holds.", err=True)
 
 
 @alerts_group.command()

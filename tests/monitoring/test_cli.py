@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.processes import wait_until
-from preference_center.destinations.rules.promise import HostMeasurements
+from preference_center.destinations.rules.promise import HostMeasurements, QueueMeasurement
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.monitoring import alerts
+from preference_center.ledger import record
+from preference_center.monitoring import alerts, cli
 from preference_center.monitoring.measure import Heartbeat
-from preference_center.monitoring.rules import Alert, AlertKind
+from preference_center.monitoring.rules import WAITING_AFTER, Alert, AlertKind
 from preference_center.monitoring.store import begin_alerts, list_alerts
-from tests.clock import START
+from tests.clock import START, Clock
+from tests.core.histories import NEWS
 from tests.infra.cli.fixtures import _staff_name
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
+from tests.ledger.changes import add_destination, change
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,6 +46,21 @@ def test_alerts_that_have_begun_are_listed(app: Flask) -> None:
     since, kind, subject, text = found.stdout.strip().split("\t")
     assert (since, kind, subject) == (START.isoformat(), "opt_outs_wait", "crm")
     assert text.startswith("Opt-outs have waited")
+
+
+def test_a_check_evaluates_now_though_nobody_is_to_be_informed(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "measure_host", HostMeasurements)
+    monkeypatch.setattr(cli, "measure_queue", QueueMeasurement)
+    found = app.test_cli_runner().invoke(args=["alerts", "check"])
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "", "No condition holds.\n")
+    add_destination("crm", NEWS)
+    record([change(1)])
+    clock.advance(WAITING_AFTER)
+    found = app.test_cli_runner().invoke(args=["alerts", "check"])
+    assert found.exit_code == 1
+    assert found.stdout.startswith("opt_outs_wait\tcrm\tOpt-outs have waited")
 
 
 def test_a_trial_arrives(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
