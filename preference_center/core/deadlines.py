@@ -113,6 +113,18 @@ def destination_retry(
     return now + max(delay, min(retry_after or timedelta(0), MAX_RETRY_DELAY))
 
 
+def slowed_retry(
+    since: datetime, now: datetime, *, retry_after: timedelta | None = None, jitter: float = 0.0
+) -> datetime:
+    """When to push again to a tool that has taken no more requests `since` then.
+
+    As long as that has lasted, between 5 seconds and 5 minutes, so that the waits double; the
+    tool's `retry_after` is respected up to an hour.
+    """
+    delay = min(max(now - since, MIN_PROBE_DELAY), PROBE_INTERVAL) * (1 - jitter / 4)
+    return now + max(delay, min(retry_after or timedelta(0), MAX_RETRY_DELAY))
+
+
 def email_retry(
     attempts: int, expires_at: datetime, now: datetime, *, jitter: float = 0.0
 ) -> datetime:

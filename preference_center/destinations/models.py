@@ -53,6 +53,9 @@ class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
     reason: Mapped[str] = mapped_column(Text, server_default="")
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
     retry_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    trouble: Mapped[str | None] = mapped_column(Text)
+    """A `Trouble`; means nothing without a `retry_at`."""
+    trouble_since: Mapped[datetime | None] = mapped_column(TimestampTz)
     created_at: Mapped[datetime] = mapped_column(TimestampTz)
     pulled_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     """When the tool's own opt-outs had been read; the backfill waits for that."""

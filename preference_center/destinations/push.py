@@ -21,7 +21,7 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
+from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry, slowed_retry
 from preference_center.destinations.claim import ClaimedBatch, ClaimRequest, claim_batch
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
 from preference_center.destinations.rules.plan import (
@@ -37,6 +37,7 @@ from preference_center.destinations.rules.states import (
     DestinationStatus,
     LanePosition,
     Settlement,
+    Trouble,
 )
 from preference_center.destinations.store import deliveries, destinations, states
 from preference_center.infra import metrics
@@ -54,6 +55,7 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     PushResult,
     SupportsContactFields,
+    TooManyRequests,
     UnsupportedByDestination,
     parse_frequency_fields,
 )
@@ -113,7 +115,7 @@ def wait_for_rate_limit(destination: Destination, lease: UUID, error: RateLimite
 
     def write(connection: Connection) -> None:
         states.release_rows(connection, destination.id, lease, retry_at)
-        destinations.defer(connection, destination.id, str(error), retry_at)
+        destinations.defer(connection, destination.id, str(error), retry_at, now)
 
     run_in_transaction(write)
 
@@ -121,21 +123,32 @@ def wait_for_rate_limit(destination: Destination, lease: UUID, error: RateLimite
 def record_failure(destination: Destination, batch: ClaimedBatch, error: Exception) -> None:
     """The push failed as a whole: open the circuit, and leave the rows as they were (I3).
 
-    Only a row that failed alone is deferred, so that the next probe is of another.
+    Only a row that failed alone is deferred, so that the next probe is of another. A tool that
+    takes no more requests for now is slow, and no row or batch is the cause.
     """
     context = services()
     now, rows = context.now(), _unknown_settlements(context, batch)
-    log_failure("push_failed", destination, error)
+    slowed_since = destination.slowed_since(now) if isinstance(error, TooManyRequests) else None
+    log_failure("push_slowed" if slowed_since else "push_failed", destination, error)
 
     def write(connection: Connection) -> None:
         if isinstance(error, EndpointGone):
             destinations.set_status(
                 connection, destination.id, DestinationStatus.PAUSED, str(error)
             )
+        elif slowed_since:
+            _slow_down(context, connection, destination, error, slowed_since)
         else:
             retry_at = _retry_at(context, destination, error, now)
-            destinations.open_circuit(connection, destination.id, safe_message(error), retry_at)
-        if len(rows) == 1:
+            destinations.open_circuit(
+                connection,
+                destination.id,
+                safe_message(error),
+                retry_at,
+                Trouble.REFUSED if _is_permanent(error) else Trouble.FAILING,
+                now,
+            )
+        if len(rows) == 1 and not slowed_since:
             settled = states.settle_rows(connection, destination.id, batch.lease, rows, now=now)
             _repush_late_rows(connection, destination, batch, rows, settled, now)
         else:
@@ -164,10 +177,27 @@ def _repush_late_rows(
     return len(late)
 
 
+def _slow_down(
+    context: Services,
+    connection: Connection,
+    destination: Destination,
+    error: Exception,
+    since: datetime,
+) -> None:
+    now, retry_after = context.now(), getattr(error, "retry_after", None)
+    jitter = context.random.random()
+    retry_at = slowed_retry(since, now, retry_after=retry_after, jitter=jitter)
+    destinations.defer(connection, destination.id, str(error), retry_at, now)
+
+
+def _is_permanent(error: Exception) -> bool:
+    return isinstance(error, UnsupportedByDestination) or getattr(error, "permanent", False)
+
+
 def _retry_at(
     context: Services, destination: Destination, error: Exception, now: datetime
 ) -> datetime:
-    if isinstance(error, UnsupportedByDestination) or getattr(error, "permanent", False):
+    if _is_permanent(error):
         return now + PROBE_INTERVAL
     retry_after = error.retry_after if isinstance(error, DeliveryError) else None
     jitter = context.random.random()

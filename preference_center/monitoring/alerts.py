@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from enum import StrEnum
@@ -28,6 +28,7 @@ from flask import Flask
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.destinations.rules.promise import Measurements
+from preference_center.destinations.store.forecasts import describe_slowed
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
@@ -275,8 +276,9 @@ class AlertWatch:
     def _try(self, claim: ClaimedNotice) -> datetime | None:
         """When to send it again; None if it was sent, or is given up."""
         alert = claim.notice.alert
+        notice = replace(claim.notice, detail=_describe(alert))
         try:
-            self.send(NoticeChannel(claim.channel), claim.notice)
+            self.send(NoticeChannel(claim.channel), notice)
         except NoticeNotSent as error:
             log.warning("alert_not_sent", channel=claim.channel, error=str(error))
             now = services().now()
@@ -293,6 +295,14 @@ class AlertWatch:
             ended=claim.notice.has_ended,
         )
         return None
+
+
+def _describe(alert: Alert) -> str:
+    """What is to be said of an alert as it is sent: of a tool that is slow, how slow."""
+    if alert.kind is not AlertKind.OPT_OUTS_WAIT:
+        return ""
+    now = services().now()
+    return run_in_transaction(lambda c: describe_slowed(c, alert.subject, now))
 
 
 def _store_begun(connection: Connection, found: frozenset[Alert], now: datetime) -> None:

@@ -34,7 +34,7 @@ from preference_center.monitoring.measure import (
 
 CACHE_SECONDS = 10.0
 """The database is asked at most this often, however many ask for metrics."""
-DESTINATION_STATES = ("observe", "active", "paused", "broken")
+DESTINATION_STATES = ("observe", "active", "paused", "slowed", "broken")
 """See `destinations.rules.states.status_label`."""
 EXTENSION_KEY = "preference_center.collectors"
 _LATE_STAGES = [stage for stage in DeadlineStage if stage is not DeadlineStage.ON_TIME]
@@ -278,7 +278,8 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
     )
     yield _labelled(
         "destination_state",
-        "1 for the state that a destination is in; broken: its circuit is open.",
+        "1 for the state that a destination is in; slowed: the tool takes no more requests for now;"
+        " broken: its circuit is open.",
         ["destination", "state"],
         (
             ([each.name, state], int(each.state == state))

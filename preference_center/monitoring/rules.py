@@ -121,6 +121,8 @@ class Notice:
     alert: Alert
     has_ended: bool
     at: datetime
+    detail: str = ""
+    """What is known as it is sent, after its meaning."""
 
     @property
     def title(self) -> str:
@@ -134,7 +136,8 @@ class Notice:
         at = f"{self.at:%Y-%m-%d %H:%M} UTC"
         if self.has_ended:
             return f"This has {self.title}, at {at}."
-        return f"{MESSAGES[self.alert.kind]} Noticed at {at}."
+        detail = f" It is {self.detail}." if self.detail else ""
+        return f"{MESSAGES[self.alert.kind]}{detail} Noticed at {at}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from preference_center.core.deadlines import (
     late_stages,
     refused_retry,
     row_retry,
+    slowed_retry,
     worst_stage,
 )
 from tests.clock import START as NOW
@@ -165,3 +166,16 @@ def test_an_email_is_tried_ever_later_up_to_five_minutes(attempts: int, after: t
 
 def test_an_email_is_retried_no_later_than_it_expires() -> None:
     assert email_retry(9, NOW + MINUTE, NOW) == NOW + MINUTE
+
+
+@pytest.mark.parametrize(
+    "slowed_for, asked, delay",
+    [(0, None, 5), (5, None, 5), (40, None, 40), (3000, None, 300), (0, 90, 90), (0, 90_000, 3600)],
+)
+def test_a_slowed_tool_is_tried_again_after_as_long_as_it_has_been_slow(
+    slowed_for: int, asked: int | None, delay: int
+) -> None:  # I3
+    now = NOW + timedelta(seconds=slowed_for)
+    retry_after = None if asked is None else timedelta(seconds=asked)
+    found = slowed_retry(NOW, now, retry_after=retry_after)
+    assert found == now + timedelta(seconds=delay)

@@ -121,6 +121,30 @@ def put_at_risk(clock: Clock) -> None:
     clock.advance(AT_RISK)
 
 
+def test_of_a_tool_that_slows_us_it_says_how_slow_and_until_when(clock: Clock) -> None:  # I3
+    texts: list[str] = []
+    watch = AlertWatch(Heartbeat(clock()), lambda _, notice: texts.append(notice.text))
+    add_destination("crm", NEWS)
+    record([change(1, at=clock())])
+    clock.advance(timedelta(minutes=30))
+    run_in_transaction(
+        lambda c: c.execute(
+            """WITH pushed AS (INSERT INTO delivery
+                (destination_id, address_id, version, outcome, note, at)
+                SELECT id, 1, 1, 'reflected', '', %(at)s
+                FROM destination, generate_series(1, 90))
+            UPDATE destination SET status = 'active', trouble = 'slowed', retry_at = %(at)s""",
+            {"at": clock() - timedelta(minutes=5)},
+        )
+    )
+    for _ in range(2):
+        look(watch, clock)
+        clock.advance(timedelta(minutes=5))
+    (text,) = texts
+    assert "Opt-outs have waited for this destination" in text
+    assert "It is slowed by the tool: 3 a minute; the last pending opt-out at this rate by" in text
+
+
 def reflect() -> None:
     run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL"))
 

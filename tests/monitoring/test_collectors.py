@@ -81,6 +81,10 @@ def test_an_open_circuit_is_a_state(clock: Clock) -> None:
         )
     )
     assert gauges(DatabaseCollector())["destination_state", "crm", "broken"] == 1
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET trouble = 'slowed'"))
+    found = gauges(DatabaseCollector())
+    assert found["destination_state", "crm", "slowed"] == 1
+    assert found["destination_state", "crm", "broken"] == 0
 
 
 def test_what_waits_for_a_person_is_counted_by_kind() -> None:

@@ -11,7 +11,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.staff import Role
-from preference_center.destinations.rules.states import DestinationStatus
+from preference_center.destinations.rules.states import DestinationStatus, Trouble
 from preference_center.destinations.store import destinations, samples
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -87,7 +87,12 @@ def test_the_worst_destination_comes_first_with_what_to_do_next(app: Flask, cloc
         run_in_transaction(lambda c: destinations.set_status(c, late, DestinationStatus.ACTIVE))
         run_in_transaction(
             lambda c: destinations.open_circuit(
-                c, late, "<script>alert(1)</script> 503", clock() + timedelta(minutes=5)
+                c,
+                late,
+                "<script>alert(1)</script> 503",
+                clock() + timedelta(minutes=5),
+                Trouble.FAILING,
+                clock(),
             )
         )
     response = staff(app, Role.SUPPORT).get("/console/window")
@@ -105,7 +110,11 @@ def test_a_broken_tool_is_named_though_nothing_is_late(app: Flask, clock: Clock)
         run_in_transaction(lambda c: destinations.set_status(c, number, DestinationStatus.ACTIVE))
         assert "Broken" not in board(app)
         retry_at = clock() + timedelta(minutes=5)
-        run_in_transaction(lambda c: destinations.open_circuit(c, number, "401", retry_at))
+        run_in_transaction(
+            lambda c: destinations.open_circuit(
+                c, number, "401", retry_at, Trouble.REFUSED, clock()
+            )
+        )
     assert "Every opt-out has reached every tool. Broken: mailer." in board(app)
 
 
@@ -186,7 +195,7 @@ def test_a_tool_whose_rate_limit_is_reached_is_not_called_broken(app: Flask, clo
     with app.app_context():
         run_in_transaction(lambda c: destinations.set_status(c, number, DestinationStatus.ACTIVE))
         later = clock() + timedelta(minutes=1)
-        run_in_transaction(lambda c: destinations.defer(c, number, "429", later))
+        run_in_transaction(lambda c: destinations.defer(c, number, "429", later, clock()))
     assert "slowed down Its rate limit is reached. It goes on by itself." in board(app)
 
 

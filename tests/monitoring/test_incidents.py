@@ -37,6 +37,7 @@ from tests.web.api.sender import make_sender
 ROW = re.compile(r"^\| `([A-Z]\w+)` \| ([^|]+) \|[^|]+\|[^|]+\| `([^`|]+)` \|$", re.MULTILINE)
 TABLE = {name: (by_service, command) for name, by_service, command in ROW.findall(DOCS)}
 MINUTES = 20
+SOON = timedelta(minutes=16)
 
 
 def away(scene: Scene) -> None:
@@ -58,6 +59,18 @@ def no_scheduler(scene: Scene) -> None:
     scene.wait("active", timedelta())
     scene.is_scheduled = False
     del scene.series[TICK]
+
+
+def rate_limit(scene: Scene) -> None:
+    scene.wait("active", SOON, reason="crm: POST /v1: HTTP 429", retry=True)
+    scene.execute(
+        "UPDATE destination SET trouble = 'slowed', trouble_since = %s", scene.clock() - SOON / 2
+    )
+    scene.execute(
+        """INSERT INTO delivery (destination_id, address_id, version, outcome, note, at)
+        SELECT id, 1, 1, 'reflected', '', %s FROM destination, generate_series(1, 32)""",
+        scene.clock() - SOON / 2,
+    )
 
 
 def drift(scene: Scene) -> None:
@@ -110,7 +123,6 @@ def request_due_soon(scene: Scene) -> None:
 
 
 Cause = Callable[[Scene], None]
-SOON = timedelta(minutes=16)
 DOWN = "crm: POST /v1: 503"
 INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "a vendor's key is revoked, or its certificate is wrong": (
@@ -126,8 +138,8 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         {"OptOutsWait": "\tpaused\n", "WorkLate": "\tpaused\t1 pending"},
     ),
     "a rate limit lets a tenth through": (
-        lambda scene: scene.wait("active", SOON),
-        {"OptOutsWait": "forecast\tnone: 1 wait"},
+        rate_limit,
+        {"OptOutsWait": "slowed by the tool: 2 a minute; the last pending opt-out at this rate by"},
     ),
     "a tool keeps nothing": (drift, {"DriftRepeats": "drift, pushed again\t135"}),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),

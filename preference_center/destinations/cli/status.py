@@ -15,6 +15,7 @@ from preference_center.core.errors import DestinationError
 from preference_center.destinations.rules.states import (
     Destination,
     DestinationStatus,
+    Trouble,
     VerificationStats,
 )
 from preference_center.destinations.set_up import SyncPreview, preview_destination
@@ -235,6 +236,8 @@ def _stats_lines(stats: VerificationStats) -> Iterator[str]:
 def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterator[str]:
     due = f", the first is due {_format_time(row.due_at)}" if row.due_at else ""
     yield f"pending\t{row.pending_count} addresses{due}"
+    if forecast and row.trouble is Trouble.SLOWED:
+        yield f"rate\t{forecast.describe_slowed(services().now())}"
     if forecast:
         yield f"forecast\t{_format_forecast(forecast)}"
     if row.retry_at:

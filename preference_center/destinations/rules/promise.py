@@ -183,7 +183,7 @@ def evaluate_promise(measured: Measurements, spooled_at: datetime | None = None)
     )
 
 
-_STATE_ORDER = {"broken": 0, "paused": 1, "observe": 2, "active": 3}
+_STATE_ORDER = {"broken": 0, "paused": 1, "observe": 2, "slowed": 3, "active": 4}
 
 
 def sort_worst_first(found: Iterable[DestinationMeasurement]) -> list[DestinationMeasurement]:

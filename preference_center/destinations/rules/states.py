@@ -138,9 +138,35 @@ class DestinationStatus(StrEnum):
     """Stopped by staff, or by the receiver itself; its rows keep their deadlines (I3)."""
 
 
-def status_label(status: DestinationStatus, retry_at: datetime | None) -> str:
-    """The status as one word, `broken` for an active one whose circuit is open."""
-    return "broken" if status is DestinationStatus.ACTIVE and retry_at is not None else status.value
+class Trouble(StrEnum):
+    """What keeps a destination from being pushed to for now."""
+
+    SLOWED = "slowed"
+    """The tool takes no more requests for now, or our own limit for it permits none. Pushes have
+    worked since the one before, or half an hour ago at most."""
+    REFUSED = "refused"
+    """It refuses our credentials, a right or what we ask for, until a person changes something."""
+    FAILING = "failing"
+    """It does not answer, or with an error."""
+
+
+SLOWED_AT_MOST = timedelta(minutes=30)
+"""For how long a tool that takes no requests is taken for slow; from then on it is broken."""
+
+
+def find_trouble(retry_at: datetime | None, trouble: str | None) -> Trouble | None:
+    """The trouble of a destination; None while its circuit is closed.
+
+    `trouble` is what is stored: nothing if a version of before has opened the circuit.
+    """
+    return None if retry_at is None else Trouble(trouble or Trouble.FAILING)
+
+
+def status_label(status: DestinationStatus, trouble: Trouble | None) -> str:
+    """The status as one word: an active one in trouble is `slowed` or `broken`."""
+    if status is not DestinationStatus.ACTIVE or trouble is None:
+        return status.value
+    return "slowed" if trouble is Trouble.SLOWED else "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +197,24 @@ class Destination:
     """When its own opt-outs had been read; until then its back-fill waits."""
     slow_until: datetime | None
     """Until when it counts as slow, so that it gets one push at a time."""
+    trouble: Trouble | None = None
+    trouble_since: datetime | None = None
+    """When the trouble of this kind began; means nothing without one."""
 
     def allows_requests(self, now: datetime) -> bool:
         """Whether the tool may be sent requests: it is active and its circuit is not open."""
         is_closed = self.retry_at is None or self.retry_at <= now
         return self.status is DestinationStatus.ACTIVE and is_closed
+
+    def slowed_since(self, now: datetime) -> datetime | None:
+        """Since when a tool that takes no more requests now is slow; None if it is broken.
+
+        It is slow while the push before worked, and for SLOWED_AT_MOST from then on.
+        """
+        if self.trouble is None:
+            return now
+        since = self.trouble_since if self.trouble is Trouble.SLOWED else None
+        return since if since and now < since + SLOWED_AT_MOST else None
 
     @property
     def log_fields(self) -> dict[str, str | int]:
@@ -219,20 +258,20 @@ class Condition(StrEnum):
 def find_condition(
     status: DestinationStatus,
     retry_at: datetime | None,
-    failures: int,
+    trouble: Trouble | None,
     now: datetime,
     *,
     reads_fail: bool = False,
     has_drift: bool = False,
 ) -> Condition:
-    """The condition of a destination; `failures` and `retry_at` are those of its circuit."""
+    """The condition of a destination; `trouble` and `retry_at` are those of its circuit."""
     match status:
         case DestinationStatus.OBSERVE:
             return Condition.OBSERVED
         case DestinationStatus.PAUSED:
             return Condition.PAUSED
         case DestinationStatus.ACTIVE if retry_at is not None:
-            if not failures:
+            if trouble is Trouble.SLOWED:
                 return Condition.RATE_LIMITED
             return Condition.FAILED if retry_at > now else Condition.TRIED_AGAIN
         case DestinationStatus.ACTIVE:

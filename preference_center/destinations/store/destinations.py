@@ -19,12 +19,18 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import DestinationError
 from preference_center.core.events import SHARING
 from preference_center.core.keys import Keys
-from preference_center.destinations.rules.states import Destination, DestinationStatus, status_label
+from preference_center.destinations.rules.states import (
+    Destination,
+    DestinationStatus,
+    Trouble,
+    find_trouble,
+    status_label,
+)
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import destination_context
 
 _COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
-    reason, failures, retry_at, pulled_at, slow_until"""
+    reason, failures, retry_at, pulled_at, slow_until, trouble, trouble_since"""
 
 
 def insert_destination(  # noqa: PLR0913 - a row has that many columns
@@ -180,22 +186,46 @@ def set_capabilities(
 
 
 def open_circuit(
-    connection: Connection, destination_id: int, reason: str, retry_at: datetime
+    connection: Connection,
+    destination_id: int,
+    reason: str,
+    retry_at: datetime,
+    trouble: Trouble,
+    now: datetime,
 ) -> None:
     """The tool failed as a whole: push nothing before `retry_at`."""
     connection.execute(
-        """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s, retry_at = %s
+        """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s,
+            trouble_since = CASE WHEN retry_at IS NOT NULL AND trouble = %s THEN trouble_since
+                ELSE %s END,
+            retry_at = %s, trouble = %s
         WHERE id = %s AND status = 'active'""",
-        (reason[:500], retry_at, destination_id),
+        (reason[:500], trouble, now, retry_at, trouble, destination_id),
     )
 
 
-def defer(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
-    """The tool's rate limit is reached: push nothing before `retry_at`. Not a failure."""
+def defer(
+    connection: Connection, destination_id: int, reason: str, retry_at: datetime, now: datetime
+) -> None:
+    """The tool's rate limit is reached: push nothing before `retry_at`. Not a failure.
+
+    One that is broken remains so, with its reason: nothing was sent that could have worked.
+    """
     connection.execute(
-        """UPDATE destination SET reason = %s, retry_at = %s
-        WHERE id = %s AND status = 'active'""",
-        (reason[:500], retry_at, destination_id),
+        """UPDATE destination d SET retry_at = %(retry_at)s,
+            reason = CASE WHEN broken THEN d.reason ELSE %(reason)s END,
+            trouble = CASE WHEN broken THEN d.trouble ELSE %(slowed)s END,
+            trouble_since = CASE WHEN d.retry_at IS NULL THEN %(now)s ELSE d.trouble_since END
+        FROM (SELECT id, retry_at IS NOT NULL AND trouble IS DISTINCT FROM %(slowed)s AS broken
+            FROM destination WHERE id = %(id)s FOR UPDATE) AS found
+        WHERE d.id = found.id AND d.status = 'active'""",
+        {
+            "id": destination_id,
+            "reason": reason[:500],
+            "retry_at": retry_at,
+            "slowed": Trouble.SLOWED,
+            "now": now,
+        },
     )
 
 
@@ -218,7 +248,18 @@ def close_circuit(connection: Connection, destination_id: int) -> None:
 
 def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
     destination_id, name, kind, settings, channels, sends, mapping, *rest = row
-    sends_service, can_lift, status, reason, failures, retry_at, pulled_at, slow_until = rest
+    (
+        sends_service,
+        can_lift,
+        status,
+        reason,
+        failures,
+        retry_at,
+        pulled_at,
+        slow_until,
+        *trouble_rest,
+    ) = rest
+    trouble, trouble_since = trouble_rest
     return Destination(
         id=destination_id,
         name=name,
@@ -235,6 +276,8 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         retry_at=retry_at,
         pulled_at=pulled_at,
         slow_until=slow_until,
+        trouble=find_trouble(retry_at, trouble),
+        trouble_since=trouble_since,
     )
 
 
@@ -243,14 +286,15 @@ class DestinationBacklog:
     """One destination and how many addresses wait for it.
 
     `due_at` is the earliest deadline among them. `retry_at` is set while its circuit is
-    open, for `reason`. `drifted_count` of them had been confirmed there and were found missing,
-    which has happened `drift_total` times in all.
+    open, for `reason` and in `trouble`. `drifted_count` of them had been confirmed there and were
+    found missing, which has happened `drift_total` times in all.
     """
 
     destination: str
     status: DestinationStatus
     reason: str
     retry_at: datetime | None
+    trouble: Trouble | None
     pending_count: int
     due_at: datetime | None
     drifted_count: int
@@ -259,20 +303,30 @@ class DestinationBacklog:
     @property
     def status_label(self) -> str:
         """See `destinations.rules.states.status_label`."""
-        return status_label(self.status, self.retry_at)
+        return status_label(self.status, self.trouble)
 
 
 def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
     """All destinations by name, also those without pending rows."""
     rows = connection.execute(
-        """SELECT d.name, d.status, d.reason, d.retry_at, count(s.due_at), min(s.due_at),
+        """SELECT d.name, d.status, d.reason, d.retry_at, d.trouble, count(s.due_at), min(s.due_at),
             count(s.due_at) FILTER (WHERE s.outcome = 'drift'),
             COALESCE((SELECT v.drift FROM verification v WHERE v.destination_id = d.id), 0)
         FROM destination d
         LEFT JOIN sync_state s ON s.destination_id = d.id AND s.due_at IS NOT NULL
         GROUP BY d.id ORDER BY d.name"""
     )
-    return {row[0]: DestinationBacklog(row[0], DestinationStatus(row[1]), *row[2:]) for row in rows}
+    return {
+        name: DestinationBacklog(
+            name,
+            DestinationStatus(status),
+            reason,
+            retry_at,
+            find_trouble(retry_at, trouble),
+            *rest,
+        )
+        for name, status, reason, retry_at, trouble, *rest in rows
+    }
 
 
 def count_pending(connection: Connection, destination: int, limit: int | None = None) -> int:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from preference_center.core.deadlines import WINDOW
-from preference_center.destinations.store.samples import RecentDeliveries
+from preference_center.destinations.rules.states import Condition
+from preference_center.destinations.store.samples import (
+    RecentDeliveries,
+    list_pending,
+    list_states,
+    load_recent_deliveries,
+)
 from preference_center.infra.db.transactions import Connection
 
 SEEN = timedelta(minutes=30)
@@ -41,6 +47,24 @@ class Forecast:
     def per_hour(self, now: datetime) -> int:
         """The rate at which it was pushed to."""
         return round(self.pushed * timedelta(hours=1) / (now - self.since))
+
+    def describe_slowed(self, now: datetime) -> str:
+        """How fast a tool is that takes no more requests, and when it is through at that rate."""
+        if self.done_at is None:
+            return f"slowed by the tool: nothing was pushed since {self.since:%H:%M} UTC"
+        per_hour = self.per_hour(now)
+        rate = (
+            f"{per_hour / 60:,.0f} a minute"
+            if per_hour >= _SHOWN_BY_MINUTE
+            else f"{per_hour} an hour"
+        )
+        by = "not before" if self.is_capped else "by"
+        at = f"{self.done_at:%Y-%m-%d %H:%M} UTC"
+        return f"slowed by the tool: {rate}; the last pending opt-out at this rate {by} {at}"
+
+
+_SHOWN_BY_MINUTE = 120
+"""From how many an hour on a rate is given by the minute."""
 
 
 _COUNT_LATE = """
@@ -79,6 +103,17 @@ def load_forecast(
     if not pending:
         return None
     return Forecast(since, pushed, pending, late, now + pending * interval if pushed else None)
+
+
+def describe_slowed(connection: Connection, name: str, now: datetime) -> str:
+    """How fast a destination is that its tool slows; empty of any other, or without a forecast."""
+    found = [each for each in list_pending(connection) if each.destination == name]
+    states = list_states(connection, name)
+    if not found or not states or states[0].condition(now) is not Condition.RATE_LIMITED:
+        return ""
+    recent = load_recent_deliveries(connection, now - SEEN)
+    forecast = load_forecast(connection, states[0].id, found[0].due_at, recent, now)
+    return forecast.describe_slowed(now) if forecast else ""
 
 
 _MINUTE = timedelta(minutes=1)

@@ -15,7 +15,9 @@ from preference_center.core.deadlines import WINDOW
 from preference_center.destinations.rules.states import (
     Condition,
     DestinationStatus,
+    Trouble,
     find_condition,
+    find_trouble,
     status_label,
 )
 from preference_center.infra.db.transactions import Connection
@@ -41,8 +43,7 @@ class DestinationState:
     """Why it was paused or its circuit is open, in words that may be the tool's own."""
     retry_at: datetime | None
     """When an open circuit is tried again."""
-    failures: int
-    """How often it failed in a row; 0 with a `retry_at` while its rate limit is reached."""
+    trouble: Trouble | None
     sends: Sequence[str]
     drift_total: int
     """Opt-outs that the tool had confirmed and no longer had, since it was set up."""
@@ -60,7 +61,7 @@ class DestinationState:
         return find_condition(
             self.status,
             self.retry_at,
-            self.failures,
+            self.trouble,
             now,
             reads_fail=bool(self.read_problem),
             has_drift=self.drift_pending > 0,
@@ -70,7 +71,7 @@ class DestinationState:
 def list_states(connection: Connection, name: str | None = None) -> list[DestinationState]:
     """All destinations by name, or the one of this name."""
     rows = connection.execute(
-        """SELECT d.id, d.name, d.kind, d.status, d.reason, d.retry_at, d.failures, d.sends,
+        """SELECT d.id, d.name, d.kind, d.status, d.reason, d.retry_at, d.trouble, d.sends,
             COALESCE(v.drift, 0),
             CASE WHEN COALESCE(v.drift, 0) = 0 THEN 0 ELSE (
                 SELECT count(*) FILTER (WHERE first.outcome = 'drift') FROM (
@@ -88,8 +89,17 @@ def list_states(connection: Connection, name: str | None = None) -> list[Destina
         {"rows": MAX_DRIFT_ROWS, "name": name},
     )
     return [
-        DestinationState(row[0], row[1], row[2], DestinationStatus(row[3]), *row[4:])
-        for row in rows
+        DestinationState(
+            number,
+            name,
+            kind,
+            DestinationStatus(status),
+            reason,
+            retry_at,
+            find_trouble(retry_at, trouble),
+            *rest,
+        )
+        for number, name, kind, status, reason, retry_at, trouble, *rest in rows
     ]
 
 
@@ -164,8 +174,9 @@ def list_pending(connection: Connection) -> list[PendingRows]:
     rows = connection.execute(
         """WITH row_limit AS MATERIALIZED (
             SELECT GREATEST(%s, %s / GREATEST(count(*), 1)) AS max_rows FROM destination)
-        SELECT d.name, d.status, d.retry_at, LEAST(found.count, max_rows), found.earliest,
-            found.count > max_rows, v.drift_repeated_at
+        SELECT d.name, d.status, d.retry_at, d.trouble,
+            LEAST(found.count, max_rows), found.earliest, found.count > max_rows,
+            v.drift_repeated_at
         FROM destination d LEFT JOIN verification v ON v.destination_id = d.id
         CROSS JOIN row_limit CROSS JOIN LATERAL (
             SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
@@ -176,8 +187,10 @@ def list_pending(connection: Connection) -> list[PendingRows]:
         (MIN_PENDING, MAX_PENDING),
     )
     return [
-        PendingRows(name, status_label(DestinationStatus(status), retry_at), *found)
-        for name, status, retry_at, *found in rows
+        PendingRows(
+            name, status_label(DestinationStatus(status), find_trouble(retry_at, trouble)), *found
+        )
+        for name, status, retry_at, trouble, *found in rows
     ]
 
 

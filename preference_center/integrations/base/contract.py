@@ -470,6 +470,10 @@ class DeliveryError(Exception):
         self.retry_after = retry_after
 
 
+class TooManyRequests(DeliveryError):
+    """The tool takes no more requests for now (HTTP 429): it works, and is slower than we are."""
+
+
 class EndpointGone(DeliveryError):
     """The receiver asked us to stop (HTTP 410): the destination pauses."""
 

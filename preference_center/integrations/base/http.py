@@ -26,7 +26,7 @@ import httpx
 from pydantic import Field, TypeAdapter, create_model
 
 from preference_center.core.networks import Network
-from preference_center.integrations.base.contract import DeliveryError, RateLimit
+from preference_center.integrations.base.contract import DeliveryError, RateLimit, TooManyRequests
 from preference_center.integrations.base.network import (
     Deadline,
     DeadlineBackend,
@@ -486,7 +486,9 @@ def raise_for_status(request: str, status: int, retry_after: timedelta | None) -
     message = f"{request}: HTTP {status}"
     if status in {401, 403}:
         raise DeliveryError(f"{message}, credentials or rights refused", permanent=True)
-    if status in {408, 425, 429} or httpx.codes.is_server_error(status):
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        raise TooManyRequests(message, retry_after=retry_after)
+    if status in {408, 425} or httpx.codes.is_server_error(status):
         raise DeliveryError(message, retry_after=retry_after)
     if httpx.codes.is_client_error(status):
         raise RequestRejected(message, status)

@@ -37,7 +37,7 @@ COMPANY_TABLES: Mapping[str, str] = {
     "policy_webhook": "id version first_seq last_seq created_at next_at attempts outcome",
     "destination": (
         "id name kind settings channels sends mapping sends_service can_lift status reason"
-        " failures retry_at created_at pulled_at slow_until"
+        " failures retry_at trouble trouble_since created_at pulled_at slow_until"
     ),
     "epoch": "id name floor started_at server_started_at xid file",
     "erasure_journal": "id last_entry replayed_at last_file head",

@@ -11,8 +11,10 @@ from preference_center.core.events import SHARING
 from preference_center.destinations.rules.states import (
     Condition,
     DestinationStatus,
+    Trouble,
     VerificationStats,
     find_condition,
+    find_trouble,
     status_label,
 )
 from tests.clock import START
@@ -28,49 +30,61 @@ _ACTIVE, _PAUSED, _OBSERVE = (
 
 
 @pytest.mark.parametrize(
-    "status, retry_at, failures, expected",
+    "status, retry_at, trouble, expected",
     [
-        (_OBSERVE, None, 0, Condition.OBSERVED),
-        (_PAUSED, _LATER, 3, Condition.PAUSED),
-        (_ACTIVE, _LATER, 0, Condition.RATE_LIMITED),
-        (_ACTIVE, _LATER, 1, Condition.FAILED),
-        (_ACTIVE, _BEFORE, 1, Condition.TRIED_AGAIN),
-        (_ACTIVE, None, 1, Condition.WELL),
+        (_OBSERVE, None, None, Condition.OBSERVED),
+        (_PAUSED, _LATER, Trouble.FAILING, Condition.PAUSED),
+        (_ACTIVE, _LATER, Trouble.SLOWED, Condition.RATE_LIMITED),
+        (_ACTIVE, _BEFORE, Trouble.SLOWED, Condition.RATE_LIMITED),
+        (_ACTIVE, _LATER, Trouble.FAILING, Condition.FAILED),
+        (_ACTIVE, _LATER, Trouble.REFUSED, Condition.FAILED),
+        (_ACTIVE, _BEFORE, Trouble.FAILING, Condition.TRIED_AGAIN),
+        (_ACTIVE, None, None, Condition.WELL),
     ],
 )
 def test_the_circuit_decides(
-    status: DestinationStatus, retry_at: datetime | None, failures: int, expected: Condition
+    status: DestinationStatus,
+    retry_at: datetime | None,
+    trouble: Trouble | None,
+    expected: Condition,
 ) -> None:
-    assert find_condition(status, retry_at, failures, START) is expected
+    assert find_condition(status, retry_at, trouble, START) is expected
 
 
 def test_a_running_one_may_fail_to_be_read_or_have_drifted() -> None:
-    found = find_condition(_ACTIVE, None, 0, START, has_drift=True)
+    found = find_condition(_ACTIVE, None, None, START, has_drift=True)
     assert found is Condition.DRIFTED
-    found = find_condition(_ACTIVE, None, 0, START, reads_fail=True, has_drift=True)
+    found = find_condition(_ACTIVE, None, None, START, reads_fail=True, has_drift=True)
     assert found is Condition.NOT_READABLE
-    found = find_condition(_ACTIVE, _LATER, 1, START, reads_fail=True, has_drift=True)
+    found = find_condition(_ACTIVE, _LATER, Trouble.FAILING, START, reads_fail=True, has_drift=True)
     assert found is Condition.FAILED
 
 
 def test_an_open_circuit_is_tried_from_its_time_on() -> None:
-    assert find_condition(_ACTIVE, START, 1, START) is Condition.TRIED_AGAIN
-    assert find_condition(_ACTIVE, None, 0, START) is Condition.WELL
+    assert find_condition(_ACTIVE, START, Trouble.FAILING, START) is Condition.TRIED_AGAIN
+    assert find_condition(_ACTIVE, None, None, START) is Condition.WELL
 
 
 @pytest.mark.parametrize(
-    "status, retry_at, label",
+    "status, trouble, label",
     [
         (_ACTIVE, None, "active"),
-        (_ACTIVE, _LATER, "broken"),
-        (_PAUSED, _LATER, "paused"),
-        (_OBSERVE, _LATER, "observe"),
+        (_ACTIVE, Trouble.FAILING, "broken"),
+        (_ACTIVE, Trouble.REFUSED, "broken"),
+        (_ACTIVE, Trouble.SLOWED, "slowed"),
+        (_PAUSED, Trouble.FAILING, "paused"),
+        (_OBSERVE, Trouble.SLOWED, "observe"),
     ],
 )
-def test_an_active_one_whose_circuit_is_open_is_called_broken(
-    status: DestinationStatus, retry_at: datetime | None, label: str
+def test_an_active_one_in_trouble_is_slowed_or_broken(
+    status: DestinationStatus, trouble: Trouble | None, label: str
 ) -> None:
-    assert status_label(status, retry_at) == label
+    assert status_label(status, trouble) == label
+
+
+def test_what_a_version_of_before_left_is_taken_for_a_failure() -> None:
+    assert find_trouble(_LATER, None) is Trouble.FAILING
+    assert find_trouble(None, Trouble.SLOWED) is None
 
 
 @pytest.mark.parametrize(
