@@ -278,6 +278,7 @@ def _blockers() -> Mapping[Blocker, str]:
         Blocker.PAUSED: _("waits, since the destination is paused"),
         Blocker.OBSERVED: _("waits, since the destination is being set up"),
         Blocker.UNREACHABLE: _("waits, since the last push there failed; the window says why"),
+        Blocker.NO_ACCESS: _("waits, since the tool refuses us access; the window says why"),
         Blocker.PAUSE_UNSUPPORTED: _("a pause can’t be set there"),
         Blocker.ADDRESS_UNREADABLE: _("can’t be pushed: only a digest of the address is left"),
     }

@@ -53,7 +53,9 @@ class ConnectionStatus(StrEnum):
 
     OPEN = "open"
     UNREACHABLE = "unreachable"
-    """The tool rejects our requests or does not respond; it is probed repeatedly."""
+    """The tool does not respond, or with errors; it is probed repeatedly."""
+    NO_ACCESS = "no_access"
+    """The tool refuses our credentials, a right or what we ask for: our staff has to act."""
     PAUSED = "paused"
     """Stopped by us, or by the tool itself."""
     OBSERVED = "observed"
@@ -114,6 +116,8 @@ class Blocker(StrEnum):
     PAUSED = "paused"
     OBSERVED = "observed"
     UNREACHABLE = "unreachable"
+    NO_ACCESS = "no_access"
+    """The tool refuses our credentials or a right."""
     PAUSE_UNSUPPORTED = "pause_unsupported"
     """Neither the tool nor we could end a pause there, so none is set (I10)."""
     ADDRESS_UNREADABLE = "address_unreadable"
@@ -173,8 +177,13 @@ BLOCKERS = {
     ConnectionStatus.PAUSED: Blocker.PAUSED,
     ConnectionStatus.OBSERVED: Blocker.OBSERVED,
     ConnectionStatus.UNREACHABLE: Blocker.UNREACHABLE,
+    ConnectionStatus.NO_ACCESS: Blocker.NO_ACCESS,
 }
 """Why a tool that can't be pushed to now has not confirmed."""
+
+
+_PENDING_BLOCKERS = {None, Blocker.UNREACHABLE, Blocker.NO_ACCESS}
+"""Those with which we try again by ourselves."""
 
 
 FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.ABSENT}
@@ -245,7 +254,7 @@ def compute_delivery_status(
     blocker = BLOCKERS.get(destination.connection)
     if blocker is None and sync is not None and sync.last_outcome == Blocker.REFUSED:
         blocker = Blocker.REFUSED
-    is_pending = blocker in {None, Blocker.UNREACHABLE}
+    is_pending = blocker in _PENDING_BLOCKERS
     state = DeliveryState.PENDING if is_pending else DeliveryState.BLOCKED
     return DeliveryStatus(state, blocker, due_at=due_at, late=due_at <= now)
 
@@ -421,7 +430,7 @@ def _pending(
     blocker = BLOCKERS.get(tool.connection)
     if blocker is None and sync is not None and sync.last_outcome == Blocker.REFUSED:
         blocker = Blocker.REFUSED
-    is_pending = blocker in {None, Blocker.UNREACHABLE}
+    is_pending = blocker in _PENDING_BLOCKERS
     state = DeliveryState.PENDING if is_pending else DeliveryState.BLOCKED
     late = due_at is not None and due_at <= now
     return DeliveryStatus(state, blocker, due_at=due_at, late=late)

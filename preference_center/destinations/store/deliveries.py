@@ -29,12 +29,17 @@ from preference_center.destinations.rules.delivery import (
     VersionedSync,
 )
 from preference_center.destinations.rules.promise import BucketCount, ReflectionTimes
-from preference_center.destinations.rules.states import DestinationStatus, ReportedOptOuts
+from preference_center.destinations.rules.states import (
+    DestinationStatus,
+    ReportedOptOuts,
+    Trouble,
+    find_trouble,
+)
 from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.store.addresses import is_pushable
 
 _SELECT_DESTINATIONS = f"""
-SELECT d.id, d.name, d.status, d.retry_at IS NOT NULL, d.sends, {is_pushable("a")},
+SELECT d.id, d.name, d.status, d.retry_at, d.trouble, d.sends, {is_pushable("a")},
     s.wanted_version IS NOT NULL, s.due_at, s.next_at, s.outcome
 FROM address a
 JOIN destination d ON a.channel = ANY(d.channels)
@@ -55,6 +60,12 @@ _CONNECTION_STATES = {
     DestinationStatus.ACTIVE: Line.OPEN,
     DestinationStatus.PAUSED: Line.PAUSED,
     DestinationStatus.OBSERVE: Line.OBSERVED,
+}
+
+
+_TROUBLES: Mapping[Trouble | None, Line] = {
+    Trouble.FAILING: Line.UNREACHABLE,
+    Trouble.REFUSED: Line.NO_ACCESS,
 }
 
 
@@ -89,17 +100,19 @@ def list_address_progress(
     return [_to_address_progress(row, frozenset(topics), deliveries) for row in rows]
 
 
-def connection_status(status: str, *, is_broken: bool) -> Line:
-    """Whether a destination of this status can be pushed to; broken while its circuit is open."""
+def connection_status(status: str, retry_at: datetime | None, trouble: str | None) -> Line:
+    """Whether a destination of this status and trouble can be pushed to; one that is slowed can."""
     found = _CONNECTION_STATES[DestinationStatus(status)]
-    return Line.UNREACHABLE if is_broken and found is Line.OPEN else found
+    if found is not Line.OPEN:
+        return found
+    return _TROUBLES.get(find_trouble(retry_at, trouble), Line.OPEN)
 
 
 def _to_address_progress(
     row: tuple[Any, ...], topics: frozenset[str], deliveries: Mapping[int, Sequence[Delivery]]
 ) -> AddressProgress:
-    number, name, status, broken, sends, readable, known, *state = row
-    line = connection_status(status, is_broken=broken)
+    number, name, status, retry_at, trouble, sends, readable, known, *state = row
+    line = connection_status(status, retry_at, trouble)
     tool = DestinationSummary(name, topics & frozenset(sends), line, readable)
     return AddressProgress(tool, SyncSummary(*state) if known else None, deliveries.get(number, ()))
 
@@ -135,7 +148,7 @@ ORDER BY d.id
 
 
 _SELECT_TOOLS = f"""
-SELECT d.id, d.name, d.status, d.retry_at IS NOT NULL, d.sends, {is_pushable("a")},
+SELECT d.id, d.name, d.status, d.retry_at, d.trouble, d.sends, {is_pushable("a")},
     s.reflected_version, s.due_at, s.outcome
 FROM address a
 JOIN destination d ON a.channel = ANY(d.channels)
@@ -214,10 +227,10 @@ def list_tools_of(
 ) -> Sequence[AddressTool]:
     """Every destination of the address's channel by name; `topics` are those of the channel."""
     found = []
-    for number, name, status, broken, sends, readable, *state in connection.execute(
+    for number, name, status, retry_at, trouble, sends, readable, *state in connection.execute(
         _SELECT_TOOLS, (address_id,)
     ):
-        connected = connection_status(status, is_broken=broken)
+        connected = connection_status(status, retry_at, trouble)
         summary = DestinationSummary(
             name, frozenset(topics) & frozenset(sends), connected, readable
         )
@@ -231,7 +244,7 @@ def list_tools_of_channel(
 ) -> list[tuple[DestinationSummary, bool]]:
     """Every destination of a channel by name, and whether it can lift; `topics` are its topics."""
     rows = connection.execute(
-        """SELECT name, status, retry_at IS NOT NULL, sends, can_lift FROM destination
+        """SELECT name, status, retry_at, trouble, sends, can_lift FROM destination
         WHERE %s = ANY(channels) ORDER BY name""",
         (channel.value,),
     )
@@ -240,11 +253,11 @@ def list_tools_of_channel(
             DestinationSummary(
                 name,
                 frozenset(topics) & frozenset(sends),
-                connection_status(status, is_broken=broken),
+                connection_status(status, retry_at, trouble),
             ),
             can_lift,
         )
-        for name, status, broken, sends, can_lift in rows
+        for name, status, retry_at, trouble, sends, can_lift in rows
     ]
 
 

@@ -146,6 +146,7 @@ def test_until_all_is_confirmed_it_waits_with_its_deadline() -> None:
         (ConnectionStatus.PAUSED, DeliveryState.BLOCKED, Blocker.PAUSED),
         (ConnectionStatus.OBSERVED, DeliveryState.BLOCKED, Blocker.OBSERVED),
         (ConnectionStatus.UNREACHABLE, DeliveryState.PENDING, Blocker.UNREACHABLE),
+        (ConnectionStatus.NO_ACCESS, DeliveryState.PENDING, Blocker.NO_ACCESS),
     ],
 )
 def test_a_blocker_is_shown_and_the_clock_runs(

@@ -15,7 +15,12 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
-from preference_center.integrations.base.contract import PushOutcome, PushResult
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    PushOutcome,
+    PushResult,
+    TooManyRequests,
+)
 from preference_center.ledger import record
 from tests.clock import START, Clock
 from tests.destinations.connected import connect, push
@@ -139,6 +144,41 @@ def test_a_late_system_says_so_in_words(
     assert "0 of 2 done, 2 are late" in text
     assert "This is late: it was due by" in text
     assert "We keep trying until it is done." in text
+
+
+@pytest.mark.parametrize(
+    "error, shown, blocker",
+    [
+        (DeliveryError("500"), "This system is not answering.", "unreachable"),
+        (
+            DeliveryError("401", permanent=True),
+            "This system does not give us access at the moment. Our staff can see this",
+            "no_access",
+        ),
+        (TooManyRequests("429"), "In progress, due by Friday 27 November.", None),
+    ],
+    ids=["500", "401", "429"],
+)
+def test_why_a_system_waits_is_said_as_it_is(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    proven: str,
+    error: DeliveryError,
+    shown: str,
+    blocker: str | None,
+) -> None:
+    put_in_force(app, titled("crm"))
+    number = connect(app, "crm", {"digest"})
+    opt_out(client, token)
+
+    def fail(_: object) -> None:
+        raise error
+
+    push(app, number, Tool(before=fail))
+    assert f"Our crm {shown}" in text_of(client, proven)
+    (system,) = receipt_of(client, proven)["systems"]
+    assert system["blocker"] == blocker
 
 
 def test_a_forwarded_link_shows_received_in_force_and_due_and_no_system(
