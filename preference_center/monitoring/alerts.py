@@ -7,7 +7,8 @@ scheduler sends nothing twice; only that the database itself is away is in memor
 Notices go by email or to a webhook. They are for the company's own staff, so they are in English.
 They name conditions, destinations, folders and hosts, never an address.
 
-What is in a spool only the processes of its host see (`start_host_alerting`). They store alerts;
+What is in a spool only the processes of its host see, and what happened in one of them only it
+(`start_host_alerting`). They store alerts;
 the scheduler sends the notices. It alone ends alerts: of most it alone sees whether they hold.
 """
 
@@ -29,6 +30,7 @@ from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.destinations.rules.promise import Measurements
 from preference_center.destinations.store.forecasts import describe_slowed
+from preference_center.infra import occurrences
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
@@ -42,7 +44,6 @@ from preference_center.monitoring.measure import (
     measure_database,
     measure_host,
     measure_queue,
-    measure_spool,
 )
 from preference_center.monitoring.rules import (
     Alert,
@@ -164,20 +165,28 @@ def start_alerting(app: Flask, heartbeat: Heartbeat, stop: threading.Event) -> N
 
 
 def start_host_alerting(app: Flask, stop: threading.Event | None = None) -> None:
-    """The same for the host of a process that has a spool."""
+    """The same for the host of a process that takes opt-outs, and what happened in it."""
     with app.app_context():
-        if measure_spool() is None or not list_channels():
+        if not list_channels():
             return
     _look_until(app, look_at_host, stop or threading.Event())
 
 
 def look_at_host() -> None:
-    """Store the alerts about this host, if there are any. Raises Unavailable."""
-    now = services().now()
-    found = find_alerts(Observation(now, measured=None, host=measure_host()))
-    if found:
+    """Store the alerts about this host and process, if there are any. Raises Unavailable.
+
+    What has happened in the process is stored by a later look then.
+    """
+    now, occurred = services().now(), occurrences.take()
+    found = find_alerts(Observation(now, None, measure_host(), occurred=occurred))
+    if not found:
+        return
+    try:
         with override_limits(WEB_TIMEOUTS):
             run_in_transaction(lambda c: _store_begun(c, found, now))
+    except BaseException:
+        occurrences.put_back(occurred)
+        raise
 
 
 def _look_until(app: Flask, look: Callable[[], None], stop: threading.Event) -> None:

@@ -6,12 +6,13 @@ has the same conditions for Prometheus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
+from preference_center.core.occurrences import Noted, Occurrence
 from preference_center.destinations.rules.promise import (
     HostMeasurements,
     Measurements,
@@ -68,6 +69,9 @@ class AlertKind(StrEnum):
     SPOOL_REJECTED = "spool_rejected"
     SPOOL_DAMAGED = "spool_damaged"
     SPOOL_NOT_WRITABLE = "spool_not_writable"
+    OPT_OUTS_REFUSED = "opt_outs_refused"
+    UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
+    """With the name of the API key that asked."""
 
 
 MESSAGES = {
@@ -103,6 +107,10 @@ MESSAGES = {
     AlertKind.SPOOL_DAMAGED: "The spool of this host has bytes that are no intact record.",
     AlertKind.SPOOL_NOT_WRITABLE: "In an outage of the database this host could accept no opt-outs:"
     " look at the disk of its spool.",
+    AlertKind.OPT_OUTS_REFUSED: "People's opt-outs were neither recorded nor spooled by this host,"
+    " and may be lost: see to the database and the disk of its spool at once.",
+    AlertKind.UNKNOWN_MESSAGE_TYPE: "This API key asks about a message type that the catalogue does"
+    " not have, so all its recipients are denied.",
 }
 
 
@@ -149,6 +157,8 @@ class Observation:
     host: HostMeasurements = field(default_factory=HostMeasurements)
     queue: QueueMeasurement = field(default_factory=QueueMeasurement)
     database_away_since: datetime | None = None
+    occurred: Collection[Noted] = ()
+    """What happened in this process since it looked before."""
     ticked_at: datetime | None = None
     """When the scheduler last looked for due work; it begins at its start."""
 
@@ -294,6 +304,17 @@ def _has_waited(spool: SpoolMeasurement, now: datetime) -> bool:
     return oldest is not None and now >= oldest + SPOOL_WAITING_AFTER
 
 
+def _opt_outs_refused(seen: Observation) -> Iterator[str]:
+    if (Occurrence.OPT_OUT_REFUSED, "") in seen.occurred:
+        yield seen.host.name
+
+
+def _unknown_message_type(seen: Observation) -> Iterator[str]:
+    for kind, key_name in seen.occurred:
+        if kind is Occurrence.UNKNOWN_MESSAGE_TYPE:
+            yield key_name
+
+
 CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.DATABASE_UNAVAILABLE: _database_unavailable,
     AlertKind.SCHEDULER_SILENT: _scheduler_silent,
@@ -317,6 +338,8 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.SPOOL_REJECTED: _of_spool(lambda s, _: s.rejected_files or s.unreadable_files),
     AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),
     AlertKind.SPOOL_NOT_WRITABLE: _of_spool(lambda s, _: not s.is_writable),
+    AlertKind.OPT_OUTS_REFUSED: _opt_outs_refused,
+    AlertKind.UNKNOWN_MESSAGE_TYPE: _unknown_message_type,
 }
 
 HOLDS_FOR = {

@@ -212,6 +212,14 @@ def test_no_alert_about_what_the_scheduler_measures_ends_because_it_is_dead() ->
             assert held in rule["expr"], rule["alert"]
 
 
+def test_every_alert_leads_to_its_row_of_the_page() -> None:
+    for rule in yaml.safe_load(RULES)["groups"][0]["rules"]:
+        page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        text = (DEPLOY.parent / page).read_text()
+        (row,) = [line for line in text.splitlines() if f'<a id="{anchor}"></a>' in line]
+        assert row.startswith(f"| `{rule['alert']}` |")
+
+
 def test_every_rule_is_tested() -> None:
     tested = set(re.findall(r"alertname: (\w+)", (DEPLOY / "alerts_test.yml").read_text()))
     assert set(ALERT.findall(RULES)) == tested

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.infra import occurrences
 from preference_center.infra.redis import connect_redis
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
@@ -40,6 +41,7 @@ def scene(
     folder = SpoolFolder(tmp_path / "spool", 1 << 20)
     folder.path.mkdir()
     monkeypatch.setitem(app.extensions, EXTENSION_KEY, Spool(folder, SpoolWriter(folder)))
+    occurrences.take()
     add_destination("crm", NEWS)
     with connect_redis(redis_url) as connection, ExitStack() as at_the_end:
         connection.flushdb()

@@ -17,13 +17,14 @@ from werkzeug.wrappers import Request, Response
 from dev.processes import wait_until
 from preference_center.core.deadlines import AT_RISK
 from preference_center.core.errors import Unavailable
+from preference_center.infra import occurrences
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.redis import connect_redis
 from preference_center.ledger import record
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
-from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
+from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter, spool_request
 from preference_center.monitoring import alerts as alerting
 from preference_center.monitoring import measure
 from preference_center.monitoring.alerts import (
@@ -46,9 +47,11 @@ from preference_center.monitoring.rules import (
 from preference_center.monitoring.store import list_alerts
 from tests.clock import Clock
 from tests.core.histories import NEWS
+from tests.in_force import put_in_force
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.integrations.tools.stand_in import StandIn
 from tests.ledger.changes import add_destination, change
+from tests.web.api.sender import make_sender
 from workers.worker import make_worker
 
 if TYPE_CHECKING:
@@ -421,9 +424,43 @@ def test_a_process_that_serves_looks_at_its_spool_in_a_thread_of_its_own(
     assert alert == Alert(AlertKind.SPOOL_DAMAGED, socket.gethostname())
 
 
-def test_a_process_without_a_spool_does_not_look(
+def test_what_happened_in_a_process_is_told_once_the_database_is_there(
+    app: Flask,
+    watch: AlertWatch,
+    sent: Sent,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # I1, I11: without Prometheus, and without a spool
+    put_in_force(app)
+    occurrences.take()
+    make_sender(app, "shop").ask("newsletter.gone", "jane@example.com")
+    monkeypatch.delitem(app.extensions, EXTENSION_KEY, raising=False)
+    with pytest.raises(Unavailable):
+        spool_request("opt_outs", {}, clock(), Unavailable("away"))
+    with monkeypatch.context() as patch:
+        patch.setattr(alerting, "run_in_transaction", refuse)
+        with pytest.raises(Unavailable):
+            alerting.look_at_host()
+    alerting.look_at_host()
+    look(watch, clock)
+    assert sorted(sent.take()) == [
+        (AlertKind.OPT_OUTS_REFUSED, socket.gethostname(), False),
+        (AlertKind.UNKNOWN_MESSAGE_TYPE, "shop", False),
+    ]
+    clock.advance(ENDS_AFTER + timedelta(seconds=1))
+    alerting.look_at_host()  # it has not happened again
+    look(watch, clock)
+    assert {ended for *_, ended in sent.take()} == {True}
+
+
+def refuse(_work: object) -> None:
+    raise Unavailable("away")
+
+
+def test_where_nobody_is_to_be_informed_a_process_does_not_look(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(alerting, "list_channels", list)
     monkeypatch.setattr(alerting, "look_at_host", None)
     monkeypatch.setattr(alerting, "_look_until", None)
     alerting.start_host_alerting(app)

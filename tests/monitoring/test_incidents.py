@@ -21,6 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.core.deadlines import AT_RISK, TARGET
 from preference_center.core.errors import Unavailable
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import occurrences
 from preference_center.infra.metrics import render_metrics
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
@@ -29,6 +31,7 @@ from preference_center.monitoring import gauges, measure
 from preference_center.monitoring.gauges import DatabaseCollector, HostCollector, QueueCollector
 from preference_center.monitoring.rules import Observation, find_alerts
 from preference_center.rights.erasure import journal
+from tests.in_force import put_in_force
 from tests.monitoring.scene import DOCS, ROOT, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
@@ -89,10 +92,13 @@ def full_spool(scene: Scene) -> None:
     scene.use(spool_max_bytes=1)
     counter = 'preference_center_opt_outs_total{outcome="refused"}'
     scene.series[counter] = "0x14 5x30"
+    occurrences.note(Occurrence.OPT_OUT_REFUSED)
 
 
 def unknown_type(scene: Scene) -> None:
-    make_sender(scene.app, "shop", message_types=["newsletter.gone"])
+    put_in_force(scene.app)
+    sender = make_sender(scene.app, "shop", message_types=["newsletter.gone"])
+    assert not sender.ask("newsletter.gone", "jane@example.com")["allow"]
     counter = 'preference_center_decisions_total{rule="unknown_message_type",allow="false"}'
     scene.series[counter] = "0+1000x40"
 
@@ -176,6 +182,7 @@ def own_alerts(scene: Scene) -> set[str]:
         measured,
         measure.measure_host(),
         measure.measure_queue(),
+        occurred=occurrences.take(),
         database_away_since=None if measured else now - timedelta(minutes=5),
         ticked_at=now,
     )

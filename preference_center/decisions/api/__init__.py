@@ -25,6 +25,7 @@ from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
+from preference_center.core.occurrences import Occurrence
 from preference_center.decisions.rules import (
     ALLOW_BY_DEFAULT,
     ALLOW_SERVICE,
@@ -34,7 +35,7 @@ from preference_center.decisions.rules import (
     DecisionRule,
     decide,
 )
-from preference_center.infra import metrics
+from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import services
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
@@ -237,6 +238,7 @@ def count_denials(key_name: str, decisions: Sequence[Decision], now: datetime) -
     denied = sum(not decision.allow for decision in decisions)
     count_key_use(key_name, now, decisions=len(decisions), denied=denied)
     if decisions and decisions[0].rule is DecisionRule.UNKNOWN_MESSAGE_TYPE:
+        occurrences.note(Occurrence.UNKNOWN_MESSAGE_TYPE, key_name)
         _log_unknown_message_type(key_name)
 
 

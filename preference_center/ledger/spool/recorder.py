@@ -35,7 +35,8 @@ from preference_center.core.errors import (
 )
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import SenderKey, restore_address
-from preference_center.infra import metrics
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import services
 from preference_center.infra.db import connections
 from preference_center.infra.files import atomic_write
@@ -227,6 +228,11 @@ def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
         return None
 
 
+def _count_refused() -> None:
+    metrics.count_opt_outs(OptOutOutcome.REFUSED)
+    occurrences.note(Occurrence.OPT_OUT_REFUSED)
+
+
 def spool_request(
     kind: str, data: Mapping[str, Any], received_at: datetime, error: Exception
 ) -> None:
@@ -238,7 +244,7 @@ def spool_request(
     """
     spool = current_spool()
     if spool is None:
-        metrics.count_opt_outs(OptOutOutcome.REFUSED)
+        _count_refused()
         raise error
     if isinstance(error, Unavailable) and error.cause is not UnavailableCause.SCHEMA:
         # Whether the tables fit is asked of all of them, when a process starts or an outage ends.
@@ -248,7 +254,7 @@ def spool_request(
     try:
         spool.writer.append(encode_frame(sealed, received_at))
     except SpoolUnavailable:
-        metrics.count_opt_outs(OptOutOutcome.REFUSED)
+        _count_refused()
         raise
     metrics.count_opt_outs(OptOutOutcome.SPOOLED)
     if isinstance(error, Unavailable):

@@ -1,0 +1,18 @@
+"""What happens in a process that somebody must learn of (`infra.occurrences` notes it)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Occurrence(StrEnum):
+    """What can happen."""
+
+    OPT_OUT_REFUSED = "opt_out_refused"
+    """A person's opt-out was neither recorded nor spooled."""
+    UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
+    """A sender asked about a message type that the catalogue does not have."""
+
+
+Noted = tuple[Occurrence, str]
+"""With its subject, of a closed set: the name of an API key, or nothing."""
