@@ -184,6 +184,17 @@ class SuppressionRow(db.Model):  # type: ignore[misc,name-defined]
             "scope",
             postgresql_where=text(MAY_BE_ACTIVE),
         ),
+        Index(
+            "suppression_lifted",
+            "scope",
+            postgresql_where=text("out_at IS NOT NULL AND NOT active"),
+        ),
+        Index(
+            "suppression_frequency",
+            "scope",
+            "frequency",
+            postgresql_where=text("frequency IS NOT NULL"),
+        ),
     )
 
 

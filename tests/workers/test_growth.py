@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
+from preference_center.catalogue.apply import review_catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
@@ -22,13 +23,18 @@ from preference_center.inbound.bursts import flag_bursts
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.store.suppressions import (
+    count_chosen_frequencies,
+    list_suppressed_topics,
+)
 from preference_center.monitoring.measure import measure_database, record_samples
 from preference_center.reports.monthly import count_deliveries
 from preference_center.reports.store import count_a_few_events, count_new_events
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import run_retention
+from preference_center.web.languages import known_texts
 from tests.clock import Clock
-from tests.in_force import put_in_force
+from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import add_destination, change
 from workers import scheduler
 
@@ -113,7 +119,7 @@ def _statistics(admin: psycopg.Connection[Any]) -> dict[str, int]:
     return seen[-1]
 
 
-def _work(clock: Clock, destination: int) -> dict[str, Callable[[], object]]:
+def _work(app: Flask, clock: Clock, destination: int) -> dict[str, Callable[[], object]]:
     def sample() -> None:
         run_in_transaction(
             lambda c: schedule_sample(c, destination, start_fraction=0.3, limit=20, now=clock())
@@ -133,6 +139,16 @@ def _work(clock: Clock, destination: int) -> dict[str, Callable[[], object]]:
         number = services().new_id().int
         record([change(number, address=_address(700), at=clock())])
 
+    def show() -> None:
+        result = app.test_cli_runner().invoke(args=["destinations", "show", "tool-0"])
+        assert result.exit_code == 0, result.output
+
+    def review() -> None:
+        kept, _, removed = CATALOGUE.partition('[topics."acme.sms"]')
+        without = kept + removed[removed.index('[topics."acme.old"]') :]
+        found = run_in_transaction(lambda c: review_catalogue(c, without, known_texts()))
+        assert any("acme.sms" in change for change in found.changes)
+
     return {
         "a tick": scheduler.tick,
         "what expires": lambda: scheduler.purge_expired(clock()),
@@ -147,6 +163,12 @@ def _work(clock: Clock, destination: int) -> dict[str, Callable[[], object]]:
         "late rows": lambda: run_in_transaction(lambda c: states.list_late(c, clock())),
         "a decision": decide,
         "an opt-out": opt_out,
+        "a destination is shown": show,
+        "a catalogue is reviewed": review,
+        "topics in use": lambda: run_in_transaction(
+            lambda c: list_suppressed_topics(c, ["acme.sms", "acme.old"], clock())
+        ),
+        "chosen frequencies": lambda: run_in_transaction(count_chosen_frequencies),
     }
 
 
@@ -167,7 +189,7 @@ def test_regular_work_reads_no_more_of_four_times_as_many_people(
         count_deliveries(clock())
         run_retention(clock())
         admin.execute("VACUUM ANALYZE")
-        work = _work(clock, tools[0])
+        work = _work(app, clock, tools[0])
         # Twice, since the server now and then reads whole tables for itself.
         measured = [{name: _blocks(admin, each) for name, each in work.items()} for _ in range(2)]
         pick = max if people == PEOPLE else min

@@ -24,7 +24,12 @@ from preference_center.destinations.store import destinations as stored
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.backfills import Backfill
 from preference_center.destinations.store.destinations import DestinationBacklog
-from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
+from preference_center.destinations.store.forecasts import (
+    SEEN,
+    Forecast,
+    load_forecast,
+    needs_forecast,
+)
 from preference_center.destinations.store.listings import ListingKind, ListingProgress
 from preference_center.destinations.store.samples import load_recent_deliveries
 from preference_center.destinations.store.webhooks import BODY_RETENTION
@@ -112,9 +117,7 @@ def show(name: str) -> None:
         listings = run_in_transaction(lambda c: verifying.list_progress(c, destination.id))
         stats = run_in_transaction(lambda c: verifying.load_stats(c, destination.id))
         backfill = run_in_transaction(lambda c: backfills.load_backfill(c, destination.id))
-        pushed, backlog = run_in_transaction(
-            lambda c: stored.count_bulk_progress(c, destination.id)
-        )
+        waiting = run_in_transaction(lambda c: stored.count_pending_bulk(c, destination.id))
         unknown = run_in_transaction(lambda c: webhooks.list_unknown_types(c, destination.id))
         forecast = run_in_transaction(lambda c: _load_forecast(c, destination, row.due_at))
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
@@ -126,8 +129,8 @@ def show(name: str) -> None:
         click.echo(f"backfill\t{format_progress(backfill)}")
     if destination.status is DestinationStatus.ACTIVE and destination.pulled_at is None:
         click.echo("backfill\twaits until its own opt-outs have been ingested")
-    elif pushed < backlog:
-        click.echo(f"backfill and lists\t{pushed:,} of {backlog:,} pushed, at a lower priority")
+    elif waiting:
+        click.echo(f"backfill and lists\t{waiting:,} to push, at a lower priority")
     if row.drifted_count:
         click.echo(f"drift\t{row.drifted_count:,} opt-outs are missing there, and are pushed again")
     for listing in listings:
@@ -249,6 +252,8 @@ def _load_forecast(
     connection: Connection, destination: Destination, due_at: datetime | None
 ) -> Forecast | None:
     now = services().now()
+    if not needs_forecast(due_at, now):
+        return None
     recent = load_recent_deliveries(connection, now - SEEN)
     return load_forecast(connection, destination.id, due_at, recent, now)
 

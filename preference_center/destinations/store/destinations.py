@@ -340,15 +340,15 @@ def count_pending(connection: Connection, destination: int, limit: int | None = 
     return int(row[0])
 
 
-def count_bulk_progress(connection: Connection, destination: int) -> tuple[int, int]:
-    """How many addresses of the backfill and of lists are settled, and how many there are."""
+def count_pending_bulk(connection: Connection, destination: int) -> int:
+    """How many addresses of the backfill and of lists wait for it."""
     row = connection.execute(
-        """SELECT count(*) FILTER (WHERE due_at IS NULL), count(*) FROM sync_state
-        WHERE destination_id = %s AND bulk""",
+        """SELECT count(*) FROM sync_state
+        WHERE destination_id = %s AND bulk AND due_at IS NOT NULL""",
         (destination,),
     ).fetchone()
     assert row  # an aggregate
-    return row[0], row[1]
+    return int(row[0])
 
 
 def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:

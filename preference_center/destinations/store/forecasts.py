@@ -75,6 +75,11 @@ FROM (SELECT due_at, row_number() OVER (ORDER BY due_at) AS place FROM (
 """
 
 
+def needs_forecast(due_at: datetime | None, now: datetime) -> bool:
+    """Whether a tool is slow whose first pending opt-out is `due_at`."""
+    return due_at is not None and now - (due_at - WINDOW) >= SLOW
+
+
 def load_forecast(
     connection: Connection,
     destination: int,
@@ -86,9 +91,9 @@ def load_forecast(
 
     `recent` are deliveries of the last SEEN.
     """
-    if due_at is None or now - (received_at := due_at - WINDOW) < SLOW:
+    if due_at is None or not needs_forecast(due_at, now):
         return None
-    since = max(recent.since, received_at)
+    since = max(recent.since, due_at - WINDOW)
     pushed = sum(
         each.count
         for each in recent.counts

@@ -185,20 +185,21 @@ def list_suppressed_topics(
 ) -> frozenset[str]:
     """Those of `topics` that must not be deleted: an opt-out or a running pause refers to them.
 
-    Reads an index for a topic with active suppressions, and all suppressions for one without any.
+    Reads the index of those that may be active, and that of opt-outs that were lifted.
     """
     rows = connection.execute(
         f"""SELECT topic FROM unnest(%s::text[]) AS topic WHERE EXISTS (
             SELECT FROM suppression WHERE scope = topic AND ({MAY_BE_ACTIVE})
                 AND (out_at IS NOT NULL OR pause_until > %s)
-        ) OR EXISTS (SELECT FROM suppression WHERE scope = topic AND out_at IS NOT NULL)""",  # noqa: S608 - a constant
+        ) OR EXISTS (
+            SELECT FROM suppression WHERE scope = topic AND out_at IS NOT NULL AND NOT active)""",  # noqa: S608 - a constant
         (list(topics), now),
     )
     return frozenset(row[0] for row in rows)
 
 
 def count_chosen_frequencies(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many addresses chose each frequency, by topic and key. Reads all suppressions."""
+    """How many addresses chose each frequency, by topic and key. Reads the index of those."""
     rows = connection.execute(
         """SELECT scope, frequency, count(*) FROM suppression WHERE frequency IS NOT NULL
         GROUP BY scope, frequency"""

@@ -124,7 +124,7 @@ def test_the_backfill_tells_how_far_it_is_and_can_be_paused(
     add(app, server)
     flask(app, "resume", "mailer")
     work(app, push=False)
-    assert "backfill and lists\t0 of 2 pushed" in flask(app, "show", "mailer").output
+    assert "backfill and lists\t2 to push" in flask(app, "show", "mailer").output
     assert "2 addresses are pending" in flask(app, "pause", "mailer").output
     work(app)
     assert server.held[11] == set()
