@@ -116,7 +116,7 @@ def _ours(config: Mapping[str, Any]) -> Library:
     body = json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()
     return Library(
         OURS,
-        f'<script src="/{OURS}/consent.js" data-site="cascina" defer></script>',
+        f'<script src="/{OURS}/consent.js" data-site="cascina" async></script>',
         {
             f"/{OURS}/consent.js": ("text/javascript", script),
             path: ("application/json", body),

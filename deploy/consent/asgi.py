@@ -9,10 +9,14 @@ It needs httpx, and works below Starlette, FastAPI, Quart and Django alike.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import anyio  # comes with httpx
 import httpx
+
+log = logging.getLogger("consent")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,12 +36,13 @@ RETURNED = {
 class ConsentEndpoint:
     """Passes requests on to `target`, the site's address at the preference center.
 
-    `timeout` is in seconds. If the preference center does not answer within it, the response is
-    503: nothing optional runs, and the next page asks again.
+    `timeout` is in seconds, for all of it: name, connection and answer. If the preference center
+    does not answer within it, the response is 503 and nothing optional runs; why is logged.
     """
 
     def __init__(self, target: str, timeout: float = 3) -> None:
         self._target = target
+        self._timeout = timeout
         self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -52,8 +57,12 @@ class ConsentEndpoint:
         url = f"{self._target}?{query}" if query else self._target
         try:
             request = httpx.Request(scope["method"], url, headers=_headers(scope), content=body)
-            answer = await self._client.send(request)
-        except (httpx.HTTPError, httpx.InvalidURL):
+            # The client's own time-out is for each read, so an answer that drips would never end.
+            with anyio.fail_after(self._timeout):
+                answer = await self._client.send(request)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            reason = str(error) or f"no whole answer within {self._timeout} s"
+            log.warning("%s: %s", httpx.URL(self._target).host, reason)
             text = b"The choice about cookies can't be saved now. Nothing optional is used.\n"
             await _answer(send, 503, text, (b"retry-after", b"60"))
             return

@@ -15,9 +15,9 @@ const RETURNED = [
   'referrer-policy', 'x-content-type-options', 'x-robots-tag',
 ];
 
-// Passes requests on to `target`, the site's address at the preference center. If that does not
-// answer within `timeout` milliseconds, the response is 503: nothing optional runs, and the next
-// page asks again.
+// Passes requests on to `target`, the site's address at the preference center. If that has not
+// answered within `timeout` milliseconds, the response is 503 and nothing optional runs; why is in
+// the log.
 export function consentEndpoint(target, timeout = 3000) {
   return async (request, response) => {
     // All of it is caught: an error that nobody handles would end the site's process.
@@ -39,7 +39,8 @@ export function consentEndpoint(target, timeout = 3000) {
       const cookie = answer.headers.get('set-cookie');
       if (cookie) response.setHeader('set-cookie', cookie);
       response.writeHead(answer.status).end(content);
-    } catch {
+    } catch (error) {
+      console.warn(`consent: ${new URL(target).host}: ${error.cause?.message ?? error.message}`);
       response.setHeader('retry-after', '60');
       plain(response, 503, "The choice about cookies can't be saved now. Nothing optional is used.\n");
     }

@@ -11,7 +11,10 @@ It needs the standard library alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from socket import SHUT_RDWR, socket
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,8 +36,9 @@ PLAIN = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-st
 class ConsentEndpoint:
     """Passes requests on to `target`, the site's address at the preference center.
 
-    `timeout` is in seconds. If the preference center does not answer within it, the response is
-    503: nothing optional runs, and the next page asks again.
+    `timeout` is in seconds, for all of it: name, connection and answer. If the preference center
+    does not answer within it, the response is 503 and nothing optional runs; why is in the
+    server's error log.
     """
 
     def __init__(self, target: str, timeout: float = 3) -> None:
@@ -49,21 +53,59 @@ class ConsentEndpoint:
             return [b"A choice about cookies is smaller.\n"]
         body = environ["wsgi.input"].read(int(length))
         path = self._target.path + (f"?{query}" if (query := environ.get("QUERY_STRING")) else "")
-        is_https = self._target.scheme == "https"
-        connect = HTTPSConnection if is_https else HTTPConnection
-        connection = connect(self._target.netloc, timeout=self._timeout)
-        try:
-            connection.request(environ["REQUEST_METHOD"], path, body, dict(_headers(environ)))
-            answer = connection.getresponse()
-            content = answer.read()
-        except (OSError, HTTPException, ValueError):  # ValueError: what no URL may contain
+        exchange = _Exchange(self._target.scheme, self._target.netloc, self._timeout)
+        answer = exchange.ask(environ["REQUEST_METHOD"], path, body, dict(_headers(environ)))
+        if answer is None:
+            reason = exchange.problem or f"no whole answer within {self._timeout} s"
+            environ["wsgi.errors"].write(f"consent: {self._target.netloc}: {reason}\n")
             start_response("503 Service Unavailable", [*PLAIN, ("Retry-After", "60")])
             return [b"The choice about cookies can't be saved now. Nothing optional is used.\n"]
-        finally:
-            connection.close()
-        headers = [(name, value) for name, value in answer.getheaders() if name.lower() in RETURNED]
-        start_response(f"{answer.status} {answer.reason}", headers)
+        status, found, content = answer
+        start_response(status, [each for each in found if each[0].lower() in RETURNED])
         return [content]
+
+
+_Answer = tuple[str, list[tuple[str, str]], bytes]
+"""Status, headers and content."""
+
+
+class _Exchange:
+    """One request and its answer, in a thread of their own.
+
+    The time-out of a socket is for each read, so an answer that drips would never end, and the
+    look-up of a name has none at all.
+    """
+
+    def __init__(self, scheme: str, netloc: str, timeout: float) -> None:
+        connect = HTTPSConnection if scheme == "https" else HTTPConnection
+        self._connection = connect(netloc, timeout=timeout)
+        self._timeout = timeout
+        self._socket: socket | None = None
+        self._answer: _Answer | None = None
+        self.problem = ""
+
+    def ask(self, *request: str | bytes | dict[str, str]) -> _Answer | None:
+        """The answer; None if it is not all there in time. Then `problem` may say why."""
+        thread = Thread(target=self._run, args=request, daemon=True)
+        thread.start()
+        thread.join(self._timeout)
+        answer = self._answer
+        if answer is None and self._socket is not None:
+            with suppress(OSError):  # it has just ended
+                self._socket.shutdown(SHUT_RDWR)  # which ends the thread
+        return answer
+
+    def _run(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> None:
+        try:
+            self._connection.request(method, path, body, headers)
+            self._socket = self._connection.sock  # the connection forgets it before the answer ends
+            answer = self._connection.getresponse()
+            content = answer.read()
+            self._answer = f"{answer.status} {answer.reason}", answer.getheaders(), content
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: what no URL may contain
+            self.problem = str(error) or type(error).__name__
+        finally:
+            self._connection.close()
 
 
 def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from dev.maintenance.layout import ROOT
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue.store import (
     clear_catalogue_cache,
@@ -116,9 +118,37 @@ class Visit:
         choice: dict[str, Any] = found.json_value()
         return choice
 
+    def open_page(self, shops: Shops, page: str, path: str = "/own", **options: Any) -> None:
+        """Open this page at the origin of the first shop, with the tag of docs/cookies.md."""
+        content = page.replace("</head>", f"{documented_tag(shops.service)}</head>")
+        self.page.route(
+            f"{shops.cascina}{path}",
+            lambda route: route.fulfill(body=content, content_type="text/html; charset=utf-8"),
+        )
+        self.page.goto(f"{shops.cascina}{path}", **options)
+
     def settle(self) -> None:
         """Wait until the script has read its configuration and nothing more is loaded."""
         self.page.wait_for_load_state("networkidle")
+
+
+def documented_tag(service: str, key: str = "cascina") -> str:
+    """The tag of the script as docs/cookies.md has it."""
+    text = (ROOT / "docs" / "cookies.md").read_text()
+    found = re.search(r"^<script src=.*</script>$", text, re.MULTILINE)
+    assert found
+    tag = found[0].replace("https://preferences.example.com", service)
+    return tag.replace('"shop"', f'"{key}"')
+
+
+def page_with(style: str = "", head: str = "", body: str = "") -> str:
+    """A page of a site's own, without a policy."""
+    return (
+        f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head>"
+        "<body><header><h1>Shop</h1></header><main><p>Flour and beans.</p>"
+        f'{body}</main><footer><a href="/consent" data-consent-open>Cookie choices</a></footer>'
+        "</body></html>"
+    )
 
 
 @contextmanager

@@ -34,9 +34,12 @@ def open_with(visit: Visit, shops: Shops, old: str, new: str) -> None:
     visit.page.goto(f"{shops.cascina}/")
 
 
-def test_without_defer_it_waits_for_the_page(browser: Browser, shops: Shops) -> None:
+@pytest.mark.parametrize("attribute", ["", " defer"])
+def test_without_async_it_waits_for_the_page(
+    browser: Browser, shops: Shops, attribute: str
+) -> None:
     with visiting(browser) as visit:
-        open_with(visit, shops, " defer></script>", "></script>")
+        open_with(visit, shops, " async></script>", f"{attribute}></script>")
         visit.press("Accept all")
         visit.expect_ran(*ALL)
 

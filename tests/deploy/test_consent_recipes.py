@@ -7,11 +7,12 @@ import io
 import shutil
 import socket
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ RECIPES = Path(__file__).resolve().parents[2] / "deploy" / "consent"
 PACKAGES = {"node": "nodejs", "nginx": "nginx-light"}
 NAMES = ("wsgi", "asgi", "node", "nginx")
 OLD = "1.00000000000000000000000000000001.abc.20261101.-"
+PATIENCE = 60
+"""Seconds, since a busy machine may take its time."""
 POLL = 0.01
 """Seconds that the server may take to notice that it is to stop."""
 
@@ -75,18 +78,19 @@ def load(name: str) -> Any:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return partial(module.ConsentEndpoint, timeout=60)  # a busy machine may take its time
+    return module.ConsentEndpoint
 
 
-def through_wsgi(target: str, _folder: Path, _stack: ExitStack) -> Ask:
-    transport = httpx.WSGITransport(app=load("wsgi")(target))
+def through_wsgi(target: str, _folder: Path, _stack: ExitStack, seconds: int = PATIENCE) -> Ask:
+    app = load("wsgi")(target, timeout=seconds)
+    transport = httpx.WSGITransport(app=app, wsgi_errors=sys.stderr)
     return httpx.Client(transport=transport, base_url=ORIGIN).request
 
 
-def through_asgi(target: str, _folder: Path, _stack: ExitStack) -> Ask:
+def through_asgi(target: str, _folder: Path, _stack: ExitStack, seconds: int = PATIENCE) -> Ask:
     def ask(*args: Any, **values: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app=load("asgi")(target))
+            transport = httpx.ASGITransport(app=load("asgi")(target, timeout=seconds))
             async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
                 return await client.request(*args, **values)
 
@@ -96,23 +100,33 @@ def through_asgi(target: str, _folder: Path, _stack: ExitStack) -> Ask:
     return ask
 
 
-def through_node(target: str, folder: Path, stack: ExitStack) -> Ask:
+def through_node(target: str, folder: Path, stack: ExitStack, seconds: int = PATIENCE) -> Ask:
     script = folder / "site.mjs"
     port = free_port()
     script.write_text(
         f"import http from 'node:http';\n"
         f"import {{consentEndpoint}} from '{RECIPES / 'node.mjs'}';\n"
-        f"http.createServer(consentEndpoint('{target}', 60_000)).listen({port}, '127.0.0.1');\n"
+        f"const consent = consentEndpoint('{target}', {seconds}_000);\n"
+        f"http.createServer(consent).listen({port}, '127.0.0.1');\n"
     )
     return running(["node", str(script)], port, stack)
 
 
-def through_nginx(target: str, folder: Path, stack: ExitStack) -> Ask:
-    port = free_port()
-    recipe = (RECIPES / "nginx.conf").read_text()
-    there = "https://preferences.example.com/consent/shop"
-    assert there in recipe
-    recipe = recipe.replace(there, target).replace("timeout 3s", "timeout 60s")
+def through_nginx(target: str, folder: Path, stack: ExitStack, seconds: int = PATIENCE) -> Ask:
+    port, inner = free_port(), str(free_port())
+    changes = {
+        "https://preferences.example.com/consent/shop": target,
+        "8097": inner,
+        "127.0.0.53": f"127.0.0.1:{free_port()}",
+        "timeout 3s": f"timeout {seconds}s",
+    }
+    parts = []
+    for name in ("nginx-http.conf", "nginx.conf"):
+        recipe = (RECIPES / name).read_text()
+        for old, new in changes.items():
+            recipe = recipe.replace(old, new)
+        parts.append(recipe)
+    assert target in parts[0]
     paths = "".join(
         f"{kind}_temp_path {folder};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -120,8 +134,8 @@ def through_nginx(target: str, folder: Path, stack: ExitStack) -> Ask:
     config = folder / "nginx.conf"
     config.write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
-        f"events {{}}\nhttp {{ access_log off; {paths}\n"
-        f"server {{ listen 127.0.0.1:{port};\n{recipe}\n}} }}\n"
+        f"events {{}}\nhttp {{ access_log off; {paths}\n{parts[0]}\n"
+        f"server {{ listen 127.0.0.1:{port};\n{parts[1]}\n}} }}\n"
     )
     return running(["nginx", "-p", str(folder), "-c", str(config)], port, stack)
 
@@ -141,18 +155,18 @@ def listens(port: int) -> bool:
 
 
 @pytest.fixture(params=NAMES)
-def through(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Ask]]:
-    """`through(target)`: how a browser asks a site that has mounted this recipe."""
+def through(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Ask]]:
+    """`through(target, seconds)`: how a browser asks a site that has mounted this recipe."""
     name = request.param
     if name in PACKAGES and shutil.which(name) is None:
         pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
     make = globals()[f"through_{name}"]
     with ExitStack() as stack:
-        yield lambda target: make(target, tmp_path, stack)
+        yield lambda target, *seconds: make(target, tmp_path, stack, *seconds)
 
 
 @pytest.fixture
-def ask(center: Center, through: Callable[[str], Ask]) -> Ask:
+def ask(center: Center, through: Callable[..., Ask]) -> Ask:
     return through(center.target)
 
 
@@ -217,11 +231,62 @@ def test_an_oversized_body_goes_no_further(center: Center, ask: Ask) -> None:
     assert not center.seen
 
 
-def test_without_an_answer_it_says_that_nothing_was_saved(through: Callable[[str], Ask]) -> None:
-    response = through(f"http://127.0.0.1:{free_port()}/consent/shop")("GET", "/consent")
+def assert_not_saved(response: httpx.Response) -> None:
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"
     assert "Nothing optional is used" in response.text
+
+
+def test_without_an_answer_it_says_that_nothing_was_saved(through: Callable[..., Ask]) -> None:
+    target = f"http://127.0.0.1:{free_port()}/consent/shop"
+    assert_not_saved(through(target)("GET", "/consent"))
+
+
+@contextmanager
+def serving_part_of(answer: bytes) -> Iterator[str]:
+    """A service that sends this, then bytes of its answer one by one until nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with suppress(OSError), listener.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+                while answer:
+                    connection.sendall(b"x")
+                    time.sleep(0.1)
+                connection.recv(4096)
+
+        threading.Thread(target=drip, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/consent/shop"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ],
+    ids=["none", "headers", "body", "body without a length"],
+)
+def test_an_answer_that_is_not_all_there_in_time_holds_nobody_longer(
+    through: Callable[..., Ask], answer: bytes
+) -> None:
+    with serving_part_of(answer) as target:
+        assert_not_saved(through(target, 1)("GET", "/consent"))  # the client ends after 60 s
+
+
+def test_a_service_whose_name_nobody_knows_stops_no_site(through: Callable[..., Ask]) -> None:
+    target = "https://preferences.invalid/consent/shop"
+    assert_not_saved(through(target, 1)("GET", "/consent"))
+
+
+def test_the_limit_of_a_site_is_three_seconds_as_the_page_says() -> None:
+    for name in ("wsgi", "asgi"):
+        assert load(name).__init__.__defaults__ == (3,)
+    assert "timeout = 3000" in (RECIPES / "node.mjs").read_text()
+    assert "proxy_read_timeout 3s;" in (RECIPES / "nginx.conf").read_text()
 
 
 @pytest.mark.parametrize("query", [b"x=\xe9", b"x=\x01", b"x=%0d%0aEvil:%201", b"?#//evil.example"])
@@ -231,8 +296,11 @@ def test_no_query_breaks_a_recipe_in_python(center: Center, query: bytes) -> Non
         "REQUEST_METHOD": "GET",
         "QUERY_STRING": query.decode("latin-1"),
         "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
     }
-    load("wsgi")(center.target)(environ, lambda status, _headers: statuses.append(int(status[:3])))
+    load("wsgi")(center.target, timeout=PATIENCE)(
+        environ, lambda status, _headers: statuses.append(int(status[:3]))
+    )
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request"}
@@ -242,7 +310,7 @@ def test_no_query_breaks_a_recipe_in_python(center: Center, query: bytes) -> Non
 
     scope = {"type": "http", "method": "GET", "query_string": query, "headers": []}
     with ThreadPoolExecutor(1) as thread:
-        asked = load("asgi")(center.target)(scope, receive, send)
+        asked = load("asgi")(center.target, timeout=PATIENCE)(scope, receive, send)
         thread.submit(asyncio.run, asked).result()  # noqa: TID251 - in its own thread
     assert len(statuses) == 2
     assert set(statuses) <= {200, 503}

@@ -200,8 +200,15 @@ function place() {
   return shadow;
 }
 
+/* All of the site's scripts but async ones have run, so that they hear the event. */
+async function parsed() {
+  const [page] = performance.getEntriesByType("navigation");
+  if (document.readyState === "complete" || page?.domContentLoadedEventStart) return;
+  await new Promise((done) => ["DOMContentLoaded", "load"].forEach((name) => addEventListener(name, done)));
+}
+
 async function start(cache) {
-  if (document.readyState === "loading") await new Promise((done) => addEventListener("DOMContentLoaded", done));
+  await parsed();
   const path = `consent/${script.dataset.site}/config.json?language=${root.lang || navigator.language}`;
   const answer = await fetch(new URL(path, script.src), { cache, credentials: "omit" });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
