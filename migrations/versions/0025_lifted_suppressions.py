@@ -16,19 +16,25 @@ branch_labels = None
 depends_on = None
 
 
+INDEXES = {
+    "suppression_lifted": (["scope"], "out_at IS NOT NULL AND NOT active"),
+    "suppression_frequency": (["scope", "frequency"], "frequency IS NOT NULL"),
+}
+
+
 def upgrade():
-    op.create_index(
-        "suppression_lifted",
-        "suppression",
-        ["scope"],
-        postgresql_where=sa.text("out_at IS NOT NULL AND NOT active"),
-    )
-    op.create_index(
-        "suppression_frequency",
-        "suppression",
-        ["scope", "frequency"],
-        postgresql_where=sa.text("frequency IS NOT NULL"),
-    )
+    # Outside of a transaction, so that opt-outs are recorded meanwhile: of 30 million rows an
+    # index takes minutes. One that was left unfinished is dropped first.
+    with op.get_context().autocommit_block():
+        for name, (columns, where) in INDEXES.items():
+            op.drop_index(name, "suppression", if_exists=True, postgresql_concurrently=True)
+            op.create_index(
+                name,
+                "suppression",
+                columns,
+                postgresql_where=sa.text(where),
+                postgresql_concurrently=True,
+            )
 
 
 def downgrade():
