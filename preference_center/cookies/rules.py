@@ -32,10 +32,15 @@ CONSENT_MONTHS = 6
 _COOKIE = re.compile(
     r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>[0-9]{8})"
     r"\.(?P<granted>-|[a-z]+(?:\+[a-z]+)*)"
+    r"(?:\.[a-z]+\.(?:-|[a-z]+(?:\+[a-z]+)*)\.(?P<ended>-|[0-9a-f]{32}(?:\+[0-9a-f]{32})*))?"
 )
 
 
 _NOTHING = "-"
+
+
+MAX_ENDED = 8
+"""Choices without an answer that a newer one ends; the script keeps no more."""
 
 
 class ConsentMethod(StrEnum):
@@ -50,11 +55,14 @@ class ConsentMethod(StrEnum):
     """By the browser's Global Privacy Control; the person pressed nothing."""
     PAGE = "page"
     """On the page that works without a script."""
+    UNSAVED = "unsaved"
+    """Nobody's choice: an earlier one that allowed something got no answer, so the browser keeps
+    everything off and asks again."""
 
     @property
     def grants_nothing(self) -> bool:
         """Whether it can only refuse."""
-        return self in {ConsentMethod.REFUSE, ConsentMethod.CLOSE, ConsentMethod.GPC}
+        return self not in {ConsentMethod.ACCEPT, ConsentMethod.CHOOSE, ConsentMethod.PAGE}
 
 
 class CookieChoiceState(StrEnum):
@@ -70,7 +78,8 @@ class CookieChoiceState(StrEnum):
 class BrowserConsent:
     """One recorded choice: nothing in it says who made it (docs/decisions/0077).
 
-    `id` is 128 random bits. `previous` is the choice of the same browser that this one ends.
+    `id` is random, made by the browser's script, so that it can send a choice twice. `previous` is
+    the choice of the same browser that this one ends.
     `policy_version` is of the policy that applied then; None if the site names none.
     """
 
@@ -83,6 +92,9 @@ class BrowserConsent:
     decided_at: datetime
     policy_version: str | None = None
     previous: UUID | None = None
+    unanswered: tuple[UUID, ...] = ()
+    """Choices of the browser since `previous`, oldest first, whose answers were lost: each may be
+    on record, may come later, or never. Not read back."""
 
     @property
     def expires_at(self) -> datetime:
@@ -106,13 +118,16 @@ class BrowserConsent:
 class ConsentCookie:
     """The value of the cookie `pc_consent`: `1.<id>.<version>.<yyyymmdd>.<granted, or ->`.
 
-    `day` is in UTC. The script reads it, too; it holds no secret.
+    `day` is in UTC. The script reads it, too; it holds no secret. While the script has no answer it
+    adds `.<method>.<wanted>.<ended>`, where `ended` are the choices that this one ends.
     """
 
     id: UUID
     version: str
     day: date
     granted: frozenset[CookieCategory]
+    ended: tuple[UUID, ...] | None = None
+    """None once it has been answered."""
 
     def __str__(self) -> str:
         granted = "+".join(category for category in CookieCategory if category in self.granted)
@@ -136,7 +151,23 @@ def parse_consent_cookie(value: str | None) -> ConsentCookie | None:
         granted = frozenset(CookieCategory(word) for word in words)
     except ValueError:
         return None
-    return ConsentCookie(UUID(hex=match["id"]), match["version"], day, granted)
+    ids = re.findall(r"\w+", match["ended"] or "")[-MAX_ENDED:]
+    ended = tuple(UUID(hex=each) for each in ids) if match["ended"] else None
+    return ConsentCookie(UUID(hex=match["id"]), match["version"], day, granted, ended)
+
+
+def parse_ended(sent: object) -> tuple[UUID, ...]:
+    """The ids of choices that one ends, oldest first. Raises InvalidInput."""
+    if not isinstance(sent, list) or len(sent) > MAX_ENDED:
+        raise InvalidInput(f"ends is a list of at most {MAX_ENDED} ids, oldest first")
+    return tuple(parse_consent_id(each) for each in sent)
+
+
+def parse_consent_id(sent: object) -> UUID:
+    """The id of a choice. Raises InvalidInput."""
+    if not isinstance(sent, str) or not re.fullmatch(r"[0-9a-f]{32}", sent):
+        raise InvalidInput("an id is 32 hexadecimal digits in small letters")
+    return UUID(hex=sent)
 
 
 def check_choices(

@@ -5,7 +5,7 @@ No row is anybody's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -63,7 +63,22 @@ class StoredConsent:
 
 
 def insert_consent(connection: Connection, consent: BrowserConsent) -> None:
-    """Record a choice. Safe to repeat. A `previous` that is not of the same site is left out."""
+    """Record a choice. Safe to repeat. A `previous` that is not of the same site is left out.
+
+    What is `unanswered` and not there is recorded as ended: should it come later, its id is taken.
+    """
+    refused = dict.fromkeys(consent.choices, False)
+    previous = consent.previous
+    for each in consent.unanswered:
+        method = ConsentMethod.UNSAVED
+        _insert(
+            connection, replace(consent, id=each, choices=refused, method=method, previous=previous)
+        )
+        previous = each
+    _insert(connection, replace(consent, previous=previous))
+
+
+def _insert(connection: Connection, consent: BrowserConsent) -> None:
     given = {
         "id": consent.id,
         "site": consent.site,

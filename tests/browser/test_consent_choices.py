@@ -195,7 +195,6 @@ def test_a_changed_purpose_is_asked_about_again(browser: Browser, shops: Shops) 
                 visit.press("Accept all")  # of what was shown before: nothing is recorded
             visit.banner.wait_for()
             assert visit.optional == []
-            assert visit.cookies == []
             visit.press("Accept all")
             visit.expect_ran(*ALL)
         finally:
@@ -215,9 +214,10 @@ def test_the_choice_outlives_cookies_that_scripts_set(browser: Browser, shops: S
         visit.expect_ran(*ALL)
         by_script = set(visit.page.evaluate("setByScript"))
         assert by_script >= set(NAMED)
-        for name in by_script:
+        for name in by_script - {"pc_consent"}:
             visit.page.context.clear_cookies(name=name)
-        assert visit.cookies == ["pc_consent"]
+        (cookie,) = visit.page.context.cookies()
+        assert cookie["value"].count(".") == 4  # of the answer; until then the script has its own
         visit.page.reload()
         visit.settle()
         assert visit.banner.count() == 0
@@ -253,7 +253,7 @@ def test_while_the_service_is_away_nothing_optional_runs_and_the_page_works(
         if path == "/consent":
             visit.press("Accept all")
             visit.saved.get_by_text("could not be saved").wait_for()
-        assert_nothing_optional(visit, [])
+        assert_nothing_optional(visit, ["pc_consent"] if path == "/consent" else [])
         press(visit.page.get_by_role("link", name="Journal"))
         assert visit.page.get_by_role("heading", name="Journal").is_visible()
 

@@ -37,12 +37,14 @@ from preference_center.cookies.rules import (
     ConsentMethod,
     check_choices,
     parse_consent_cookie,
+    parse_consent_id,
+    parse_ended,
 )
 from preference_center.cookies.signal import has_signal
-from preference_center.cookies.store import insert_consent
+from preference_center.cookies.store import StoredConsent, find_consent, insert_consent
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import read_body, services
-from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.web.languages import (
     match_language,
     page_language,
@@ -131,7 +133,7 @@ def record_json(site: Site) -> Response:
     if not within_rates(site):
         return _json({"error": "Too many choices at once; try again in a minute."}, 429)
     try:
-        consent = _read_json(site)
+        return _answer(site, store_consent(_read_json(site)))
     except RequestEntityTooLarge:
         return _json({"error": f"The body has more than {MAX_BODY_BYTES} bytes."}, 413)
     except StaleVersion:
@@ -139,19 +141,30 @@ def record_json(site: Site) -> Response:
         return _json({"error": error, "version": site.version}, 409)
     except InvalidInput as error:
         return _json({"error": str(error)}, 400)
-    store_consent(consent)
-    response = _json(consent_json(consent), 201)
-    set_consent_cookie(response, site, consent)
+
+
+def _answer(site: Site, stored: StoredConsent) -> Response:
+    """Raises InvalidInput."""
+    if stored.consent.site != site.key:
+        raise InvalidInput("this id is of another site; make a new one")
+    if stored.is_superseded:
+        return _json({"error": "The same browser has chosen again since."}, 410)
+    response = _json(consent_json(stored.consent), 201)
+    set_consent_cookie(response, site, stored.consent)
     return response
 
 
 def make_consent(
     site: Site, choices: Mapping[str, object], method: ConsentMethod, *, version: object
 ) -> BrowserConsent:
-    """The choice that this request makes; not stored yet. Raises InvalidInput, StaleVersion."""
+    """The choice that this request makes; not stored yet. Raises InvalidInput, StaleVersion.
+
+    It ends what the cookie has: one choice that was answered, or those that were not.
+    """
     if version != site.version:
         raise StaleVersion
-    earlier = parse_consent_cookie(request.cookies.get(CONSENT_COOKIE))
+    cookie = parse_consent_cookie(request.cookies.get(CONSENT_COOKIE))
+    is_answered = cookie is not None and cookie.ended is None
     now = services().now()
     policy = catalogue_or_empty().policy_in_force(now)
     return BrowserConsent(
@@ -163,17 +176,34 @@ def make_consent(
         language=page_language(),
         decided_at=now,
         policy_version=policy.reference if policy else None,
-        previous=earlier.id if earlier else None,
+        previous=cookie.id if cookie and is_answered else None,
+        unanswered=(*(cookie.ended or ()), cookie.id) if cookie and not is_answered else (),
     )
 
 
-def store_consent(consent: BrowserConsent) -> None:
-    """Append it. Raises Unavailable; then nothing is recorded, and no cookie is to be set (I1)."""
-    run_in_transaction(lambda connection: insert_consent(connection, consent))
+def store_consent(consent: BrowserConsent) -> StoredConsent:
+    """Append it, and return what is stored of this id: the same if it was sent before.
+
+    Raises Unavailable; then nothing is recorded, and no cookie is to be set (I1).
+    """
+
+    def store(connection: Connection) -> StoredConsent | None:
+        insert_consent(connection, consent)
+        return find_consent(connection, consent.id)
+
+    stored = run_in_transaction(store)
+    assert stored
+    return stored
 
 
 def set_consent_cookie(response: BaseResponse, site: Site, consent: BrowserConsent) -> None:
-    """Let the browser keep the choice; the script reads the cookie, which holds no secret."""
+    """Let the browser keep the choice; the script reads the cookie, which holds no secret.
+
+    What nobody chose is not kept: then the next page asks.
+    """
+    if consent.method is ConsentMethod.UNSAVED:
+        response.delete_cookie(CONSENT_COOKIE)
+        return
     origin = request.headers.get("Origin", "null")
     used = [origin] if origin in site.origins else site.origins
     response.set_cookie(
@@ -211,6 +241,10 @@ def _read_json(site: Site) -> BrowserConsent:
     consent = make_consent(
         site, sent["choices"], ConsentMethod(method), version=sent.get("version")
     )
+    if "id" in sent:  # made by the script, which sends it again until it is answered
+        ended = parse_ended(sent.get("ends", []))
+        consent_id = parse_consent_id(sent["id"])
+        consent = replace(consent, id=consent_id, previous=None, unanswered=ended)
     language = sent.get("language")
     shown = match_language(language) if isinstance(language, str) else None
     return consent if shown is None else replace(consent, language=shown)

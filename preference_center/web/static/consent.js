@@ -3,7 +3,7 @@
 const EVENT = "preference-center:consent";
 const script = document.currentScript, root = document.documentElement;
 if (window.preferenceCenter?.consent || !(script instanceof HTMLScriptElement)) return; // twice, or clobbered
-let config, choice = null, panel, opener, timer;
+let config, choice = null, isKept = false, sending, panel, opener, timer;
 
 const CSS = `
 :host { all: initial; color-scheme: inherit; font-family: inherit; --soft: color-mix(in srgb, CanvasText 75%, Canvas); --line: color-mix(in srgb, CanvasText 18%, Canvas) }
@@ -54,23 +54,43 @@ const refused = (key) => key === "advertising" && navigator.globalPrivacyControl
 const pick = (wanted) => Object.fromEntries(optional().map(({ key }) => [key, !refused(key) && wanted(key)]));
 const isOn = (key) => choice?.choices[key] === true;
 
-/* What the cookie says; null if it is time to ask. */
+/* What the cookie says. While a choice has no answer, also what to send: its method, what it allows, and the ids that it ends. */
+function cookie() {
+  const [found, id, version, year, month, day, on, method, wanted, ends] = /(?:^|; )pc_consent=1\.(\w+)\.(\w+)\.(\d{4})(\d\d)(\d\d)\.([\w+-]+)(?:\.(\w+)\.([\w+-]+)\.([\w+-]+))?/.exec(document.cookie) ?? [];
+  if (!found) return null;
+  const isValid = version === config.version && Date.UTC(year, month - 1 + config.months, day) > Date.now();
+  const choices = (text) => pick((key) => text.split("+").includes(key));
+  return { id, version, isValid, method, on: choices(on), wanted: method && choices(wanted), ends: /\w/.test(ends ?? "") ? ends.split("+") : [] };
+}
+
+/* The choice that counts; null if it is time to ask. */
 function read() {
-  const [, id, version, year, month, day, on] = /(?:^|; )pc_consent=1\.(\w+)\.(\w+)\.(\d{4})(\d\d)(\d\d)\.([\w+-]+)/.exec(document.cookie) ?? [];
-  const again = Date.UTC(year, month - 1 + config.months, day);
-  if (version !== config.version || again <= Date.now()) return null;
-  return { id, choices: pick((key) => on.split("+").includes(key)), version };
+  const found = cookie();
+  return found?.isValid && found.method !== "unsaved" ? { id: found.id, choices: found.on, version: found.version } : null;
+}
+
+/* Until the answer, which sets the cookie that lasts. It allows only what was allowed before, too. */
+function keep(id, on, method, wanted, ends) {
+  const names = (choices) => Object.keys(choices).filter((key) => choices[key]).join("+") || "-";
+  const today = new Date().toISOString().slice(0, 10).replaceAll("-", "");
+  const value = [1, id, config.version, today, names(on), method, names(wanted), ends.join("+") || "-"].join(".");
+  document.cookie = `pc_consent=${value}; Path=/; Max-Age=${config.months * 2628000}; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
 }
 
 /* Make the page agree. What has run can't stop, so a withdrawal reloads. */
 function apply(next) {
   const lost = optional().some(({ key }) => isOn(key) && !next?.choices[key]);
   choice = next;
+  isKept = !!next && document.cookie.includes(next.id);
   if (next) hide();
   for (const { key, cookies } of optional()) if (!isOn(key)) cookies.forEach(remove);
   const unhandled = document.dispatchEvent(new CustomEvent(EVENT, { detail: get(), cancelable: true }));
   if (unhandled && lost) location.reload();
   else run();
+}
+
+function update(next) {
+  if (JSON.stringify(next) !== JSON.stringify(choice)) apply(next);
 }
 
 /* Delete a cookie, or all with a prefix, at each path and domain seen here. */
@@ -104,22 +124,52 @@ async function run() {
   }
 }
 
-/* Unless a choice is recorded, nothing optional runs. */
-async function save(method, choices) {
-  hide();
+/* What a new choice ends: the last that was answered, and each after it, which may be on record. */
+function ended() {
+  const found = cookie();
+  const ids = found ? [...found.ends, found.id] : choice ? [choice.id] : [];
+  if (ids.length > 8) ids.splice(1, 1);
+  return ids;
+}
+
+/* What allows less counts at once; what allows more, once it is recorded. Each page sends it again until it is answered. */
+async function save(method, choices, id = crypto.randomUUID().replaceAll("-", ""), ends = ended()) {
   const { texts, categories, version, language } = config;
-  const answer = await fetch(config.path, {
+  const before = method === "unsaved" ? null : { id, choices: pick((key) => isOn(key) && choices[key]), version };
+  const isMore = Object.keys(choices).some((key) => choices[key] && !isOn(key));
+  sending?.abort();
+  const mine = sending = new AbortController();
+  const limit = setTimeout(() => mine.abort(), 5000);
+  keep(id, before?.choices ?? choices, method, choices, ends);
+  const sent = fetch(config.path, {
     method: "POST",
     keepalive: true, // if the visitor goes on
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ choices, method, version, language }),
+    body: JSON.stringify({ id, choices, method, version, language, ends }),
+    signal: mine.signal,
   }).catch(console.warn);
-  if (answer?.status === 409) return start("reload"); // the question has changed
-  const next = answer?.status === 201 && await answer.json().catch(console.warn) || null;
-  if (!next) remove({ name: "pc_consent" });
-  apply(next && { id: next.id, choices: next.choices, version });
+  if (!isMore) update(before);
+  const answer = await sent;
+  const saved = answer?.status === 201 && await answer.json().catch(console.warn);
+  clearTimeout(limit);
+  if (sending !== mine) return; // a newer choice, or page
+  if (answer?.status === 409 && !config.isFresh) return start("reload"); // the question has changed
+  if (!saved) setTimeout(() => sending === mine && resend(), 60_000);
+  if (isMore && !saved) {
+    say(texts.not_saved);
+    return save("unsaved", pick(() => false));
+  }
+  if (isMore) update({ id, choices: pick((key) => saved.choices[key]), version });
+  if (["gpc", "unsaved"].includes(method)) return;
   const on = categories.filter(({ key, required }) => required || isOn(key)).map(({ title }) => title);
-  if (method !== "gpc") say(next ? `${texts.saved} ✓ ${on.join(" ✓ ")}` : texts.not_saved);
+  say(`${texts.saved} ✓ ${on.join(" ✓ ")}`);
+}
+
+function resend() {
+  const found = cookie();
+  if (!found?.method) return;
+  if (found.isValid) save(found.method, found.wanted, found.id, found.ends);
+  else save("unsaved", pick(() => false)); // the question has changed
 }
 
 /* The banner; with its switches if `choosing`. */
@@ -140,9 +190,13 @@ function show(choosing) {
   });
   const list = make("div", {}, ...rows);
   const heading = make("h2", { tabIndex: -1 }, texts.title);
-  const close = choice ? button(texts.cancel, hide) : button(texts.close, () => save("close", pick(() => false)));
+  const press = (method, wanted) => {
+    hide();
+    save(method, pick(wanted));
+  };
+  const close = choice ? button(texts.cancel, hide) : button(texts.close, () => press("close", () => false));
   close.className = "close";
-  const third = button("", () => list.hidden ? choose(true) : save("choose", pick((key) => switches[key].checked)));
+  const third = button("", () => list.hidden ? choose(true) : press("choose", (key) => switches[key].checked));
   const choose = (now) => {
     list.hidden = !now;
     third.textContent = now ? texts.save : texts.choose;
@@ -156,8 +210,8 @@ function show(choosing) {
     make("p", { className: "note", hidden: !optional().some(({ key }) => refused(key)) }, texts.gpc),
     list,
     make("div", { className: "buttons" },
-      button(texts.accept, () => save("accept", pick(() => true))),
-      button(texts.refuse, () => save("refuse", pick(() => false))),
+      button(texts.accept, () => press("accept", () => true)),
+      button(texts.refuse, () => press("refuse", () => false)),
       third));
   panel.onkeydown = ({ key }) => { // decides nothing
     if (key !== "Escape") return;
@@ -212,10 +266,12 @@ async function start(cache) {
   const path = `consent/${script.dataset.site}/config.json?language=${root.lang || navigator.language}`;
   const answer = await fetch(new URL(path, script.src), { cache, credentials: "omit" });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  config = await answer.json();
+  config = { ...await answer.json(), isFresh: !!cache };
+  const found = cookie();
   apply(read());
+  if (!cache && found && !found.isValid) return start("no-cache"); // of a newer version?
+  resend();
   if (choice) return;
-  if (!cache && document.cookie.includes("pc_consent=")) return start("no-cache"); // of a newer version?
   if (optional().some(({ key }) => !refused(key))) show();
   else if (!cache && optional().length && navigator.cookieEnabled) save("gpc", pick(() => false));
 }
@@ -233,9 +289,14 @@ document.addEventListener("click", (event) => {
   opener = pressed;
   show(true);
 });
-document.addEventListener("visibilitychange", () => { // another tab may have chosen
+/* Another tab may have chosen, also while this page was in the back/forward cache. */
+function look() {
   const now = config && read();
-  if (now && now.id !== choice?.id) apply(now);
-});
+  if (now || isKept) update(now);
+  if (config && !sending) resend();
+}
+document.addEventListener("visibilitychange", look);
+addEventListener("pageshow", look);
+addEventListener("pagehide", () => { sending = null; }); // what fails now is for the next page to send
 start().catch(console.warn);
 })();

@@ -21,6 +21,7 @@ from tests.web.pages.fixtures import CATALOGUE
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
 COLUMNS = "id, site, choices, method, version, language, decided_at, expires_at, previous"
 
@@ -170,6 +171,78 @@ def test_a_forged_id_ends_nothing(choose: Choose, database_url: str) -> None:
     assert rows(database_url, "previous") == [(None,)]
 
 
+ONE, TWO, THREE = ("1" * 32, "2" * 32, "3" * 32)
+"""Ids as the script makes them."""
+
+
+def state_of(database_url: str) -> dict[str, tuple[object, object]]:
+    found = rows(database_url, "id, method, previous")
+    return {row[0].hex: (row[1], row[2] and row[2].hex) for row in found}  # type: ignore[attr-defined]
+
+
+def test_a_choice_that_is_sent_again_is_one_and_has_its_first_time(
+    choose: Choose, clock: Clock, database_url: str
+) -> None:
+    first = choose("refuse", id=ONE, ends=[])
+    clock.now += timedelta(days=1)
+    again = choose("refuse", id=ONE, ends=[])
+    assert (again.status_code, again.get_json()) == (201, first.get_json())
+    assert again.headers["Set-Cookie"].split(";")[0] == first.headers["Set-Cookie"].split(";")[0]
+    assert state_of(database_url) == {ONE: ("refuse", None)}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_choice_whose_answer_was_lost_is_ended_by_the_next_before_or_after_it_comes(
+    choose: Choose, database_url: str, *, late: bool
+) -> None:
+    def accept() -> TestResponse:
+        return choose("accept", functional=True, advertising=True, id=TWO, ends=[ONE])
+
+    choose("choose", functional=True, id=ONE, ends=[])
+    if not late:
+        assert accept().status_code == 201
+    assert choose("refuse", id=THREE, ends=[ONE, TWO]).status_code == 201
+    response = accept()
+    assert response.status_code == 410
+    assert "Set-Cookie" not in response.headers
+    assert state_of(database_url) == {
+        ONE: ("choose", None),
+        TWO: ("unsaved" if late else "accept", ONE),
+        THREE: ("refuse", TWO),
+    }
+
+
+def test_what_nobody_chose_is_recorded_and_not_kept_by_the_browser(
+    choose: Choose, database_url: str
+) -> None:
+    response = choose("unsaved", id=TWO, ends=[ONE])
+    assert response.status_code == 201
+    assert response.headers["Set-Cookie"].startswith("pc_consent=; ")
+    assert state_of(database_url) == {ONE: ("unsaved", None), TWO: ("unsaved", ONE)}
+
+
+def test_the_page_without_a_script_ends_what_has_no_answer(
+    client: FlaskClient, database_url: str
+) -> None:
+    version = config(client)["version"]
+    cookie = f"1.{TWO}.{version}.20261128.-.accept.functional+advertising.{ONE}"
+    client.set_cookie("pc_consent", cookie)
+    form = {"press": "refuse", "version": version}
+    response = client.post("/consent/shop", data=form)
+    assert response.status_code == 303
+    found = state_of(database_url)
+    assert found[ONE] == ("unsaved", None)
+    assert found[TWO] == ("unsaved", ONE)
+    assert ("page", TWO) in found.values()
+
+
+def test_an_id_of_another_site_is_refused(choose: Choose, client: FlaskClient) -> None:
+    version = config(client, site="blog")["version"]
+    blog = choose("refuse", site="blog", choices={}, version=version, id=ONE, ends=[])
+    assert blog.status_code == 201
+    assert choose("refuse", id=ONE, ends=[]).status_code == 400
+
+
 def test_a_choice_about_cookies_that_have_changed_is_not_recorded(
     choose: Choose, client: FlaskClient, database_url: str
 ) -> None:
@@ -193,6 +266,12 @@ def test_a_choice_about_cookies_that_have_changed_is_not_recorded(
         {"method": "scroll"},
         {"method": None},
         {"method": ["accept"]},
+        {"id": "x"},
+        {"id": None},
+        {"id": "A" * 32},
+        {"id": "1" * 32, "ends": "2"},
+        {"id": "1" * 32, "ends": [2]},
+        {"id": "1" * 32, "ends": ["2" * 32] * 9},
     ],
 )
 def test_what_is_no_choice_is_refused_with_the_remedy(
