@@ -3,15 +3,15 @@
 const EVENT = "preference-center:consent";
 const script = document.currentScript, root = document.documentElement;
 if (window.preferenceCenter?.consent || !(script instanceof HTMLScriptElement)) return; // twice, or clobbered
-let config, choice = null, isKept = false, sending, panel, opener, timer;
+let config, choice = null, isKept = false, sending, host, panel, opener, timer;
 
 const CSS = `
-:host { all: initial; color-scheme: inherit; font-family: inherit; --soft: color-mix(in srgb, CanvasText 75%, Canvas); --line: color-mix(in srgb, CanvasText 18%, Canvas) }
+:host { all: initial !important; position: fixed !important; z-index: 2147483647 !important; color-scheme: inherit !important; --soft: color-mix(in srgb, CanvasText 75%, Canvas); --line: color-mix(in srgb, CanvasText 18%, Canvas) }
 * { box-sizing: border-box }
 [hidden] { display: none }
-.card { position: fixed; z-index: 2147483647; inset: auto 0 1em; width: min(46em, 100% - 2em); max-height: calc(100% - 2em); margin: auto; overflow: auto;
+.card { position: fixed; inset: auto 0 1em; width: min(46em, 100% - 2em); max-height: calc(100% - 2em); margin: auto; overflow: auto;
   padding: 1em clamp(1em, 3vw, 1.5em) 1.25em; border: 1px solid var(--line); border-radius: var(--radius); background: Canvas; color: CanvasText; box-shadow: 0 .5em 2.5em #0005;
-  font-size: max(1rem, 16px); line-height: 1.5; overflow-wrap: anywhere }
+  font-family: var(--font); font-size: max(1rem, 16px); line-height: 1.5; overflow-wrap: anywhere }
 header { display: flex; flex-wrap: wrap-reverse; justify-content: space-between; align-items: center; column-gap: 1em }
 h2 { margin: .25em 0; font-size: 1.3em; line-height: 1.3; outline: 0 }
 p { margin: .25em 0 .75em }
@@ -39,7 +39,7 @@ ul { margin: 0; padding-inline-start: 1.25em }
 .said { width: fit-content; padding: .75em 1.5em; pointer-events: none }
 .said:empty { opacity: 0 }
 @media (min-width: 36em) { .buttons { grid-template-columns: repeat(3, 1fr) } }
-@media (max-height: 30em) { .card:not(.said) { position: static; margin: 1em auto; max-height: none } }
+@media (max-height: 30em) { .card { max-height: 60% } }
 @media (prefers-reduced-motion: no-preference) { .card { animation: in .25s } @keyframes in { from { opacity: 0; transform: translateY(1em) } } }
 @media print { .card { display: none } }`;
 
@@ -236,22 +236,26 @@ function say(text) {
   timer = setTimeout(say, 8000, "");
 }
 
-/* The banner: first in the page, apart from its styles. */
+/* The banner: first in the page, apart from its styles, and outside body, whose layout it must not change. */
 function place() {
-  const found = document.querySelector("preference-center-consent");
-  if (found) return found.shadowRoot;
-  const host = make("preference-center-consent");
-  const shadow = host.attachShadow({ mode: "open" });
+  host ??= build();
+  if (!host.isConnected) document.documentElement.insertBefore(host, document.body);
+  return host.shadowRoot;
+}
+
+function build() {
+  const made = make("preference-center-consent");
+  const shadow = made.attachShadow({ mode: "open" });
   try {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(CSS);
     shadow.adoptedStyleSheets = [sheet];
   } catch {} // an older browser shows it plain
   const { dark, ...looks } = config.brand;
-  for (const [name, value] of Object.entries(looks)) host.style.setProperty(`--${name}`, dark[name] ? `light-dark(${value}, ${dark[name]})` : value);
+  for (const [name, value] of Object.entries(looks)) made.style.setProperty(`--${name}`, dark[name] ? `light-dark(${value}, ${dark[name]})` : value);
+  made.style.setProperty("--font", getComputedStyle(document.body).fontFamily);
   shadow.append(make("output", { className: "card said" }));
-  document.body.prepend(host);
-  return shadow;
+  return made;
 }
 
 /* All of the site's scripts but async ones have run, so that they hear the event. */
