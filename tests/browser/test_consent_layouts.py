@@ -87,3 +87,51 @@ def test_it_has_the_font_of_the_page(browser: Browser, shops: Shops) -> None:
         visit.open_page(shops, page_with("body { font-family: monospace }"))
         font = "e => getComputedStyle(e).fontFamily"
         assert visit.banner.get_by_role("button").last.evaluate(font) == "monospace"
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        "document.body.replaceWith(document.createElement('body'))",
+        "document.body = document.createElement('body')",
+        "document.documentElement.innerHTML = '<head></head><body><p>Another route</p></body>'",
+    ],
+)
+def test_it_stays_where_an_application_replaces_the_page(
+    browser: Browser, shops: Shops, replace: str
+) -> None:
+    with visiting(browser) as visit:
+        visit.open_page(shops, page_with())
+        visit.banner.wait_for()
+        visit.page.evaluate(replace)
+        visit.press("Accept all")
+        visit.saved.get_by_text("Your choice is saved.").wait_for()
+        assert visit.wait_for_choice()["choices"] == {"functional": True, "advertising": True}
+
+
+ROUTE = """(window.ran = [], () => {
+    const route = document.createElement("main");
+    route.innerHTML = `
+        <script type="text/plain" data-consent="functional" data-src="/slow.js"></script>
+        <script type="text/plain" data-consent="functional">ran.push("second")</script>
+        <script type="text/plain" data-consent="advertising">ran.push("ads")</script>`;
+    document.querySelector("main").replaceWith(route);
+})"""
+
+
+def test_what_waits_on_another_route_starts_in_its_order_and_by_its_category(
+    browser: Browser, shops: Shops
+) -> None:
+    with visiting(browser) as visit:
+        visit.page.route("**/slow.js", lambda route: route.fulfill(body='ran.push("first")'))
+        visit.open_page(shops, page_with())
+        visit.press("Choose")
+        visit.page.evaluate(ROUTE)  # before a choice nothing runs
+        visit.banner.get_by_role("switch", name="Functional").check()
+        assert visit.page.evaluate("ran") == []
+        visit.press("Save choice")
+        visit.page.wait_for_function("ran.length === 2")
+        visit.page.evaluate(ROUTE)
+        visit.page.wait_for_function("ran.length === 2 && ran[0] === 'first'")
+        visit.settle()
+        assert visit.page.evaluate("ran") == ["first", "second"]

@@ -3,7 +3,7 @@
 const EVENT = "preference-center:consent";
 const script = document.currentScript, root = document.documentElement;
 if (window.preferenceCenter?.consent || !(script instanceof HTMLScriptElement)) return; // twice, or clobbered
-let config, choice = null, isKept = false, sending, host, panel, opener, timer;
+let config, choice = null, isKept = false, started = Promise.resolve(), sending, host, panel, opener, timer;
 
 const CSS = `
 :host { all: initial !important; position: fixed !important; z-index: 2147483647 !important; color-scheme: inherit !important; --soft: color-mix(in srgb, CanvasText 75%, Canvas); --line: color-mix(in srgb, CanvasText 18%, Canvas) }
@@ -106,10 +106,11 @@ function remove({ name }) {
 }
 
 /* Start what waits: each script after the one before. */
-async function run() {
+const run = () => { started = started.then(startAll); };
+async function startAll() {
   for (const waiting of document.querySelectorAll("[data-consent]")) {
     const { consent, src, type = "" } = waiting.dataset;
-    if (!isOn(consent)) continue;
+    if (!isOn(consent) || !waiting.isConnected) continue;
     waiting.removeAttribute("data-consent");
     if (waiting.localName !== "script") {
       if (src) waiting.src = src;
@@ -302,5 +303,10 @@ function look() {
 document.addEventListener("visibilitychange", look);
 addEventListener("pageshow", look);
 addEventListener("pagehide", () => { sending = null; }); // what fails now is for the next page to send
+/* A single-page application shows another page, or replaces all of it. */
+new MutationObserver(() => {
+  if (panel?.isConnected === false && panel.parentNode) place();
+  if (choice && document.querySelector("[data-consent]")) run();
+}).observe(document, { childList: true, subtree: true, attributeFilter: ["data-consent"] });
 start().catch(console.warn);
 })();
