@@ -135,3 +135,10 @@ def test_what_waits_on_another_route_starts_in_its_order_and_by_its_category(
         visit.page.wait_for_function("ran.length === 2 && ran[0] === 'first'")
         visit.settle()
         assert visit.page.evaluate("ran") == ["first", "second"]
+
+
+def test_a_base_of_another_origin_takes_no_choice_away(browser: Browser, shops: Shops) -> None:
+    with visiting(browser) as visit:
+        visit.open_page(shops, page_with(head='<base href="https://cdn.example/">'))
+        visit.press("Accept all")
+        visit.saved.get_by_text("Your choice is saved.").wait_for()

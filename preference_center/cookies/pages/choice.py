@@ -10,10 +10,13 @@ browsers delete what scripts set after a week (docs/decisions/0077).
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 from uuid import UUID
@@ -322,10 +325,21 @@ SCRIPT_MAX_AGE_SECONDS = 3600
 """How long browsers may use it without asking; then its ETag tells whether it has changed."""
 
 
+@cache
+def _compress(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
 def consent_script() -> Response:
     """The script, for pages of any origin; also with `crossorigin` and a hash (W3C SRI)."""
-    response = current_app.send_static_file("consent.js")
-    response.cache_control.no_cache = None  # which Flask sets where the app names no age
+    content = (Path(current_app.static_folder or "") / "consent.js").read_bytes()
+    response = Response(content, mimetype="text/javascript")
+    response.headers["Vary"] = "Accept-Encoding"
+    if request.accept_encodings["gzip"]:
+        response.set_data(_compress(content))
+        response.headers["Content-Encoding"] = "gzip"
+    response.set_etag(hashlib.sha256(response.data).hexdigest()[:32])
+    response.make_conditional(request)
     response.cache_control.public = True
     response.cache_control.max_age = SCRIPT_MAX_AGE_SECONDS
     response.headers["Access-Control-Allow-Origin"] = "*"

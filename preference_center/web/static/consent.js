@@ -142,7 +142,7 @@ async function save(method, choices, id = crypto.randomUUID().replaceAll("-", ""
   const mine = sending = new AbortController();
   const limit = setTimeout(() => mine.abort(), 5000);
   keep(id, before?.choices ?? choices, method, choices, ends);
-  const sent = fetch(config.path, {
+  const sent = fetch(new URL(config.path, location.origin), {
     method: "POST",
     keepalive: true, // if the visitor goes on
     headers: { "Content-Type": "application/json" },
