@@ -2,7 +2,8 @@
 
 Mount it at /consent of the site's own origin:
 
-    app.mount("/consent", ConsentEndpoint("https://preferences.example.com/consent/shop"))
+    consent = ConsentEndpoint("https://preferences.example.com/consent/shop", secret="...")
+    app.mount("/consent", consent)
 
 It needs httpx, and works below Starlette, FastAPI, Quart and Django alike.
 """
@@ -38,11 +39,13 @@ class ConsentEndpoint:
 
     `timeout` is in seconds, for all of it: name, connection and answer. If the preference center
     does not answer within it, the response is 503 and nothing optional runs; why is logged.
+    `secret` is the site's one of CONSENT_SECRETS there.
     """
 
-    def __init__(self, target: str, timeout: float = 3) -> None:
+    def __init__(self, target: str, timeout: float = 3, secret: str = "") -> None:
         self._target = target
         self._timeout = timeout
+        self._secret = [(b"x-consent-secret", secret.encode())] if secret else []
         self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -55,8 +58,9 @@ class ConsentEndpoint:
             return
         query = scope["query_string"].decode("latin-1")
         url = f"{self._target}?{query}" if query else self._target
+        headers = [*_headers(scope), *self._secret]
         try:
-            request = httpx.Request(scope["method"], url, headers=_headers(scope), content=body)
+            request = httpx.Request(scope["method"], url, headers=headers, content=body)
             # The client's own time-out is for each read, so an answer that drips would never end.
             with anyio.fail_after(self._timeout):
                 answer = await self._client.send(request)

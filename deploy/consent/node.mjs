@@ -2,7 +2,7 @@
 //
 // Mount it at /consent of the site's own origin:
 //
-//   const consent = consentEndpoint('https://preferences.example.com/consent/shop');
+//   const consent = consentEndpoint('https://preferences.example.com/consent/shop', 3000, '...');
 //   http.createServer((request, response) =>
 //     request.url.split('?')[0] === '/consent' ? consent(request, response) : site(request, response));
 //
@@ -17,8 +17,8 @@ const RETURNED = [
 
 // Passes requests on to `target`, the site's address at the preference center. If that has not
 // answered within `timeout` milliseconds, the response is 503 and nothing optional runs; why is in
-// the log.
-export function consentEndpoint(target, timeout = 3000) {
+// the log. `secret` is the site's one of CONSENT_SECRETS there.
+export function consentEndpoint(target, timeout = 3000, secret = '') {
   return async (request, response) => {
     // All of it is caught: an error that nobody handles would end the site's process.
     try {
@@ -27,7 +27,7 @@ export function consentEndpoint(target, timeout = 3000) {
       const start = request.url.indexOf('?');
       const answer = await fetch(target + (start < 0 ? '' : request.url.slice(start)), {
         method: request.method,
-        headers: headersOf(request),
+        headers: {...headersOf(request), ...(secret && {'x-consent-secret': secret})},
         body: ['GET', 'HEAD'].includes(request.method) ? undefined : body,
         redirect: 'manual',
         signal: AbortSignal.timeout(timeout),

@@ -2,7 +2,7 @@
 
 Mount it at /consent of the site's own origin:
 
-    consent = ConsentEndpoint("https://preferences.example.com/consent/shop")
+    consent = ConsentEndpoint("https://preferences.example.com/consent/shop", secret="...")
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/consent": consent})  # werkzeug
 
 It needs the standard library alone.
@@ -38,12 +38,13 @@ class ConsentEndpoint:
 
     `timeout` is in seconds, for all of it: name, connection and answer. If the preference center
     does not answer within it, the response is 503 and nothing optional runs; why is in the
-    server's error log.
+    server's error log. `secret` is the site's one of CONSENT_SECRETS there.
     """
 
-    def __init__(self, target: str, timeout: float = 3) -> None:
+    def __init__(self, target: str, timeout: float = 3, secret: str = "") -> None:
         self._target = urlsplit(target)
         self._timeout = timeout
+        self._secret = {"X-Consent-Secret": secret} if secret else {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -54,7 +55,8 @@ class ConsentEndpoint:
         body = environ["wsgi.input"].read(int(length))
         path = self._target.path + (f"?{query}" if (query := environ.get("QUERY_STRING")) else "")
         exchange = _Exchange(self._target.scheme, self._target.netloc, self._timeout)
-        answer = exchange.ask(environ["REQUEST_METHOD"], path, body, dict(_headers(environ)))
+        headers = dict(_headers(environ)) | self._secret
+        answer = exchange.ask(environ["REQUEST_METHOD"], path, body, headers)
         if answer is None:
             reason = exchange.problem or f"no whole answer within {self._timeout} s"
             environ["wsgi.errors"].write(f"consent: {self._target.netloc}: {reason}\n")

@@ -33,6 +33,7 @@ SUFFIX = "_FILE"
 
 
 _MAX_BYTES = 1024 * 1024
+_MIN_CONSENT_SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,13 @@ class Settings(MailSettings, ConsoleSettings):
         validate_default=True,
         description="Signs these webhooks: whsec_ and 24 to 64 bytes in base64; several, separated"
         " by spaces, while one replaces another",
+    )
+    consent_secrets: str = Field(
+        default="",
+        repr=False,
+        description="Secrets of the sites' endpoints for choices about cookies, site:secret, each"
+        " of 32 characters or more; several, separated by spaces, also of one site while one"
+        " replaces another",
     )
     alert_email: str | None = Field(
         default=None,
@@ -294,6 +302,20 @@ class Settings(MailSettings, ConsoleSettings):
         if not all(map(is_standard_secret, secrets.split())):
             raise ValueError("write whsec_ and 24 to 64 bytes in base64")
         return secrets
+
+    @field_validator("consent_secrets")
+    @classmethod
+    def _validate_consent_secrets(cls, text: str) -> str:
+        if any(len(each.partition(":")[2]) < _MIN_CONSENT_SECRET for each in text.split()):
+            raise ValueError(
+                f"write site:secret, each secret of {_MIN_CONSENT_SECRET} characters or more"
+            )
+        return text
+
+    def secrets_of_site(self, key: str) -> tuple[str, ...]:
+        """What the endpoint of this site may name; empty where none is set."""
+        pairs = (each.partition(":") for each in self.consent_secrets.split())
+        return tuple(secret for site, _, secret in pairs if site == key)
 
     @property
     def reachable_networks(self) -> tuple[Network, ...]:

@@ -34,6 +34,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "deploy" / "consent"
 PACKAGES = {"node": "nodejs", "nginx": "nginx-light"}
 NAMES = ("wsgi", "asgi", "node", "nginx")
 OLD = "1.00000000000000000000000000000001.abc.20261101.-"
+SECRET = "s" * 32
 PATIENCE = 60
 """Seconds, since a busy machine may take its time."""
 POLL = 0.01
@@ -82,7 +83,7 @@ def load(name: str) -> Any:
 
 
 def through_wsgi(target: str, _folder: Path, _stack: ExitStack, seconds: int = PATIENCE) -> Ask:
-    app = load("wsgi")(target, timeout=seconds)
+    app = load("wsgi")(target, timeout=seconds, secret=SECRET)
     transport = httpx.WSGITransport(app=app, wsgi_errors=sys.stderr)
     return httpx.Client(transport=transport, base_url=ORIGIN).request
 
@@ -90,7 +91,9 @@ def through_wsgi(target: str, _folder: Path, _stack: ExitStack, seconds: int = P
 def through_asgi(target: str, _folder: Path, _stack: ExitStack, seconds: int = PATIENCE) -> Ask:
     def ask(*args: Any, **values: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app=load("asgi")(target, timeout=seconds))
+            transport = httpx.ASGITransport(
+                app=load("asgi")(target, timeout=seconds, secret=SECRET)
+            )
             async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
                 return await client.request(*args, **values)
 
@@ -106,7 +109,7 @@ def through_node(target: str, folder: Path, stack: ExitStack, seconds: int = PAT
     script.write_text(
         f"import http from 'node:http';\n"
         f"import {{consentEndpoint}} from '{RECIPES / 'node.mjs'}';\n"
-        f"const consent = consentEndpoint('{target}', {seconds}_000);\n"
+        f"const consent = consentEndpoint('{target}', {seconds}_000, '{SECRET}');\n"
         f"http.createServer(consent).listen({port}, '127.0.0.1');\n"
     )
     return running(["node", str(script)], port, stack)
@@ -118,6 +121,7 @@ def through_nginx(target: str, folder: Path, stack: ExitStack, seconds: int = PA
         "https://preferences.example.com/consent/shop": target,
         "8097": inner,
         "127.0.0.53": f"127.0.0.1:{free_port()}",
+        'X-Consent-Secret ""': f'X-Consent-Secret "{SECRET}"',
         "timeout 3s": f"timeout {seconds}s",
     }
     parts = []
@@ -187,6 +191,7 @@ def test_a_choice_is_passed_on_with_our_cookie_alone(center: Center, ask: Ask) -
         "Authorization": "Basic c2VjcmV0",
         "User-Agent": "Jane's browser",
         "Referer": f"{ORIGIN}/private",
+        "X-Consent-Secret": "a visitor's",
     }
     response = ask("POST", "/consent", json=choice(ask), headers=headers)
     assert response.status_code == 201
@@ -194,6 +199,7 @@ def test_a_choice_is_passed_on_with_our_cookie_alone(center: Center, ask: Ask) -
     assert response.headers["Set-Cookie"].startswith("pc_consent=1.")
     environ = center.seen[-1]
     assert environ["HTTP_COOKIE"] == f"pc_consent={OLD}"
+    assert environ["HTTP_X_CONSENT_SECRET"] == SECRET
     assert "HTTP_AUTHORIZATION" not in environ
     assert "HTTP_REFERER" not in environ
     assert "Jane" not in environ.get("HTTP_USER_AGENT", "")
@@ -284,7 +290,7 @@ def test_a_service_whose_name_nobody_knows_stops_no_site(through: Callable[..., 
 
 def test_the_limit_of_a_site_is_three_seconds_as_the_page_says() -> None:
     for name in ("wsgi", "asgi"):
-        assert load(name).__init__.__defaults__ == (3,)
+        assert load(name).__init__.__defaults__ == (3, "")
     assert "timeout = 3000" in (RECIPES / "node.mjs").read_text()
     assert "proxy_read_timeout 3s;" in (RECIPES / "nginx.conf").read_text()
 

@@ -17,7 +17,10 @@ CONSENT_COOKIE = "pc_consent"
 DEFAULT_CONSENT_PATH = "/consent"
 """Where a site mounts the endpoint that passes choices on to this service."""
 
-SITE_FIELDS = ("origins", "brand", "path", "categories")
+DEFAULT_CHOICES_PER_MINUTE = 30_000
+_MIN_CHOICES, _MAX_CHOICES = 60, 10_000_000
+
+SITE_FIELDS = ("origins", "brand", "path", "choices_per_minute", "categories")
 _CATEGORY_FIELDS = ("title", "text", "cookies")
 _COOKIE_FIELDS = ("purpose", "provider", "days")
 
@@ -101,13 +104,15 @@ class SiteCategory:
 class Site:
     """One website. Its categories are in the order of `CookieCategory`; essential is always there.
 
-    `path` is where each of its `origins` mounts the endpoint of the consent tool.
+    `path` is where each of its `origins` mounts the endpoint of the consent tool, and
+    `choices_per_minute` how many choices it records at most.
     """
 
     key: str
     origins: tuple[str, ...]
     brand: str
     path: str = DEFAULT_CONSENT_PATH
+    choices_per_minute: int = DEFAULT_CHOICES_PER_MINUTE
     categories: Mapping[CookieCategory, SiteCategory] = field(default_factory=dict)
 
     @property
@@ -155,6 +160,8 @@ def parse_sites(file: TomlTable, languages: Collection[str]) -> Mapping[str, Sit
             origins=_parse_origins(table),
             brand=table.get_reference("brand", "brands", brands, required=True) or "",
             path=_parse_path(table),
+            choices_per_minute=table.get_int("choices_per_minute", _MIN_CHOICES, _MAX_CHOICES, 600)
+            or DEFAULT_CHOICES_PER_MINUTE,
             categories=_parse_categories(table, languages),
         )
         _check_origins(table, site, sites.values())

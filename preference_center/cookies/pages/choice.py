@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from hmac import compare_digest
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
@@ -58,18 +59,19 @@ from preference_center.web.languages import (
 from preference_center.web.pages.networks import network_of
 from preference_center.web.pages.rendering import CatalogueText, catalogue_or_empty
 
-SITE_RATE = "30000 per minute"
+SECRET_HEADER = "X-Consent-Secret"  # noqa: S105 - a name
 
 
 SENDER_RATE = "3000 per minute"
 
 
 NETWORK_RATE = "60 per minute"
-"""Choices that are recorded: of one site, of it from one sender, and from one visitor's network.
+"""Choices that are recorded: of a site from one sender, and from one visitor's network. How many of
+the site at all is in the catalogue.
 
-Anybody can send one, and none is worth anything to a forger; the rates keep the table small. The
-sender, mostly the site's own server, is the network that connects. It alone says which visitors
-it sends for, so each of them is counted by sender: nobody else can use up their rate.
+With a secret the sender is the site's endpoint, which has no limit but that of the site. Without
+one anybody can send choices, and the sender is the network that connects. It alone says which
+visitors it sends for, so each of them is counted by sender: nobody else can use up their rate.
 """
 
 
@@ -98,24 +100,33 @@ def is_foreign(site: Site) -> bool:
     return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
 
 
+def is_without_secret(site: Site) -> bool:
+    """Whether the site's endpoint has a secret, and this request comes without it."""
+    secrets = services().settings.secrets_of_site(site.key)
+    sent = request.headers.get(SECRET_HEADER, "").encode()
+    return bool(secrets) and not any(compare_digest(sent, each.encode()) for each in secrets)
+
+
 def within_rates(site: Site) -> bool:
-    """Whether one more choice may be recorded; counts it.
+    """Whether one more choice may be recorded; counts it. Its secret has been checked.
 
     Networks are counted by keyed digests for a minute, and stored nowhere.
     """
     context = services()
     limiter, digest = context.limiter, context.keys.digest
-    sender = network_of(request.remote_addr)
+    is_endpoint = bool(context.settings.secrets_of_site(site.key))
+    sender = f"the endpoint of {site.key}" if is_endpoint else network_of(request.remote_addr)
     visitor = network_of(request.headers.get("X-Forwarded-For", "").partition(",")[0].strip())
     if visitor is not None:
         key = digest(f"network:{visitor} by {sender}").hex()
         if not limiter.hit(NETWORK_RATE, "consent-from", key):
             return False
-    key = digest(f"network:{sender}").hex()
-    return (
-        limiter.acquire(SENDER_RATE, "consent-by", site.key, key).allowed
-        and limiter.acquire(SITE_RATE, "consent-site", site.key).allowed
-    )
+    if not is_endpoint:
+        key = digest(f"network:{sender}").hex()
+        if not limiter.acquire(SENDER_RATE, "consent-by", site.key, key).allowed:
+            return False
+    rate = f"{site.choices_per_minute} per minute"
+    return limiter.acquire(rate, "consent-site", site.key).allowed
 
 
 MAX_BODY_BYTES = 4096
@@ -133,6 +144,8 @@ def record_json(site: Site) -> Response:
     request.max_content_length = MAX_BODY_BYTES
     if is_foreign(site):
         return _json({"error": "Send this from a page of the site itself."}, 403)
+    if is_without_secret(site):
+        return _json({"error": f"Send {SECRET_HEADER}, the secret of this site's endpoint."}, 403)
     if not within_rates(site):
         return _json({"error": "Too many choices at once; try again in a minute."}, 429)
     try:

@@ -22,6 +22,7 @@ from preference_center.cookies.pages.choice import (
     StaleVersion,
     find_site,
     is_foreign,
+    is_without_secret,
     make_consent,
     record_json,
     set_consent_cookie,
@@ -66,7 +67,7 @@ def _record_form(site: Site, brand: Brand) -> ResponseReturnValue:
     Error pages of ours would be without their style sheet at the site's origin.
     """
     request.max_content_length = MAX_BODY_BYTES
-    if is_foreign(site):
+    if is_foreign(site) or is_without_secret(site):
         return _show(site, brand, problem="invalid", status=403)
     if not within_rates(site):
         return _show(site, brand, problem="busy", status=429)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,6 +12,7 @@ import pytest
 
 from preference_center.cookies.pages import choice
 from preference_center.core.errors import Unavailable
+from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.cookies.pages.conftest import Choose, config
 from tests.cookies.pages.shop import ORIGIN, SITES
@@ -351,13 +353,65 @@ def test_who_claims_to_send_for_a_visitor_uses_up_nothing_of_theirs(
     assert choose("refuse", headers=visitor).status_code == 201
 
 
-@pytest.mark.parametrize("rate", ["SITE_RATE", "SENDER_RATE"])
-def test_one_site_cannot_fill_the_table(
-    choose: Choose, monkeypatch: pytest.MonkeyPatch, rate: str
-) -> None:
-    monkeypatch.setattr(choice, rate, "1 per hour")
+def test_one_sender_cannot_fill_the_table(choose: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "SENDER_RATE", "1 per hour")
     assert choose("refuse").status_code == 201
     assert choose("refuse").status_code == 429
+
+
+def statuses(choose: Choose, count: int, **headers: str) -> list[int]:
+    return [choose("refuse", headers=headers).status_code for _ in range(count)]
+
+
+def test_a_site_records_as_many_choices_a_minute_as_the_catalogue_says(
+    app: Flask, choose: Choose
+) -> None:
+    brand = 'brand = "acme"\n'
+    put_in_force(app, CATALOGUE + SITES.replace(brand, f"{brand}choices_per_minute = 60\n", 1))
+    assert statuses(choose, 61) == [201] * 60 + [429]
+
+
+@pytest.fixture
+def secret(app: Flask, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The secret of the site's endpoint; another replaces it just now."""
+    wired = app.extensions[EXTENSION_NAME]
+    found = {"consent_secrets": f"shop:{'a' * 32} shop:{'b' * 32} blog:{'c' * 32}"}
+    settings = wired.settings.model_copy(update=found)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+    return "a" * 32
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("sent", [None, "", "a", "c" * 32, "é" * 32])
+def test_where_the_endpoint_has_a_secret_nobody_else_records_a_choice(
+    choose: Choose, client: FlaskClient, database_url: str, sent: str | None
+) -> None:
+    headers = {} if sent is None else {"X-Consent-Secret": sent}
+    response = choose("accept", functional=True, advertising=True, headers=headers)
+    assert response.status_code == 403
+    form = {"press": "accept", "version": config(client)["version"]}
+    assert client.post("/consent/shop", data=form, headers=headers).status_code == 403
+    assert not rows(database_url)
+    assert client.get("/consent/shop").status_code == 200
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_endpoint_with_its_secret_has_the_rate_of_the_site_alone(
+    choose: Choose, secret: str, monkeypatch: pytest.MonkeyPatch, *, last: bool
+) -> None:
+    monkeypatch.setattr(choice, "SENDER_RATE", "1 per hour")
+    sent = "b" * 32 if last else secret
+    assert statuses(choose, 3, **{"X-Consent-Secret": sent}) == [201, 201, 201]
+
+
+def test_a_visitor_is_counted_whichever_server_of_the_site_sends(
+    choose: Choose, client: FlaskClient, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "NETWORK_RATE", "1 per hour")
+    headers = {"X-Consent-Secret": secret, "X-Forwarded-For": "203.0.114.7"}
+    assert choose("refuse", headers=headers).status_code == 201
+    client.environ_base["REMOTE_ADDR"] = "198.51.101.66"
+    assert choose("refuse", headers=headers).status_code == 429
 
 
 def test_nothing_personal_is_in_the_rows(choose: Choose, database_url: str) -> None:

@@ -175,7 +175,7 @@ def test_no_other_site_may_post_the_form(client: FlaskClient, database_url: str)
 def test_beyond_the_rate_nothing_is_recorded(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "SITE_RATE", "1 per hour")
+    monkeypatch.setattr(choice, "SENDER_RATE", "1 per hour")
     assert press(client, "accept").status_code == 303
     assert_says(press(client, "accept"), 429, "Too many requests at once.")
 
