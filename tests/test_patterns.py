@@ -56,7 +56,7 @@ def used_methods() -> dict[str, set[str]]:
 def patterns() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
     """Module, name and pattern of each that a module keeps, also in its tables."""
     for language in LANGUAGES:  # compiled on demand
-        yield from ((OBJECTIONS, "LANGUAGES", pattern) for pattern in language.patterns)
+        yield from ((OBJECTIONS, "LANGUAGES", pattern) for pattern in language.patterns.values())
     for package in PACKAGES:
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not found.name.endswith(STARTED):

@@ -96,11 +96,6 @@ def count_lines(path: Path) -> int:
     return len(code - texts)
 
 
-def is_phrase_table(path: Path) -> bool:
-    """Whether it is a table of what people write in one language, in their words."""
-    return path.parent.name == "objections" and len(path.stem) == len("en")
-
-
 def shared_class_names(files: list[Path]) -> dict[str, int]:
     """Names that stand for more than `MOST_CLASSES` classes."""
     names = Counter(

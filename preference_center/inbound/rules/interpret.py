@@ -1,7 +1,7 @@
 """`interpret_mail` interprets a mail of any kind: it is the entry point of this package.
 
 `find_clear_objection` finds replies that object to advertising, in legal or everyday language. The
-tables of `objections` define an objection in each language. This module decides when one counts:
+grammar of `objections` defines an objection in each language. This module decides when one counts:
 not if it is negated, asked about, reported, conditional, about somebody else, or withdrawn
 elsewhere in the mail. Such a mail is queued for review; so is one with a further request, after the
 objection was recorded.
@@ -40,22 +40,12 @@ from preference_center.inbound.rules.bounces import (
     parse_nonstandard_bounce,
     recipient_fields,
 )
-from preference_center.inbound.rules.objections import LANGUAGES, ObjectionLanguage
+from preference_center.inbound.rules.objections import LANGUAGES
 from preference_center.inbound.rules.objections.classify import (
     MAX_SHORT_WORDS,
-    Sentence,
     SentenceClass,
-    classify_clauses,
-    classify_sentence,
-    count_other_words,
-    has_further_request,
-    is_bare,
-    is_only_stop_word,
-    join_wrapped_lines,
-    normalize_words,
-    split_paragraphs,
-    split_sentences,
-    wants_mail,
+    SentenceReader,
+    likely_readers,
 )
 from preference_center.inbound.rules.objections.language import (
     MAX_SENTENCE_LENGTH,
@@ -63,6 +53,12 @@ from preference_center.inbound.rules.objections.language import (
     normalize_text,
     remove_quotations,
     tokenize,
+)
+from preference_center.inbound.rules.objections.sentences import (
+    Sentence,
+    join_wrapped_lines,
+    split_paragraphs,
+    split_sentences,
 )
 from preference_center.inbound.rules.reports import (
     is_feedback_report,
@@ -117,99 +113,92 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
     text = mask_addresses(
         remove_quotations(normalize_text(join_wrapped_lines(own_text))), sender.casefold()
     )
-    heading = tokenize(normalize_text(subject))
-    if any(wants_mail(language, text) for language in LANGUAGES):
+    readers = [SentenceReader(language) for language in LANGUAGES]
+    if any(reader.wants_mail(text) for reader in readers):
         return None
-    found = _objection_in_body(split_paragraphs(text), split_paragraphs(written))
+    found = _objection_in_body(readers, split_paragraphs(text), split_paragraphs(written))
     if found is not None:
         return found
-    if _REPLY_PREFIX.match(subject) or "?" in subject or _has_negation(text):
+    if _REPLY_PREFIX.match(subject) or "?" in subject or _has_negation(readers, text):
         return None
-    in_subject = objection_language(heading)
-    if in_subject is None:
+    heading = Sentence(tokenize(remove_quotations(normalize_text(subject))), False, True)
+    likely = likely_readers(readers, heading)
+    if any(reader.classify(heading) is SentenceClass.NEGATED for reader in likely):
         return None
-    return ClearObjection(
-        ObjectionLocation.SUBJECT,
-        in_subject,
-        has_further_request=_has_further_text(split_paragraphs(text)),
-    )
-
-
-def objection_language(sentence: str) -> str | None:
-    """The language in which a plain sentence objects and contains nothing else, if it does."""
-    words = tokenize(sentence)
-    if not words or len(words) > MAX_SENTENCE_LENGTH:
-        return None
-    for language in LANGUAGES:
-        read = normalize_words(language, words)
-        if wants_mail(language, words):
-            continue
-        if is_bare(language, read) or (
-            classify_clauses(language, Sentence(read, False, True)) is SentenceClass.OBJECTION
-            and count_other_words(language, read) <= MAX_SHORT_WORDS
-        ):
-            return language.code
+    for reader in likely:
+        if len(heading.words) <= MAX_SENTENCE_LENGTH and _is_only_objection(reader, heading):
+            more = _has_further_text(readers, split_paragraphs(text))
+            return ClearObjection(ObjectionLocation.SUBJECT, reader.language.code, more)
     return None
 
 
+def _is_only_objection(reader: SentenceReader, sentence: Sentence) -> bool:
+    return (
+        not reader.wants_mail(sentence.words)
+        and reader.classify(sentence) is SentenceClass.OBJECTION
+        and not reader.has_further_request([sentence])
+    )
+
+
 def _objection_in_body(
-    paragraphs: Sequence[str], as_written: Sequence[str]
+    readers: Sequence[SentenceReader], paragraphs: Sequence[str], as_written: Sequence[str]
 ) -> ClearObjection | None:
     """The objection in the paragraphs of a plain text: in one sentence, or in all joined."""
     for join in (False, True):
         sentences = list(split_sentences(paragraphs, join=join))
-        classes_by_language = {
-            each.code: [classify_sentence(each, one) for one in sentences] for each in LANGUAGES
-        }
-        if any(SentenceClass.NEGATED in found for found in classes_by_language.values()):
+        classes = [
+            (reader, one, reader.classify(one))
+            for one in sentences
+            for reader in likely_readers(readers, one)
+        ]
+        if any(found is SentenceClass.NEGATED for _, _, found in classes):
             return None
-        for language in LANGUAGES:
-            found = classes_by_language[language.code]
+        for reader in readers:
             objections = [
                 one
-                for one, each in zip(sentences, found, strict=True)
-                if each is SentenceClass.OBJECTION
+                for each, one, found in classes
+                if each is reader and found is SentenceClass.OBJECTION
             ]
-            clear = _clear_objection(language, sentences, objections)
+            clear = _clear_objection(reader, sentences, objections)
             if clear:
                 return clear
-    return _objection_in_line(list(split_sentences(as_written, join=False)))
+    return _objection_in_line(readers, list(split_sentences(as_written, join=False)))
 
 
-def _objection_in_line(lines: Sequence[Sentence]) -> ClearObjection | None:
+def _objection_in_line(
+    readers: Sequence[SentenceReader], lines: Sequence[Sentence]
+) -> ClearObjection | None:
     """A bare objection in the first line below a greeting, whatever follows in the next line."""
     for line in lines[:MAX_SHORT_WORDS]:
-        for language in LANGUAGES:
-            if not line.is_question and is_bare(language, normalize_words(language, line.words)):
-                return _clear_objection(language, lines, [line])
+        for reader in likely_readers(readers, line):
+            if not line.is_question and reader.is_bare(line):
+                return _clear_objection(reader, lines, [line])
         if len(line.words.split()) > MAX_SHORT_WORDS:
             return None
     return None
 
 
 def _clear_objection(
-    language: ObjectionLanguage, sentences: Sequence[Sentence], objections: Sequence[Sentence]
+    reader: SentenceReader, sentences: Sequence[Sentence], objections: Sequence[Sentence]
 ) -> ClearObjection | None:
     """An objection, unless it is only "stop" and the rest may state what to stop."""
     if not objections:
         return None
-    more = has_further_request(language, sentences)
-    if more and all(is_only_stop_word(language, one) for one in objections):
+    more = reader.has_further_request(sentences)
+    if more and all(map(reader.is_only_stop_word, objections)):
         return None
-    return ClearObjection(ObjectionLocation.BODY, language.code, more)
+    return ClearObjection(ObjectionLocation.BODY, reader.language.code, more)
 
 
-def _has_further_text(parts: Sequence[str]) -> bool:
+def _has_further_text(readers: Sequence[SentenceReader], parts: Sequence[str]) -> bool:
     """Whether a text without an objection contains more than names and courtesies."""
     sentences = list(split_sentences(parts, join=False))
-    return bool(sentences) and all(
-        has_further_request(language, sentences) for language in LANGUAGES
-    )
+    return bool(sentences) and all(reader.has_further_request(sentences) for reader in readers)
 
 
-def _has_negation(text: str) -> bool:
+def _has_negation(readers: Sequence[SentenceReader], text: str) -> bool:
     words = tokenize(re.sub(r"[.!?\n]+", ",", text))
-    return any(each.negation_pattern.search(words) for each in LANGUAGES)
+    return any(each.language.negation.search(words) for each in readers)
 
 
 _NON_SUPPRESSING_CAUSES = {

@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from preference_center.inbound.rules.objections import LANGUAGES
-from preference_center.inbound.rules.objections.classify import (
-    Sentence,
-    join_wrapped_lines,
-    split_paragraphs,
-    split_sentences,
-)
 from preference_center.inbound.rules.objections.language import (
     mask_addresses,
     normalize_text,
     remove_quotations,
     tokenize,
+)
+from preference_center.inbound.rules.objections.sentences import (
+    Sentence,
+    join_wrapped_lines,
+    split_paragraphs,
+    split_sentences,
 )
 from preference_center.rights.rules.requests import RequestKind
 
@@ -155,7 +155,7 @@ def _asks_for(kind: RequestKind, sentence: Sentence) -> bool:
         return False
     if sentence.is_question and _HOW.search(words):
         return False
-    return not any(language.negation_pattern.search(rest) for language in LANGUAGES)
+    return not any(language.negation.search(rest) for language in LANGUAGES)
 
 
 def _compile(phrases: str) -> re.Pattern[str]:

@@ -8,7 +8,6 @@ reasonable person would understand), so staff must read it; it is never guessed.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import assert_never
@@ -17,8 +16,8 @@ import phonenumbers
 from babel.languages import get_official_languages
 
 from preference_center.core.addresses import Address, Channel
-from preference_center.inbound.rules.interpret import objection_language
-from preference_center.inbound.rules.objections.language import normalize_text
+from preference_center.inbound.rules.interpret import find_clear_objection
+from preference_center.inbound.rules.objections import LANGUAGES
 from preference_center.integrations.base.vendor_events import SmsIntent
 
 STOP_ALL_WORDS = frozenset({"stopall", "stop all"})
@@ -33,29 +32,6 @@ STOP_WORDS = STOP_ALL_WORDS | {
     *("arrete", "arrett"),
 }
 """Stop words of whatever language and country: what carriers and vendors stop by themselves."""
-
-STOP_WORDS_BY_LANGUAGE: Mapping[str, frozenset[str]] = {
-    "it": frozenset(
-        # AGCOM 108/19/CONS (CASP 4.0): "annulla" ends a service that was turned on by text.
-        {"annulla", "basta", "cancella", "cancellami", "cancellazione", "cancellatemi"}
-        | {"disattiva", "disiscrivi", "disiscrivimi", "disiscrizione", "rimuovimi"}
-    ),
-    "de": frozenset(
-        {"abbestellen", "abmelden", "abmeldung", "austragen", "ende", "stopp", "widerruf"}
-    ),
-    "fr": frozenset(
-        {"arreter", "desabonner", "desabonnement", "desinscrire", "desinscription"}
-        | {"me desabonner", "me desinscrire", "resilier"}
-    ),
-    # "baja" is what Spanish carriers ask for; "detener" and "salir" are Sinch's defaults, with
-    # "parar" and "cancelar" for Portuguese: community.sinch.com/t5/Conversation-API, ta-p/18980
-    "es": frozenset(
-        {"alto", "baja", "basta", "cancelar", "dar de baja", "darme de baja", "de baja"}
-        | {"detener", "no mas", "parar", "salir"}
-    ),
-    "pt": frozenset({"cancelar", "descadastrar", "parar", "sair"}),
-}
-"""More of them where the language is spoken: "alto" is "stop" in Spanish, "tall" in Italian."""
 
 STOP_WORDS_BY_COUNTRY: Mapping[str, frozenset[str]] = {
     # The same page of AWS.
@@ -77,7 +53,6 @@ _POLITE_PHRASES = frozenset(
     {"please", "pls", "plz", "thanks", "thank you", "thx", "per favore", "grazie", "bitte"}
     | {"danke", "merci", "svp", "s il vous plait", "por favor", "gracias", "obrigado", "obrigada"}
 )
-_QUESTION_OR_SECOND_SENTENCE = re.compile(r"\?|[.!] ")
 _MAX_CHARS = 100  # characters; no stop word with all its courtesies comes near
 
 
@@ -107,7 +82,9 @@ def stop_words_for(country: str | None, languages: Collection[str] = ()) -> froz
     """All words that stop, in the form that texts are compared in: no case, no accents."""
     spoken = {_primary_subtag(language) for language in languages} | {*country_languages(country)}
     found = STOP_WORDS | STOP_WORDS_BY_COUNTRY.get(country or "", frozenset())
-    return found.union(*(STOP_WORDS_BY_LANGUAGE.get(language, ()) for language in spoken))
+    return found.union(
+        *(each.stop_words | each.stop_words_by_text for each in LANGUAGES if each.code in spoken)
+    )
 
 
 def phone_country(address: Address) -> str | None:
@@ -129,12 +106,11 @@ def country_languages(country: str | None) -> tuple[str, ...]:
 
 
 def _is_clear_opt_out(text: str) -> bool:
-    words = " ".join(normalize_text(text).split()).strip(" .!")
-    if " " not in words or _QUESTION_OR_SECOND_SENTENCE.search(
-        words
-    ):  # a word alone has its language
+    """Whether the text objects as a mail would; a word alone has its language."""
+    if len(text.split()) < 2:  # noqa: PLR2004 - a word is one
         return False
-    return objection_language(words) is not None
+    found = find_clear_objection("", text)
+    return found is not None and not found.has_further_request
 
 
 def _primary_subtag(language: str) -> str:

@@ -255,7 +255,7 @@ def test_machines_are_not_talked_to_for_ever(text: Text) -> None:
 
 @pytest.mark.parametrize(
     "words, sender",
-    [("please don't text me any more", ANNA), ("STOP by tomorrow?", ANNA), ("STOP", "41411")],
+    [("please don't text my wife", ANNA), ("STOP by tomorrow?", ANNA), ("STOP", "41411")],
 )
 def test_what_is_not_certain_is_queued_for_review(
     app: Flask, text: Text, ledger: Ledger, words: str, sender: str
@@ -273,7 +273,7 @@ def test_what_is_not_certain_is_queued_for_review(
 
 
 def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: Ledger) -> None:
-    text("please don't text me any more")
+    text("please don't text my wife")
     with app.app_context():
         (waits,) = run_in_transaction(lambda c: list_open_items(c, 10))
         anna, origin = parse_address(ANNA, Channel.SMS), RequestOrigin("t", "t", services().now())

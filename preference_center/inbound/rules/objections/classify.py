@@ -1,104 +1,38 @@
-"""`classify_sentence` classifies a sentence about advertising, by the table of its language.
+"""`SentenceReader` classifies a sentence about advertising, by the grammar of its language.
 
-A request of the table counts unless it is negated, asked about, reported, conditional, or about
-somebody or something else. Before that, `split_sentences` and its helpers split text into
-sentences, and find the salutation and the signature.
+A request counts unless it is negated, asked about, reported, conditional, or about somebody or
+something else.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.inbound.rules.objections import ObjectionLanguage
-from preference_center.inbound.rules.objections.language import MAX_SENTENCE_LENGTH, tokenize
-
-_END = re.compile(r"(?<![\s.!?])[.!?]+(?=\s|\Z)|[!?]+|\n+|(?<=[a-z]{2})\.(?=[a-z]{3})")
-
-
-_ABBREVIATION = re.compile(
-    r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme)\Z"
+from preference_center.inbound.rules.objections.grammar import (
+    Clause,
+    Request,
+    find_requests,
+    is_bare_clause,
 )
-
-
-_WRAP_WIDTH = 60
-"""Characters of a line that a program may have wrapped."""
-
-
-_PARAGRAPH = re.compile(r"\n\s*\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence as words, and whether it is a question."""
-
-    words: str
-    is_question: bool
-    in_first_paragraph: bool
-
-
-def join_wrapped_lines(text: str) -> str:
-    """A text with lines joined that were only wrapped.
-
-    That is so where the next line continues in lower case, or a long line ends without a stop.
-    """
-    lines = text.split("\n")
-    joined = [lines[0].strip()]
-    for line in map(str.strip, lines[1:]):
-        last = joined[-1]
-        goes_on = line[:1].islower() or (len(last) >= _WRAP_WIDTH and line[:1].isalpha())
-        if last and goes_on and last[-1] not in ".!?:":
-            joined[-1] = f"{last} {line}"
-        else:
-            joined.append(line)
-    return "\n".join(joined)
-
-
-def split_paragraphs(text: str) -> list[str]:
-    """The paragraphs of a plain text that are not empty."""
-    return [part.strip() for part in _PARAGRAPH.split(text) if part.strip()]
-
-
-def split_sentences(paragraphs: Sequence[str], *, join: bool) -> Iterator[Sentence]:
-    """The sentences of paragraphs. A line may end one; with `join` it never does."""
-    for number, paragraph in enumerate(paragraphs):
-        joined = re.sub(r"[ \t]*\n[ \t]*", " " if join else "\n", paragraph)
-        yield from _split_paragraph(joined, in_first_paragraph=number == 0)
-
-
-def _split_paragraph(text: str, *, in_first_paragraph: bool) -> Iterator[Sentence]:
-    begin = 0
-    for end in _END.finditer(text):
-        if end[0] == "." and _is_abbreviation_or_number(text, end):
-            continue
-        yield from _sentence(text[begin : end.start()], end[0], first=in_first_paragraph)
-        begin = end.end()
-    yield from _sentence(text[begin:], "", first=in_first_paragraph)
-
-
-def _is_abbreviation_or_number(text: str, end: re.Match[str]) -> bool:
-    """Whether a full stop ends a number or an abbreviation: "Art. 21", "21. 11."."""
-    before = text[max(end.start() - 8, 0) : end.start()]
-    after = text[end.end() : end.end() + 2].strip()
-    return _ABBREVIATION.search(before) is not None or (
-        before[-1:].isdigit() and after[:1].isalnum()
-    )
-
-
-def _sentence(text: str, end: str, *, first: bool) -> Iterator[Sentence]:
-    words = tokenize(text)
-    if words:
-        yield Sentence(words, "?" in end, first)
-
+from preference_center.inbound.rules.objections.language import (
+    MAX_SENTENCE_LENGTH,
+    ObjectionLanguage,
+    tokenize,
+)
+from preference_center.inbound.rules.objections.sentences import Sentence
 
 MAX_SHORT_WORDS = 3
 """Words up to which a text may be a name or a signature rather than a request."""
 
 
-_MAX_EXTRA_WORDS = 9
-"""Words of a sentence, other than an objection, up to which they are no further request."""
+_MAX_UNKNOWN_WORDS = 5
+"""Unknown words of a sentence that objects up to which they are no further request."""
+
+
+_MAX_CITATION_WORDS = 10
+"""Words between two commas that cite a law."""
 
 
 _MAX_FAREWELL_WORDS = 8
@@ -106,7 +40,7 @@ _MAX_FAREWELL_WORDS = 8
 
 
 _NEGATION_WINDOW = 5
-"""Words before a request in which a negation applies to it."""
+"""Words before "keep sending" in which a negation applies to it."""
 
 
 _STOP_WORDS = frozenset(
@@ -127,213 +61,216 @@ class SentenceClass(StrEnum):
     NONE = "nothing"
 
 
-def is_only_stop_word(language: ObjectionLanguage, sentence: Sentence) -> bool:
-    """Whether a sentence is only a word that may refer to anything else in progress."""
-    words = language.courtesy_pattern.sub(" ", normalize_words(language, sentence.words)).replace(
-        ",", " "
-    )
-    return {*words.split()} <= _STOP_WORDS
+class SentenceReader:
+    """Classifies sentences of one mail or text message by the table of one language."""
 
+    def __init__(self, language: ObjectionLanguage) -> None:
+        self.language = language
+        self._classes: dict[Sentence, SentenceClass] = {}
+        self._normalized: dict[str, str] = {}
+        self._clauses_by_text: dict[str, Clause] = {}
 
-def classify_sentence(language: ObjectionLanguage, sentence: Sentence) -> SentenceClass:
-    """The class of a sentence; bare words count in the first paragraph only."""
-    may_be_bare = sentence.in_first_paragraph and not sentence.is_question
-    if may_be_bare and is_bare(language, normalize_words(language, sentence.words)):
-        return SentenceClass.OBJECTION
-    return classify_clauses(language, sentence)
+    def normalize(self, words: str) -> str:
+        """Words in the spelling of the table, without courtesies between commas."""
+        if words not in self._normalized:
+            expanded = self.language.normalize_spelling(words[:MAX_SENTENCE_LENGTH])
+            corrected = self.language.spelling_corrector.correct(expanded)
+            polite = self.language.courtesy_between_commas.sub(" ", corrected)
+            parts = self._without_articles(polite.split(" , "))
+            self._normalized[words] = " ".join(parts.split())
+        return self._normalized[words]
 
+    def _without_articles(self, parts: Sequence[str]) -> str:
+        """Parts of a sentence joined, without a law cited between commas."""
+        joined, pause = parts[0], " , "
+        for at, part in enumerate(parts[1:], 2):
+            is_short = len(part.split()) <= _MAX_CITATION_WORDS
+            if at < len(parts) and is_short and self._has("law", part):
+                pause = " "
+            else:
+                joined, pause = joined + pause + part, " , "
+        return joined
 
-def normalize_words(language: ObjectionLanguage, words: str) -> str:
-    """Words in the spelling of a language's table."""
-    corrected = language.spelling_corrector.correct(
-        language.normalize_spelling(words[:MAX_SENTENCE_LENGTH])
-    )
-    return " ".join(language.inserted_courtesy_pattern.sub(" ", corrected).split())
+    def classify(self, sentence: Sentence) -> SentenceClass:
+        """The class of a sentence; bare words count in the first paragraph only."""
+        if sentence not in self._classes:
+            self._classes[sentence] = self._classify(sentence)
+        return self._classes[sentence]
 
+    def _classify(self, sentence: Sentence) -> SentenceClass:
+        words = self.normalize(sentence.words)
+        may_be_bare = sentence.in_first_paragraph and not sentence.is_question
+        if may_be_bare and self.is_bare(sentence):
+            return SentenceClass.OBJECTION
+        outcome = SentenceClass.NONE
+        for at, clause in self._clauses(words):
+            requests = list(find_requests(clause))
+            if any(each.is_negated for each in requests) or (
+                requests and self._is_interrupted(words[:at])
+            ):
+                return SentenceClass.NEGATED
+            if requests and outcome is not SentenceClass.OBJECTION:
+                doubtful = self._is_clause_doubtful(sentence, words, at, clause) or all(
+                    self._is_asked(sentence, words[:at], clause, each) for each in requests
+                )
+                outcome = SentenceClass.DOUBTFUL if doubtful else SentenceClass.OBJECTION
+        return outcome
 
-def classify_clauses(language: ObjectionLanguage, sentence: Sentence) -> SentenceClass:
-    """The class of a sentence: an objection if one of its clauses clearly is one."""
-    words = normalize_words(language, sentence.words)
-    outcome = SentenceClass.NONE
-    for request in language.objection_pattern.finditer(words):
-        clause = _clause_around(language, words, request)
-        if _is_interrupted(language, words[: request.start()]):
-            return SentenceClass.NEGATED
-        before = " ".join(clause.before.split()[-_NEGATION_WINDOW:])
-        if language.negation_pattern.search(before) or language.trailing_negation_pattern.match(
-            clause.after
-        ):
-            return SentenceClass.NEGATED
-        if _is_doubtful(language, sentence, words, request, clause):
-            outcome = SentenceClass.DOUBTFUL if outcome is SentenceClass.NONE else outcome
-        else:
-            outcome = SentenceClass.OBJECTION
-    return outcome
+    def _clauses(self, words: str) -> Iterator[tuple[int, Clause]]:
+        """The clauses of a sentence, and where in it each begins."""
+        begin = 0
+        for end in (*self.language.clause_end.finditer(words), None):
+            text = words[begin : end.start() if end else None]
+            if text.strip():
+                yield begin + len(text) - len(text.lstrip()), self._clause(text.strip())
+            begin = end.end() if end else 0
 
+    def _clause(self, text: str) -> Clause:
+        return self._clauses_by_text.setdefault(text, Clause(self.language, text))
 
-def _is_interrupted(language: ObjectionLanguage, before: str) -> bool:
-    """Whether a negation ends a clause early: "please do not, ever, unsubscribe me"."""
-    clauses = [clause.split() for clause in before.split(" ,")[:-1]]
-    return any(
-        1 < len(words) <= MAX_SHORT_WORDS and _ends_negated(language, words) for words in clauses
-    )
+    def count_unknown(self, sentence: Sentence) -> int:
+        """Words that the table does not know: the fewer, the likelier it is the language."""
+        words = self.language.normalize_spelling(sentence.words[:MAX_SENTENCE_LENGTH]).split()
+        return sum(not self.language.knows(word) for word in words)
 
-
-def _ends_negated(language: ObjectionLanguage, words: Sequence[str]) -> bool:
-    return any(
-        language.negation_pattern.fullmatch(" ".join(words[-size:])) is not None for size in (1, 2)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Clause:
-    """The words of a clause on both sides of a request."""
-
-    before: str
-    after: str
-
-
-def _clause_around(language: ObjectionLanguage, words: str, request: re.Match[str]) -> _Clause:
-    before = language.clause_end_pattern.split(words[: request.start()])[-1]
-    after = language.clause_end_pattern.split(words[request.end() :])[0]
-    return _Clause(before.strip(), after.strip())
-
-
-def _is_doubtful(
-    language: ObjectionLanguage,
-    sentence: Sentence,
-    words: str,
-    request: re.Match[str],
-    clause: _Clause,
-) -> bool:
-    """Whether a request is asked about, reported, under a condition or about others."""
-    before = words[: request.start()]
-    if sentence.is_question and (
-        language.question_pattern.search(before)
-        or not language.polite_question_pattern.search(before)
-    ):
-        asked = language.polite_question_pattern.search(words[: request.end()])
-        if asked is None or language.question_pattern.search(before):
-            return True
-    return (
-        language.question_pattern.match(clause.before) is not None
-        or language.reported_speech_pattern.search(words) is not None
-        or _is_conditional(language, words, request)
-        or language.third_party_pattern.search(clause.before) is not None
-        or language.third_party_pattern.search(clause.after) is not None
-        or language.third_party_pattern.search(request[0]) is not None
-    )
-
-
-def _is_conditional(language: ObjectionLanguage, words: str, request: re.Match[str]) -> bool:
-    """Whether a request, or another clause, begins with a condition.
-
-    What follows an "and" does not matter: "and tell me when".
-    """
-    masked = language.courtesy_pattern.sub(lambda found: "-" * len(found[0]), words)
-    clause = _clause_around(language, masked, request)
-    return any(
-        language.condition_pattern.match(part.strip("- ")) for part in masked.split(",")
-    ) or any(language.condition_pattern.search(part) for part in (clause.before, clause.after))
-
-
-def is_bare(language: ObjectionLanguage, words: str) -> bool:
-    """Whether words are a bare objection, with a greeting, courtesies or a name at most."""
-    if language.reported_speech_pattern.search(words):
-        return False
-    return any(
-        _clauses_are_bare(language, language.courtesy_pattern.sub(pause, words))
-        for pause in (" ", " , ")
-    )
-
-
-def _clauses_are_bare(language: ObjectionLanguage, words: str) -> bool:
-    objects = False
-    for clause in words.split(","):
-        whole = " ".join(clause.split())
-        text = " ".join(language.greeting_pattern.sub(" ", whole).split())
-        if language.standalone_pattern.fullmatch(text) or language.standalone_pattern.fullmatch(
-            whole
-        ):
-            objects = True
-        elif not _is_harmless(language, text) or (
-            language.negation_pattern.search(text) and not language.remark_pattern.search(text)
+    def is_bare(self, sentence: Sentence) -> bool:
+        """Whether it is an objection alone, with a greeting, courtesies or a name at most."""
+        words = self.normalize(sentence.words)
+        polite = self._sub("courtesy", words)
+        if (
+            self._has("reported", words)
+            or self._has("other", words)
+            or self._begins_with_condition(polite)
         ):
             return False
-    return objects
+        objects = False
+        for text in filter(None, map(str.strip, words.split(","))):
+            clause = self._clause(text)
+            if is_bare_clause(clause):
+                objects = True
+            elif not self._is_harmless(text) or (
+                clause.marks("not") and not self._has("remark", text)
+            ):
+                return False
+        return objects
 
+    def is_only_stop_word(self, sentence: Sentence) -> bool:
+        """Whether a sentence is only a word that may refer to anything else in progress."""
+        words = self._sub("courtesy", self.normalize(sentence.words)).replace(",", " ").split()
+        return {*words} <= _STOP_WORDS
 
-def _is_harmless(language: ObjectionLanguage, words: str) -> bool:
-    """Whether words ask for nothing: few, a greeting, or a usual remark."""
-    if language.further_request_pattern.search(words):
+    def is_for_client(self, sentence: Sentence) -> bool:
+        """Whether a representative writes: "our client objects"."""
+        found = self.language.patterns["client"].search(self.normalize(sentence.words))
+        return found is not None and len(found[0].split()) > 1
+
+    def wants_mail(self, text: str) -> bool:
+        """Whether some of the mail is wanted, or wanted again."""
+        words = self.language.normalize_spelling(tokenize(re.sub(r"[.!?\n]+", ",", text)))
+        return any(
+            not self._has("not", self._words_before(words, found))
+            for found in self.language.patterns["keep"].finditer(words)
+        )
+
+    def has_further_request(self, sentences: Sequence[Sentence]) -> bool:
+        """Whether the sentences contain something else that a person must read.
+
+        Below the closing line only a question counts: a signature contains anything.
+        """
+        objected = signed = False
+        for sentence in sentences:
+            is_objection = self.classify(sentence) is SentenceClass.OBJECTION
+            if self._asks_more(sentence, is_objection=is_objection) and (
+                sentence.is_question or not signed
+            ):
+                return True
+            objected = objected or is_objection
+            signed = signed or (objected and self._is_farewell(self.normalize(sentence.words)))
         return False
-    clauses = [
-        [word for word in clause.split() if not word.isdigit()] for clause in words.split(",")
-    ]
-    return (
-        all(len(clause) <= MAX_SHORT_WORDS for clause in clauses)
-        or language.greeting_pattern.match(words) is not None
-        or language.remark_pattern.search(words) is not None
-    )
 
+    def _asks_more(self, sentence: Sentence, *, is_objection: bool) -> bool:
+        words = self.normalize(sentence.words)
+        if self._has("further", words):
+            return True
+        if is_objection:
+            many = len(self._clause(words).unknown) > _MAX_UNKNOWN_WORDS
+            return (many and not self._has("remark", words)) or self.is_for_client(sentence)
+        polite = self._sub("courtesy", words).strip()
+        return sentence.is_question or not (self._is_farewell(words) or self._is_harmless(polite))
 
-def count_other_words(language: ObjectionLanguage, words: str) -> int:
-    """The number of words in a sentence that are neither its requests nor courtesies."""
-    rest = language.courtesy_pattern.sub(" ", language.objection_pattern.sub(" ", words)).replace(
-        ",", " "
-    )
-    return len(language.greeting_pattern.sub(" ", rest).split())
+    def _is_interrupted(self, before: str) -> bool:
+        """Whether a negation ends a clause early: "please do not, ever, unsubscribe me"."""
+        ends = [part.split() for part in before.split(" ,")[:-1]]
+        return any(
+            1 < len(part) <= MAX_SHORT_WORDS
+            and any(self._is("not", " ".join(part[-size:])) for size in (1, 2))
+            for part in ends
+        )
 
-
-def has_further_request(language: ObjectionLanguage, sentences: Sequence[Sentence]) -> bool:
-    """Whether the sentences contain something else that a person must read.
-
-    Below the closing line only a question counts: a signature contains anything.
-    """
-    objected = signed = False
-    for sentence in sentences:
-        words = normalize_words(language, sentence.words)
-        is_objection = classify_sentence(language, sentence) is SentenceClass.OBJECTION
-        if _is_further_request(language, sentence, words, is_objection=is_objection) and (
-            sentence.is_question or not signed
+    def _is_asked(self, sentence: Sentence, before: str, clause: Clause, request: Request) -> bool:
+        """Whether a request is only asked about: "how do I unsubscribe"."""
+        until = before + " ".join(clause.words[: request.end + 1])
+        if sentence.is_question and (
+            self._has("question", until) or not self._has("polite", until)
         ):
             return True
-        objected = objected or is_objection
-        is_farewell = (
-            language.farewell_pattern.match(words) and len(words.split()) <= _MAX_FAREWELL_WORDS
+        return self._starts("question", " ".join(clause.words[: request.start]))
+
+    def _is_clause_doubtful(self, sentence: Sentence, words: str, at: int, clause: Clause) -> bool:
+        """Whether a clause is reported, under a condition, or about others."""
+        about = clause.text
+        if clause.marks("object|withdraw") and self.is_for_client(sentence):
+            about = self._sub("client", about)
+        masked = self.language.patterns["courtesy"].sub(lambda found: "-" * len(found[0]), words)
+        return (
+            self._has("reported", words)
+            or self._has("other", about)
+            or self._begins_with_condition(masked)
+            or self._has("condition", masked[at : at + len(clause.text)])
         )
-        signed = signed or bool(objected and is_farewell)
-    return False
+
+    def _begins_with_condition(self, words: str) -> bool:
+        """Whether a part between commas does; after an "and" it does not matter."""
+        return any(self._starts("condition", part.strip("- ")) for part in words.split(","))
+
+    def _is_harmless(self, words: str) -> bool:
+        """Whether words ask for nothing: few, a greeting, or a usual remark."""
+        if self._has("further", words):
+            return False
+        clauses = [
+            [word for word in part.split() if not word.isdigit()] for part in words.split(",")
+        ]
+        return (
+            all(len(clause) <= MAX_SHORT_WORDS for clause in clauses)
+            or self._starts("greeting", words)
+            or self._has("remark", words)
+        )
+
+    def _is_farewell(self, words: str) -> bool:
+        return self._starts("farewell", words) and len(words.split()) <= _MAX_FAREWELL_WORDS
+
+    def _words_before(self, words: str, match: re.Match[str]) -> str:
+        """The last words of the clause before the match."""
+        clause = self.language.clause_end.split(words[max(match.start() - 120, 0) : match.start()])
+        return " ".join(clause[-1].split()[-_NEGATION_WINDOW:])
+
+    def _has(self, kind: str, words: str) -> bool:
+        return self.language.patterns[kind].search(words) is not None
+
+    def _starts(self, kind: str, words: str) -> bool:
+        return self.language.patterns[kind].match(words) is not None
+
+    def _is(self, kind: str, words: str) -> bool:
+        return self.language.patterns[kind].fullmatch(words) is not None
+
+    def _sub(self, kind: str, words: str) -> str:
+        return self.language.patterns[kind].sub(" ", words)
 
 
-def _is_further_request(
-    language: ObjectionLanguage, sentence: Sentence, words: str, *, is_objection: bool
-) -> bool:
-    if language.further_request_pattern.search(words):
-        return True
-    if is_objection:
-        return count_other_words(
-            language, words
-        ) > _MAX_EXTRA_WORDS and not language.remark_pattern.search(words)
-    polite = language.courtesy_pattern.sub(" ", words).strip()
-    is_farewell = (
-        language.farewell_pattern.match(words) and len(words.split()) <= _MAX_FAREWELL_WORDS
-    )
-    return sentence.is_question or not (is_farewell or _is_harmless(language, polite))
-
-
-def wants_mail(language: ObjectionLanguage, text: str) -> bool:
-    """Whether some of the mail is wanted, or wanted again."""
-    words = language.normalize_spelling(tokenize(re.sub(r"[.!?\n]+", ",", text)))
-    return any(
-        not language.negation_pattern.search(_words_before(language, words, found))
-        for found in language.keep_mail_pattern.finditer(words)
-    )
-
-
-def _words_before(language: ObjectionLanguage, words: str, match: re.Match[str]) -> str:
-    """The last words of the clause before the match."""
-    clause = language.clause_end_pattern.split(words[max(match.start() - 120, 0) : match.start()])[
-        -1
-    ]
-    return " ".join(clause.split()[-_NEGATION_WINDOW:])
+def likely_readers(
+    readers: Sequence[SentenceReader], sentence: Sentence
+) -> Sequence[SentenceReader]:
+    """Those in whose language a sentence may be: who know nearly as much of it as the best."""
+    unknown = [reader.count_unknown(sentence) for reader in readers]
+    least = min(unknown)
+    return [reader for reader, count in zip(readers, unknown, strict=True) if count <= least + 1]

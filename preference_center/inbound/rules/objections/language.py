@@ -1,15 +1,15 @@
-"""`ObjectionLanguage` is a table of phrases: how one language objects to advertising.
+"""`ObjectionLanguage` reads a table of words: how one language objects to advertising.
 
-A table is compiled when it is first used. Compiling all tables takes half a second, so a process
-that reads no reply should not compile them.
+A table is read and compiled when it is first used. All tables take a third of a second, so a
+process that reads no reply should not compile them.
 
-A table is written in words as `normalize_text` returns them: lower case, no accents, no
-punctuation but commas. A line holds one phrase. In it
+A table lists words by kind, as `normalize_text` returns them: lower case, no accents, no
+punctuation but commas. `grammar` says which kinds make a request. In an entry
 
-- `|`, `(...)`, `?` and `*` mean what they mean in a regular expression,
-- `{name}` is a slot of the table, itself such a phrase,
-- `~` is a gap of at most three words, `~~` of at most eight, none of them a negation,
-- `$` is the end of a clause, courtesies aside.
+- a new line and `|` separate entries; `(...)`, `?`, `[...]` and `*` mean what they mean in a
+  regular expression,
+- `{kind}` is any entry of another kind,
+- `~` is a gap of at most three words, `~~` of at most eight.
 
 Every gap is bounded and every sentence is cut, so the time is linear in the text.
 """
@@ -17,11 +17,13 @@ Every gap is bounded and every sentence is cut, so the time is linear in the tex
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 
 _CHARACTER_REPLACEMENTS = str.maketrans(
     {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00df": "ss", "\u00e6": "ae", "\u0153": "oe"}
@@ -69,7 +71,7 @@ def normalize_text(text: str) -> str:
 
 def remove_quotations(text: str) -> str:
     """Plain text without quoted passages: others wrote those."""
-    return _QUOTATION.sub(" x ", text)
+    return _QUOTATION.sub(" quoted ", text)
 
 
 def mask_addresses(text: str, sender: str) -> str:
@@ -96,8 +98,9 @@ class SpellingCorrector:
     character and the ending must match: they distinguish words, "anmelden", "unsubscribed".
     """
 
-    def __init__(self, words: Collection[str]) -> None:
+    def __init__(self, words: Collection[str], is_known: Callable[[str], bool]) -> None:
         self._words = frozenset(words)
+        self._is_known = is_known
         near: dict[str, set[str]] = defaultdict(set)
         for word in words:
             for form in (word, *_deletions(word)):
@@ -117,7 +120,7 @@ class SpellingCorrector:
             for known in self._near.get(form, ())
             if known[0] == word[0] and _same_ending(known, word)
         }
-        return meant.pop() if len(meant) == 1 else word
+        return meant.pop() if len(meant) == 1 and not self._is_known(word) else word
 
 
 def _same_ending(known: str, word: str) -> bool:
@@ -136,177 +139,95 @@ MAX_SENTENCE_LENGTH = 400
 _WORD = re.compile(r"(?<![\w\])?])[a-z]{7,}(?![\w\[(?*+])")
 
 
-_MATCHES_NOTHING = r"(?!)"
+_MAX_KNOWN = 5_000
 
 
 @dataclass(frozen=True)
 class ObjectionLanguage:
-    """The table of one language. `code` is BCP 47."""
+    """The table of one language, `<code>.toml` next to this module. `code` is BCP 47."""
 
     code: str
-    placeholders: Mapping[str, str]
-    objection_phrases: str
-    """Objections, wherever they stand in a sentence."""
-    standalone_objection_phrases: str
-    """Objections only if the sentence, or all of the subject, contains nothing else."""
-    courtesy_phrases: str
-    """Courtesies. Nothing is meant by them."""
-    greeting_phrases: str
-    """The first words of a salutation."""
-    farewell_phrases: str
-    """The first words of the line after which only a signature follows."""
-    negation_phrases: str
-    """Shortly before a request they reverse it."""
-    gap_stop_words: str
-    """Single words that no gap may hold, negations above all."""
-    question_phrases: str
-    """A clause that begins so wants to know something."""
-    reported_speech_phrases: str
-    """Anywhere in the sentence: it reports what is, what others say, or what a mail reads."""
-    conjunctions: str
-    """Words between clauses."""
-    polite_question_phrases: str
-    """The beginning of a question that is a request."""
-    condition_phrases: str
-    third_party_phrases: str
-    """Other people, other services, other business: the request may not be about our mail."""
-    keep_mail_phrases: str
-    """Anywhere in the mail: the writer wants some or all of the mail, or wants it back."""
-    further_request_phrases: str
-    """Anywhere in the mail: something else is asked for."""
-    remark_phrases: str
-    """What people say besides an objection and need no answer to."""
-    trailing_negation_phrases: str = ""
-    """Negations that follow their verb."""
-    spelling_variants: Mapping[str, str] = field(default_factory=dict)
-    """Spellings that are the same: `oe` is `o` in German, as its accent is gone."""
-
-    def normalize_spelling(self, text: str) -> str:
-        """The text with its spellings made one."""
-        for written, read in self.spelling_variants.items():
-            text = text.replace(written, read)
-        return text
 
     @cached_property
-    def objection_pattern(self) -> re.Pattern[str]:
-        """Finds a request."""
-        return self._compile(self.objection_phrases)
+    def _table(self) -> Mapping[str, str]:
+        table = files(__package__).joinpath(f"{self.code}.toml").read_text(encoding="utf-8")
+        return {
+            kind: "|".join(filter(None, text.split("\n")))
+            for kind, text in tomllib.loads(table).items()
+        }
 
     @cached_property
-    def standalone_pattern(self) -> re.Pattern[str]:
-        """Matches a clause that is an objection and nothing else."""
-        return self._compile(self.standalone_objection_phrases)
+    def patterns(self) -> Mapping[str, re.Pattern[str]]:
+        """What finds the words of each kind."""
+        return {
+            kind: self._compile(text) for kind, text in self._table.items() if kind != "text_speak"
+        }
 
     @cached_property
-    def courtesy_pattern(self) -> re.Pattern[str]:
-        """Finds courtesies."""
-        return self._compile(self.courtesy_phrases)
+    def negation(self) -> re.Pattern[str]:
+        """Finds what reverses a request."""
+        return self._compile("{not}|{reversal}")
 
     @cached_property
-    def inserted_courtesy_pattern(self) -> re.Pattern[str]:
+    def courtesy_between_commas(self) -> re.Pattern[str]:
         """Finds a courtesy between commas."""
-        return re.compile(rf" ,{self.courtesy_pattern.pattern.join((' ', ' '))},(?= )")
+        return re.compile(rf" ,{self.patterns['courtesy'].pattern.join((' ', ' '))},(?= )")
 
     @cached_property
-    def greeting_pattern(self) -> re.Pattern[str]:
-        """Matches the beginning of a salutation."""
-        return self._compile(self.greeting_phrases)
-
-    @cached_property
-    def farewell_pattern(self) -> re.Pattern[str]:
-        """Matches the beginning of the last line before a signature."""
-        return self._compile(self.farewell_phrases)
-
-    @cached_property
-    def negation_pattern(self) -> re.Pattern[str]:
-        """Finds a negation among the words before a request."""
-        return self._compile(self.negation_phrases)
-
-    @cached_property
-    def trailing_negation_pattern(self) -> re.Pattern[str]:
-        """Matches a negation right after a request."""
-        return self._compile(self.trailing_negation_phrases)
-
-    @cached_property
-    def question_pattern(self) -> re.Pattern[str]:
-        """Finds that a sentence wants to know something."""
-        return self._compile(self.question_phrases)
-
-    @cached_property
-    def reported_speech_pattern(self) -> re.Pattern[str]:
-        """Finds that a sentence reports something."""
-        return self._compile(self.reported_speech_phrases)
-
-    @cached_property
-    def clause_end_pattern(self) -> re.Pattern[str]:
-        """Finds the end of a clause."""
-        return re.compile(rf"(?<![^ ])(?:,|{self.conjunctions})(?![^ ])")
-
-    @cached_property
-    def polite_question_pattern(self) -> re.Pattern[str]:
-        """Finds that a question is a request."""
-        return self._compile(self.polite_question_phrases)
-
-    @cached_property
-    def condition_pattern(self) -> re.Pattern[str]:
-        """Finds that a sentence is about a case."""
-        return self._compile(self.condition_phrases)
-
-    @cached_property
-    def third_party_pattern(self) -> re.Pattern[str]:
-        """Finds somebody or something else in a clause."""
-        return self._compile(self.third_party_phrases)
-
-    @cached_property
-    def keep_mail_pattern(self) -> re.Pattern[str]:
-        """Finds that mail is wanted."""
-        return self._compile(self.keep_mail_phrases)
-
-    @cached_property
-    def further_request_pattern(self) -> re.Pattern[str]:
-        """Finds that something else is asked for."""
-        return self._compile(self.further_request_phrases)
-
-    @cached_property
-    def remark_pattern(self) -> re.Pattern[str]:
-        """Finds what needs no answer."""
-        return self._compile(self.remark_phrases)
-
-    @cached_property
-    def patterns(self) -> tuple[re.Pattern[str], ...]:
-        """All of them."""
-        kind = type(self)
-        names = [name for name in vars(kind) if isinstance(vars(kind)[name], cached_property)]
-        return tuple(
-            getattr(self, name)
-            for name in names
-            if name not in {"patterns", "spelling_corrector", "_clause_end_lookahead"}
-        )
+    def clause_end(self) -> re.Pattern[str]:
+        """Finds the end of a clause: a conjunction, or a comma but before a `subordinate`."""
+        goes_on = self.patterns["subordinate"].pattern
+        return re.compile(rf"(?<![^ ]),(?! {goes_on})|{self.patterns['conjunction'].pattern}")
 
     @cached_property
     def spelling_corrector(self) -> SpellingCorrector:
         """Corrects typing errors to the longer words of the table."""
-        sources = " ".join(pattern.pattern for pattern in self.patterns)
-        return SpellingCorrector(frozenset(_WORD.findall(sources.replace("\\", " "))))
+        sources = " ".join(pattern.pattern for pattern in self.patterns.values())
+        return SpellingCorrector(
+            frozenset(_WORD.findall(sources.replace("\\", " "))),
+            self.knows,
+        )
 
-    def _compile(self, phrases: str) -> re.Pattern[str]:
-        lines = [line.strip() for line in phrases.strip().splitlines() if line.strip()]
-        if not lines:
-            return re.compile(_MATCHES_NOTHING)
-        source = "|".join(self._expand(line) for line in lines)
-        return re.compile(rf"(?<![^ ,])(?:{source})(?![^ ,])")
-
-    def _expand(self, phrase: str) -> str:
-        for _ in range(4):  # slots may hold slots
-            phrase = re.sub(r"\{(\w+)\}", lambda found: f"({self.placeholders[found[1]]})", phrase)
-        source = re.sub(r"\((?!\?)", "(?:", self.normalize_spelling(phrase))
-        word = rf" (?!(?:{self.gap_stop_words})(?![^ ,]))[^ ,]+"
-        source = source.replace("~~", f"(?:{word}){{0,8}}").replace("~", f"(?:{word}){{0,3}}")
-        return source.replace("$", self._clause_end_lookahead)
+    def knows(self, word: str) -> bool:
+        """Whether the table has the word, alone."""
+        if word not in self._known:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[word] = not word.isalpha() or any(
+                each.fullmatch(word) for each in self.patterns.values()
+            )
+        return self._known[word]
 
     @cached_property
-    def _clause_end_lookahead(self) -> str:
-        """What finds the end of a clause, without reading beyond it."""
-        courtesies = "|".join(line.strip() for line in self.courtesy_phrases.strip().splitlines())
-        phrase = re.sub(r"\((?!\?)", "(?:", self.normalize_spelling(f"( ({courtesies}))*"))
-        return rf"(?={phrase}(?: ,| (?:{self.conjunctions})(?![^ ,])|\Z))"
+    def _known(self) -> dict[str, bool]:
+        """What `knows` found, up to `_MAX_KNOWN` words: most mails use the same ones."""
+        return {}
+
+    @cached_property
+    def stop_words(self) -> frozenset[str]:
+        """Single words and short phrases that object alone, in a mail and in a text message."""
+        return frozenset(self._table["stop_words"].split("|"))
+
+    @cached_property
+    def stop_words_by_text(self) -> frozenset[str]:
+        """More of them, which do so in a text message only."""
+        return frozenset(self._table["stop_words_by_text"].split("|")) - {""}
+
+    def normalize_spelling(self, text: str) -> str:
+        """Words in the spelling of the table: `oe` is `o` in German, as its accent is gone."""
+        if self.code == "de":
+            text = text.replace("ae", "a").replace("oe", "o").replace("ue", "u")
+        text = re.sub(r"(?<![^ ])e mail", "email", text)
+        return " ".join(self._text_speak.get(word, word) for word in text.split())
+
+    @cached_property
+    def _text_speak(self) -> Mapping[str, str]:
+        pairs = (pair.partition("=") for pair in self._table["text_speak"].split("|"))
+        return {short.strip(): long.strip() for short, _, long in pairs}
+
+    def _compile(self, phrases: str) -> re.Pattern[str]:
+        for _ in range(3):  # kinds may contain kinds
+            phrases = re.sub(r"\{([a-z_]+)\}", lambda kind: f"({self._table[kind[1]]})", phrases)
+        source = re.sub(r"\((?!\?)", "(?:", phrases)
+        source = source.replace("~~", "(?: [^ ,]+){0,8}").replace("~", "(?: [^ ,]+){0,3}")
+        return re.compile(rf"(?<![^ ,])(?:{source or '(?!)'})(?![^ ,])")
