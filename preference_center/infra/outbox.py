@@ -36,6 +36,8 @@ class EmailKind(StrEnum):
     """To the address that somebody corrects their own to: the email asks to confirm it."""
     ADDRESS_MOVED = "address_moved"
     """To the address that was corrected: the email says so, and how to undo it."""
+    ACCOUNT_CLOSED = "account_closed"
+    """To the other addresses of a closed account: the email says so, and how to undo it."""
     RIGHTS_RECEIVED = "rights_received"
     """A data-subject request was received: the email has its reference."""
     RIGHTS_DONE = "rights_done"
@@ -63,6 +65,7 @@ REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.RIGHTS_LINK: frozenset({"link", "right"}),
     EmailKind.NEW_ADDRESS: frozenset({"link"}),
     EmailKind.ADDRESS_MOVED: frozenset({"link"}),
+    EmailKind.ACCOUNT_CLOSED: frozenset({"link"}),
     EmailKind.RIGHTS_RECEIVED: _DECISION_VALUES,
     EmailKind.RIGHTS_DONE: _DECISION_VALUES,
     EmailKind.RIGHTS_REFUSED: _DECISION_VALUES,
@@ -90,6 +93,7 @@ _EVIDENCE_KINDS = frozenset(
     {
         EmailKind.NEW_ADDRESS,
         EmailKind.ADDRESS_MOVED,
+        EmailKind.ACCOUNT_CLOSED,
         EmailKind.RIGHTS_RECEIVED,
         EmailKind.RIGHTS_DONE,
         EmailKind.RIGHTS_REFUSED,

@@ -224,6 +224,7 @@ def _mail_titles() -> list[tuple[str, str]]:
         EmailKind.RIGHTS_LINK: _("link to a right"),
         EmailKind.NEW_ADDRESS: _("confirm a new address"),
         EmailKind.ADDRESS_MOVED: _("address corrected"),
+        EmailKind.ACCOUNT_CLOSED: _("account closed"),
         EmailKind.RIGHTS_RECEIVED: _("request received"),
         EmailKind.RIGHTS_DONE: _("request done"),
         EmailKind.RIGHTS_REFUSED: _("request refused"),

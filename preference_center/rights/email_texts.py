@@ -323,9 +323,24 @@ def _address_moved(email: OutgoingEmail, name: str) -> EmailTexts:
     )
 
 
+def _account_closed(email: OutgoingEmail, name: str) -> EmailTexts:
+    return EmailTexts(
+        subject=_("%(name)s has closed your account", name=name),
+        reason=_(
+            "You, or someone else, asked %(name)s to close the account that this address belongs"
+            " to. It is closed: we no longer write to any of its addresses.",
+            name=name,
+        ),
+        button=_("This wasn’t me"),
+        expiry=_("You can undo it until %(time)s.", time=valid_until(email)),
+        disclaimer=_("If it was you, there is nothing to do."),
+    )
+
+
 ADDRESS_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
     EmailKind.NEW_ADDRESS: _new_address,
     EmailKind.ADDRESS_MOVED: _address_moved,
+    EmailKind.ACCOUNT_CLOSED: _account_closed,
 }
 
 

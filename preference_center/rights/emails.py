@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.contacts.rules.contact import Contact
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import restore_address
@@ -21,6 +21,7 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
 from preference_center.rights.erasure.store import ErasedAccount, ErasureSubject
 from preference_center.rights.requests.store import SealedPart, open_part
+from preference_center.rights.rules.changes import UNDO_PERIOD
 from preference_center.rights.rules.decisions import RightsRequest
 from preference_center.rights.rules.identity import ANSWER_TIMES, answer_url, rights_status_url
 from preference_center.rights.rules.requests import (
@@ -122,10 +123,47 @@ def inform_reporter(connection: Connection, request: RightsRequest) -> None:
         _insert(connection, request, EmailKind.MINOR_REVIEWED, to)
 
 
+def insert_closing_notices(
+    connection: Connection, request: RightsRequest, contact: Contact
+) -> None:
+    """Queue a notice to each email address of a closed account that is not mailed the outcome."""
+    context = services()
+    if context.settings.mail_server is None:
+        return
+    part, now = open_part(context.keys, request), context.now()
+    informed = set(_recipients(part)[:1])
+    sealed = context.links.seal_form(FormPurpose.CLOSED_ACCOUNT, {"contact": str(contact.id)}, now)
+    notices = [
+        OutgoingEmail(
+            id=context.new_id(),
+            kind=EmailKind.ACCOUNT_CLOSED,
+            recipient=address,
+            language=_language(request),
+            brand=request.brand,
+            values={"link": f"{context.links.base_url(_host(request))}/rights/closed/{sealed}"},
+            expires_at=now + UNDO_PERIOD,
+        )
+        for address in sorted(contact.addresses - informed, key=lambda each: each.exact)
+        if address.channel is Channel.EMAIL
+    ]
+    insert_emails(connection, notices)
+
+
+def _language(request: RightsRequest) -> str:
+    default = current_catalogue_or_empty().default_language
+    return match_language(request.language) or match_language(default) or SOURCE_LANGUAGE
+
+
+def _host(request: RightsRequest) -> str | None:
+    """That of the brand's own pages, if it has them."""
+    brand = current_catalogue_or_empty().brands.get(request.brand or "")
+    return brand.host if brand else None
+
+
 def _insert(
     connection: Connection, request: RightsRequest, kind: EmailKind, recipient: Address
 ) -> UUID | None:
-    context, catalogue = services(), current_catalogue_or_empty()
+    context = services()
     unproven = _is_unproven(request, kind)
     if context.settings.mail_server is None or (unproven and not may_email(recipient)):
         return None
@@ -134,11 +172,9 @@ def _insert(
         id=email_id,
         kind=kind,
         recipient=recipient,
-        language=match_language(request.language)
-        or match_language(catalogue.default_language)
-        or SOURCE_LANGUAGE,
+        language=_language(request),
         brand=request.brand,
-        values=_values(request, kind, catalogue),
+        values=_values(request, kind),
         expires_at=context.now() + EMAIL_LIFETIME,
         unproven=unproven,
     )
@@ -155,10 +191,10 @@ def _is_unproven(request: RightsRequest, kind: EmailKind) -> bool:
     return by_anybody and kind in _WITHOUT_STAFF
 
 
-def _values(request: RightsRequest, kind: EmailKind, catalogue: Catalogue) -> dict[str, str]:
+def _values(request: RightsRequest, kind: EmailKind) -> dict[str, str]:
     """What REQUIRED_VALUES wants for this kind."""
-    context, brand = services(), catalogue.brands.get(request.brand or "")
-    now, host = context.now(), brand.host if brand else None
+    context, host = services(), _host(request)
+    now = context.now()
     answer = _ANSWERS.get(kind)
     values: dict[str, str] = {
         "link": answer_url(context.links, answer, request.id, now, host)

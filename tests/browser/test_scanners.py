@@ -44,6 +44,7 @@ FETCHED_ELSEWHERE = {
     EmailKind.RIGHTS_LAPSED,
     # Tests of their own pages fetch these:
     EmailKind.ADDRESS_MOVED,
+    EmailKind.ACCOUNT_CLOSED,
     EmailKind.RIGHTS_AGENT_ASKED,
 }
 

@@ -47,6 +47,7 @@ MORE_VALUES = {
     EmailKind.RIGHTS_LINK: {"right": "erase"},
     EmailKind.NEW_ADDRESS: {},
     EmailKind.ADDRESS_MOVED: {},
+    EmailKind.ACCOUNT_CLOSED: {},
 }
 
 
@@ -114,6 +115,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "rights_link": "Continua",
                 "new_address": "Conferma questo indirizzo",
                 "address_moved": "Non ero io",
+                "account_closed": "Non ero io",
             },
         ),
         (
@@ -124,6 +126,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "rights_link": "Go on",
                 "new_address": "Confirm this address",
                 "address_moved": "This wasn’t me",
+                "account_closed": "This wasn’t me",
             },
         ),
         (
@@ -134,6 +137,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "rights_link": "Weiter",
                 "new_address": "Diese Adresse bestätigen",
                 "address_moved": "Das war ich nicht",
+                "account_closed": "Das war ich nicht",
             },
         ),
         (
@@ -144,6 +148,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "rights_link": "Continuer",
                 "new_address": "Confirmer cette adresse",
                 "address_moved": "Ce n’était pas moi",
+                "account_closed": "Ce n’était pas moi",
             },
         ),
         (
@@ -154,6 +159,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "rights_link": "Continuar",
                 "new_address": "Confirmar esta dirección",
                 "address_moved": "No fui yo",
+                "account_closed": "No fui yo",
             },
         ),
     ],

@@ -104,6 +104,7 @@ class FormPurpose(StrEnum):
     RIGHTS_STATUS = "rights status"
     NEW_ADDRESS = "new address"
     MOVED_ADDRESS = "moved address"
+    CLOSED_ACCOUNT = "closed account"
     RIGHTS_AUTHORITY = "rights authority"
     """A person is asked whether an agent acts for them."""
     RIGHTS_REPORTED = "rights reported"

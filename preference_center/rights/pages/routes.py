@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from preference_center.rights.pages import RIGHTS_WITH_PAGES, rights_act
 from preference_center.rights.pages.agent import authority
+from preference_center.rights.pages.closed import undo_account_closing
 from preference_center.rights.pages.correct import confirm_new_address, undo_new_address
 from preference_center.rights.pages.identity import (
     download_access_file,
@@ -20,6 +21,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/rights/download/<token:token>", download_access_file, ("POST",)),
     Route("/rights/address/<token:token>", confirm_new_address, FORM),
     Route("/rights/moved/<token:token>", undo_new_address, FORM),
+    Route("/rights/closed/<token:token>", undo_account_closing, FORM),
     Route("/rights/reported/<token:token>", reported, FORM),
     Route("/rights/authority/<token:token>", authority, FORM),
     Route("/rights/minor", report_minor, FORM, merge_slashes=True),

@@ -34,7 +34,7 @@ from preference_center.rights import emails
 from preference_center.rights.erasure import erase
 from preference_center.rights.erasure import store as erasures
 from preference_center.rights.erasure.come_back import return_after_erasure
-from preference_center.rights.requests import minors, steps, store
+from preference_center.rights.requests import closings, minors, steps, store
 from preference_center.rights.requests.steps import (
     SOURCE,
     find_proposal,
@@ -189,8 +189,26 @@ def _nothing(_: RightsRequest, __: RequestOrigin, done: InTransaction) -> object
 
 
 def _close(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
-    named = [(ref, request.received_at) for ref in _refs(request)]
-    return contacts.deactivate_contacts(named, origin, done)
+    refs = _refs(request)
+    _require_proof_of_all(request, refs)
+
+    def write(connection: Connection, written: Sequence[WrittenContact]) -> None:
+        done(connection, written)
+        closings.inform_other_addresses(connection, request, written)
+
+    named = [(ref, request.received_at) for ref in refs]
+    return contacts.deactivate_contacts(named, origin, write)
+
+
+def _require_proof_of_all(request: RightsRequest, refs: Sequence[ContactRef]) -> None:
+    """Raises InvalidInput where the contact has other addresses, and only this one was proven.
+
+    It has gained them since the request was opened.
+    """
+    if minors.only_named(request, refs) is not None:
+        raise InvalidInput(
+            "the contact has other addresses by now: confirm the identity of the contact first"
+        )
 
 
 def _reopen(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:

@@ -222,7 +222,7 @@ def restrict_named(
     in_transaction: InTransaction,
 ) -> None:
     """Restrict whom an open request names. Raises InvalidRows and Unavailable."""
-    only = _only_named(request, refs)
+    only = only_named(request, refs)
     if only is None:
         named = [(ref, request.received_at) for ref in refs]
         contacts.restrict_contacts(named, origin, in_transaction)
@@ -246,7 +246,7 @@ def unrestrict_named(
     The contact's own stays where only one of its addresses was proven. Raises InvalidRows,
     InvalidInput where the restriction is newer than the request, and Unavailable.
     """
-    only = _only_named(request, refs)
+    only = only_named(request, refs)
     if only is None:
         contacts.unrestrict_contacts([(ref, proof) for ref in refs], origin, in_transaction)
         return
@@ -257,9 +257,7 @@ def unrestrict_named(
     _record(only, build, in_transaction, restricts=False)
 
 
-def _only_named(
-    request: RightsRequest, refs: Sequence[ContactRef]
-) -> dict[Address, Contact] | None:
+def only_named(request: RightsRequest, refs: Sequence[ContactRef]) -> dict[Address, Contact] | None:
     """The addresses to which the request is limited, with their contacts; None: their contacts."""
     if request.level >= IdentityLevel.CONTACT:
         return None

@@ -165,6 +165,9 @@ class _Opener:
         if known.is_erased and new.kind is RequestKind.REOPEN:
             found = new.circumstances | {Circumstance.AFTER_ERASURE}
             new = replace(new, circumstances=found)
+        if known.has_other_addresses and new.reaches_contact:
+            found = new.circumstances | {Circumstance.OTHER_ADDRESS}
+            new = replace(new, circumstances=found)
         if not new.language and new.addresses:
             locale = find_locale(connection, keys, new.addresses[0])
             new = replace(new, language=locale or self._catalogue.default_language)

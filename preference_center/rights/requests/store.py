@@ -79,7 +79,8 @@ ORDER BY recorded_at, id FOR UPDATE
 
 
 _FIND_SUBJECT = """
-SELECT address.id, linked.contact_id, address.erased_at IS NOT NULL
+SELECT address.id, linked.contact_id, address.erased_at IS NOT NULL,
+    (SELECT count(*) FROM contact_address every WHERE every.contact_id = linked.contact_id)
 FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 LEFT JOIN contact_address linked ON linked.address_id = address.id
@@ -110,6 +111,10 @@ class KnownSubject:
     contact_id: UUID | None
     """None also where they are of several contacts."""
     is_erased: bool
+    contact_addresses: int
+    """How many addresses their contacts have in all."""
+    has_other_addresses: bool
+    """Whether these contacts have addresses besides these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +181,14 @@ def find_subject(
     rows = connection.execute(
         _FIND_SUBJECT, {"digests": list(digests), "channels": list(channels)}
     ).fetchall()
-    contacts = {contact for _, contact, _ in rows}
+    contacts = {contact: addresses for _, contact, _, addresses in rows}
+    in_all = sum(contacts.values())
     return KnownSubject(
         address_ids=tuple(row[0] for row in rows),
-        contact_id=contacts.pop() if len(contacts) == 1 else None,
-        is_erased=any(erased for _, _, erased in rows),
+        contact_id=next(iter(contacts)) if len(contacts) == 1 else None,
+        is_erased=any(erased for _, _, erased, _ in rows),
+        contact_addresses=in_all,
+        has_other_addresses=in_all > sum(contact is not None for _, contact, _, _ in rows),
     )
 
 

@@ -438,6 +438,11 @@ class NewRequest:
             raise InvalidInput("a request to erase, and only that, has an extent: state which")
 
     @property
+    def reaches_contact(self) -> bool:
+        """Whether it concerns all addresses of the contact, also those that it does not name."""
+        return self.kind is RequestKind.CLOSE or self.extent is Extent.ACCOUNT
+
+    @property
     def required_level(self) -> IdentityLevel:
         """The identity that it needs, also for further addresses and mailboxes of a role.
 
