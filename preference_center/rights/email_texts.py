@@ -22,6 +22,7 @@ from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
+    ReceiptNote,
     RefusalGround,
     RequestKind,
     RequestOutcome,
@@ -158,7 +159,14 @@ OTHERS_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
 
 
 def _received(email: OutgoingEmail, name: str) -> EmailTexts:
-    if email.values["due"]:
+    notes = email.values["why"].split()
+    if ReceiptNote.WAITS_FOR_PROOF in notes:
+        until = _(
+            "We wait for you: for this we have to be sure that it is you. Please write to us and"
+            " quote the reference. We ask you about your last dealings with us, and never for an"
+            " identity card."
+        )
+    elif email.values["due"]:
         until = _("You get our answer by %(day)s at the latest.", day=day_of(email, "due"))
     else:
         until = _("First we have to make sure that it is you. The time to answer begins then.")
@@ -171,11 +179,17 @@ def _received(email: OutgoingEmail, name: str) -> EmailTexts:
             name=name,
             right=right_of(email),
             reference=reference_of(email),
-        ),
+        )
+        + (f" {_marketing_off()}" if ReceiptNote.MARKETING_OFF in notes else ""),
         button=_("Track your request"),
         expiry=until,
         disclaimer=_("If it was not you who asked, please tell us: reply to this email."),
     )
+
+
+def _marketing_off() -> str:
+    text: str = _("All marketing to you is off.")
+    return text
 
 
 def _done(email: OutgoingEmail, name: str) -> EmailTexts:

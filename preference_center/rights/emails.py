@@ -27,6 +27,7 @@ from preference_center.rights.rules.identity import ANSWER_TIMES, answer_url, ri
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
+    ReceiptNote,
     RequestKind,
     RequestState,
     RequestVia,
@@ -207,9 +208,18 @@ def _values(request: RightsRequest, kind: EmailKind) -> dict[str, str]:
         "law": request.law or "",
         "received": request.received_at.isoformat(),
         "due": "" if request.stopped_at else request.deadline.isoformat(),
-        "why": request.outcome or request.refusal or request.extension_reason or "",
+        "why": request.outcome or request.refusal or request.extension_reason or _notes(request),
     }
     return {name: values[name] for name in REQUIRED_VALUES[kind]}
+
+
+def _notes(request: RightsRequest) -> str:
+    """What a receipt says besides, separated by spaces."""
+    notes = {
+        ReceiptNote.MARKETING_OFF: request.stops_marketing,
+        ReceiptNote.WAITS_FOR_PROOF: request.waits_for_proof,
+    }
+    return " ".join(note for note, is_so in notes.items() if is_so)
 
 
 def _kind(request: RightsRequest, action: StepAction) -> EmailKind:

@@ -38,8 +38,9 @@ from preference_center.rights.pages.visitor import (
     redirect_to_status,
     render_rights_page,
 )
-from preference_center.rights.requests.store import find_subject
+from preference_center.rights.requests.store import KnownSubject, find_subject
 from preference_center.rights.rules.decisions import MAX_TEXT
+from preference_center.rights.rules.identity import is_role_mailbox
 from preference_center.rights.rules.requests import Extent, RequestKind
 from preference_center.rights.titles import right_title
 from preference_center.web.languages import page_language
@@ -91,8 +92,14 @@ def _erase_page(
         error=error,
         restricted=is_restricted(load_exact_facts([proven_address(visitor)])[0]),
         copy_pending=_is_copy_pending(visitor),
+        needs_more_proof=_needs_more_proof(proven_address(visitor)),
         retention=catalogue_or_empty().retention,
     )
+
+
+def _needs_more_proof(address: Address) -> bool:
+    """Whether what concerns the whole account takes more than control of this address."""
+    return is_role_mailbox(address) or _known(address).has_other_addresses
 
 
 def _is_copy_pending(visitor: RightsVisitor) -> bool:
@@ -238,9 +245,13 @@ def reopen(visitor: RightsVisitor) -> ResponseReturnValue:
 
 
 def _is_erased(address: Address) -> bool:
+    return _known(address).is_erased
+
+
+def _known(address: Address) -> KnownSubject:
     digest = services().keys.exact_digest(address)
     return run_in_transaction(
-        lambda connection: find_subject(connection, [digest], [address.channel]).is_erased
+        lambda connection: find_subject(connection, [digest], [address.channel])
     )
 
 

@@ -263,6 +263,7 @@ def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
     refs, extent = _refs(request), request.extent
     assert extent
     if extent is Extent.ACCOUNT:
+        _require_proof_of_all(request, refs)
         return erase.erase_contacts(
             refs, extent, origin=origin, request_id=request.id, in_transaction=done
         )

@@ -13,7 +13,7 @@ from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import external_id_digest, find_locale
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownContact
-from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventKind
+from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import hold_digest_length
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -44,12 +44,6 @@ from preference_center.rights.rules.requests import (
     StepAction,
 )
 
-_OPT_OUT_SCOPES = {
-    RequestKind.OBJECT: ALL_MARKETING,
-    RequestKind.DONT_SELL_OR_SHARE: SHARING,
-}
-"""The kinds that are opt-outs, and so count as soon as they are received."""
-
 InTransaction = Callable[[Connection, RightsRequest], None]
 """Called with the request in the transaction that stores it; perhaps again after a failure."""
 
@@ -61,8 +55,8 @@ def open_request(
     new.check()
     opener = _Opener(_name_addresses(new), actor, in_transaction)
     new = opener.new
-    if new.kind in _OPT_OUT_SCOPES and new.addresses:
-        record([opener.opt_out(address) for address in new.addresses], opener.write_after)
+    if (scope := new.opt_out_scope) and new.addresses:
+        record([opener.opt_out(address, scope) for address in new.addresses], opener.write_after)
     elif new.kind is RequestKind.MINOR:
         minors.restrict_reported(new, actor, opener.received_at, opener.write_report)
     else:
@@ -101,13 +95,13 @@ class _Opener:
         self._detail: dict[str, object] = {}
         self.opened: RightsRequest | None = None
 
-    def opt_out(self, address: Address) -> Change:
+    def opt_out(self, address: Address, scope: str) -> Change:
         """The opt-out that the request is, at any level of identity."""
         return Change(
             id=self._event_ids[self.new.addresses.index(address)],
             kind=EventKind.OPTED_OUT,
             address=address,
-            scope=_OPT_OUT_SCOPES[self.new.kind],
+            scope=scope,
             occurred_at=self.received_at,
             received_at=self.received_at,
             source=SOURCE,
@@ -188,7 +182,7 @@ class _Opener:
         detail = {"via": request.via, "level": request.level.value, **self._detail}
         mails = self._mails_receipt(connection, request)
         # Where no address is known, nothing has counted yet: staff find out whose it is.
-        is_done = bool(request.kind in _OPT_OUT_SCOPES and self.new.addresses and not self.new.text)
+        is_done = bool(self.new.is_only_opt_out and self.new.addresses and not self.new.text)
         store.insert_request(connection, request)
         append_step(
             connection,

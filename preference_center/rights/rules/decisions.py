@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput
-from preference_center.core.events import format_receipt_code
+from preference_center.core.events import ALL_MARKETING, SHARING, format_receipt_code
 from preference_center.core.staff import actor_kind
 from preference_center.rights.rules.identity import (
     MAX_FAILURES,
@@ -118,6 +118,16 @@ class RightsRequest:
     forget_at: datetime | None
     next_at: datetime | None
     version: int
+
+    @property
+    def stops_marketing(self) -> bool:
+        """Whether all marketing is off since it was received."""
+        return opt_out_scope(self.kind, self.extent, self.via) == ALL_MARKETING
+
+    @property
+    def waits_for_proof(self) -> bool:
+        """Whether nothing happens before the person has proven more of who they are."""
+        return not self.state.closed and self.level < self.required_level
 
     @property
     def reference(self) -> str:
@@ -391,6 +401,19 @@ class Agent:
         parse_address(self.address, Channel.EMAIL)
 
 
+def opt_out_scope(kind: RequestKind, extent: Extent | None, via: RequestVia) -> str | None:
+    """The scope of the opt-out that a request is, at any level of identity; None if it is none.
+
+    Who wants the account deleted objects to marketing, too. What an agent asks for waits for the
+    person, but for what is an opt-out and nothing else.
+    """
+    if kind is RequestKind.OBJECT:
+        return ALL_MARKETING
+    if kind is RequestKind.DONT_SELL_OR_SHARE:
+        return SHARING
+    return ALL_MARKETING if extent is Extent.ACCOUNT and via is not RequestVia.AGENT else None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class NewRequest:
     """What is asked for, about whom, and how sure it is who asks.
@@ -436,6 +459,16 @@ class NewRequest:
             raise InvalidInput(f"a report is longer than {MAX_REPORT:,} characters: shorten it")
         if (self.extent is not None) != (self.kind is RequestKind.ERASE):
             raise InvalidInput("a request to erase, and only that, has an extent: state which")
+
+    @property
+    def opt_out_scope(self) -> str | None:
+        """The scope of the opt-out that it is, as soon as it is received; None if it is none."""
+        return opt_out_scope(self.kind, self.extent, self.via)
+
+    @property
+    def is_only_opt_out(self) -> bool:
+        """Whether nothing is left to do once the opt-out is recorded and any words were read."""
+        return self.kind in {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
 
     @property
     def reaches_contact(self) -> bool:

@@ -98,11 +98,7 @@ def required_level(
         ):
             return IdentityLevel.NONE
         case RequestKind.ERASE:
-            least = (
-                IdentityLevel.CONTROLS_ADDRESS
-                if extent is Extent.MARKETING
-                else IdentityLevel.CONTACT
-            )
+            least = IdentityLevel.CONTROLS_ADDRESS if extent else IdentityLevel.CONTACT
         case (
             RequestKind.ACCESS
             | RequestKind.CORRECT

@@ -162,6 +162,13 @@ class AskedFact(StrEnum):
     """Shown by the person and not copied (EDPB 01/2022, 74-78); the step has the date."""
 
 
+class ReceiptNote(StrEnum):
+    """What the email about the receipt of a request says besides."""
+
+    MARKETING_OFF = "marketing_off"
+    WAITS_FOR_PROOF = "waits_for_proof"
+
+
 class StepAction(StrEnum):
     """What a step of a request records."""
 

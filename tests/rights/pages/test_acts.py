@@ -13,7 +13,13 @@ from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
+from preference_center.rights.rules.requests import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestState,
+    RequestVia,
+)
 from tests.clock import START
 from tests.in_force import put_in_force
 from tests.rights.pages.acts import form_fields, press, reference_in, requests_in
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from tests.ledger.tables import Ledger
 
 JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
+WORK = parse_address("jane@work.example", Channel.EMAIL)
 _WITH_TWO_LAWS = CATALOGUE.replace(
     "[controller]", '[rights]\nlaws = ["gdpr", "ccpa"]\n\n[controller]'
 )
@@ -90,9 +97,13 @@ def test_an_erasure_takes_two_steps_and_says_what_goes_and_stays(
     assert (asked.kind, asked.extent) == (RequestKind.ERASE, Extent.MARKETING)
 
 
-def test_deleting_the_account_waits_for_more_proof(
+def test_deleting_an_account_with_other_addresses_waits_for_more_proof(
     app: Flask, client: FlaskClient, proven: str
 ) -> None:
+    with app.app_context():
+        upsert_contacts([ContactUpdate(addresses=(JANE, WORK))], ORIGIN)
+    path = f"/rights/erase/{proven}"
+    assert "we need more proof" in client.post(path, data={"extent": "account"}).text
     answer = press(client, f"/rights/erase/{proven}", extent="account", confirm="yes")
     (asked,) = requests_in(app)
     assert asked.required_level is IdentityLevel.CONTACT
@@ -100,6 +111,18 @@ def test_deleting_the_account_waits_for_more_proof(
     page = client.get(answer.location).text
     assert "we have to be sure that it is you" in page
     assert "never for an identity card" in page
+    assert "All marketing to you is off." in page
+
+
+def test_deleting_an_account_with_one_address_takes_no_more_proof(
+    app: Flask, client: FlaskClient, proven: str
+) -> None:
+    path = f"/rights/erase/{proven}"
+    assert "we need more proof" not in client.post(path, data={"extent": "account"}).text
+    page = client.get(press(client, path, extent="account", confirm="yes").location).text
+    assert "Our staff check whether anything is still owed." in page
+    assert "All marketing to you is off." in page
+    assert [asked.state for asked in requests_in(app)] == [RequestState.OPEN]
 
 
 def test_a_legal_hold_comes_before_a_deletion_and_the_page_says_so(

@@ -69,7 +69,7 @@ def test_an_erasure_of_the_account_waits_for_the_company() -> None:
     asked = ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=CONTACT)
     assert asked.state is RequestState.OPEN
     clocks.run_clocks(services().now())
-    assert rows(EVENTS) == []
+    assert rows(EVENTS) == [("opted_out", "all_marketing")]
     done = decide.fulfil_data_request(asked, "company")
     assert done.state is RequestState.DONE
     assert ("erased", "everything") in rows(EVENTS)

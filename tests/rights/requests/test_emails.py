@@ -24,7 +24,6 @@ from preference_center.rights.rules.decisions import Agent
 from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
-    IdentityLevel,
     RefusalGround,
     RequestKind,
     RequestOutcome,
@@ -143,7 +142,7 @@ def test_the_last_notice_of_an_erasure_outlives_what_it_erased() -> None:  # I6
 
 
 def test_a_refused_act_writes_no_mail() -> None:
-    asked = ask(RequestKind.ERASE, level=IdentityLevel.CONTROLS_ADDRESS)
+    asked = ask(RequestKind.ERASE, addresses=(ADA, NUMBER), level=CONTROLS)
     with pytest.raises(Exception, match="confirm who the person is"):
         complete_data_request(asked.id, RequestOutcome.FULFILLED, "support")
     assert kinds() == ["received"]

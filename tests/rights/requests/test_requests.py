@@ -100,7 +100,7 @@ def test_the_clock_runs_until_identity_is_asked_and_for_ever_under_californian_l
 
 
 def test_a_level_that_is_not_enough_opens_nothing() -> None:
-    asked = ask(RequestKind.ERASE, identity_asked=True)
+    asked = ask(RequestKind.ERASE, addresses=(ADA, GRACE), identity_asked=True)
     still = handle.confirm_identity(asked.id, CONTROLS, "test")
     assert still.state is RequestState.IDENTIFYING
     assert still.level == CONTROLS

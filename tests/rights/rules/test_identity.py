@@ -22,7 +22,7 @@ NEEDED = {
     (RequestKind.CORRECT, None): 2,
     (RequestKind.ERASE, None): 3,
     (RequestKind.ERASE, Extent.MARKETING): 2,
-    (RequestKind.ERASE, Extent.ACCOUNT): 3,
+    (RequestKind.ERASE, Extent.ACCOUNT): 2,
     (RequestKind.RESTRICT, None): 2,
     (RequestKind.UNRESTRICT, None): 2,
     (RequestKind.CLOSE, None): 2,

@@ -1,0 +1,87 @@
+"""A person asks that the account is deleted: what counts at once, and what is waited for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from preference_center.infra.outbox import EmailKind
+from preference_center.rights.requests import decide, handle
+from preference_center.rights.requests.steps import list_steps, load_request
+from preference_center.rights.rules.decisions import Agent
+from preference_center.rights.rules.requests import (
+    IdentityLevel,
+    RequestKind,
+    RequestState,
+    RequestVia,
+)
+from preference_center.web.emails import render_email
+from tests.clock import START
+from tests.rights.asking import ADA, CONTROLS, ask, rows
+from tests.rights.requests.test_closings import WORK, know
+from tests.rights.requests.test_emails import mails
+
+pytestmark = pytest.mark.usefixtures("can_mail")
+
+ACTIVE = "SELECT scope FROM suppression WHERE active ORDER BY scope"
+
+
+def receipt() -> str:
+    [email] = [mail for mail in mails() if mail.kind is EmailKind.RIGHTS_RECEIVED]
+    body = render_email(email, START).get_body(("plain",))
+    assert body
+    return " ".join(body.get_content().split())
+
+
+@pytest.mark.parametrize("level", [IdentityLevel.NONE, CONTROLS, IdentityLevel.CONTACT])
+def test_marketing_is_off_at_once_whatever_is_proven(level: IdentityLevel) -> None:  # I2
+    know(ADA, WORK)
+    asked = ask(RequestKind.ERASE, level=level)
+    assert not asked.state.closed
+    assert rows(ACTIVE) == [("all_marketing",)]
+    assert "All marketing to you is off." in receipt()
+
+
+@pytest.mark.parametrize(
+    "kind, given",
+    [
+        (RequestKind.ACCESS, {}),
+        (RequestKind.ERASE, {"via": RequestVia.AGENT, "agent": Agent("Max", "max@agents.example")}),
+    ],
+)
+def test_nothing_is_off_where_something_else_is_asked_for_or_an_agent_asks(
+    kind: RequestKind, given: dict[str, Any]
+) -> None:
+    """The person whom an agent names is told that nothing is done before they confirm it."""
+    ask(kind, **given)
+    assert rows(ACTIVE) == []
+
+
+def test_the_receipt_says_that_the_person_has_to_write_to_us() -> None:
+    know(ADA, WORK)
+    asked = ask(RequestKind.ERASE, level=CONTROLS)
+    assert asked.required_level is IdentityLevel.CONTACT
+    text = receipt()
+    assert "Please write to us and quote the reference." in text
+    assert "at the latest" not in text  # no date: it waits for the person
+
+
+def test_one_mailbox_is_proof_enough_where_the_account_has_no_other() -> None:
+    know(ADA)
+    asked = ask(RequestKind.ERASE, level=CONTROLS)
+    assert asked.state is RequestState.OPEN
+    assert "Please write to us" not in receipt()
+    decide.fulfil_data_request(asked, "company")
+    assert load_request(asked.id).state is RequestState.DONE
+
+
+def test_an_address_that_the_account_gains_meanwhile_takes_more_proof() -> None:
+    know(ADA)
+    asked = ask(RequestKind.ERASE, level=CONTROLS)
+    know(ADA, WORK)
+    with pytest.raises(Exception, match="other addresses"):
+        decide.fulfil_data_request(asked, "company")
+    handle.confirm_identity(asked.id, IdentityLevel.CONTACT, "support")
+    decide.fulfil_data_request(load_request(asked.id), "company")
+    assert list_steps(asked.id)[-1].action == "done"
