@@ -63,8 +63,10 @@ CONFIRMATION_LIFETIME = timedelta(hours=24)
 """How long the link to the new address works."""
 
 
-def ask_new_address(visitor: RightsVisitor) -> tuple[str, Address | None, str]:
-    """Mail a link to the typed address. Returns what was typed, the address, and what is wrong.
+def ask_new_address(visitor: RightsVisitor) -> tuple[str, bool, str]:
+    """Mail a link to the typed address, up to the limit of what anybody can cause.
+
+    Returns what was typed, whether the link was mailed, and what is wrong.
 
     The answer is the same whether the new address is known or not. Call it for a POST whose
     form was checked.
@@ -72,13 +74,14 @@ def ask_new_address(visitor: RightsVisitor) -> tuple[str, Address | None, str]:
     old, given = proven_address(visitor), read_typed_address()
     new = given.address
     if new is None or old.channel is not Channel.EMAIL:
-        return given.display_address, None, given.error or "invalid"
+        return given.display_address, False, given.error or "invalid"
     if new.exact == old.exact:
-        return given.display_address, None, "same_address"
+        return given.display_address, False, "same_address"
     limit_network()
-    if may_email(new):
+    was_sent = may_email(new)
+    if was_sent:
         _mail_confirmation(old, new)
-    return given.display_address, new, ""
+    return given.display_address, was_sent, ""
 
 
 def confirm_new_address(token: str = "") -> ResponseReturnValue:
@@ -281,14 +284,18 @@ def _correct_address(visitor: RightsVisitor) -> ResponseReturnValue:
         return _correct_by_words(visitor)
     if request.method != "POST":
         return _correction_page(visitor, "rights/pages/correct_address")
-    typed, new, error = ask_new_address(visitor)
+    typed, was_sent, error = ask_new_address(visitor)
     if error:
         return _correction_page(
             visitor, "rights/pages/correct_address", error, status=422, typed=typed
         )
-    assert new
     return _correction_page(
-        visitor, "rights/pages/link_sent", sent_to=typed, again_path=_path(visitor)
+        visitor,
+        "rights/pages/link_sent",
+        status=200 if was_sent else 429,
+        sent_to=typed,
+        was_sent=was_sent,
+        again_path=_path(visitor),
     )
 
 

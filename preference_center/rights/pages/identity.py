@@ -144,7 +144,7 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
     if is_cross_site():
         return _identify_page(visitor, act, given.display_address, status=403, error="cross_site")
     limit_network()
-    send_one_time_link(
+    was_sent = send_one_time_link(
         given.address,
         EmailKind.RIGHTS_LINK,
         TokenPurpose.RIGHTS,
@@ -154,7 +154,9 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
     return render_rights_page(
         "rights/pages/link_sent",
         visitor,
+        status=200 if was_sent else 429,
         title=act_title(act),
+        was_sent=was_sent,
         sent_to=given.display_address,
         again_path=url_for("pages.rights_act", act=act, token=visitor.token or None),
     )
@@ -261,6 +263,7 @@ def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
         addresses=[mask_address(address) for address in page.addresses],
         title=right_title(page.asked.kind),
         proven=page.link.proves_control,
+        visit_token=_visit_token(page),
         status_token=page.token,
         self_path=url_for("pages.rights_status", token=page.token, lang=None),
         acts_by_itself=page.asked.acts_by_itself(catalogue.rights.closing),
@@ -269,6 +272,16 @@ def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
         is_held=_is_held(page.asked),
         authorities=_authorities(catalogue),
         now=services().now(),
+    )
+
+
+def _visit_token(page: StatusPage) -> str | None:
+    """Continues the visit that made the request, so that a further right takes no further mail."""
+    began_at = page.link.visit_began_at
+    if began_at is None or not page.addresses:
+        return None
+    return services().links.create_one_time_token(
+        TokenPurpose.PAGE_VISIT, page.addresses[0], page.asked.id, began_at
     )
 
 

@@ -228,8 +228,13 @@ class RightsStatusLink:
     """What a token of the status page says."""
 
     request_id: UUID
-    proves_control: bool
-    """Whether it continues a visit that proves control of the address, and that has not expired."""
+    visit_began_at: datetime | None = None
+    """Of the visit that it continues, as long as that lasts."""
+
+    @property
+    def proves_control(self) -> bool:
+        """Whether it continues a visit that proves control of the address."""
+        return self.visit_began_at is not None
 
 
 def create_rights_status_token(
@@ -256,8 +261,7 @@ def rights_status_url(
 def read_rights_status_token(links: Links, token: str, now: datetime) -> RightsStatusLink:
     """What a token of the status page says. Raises InvalidLink."""
     _, data = links.open_form(FormPurpose.RIGHTS_STATUS, token, None, now)
-    began_at = data.get("visit")
-    lasts = began_at is not None and (
-        now - datetime.fromisoformat(began_at) <= LIFETIMES[TokenPurpose.PAGE_VISIT]
-    )
-    return RightsStatusLink(UUID(data["request"]), proves_control=lasts)
+    began_at = datetime.fromisoformat(data["visit"]) if "visit" in data else None
+    if began_at is not None and now - began_at > LIFETIMES[TokenPurpose.PAGE_VISIT]:
+        began_at = None
+    return RightsStatusLink(UUID(data["request"]), began_at)

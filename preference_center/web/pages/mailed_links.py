@@ -131,12 +131,12 @@ def send_one_time_link(
     purpose: TokenPurpose,
     path: str,
     values: Mapping[str, str] | None = None,
-) -> None:
-    """Queue an email with a one-time link, up to UNPROVEN_EMAIL_RATE per mailbox.
+) -> bool:
+    """Queue an email with a one-time link; false if UNPROVEN_EMAIL_RATE of the mailbox is reached.
 
-    Nobody learns whether it was queued. See `web.pages.mailed_links`.
+    A page may say so: emails to known and to unknown addresses count alike.
     """
-    queue_one_time_link(
+    return queue_one_time_link(
         address,
         kind,
         purpose,

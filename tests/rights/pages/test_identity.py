@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.core.addresses import Channel
+from preference_center.contacts import upsert_contacts
+from preference_center.contacts.rules.contact import ContactUpdate
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.outbox import EmailKind
+from preference_center.ledger.rules import RequestOrigin
 from preference_center.web.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, headers_of, link_in, queued_emails
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 KNOWN, UNKNOWN, ERASED = "jane.doe@example.com", "jack.poe@example.com", "jill.roe@example.com"
 PROVEN_ACTS = ["access", "correct", "erase", "restrict", "unrestrict", "close", "reopen"]
 MINUTE = timedelta(minutes=1)
+ORIGIN = RequestOrigin("test", "test", START)
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +183,7 @@ def test_another_site_mails_nobody(app: Flask, client: FlaskClient, token: str) 
 def test_a_mailbox_gets_three_an_hour_together_with_the_other_form(
     app: Flask, client: FlaskClient
 ) -> None:
-    answers = [ask(client, KNOWN) for _ in range(4)]
+    answers = [ask(client, KNOWN) for _ in range(3)]
     assert len({(answer.status_code, answer.text) for answer in answers}) == 1
     client.post("/form", data={"address": KNOWN})
     assert len(queued_emails(app)) == 3
@@ -233,3 +237,23 @@ def test_every_page_on_the_way_speaks_the_language(
     path = link_in(queued_emails(app)[0])
     opened = client.post(f"{path}?lang={language}", data={"open": "yes"})
     assert opened.location.endswith(f"?lang={language}")
+
+
+@pytest.mark.parametrize("address", [KNOWN, UNKNOWN])
+def test_beyond_the_limit_the_page_says_that_no_link_was_sent(
+    app: Flask, client: FlaskClient, address: str
+) -> None:
+    """In the same words for somebody we know and for nobody."""
+    if address == KNOWN:
+        with app.app_context():
+            upsert_contacts(
+                [ContactUpdate(addresses=(parse_address(KNOWN, Channel.EMAIL),))], ORIGIN
+            )
+    for _ in range(3):
+        assert "a link is on its way" in ask(client, address).text
+    late = ask(client, address)
+    assert late.status_code == 429
+    assert "No link was sent" in late.text
+    assert f"<strong>{address}</strong> has had them." in late.text
+    assert "on its way" not in late.text
+    assert len(queued_emails(app)) == 3

@@ -260,3 +260,19 @@ def test_every_state_has_its_words_in_every_language(
     assert page.status_code == 200
     assert page.headers["Content-Language"] == language
     assert '<p role="status"><strong></strong>' not in page.text.replace("\n", "")
+
+
+def test_all_rights_goes_on_in_the_visit_that_made_the_request(
+    app: Flask, client: FlaskClient, asked: str, clock: Clock
+) -> None:
+    """A copy first, then the deletion: one mail is enough for both."""
+    clock.advance(timedelta(minutes=20))
+    (link,) = re.findall(r'href="(/rights/[^"]+)">All your rights', client.get(asked).text)
+    listed = client.get(link).text
+    assert "Your requests" in listed
+    (erase,) = re.findall(r'href="(/rights/erase/[^"]+)"', listed)
+    assert 'name="extent"' in client.get(erase).text
+    clock.advance(timedelta(minutes=10, seconds=1))  # no longer than the visit itself
+    assert 'name="extent"' not in client.get(erase).text
+    assert 'href="/rights">All your rights' in client.get(asked).text
+    assert 'href="/rights">All your rights' in client.get(forwarded(app, asked)).text
