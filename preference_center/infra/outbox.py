@@ -81,10 +81,9 @@ REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
 }
 """The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to,
 `right` is a RequestKind, `law` a Law or empty, `received` and `due` are times (ISO 8601; `due`
-empty while the clock is stopped), `until` is by when an answer is taken, `agent` is the name of
-somebody who acts for the person, `why` is the outcome, the ground or the reason, of a
-receipt its notes,
-`extent` an Extent."""
+is empty while the clock is stopped, and of what is done it is by when tools follow), `until` is
+by when an answer is taken, `agent` is the name of somebody who acts for the person, `why` is
+the outcome, the ground or the reason, of a receipt its notes, `extent` an Extent."""
 
 RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""

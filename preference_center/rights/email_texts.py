@@ -197,9 +197,22 @@ def _done(email: OutgoingEmail, name: str) -> EmailTexts:
         subject=_("Your request %(reference)s is done", reference=reference_of(email)),
         reason=_("You asked %(name)s for this: %(right)s.", name=name, right=right_of(email)),
         button=_("See what was done"),
-        expiry=_outcome(RequestOutcome(email.values["why"])),
+        expiry=_what_was_done(email),
         disclaimer=how_to_complain(email),
     )
+
+
+def _what_was_done(email: OutgoingEmail) -> str:
+    """The outcome; of an objection that marketing is off, of an erasure that tools follow."""
+    outcome, kind = RequestOutcome(email.values["why"]), RequestKind(email.values["right"])
+    if kind is RequestKind.ERASE and email.values["due"]:
+        text: str = _(
+            "It is done here. The systems that send our messages follow by %(day)s at the latest.",
+            day=day_of(email, "due"),
+        )
+        return text
+    text = _outcome(outcome)
+    return f"{text} {_marketing_off()}" if kind is RequestKind.OBJECT else text
 
 
 def _refused(email: OutgoingEmail, name: str) -> EmailTexts:

@@ -80,9 +80,6 @@ _WITHOUT_STAFF = {
 }
 
 
-_AT_ONCE = {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
-
-
 def has_email(request: RightsRequest, action: StepAction) -> bool:
     """Whether the person is mailed about this step.
 
@@ -99,14 +96,22 @@ def has_email(request: RightsRequest, action: StepAction) -> bool:
     return not (action is StepAction.RECEIVED and _is_done_at_once(request))
 
 
-def insert_email(connection: Connection, request: RightsRequest, action: StepAction) -> UUID | None:
+def insert_email(
+    connection: Connection,
+    request: RightsRequest,
+    action: StepAction,
+    systems_until: datetime | None = None,
+) -> UUID | None:
     """Queue the mail about this step; its id, or None if the person can't be mailed.
+
+    `systems_until` is by when connected tools follow, if any is still to.
 
     That is so without a mail server, beyond the limit of what anybody can cause, and for a request
     that names no email address: then somebody has to write a letter, which the step shows.
     """
     part = open_part(services().keys, request)
-    ids = [_insert(connection, request, _kind(request, action), to) for to in _recipients(part)]
+    kind = _kind(request, action)
+    ids = [_insert(connection, request, kind, to, systems_until) for to in _recipients(part)]
     return ids[0] if ids else None
 
 
@@ -162,7 +167,11 @@ def _host(request: RightsRequest) -> str | None:
 
 
 def _insert(
-    connection: Connection, request: RightsRequest, kind: EmailKind, recipient: Address
+    connection: Connection,
+    request: RightsRequest,
+    kind: EmailKind,
+    recipient: Address,
+    systems_until: datetime | None = None,
 ) -> UUID | None:
     context = services()
     unproven = _is_unproven(request, kind)
@@ -175,7 +184,7 @@ def _insert(
         recipient=recipient,
         language=_language(request),
         brand=request.brand,
-        values=_values(request, kind),
+        values=_values(request, kind, systems_until),
         expires_at=context.now() + EMAIL_LIFETIME,
         unproven=unproven,
     )
@@ -192,11 +201,16 @@ def _is_unproven(request: RightsRequest, kind: EmailKind) -> bool:
     return by_anybody and kind in _WITHOUT_STAFF
 
 
-def _values(request: RightsRequest, kind: EmailKind) -> dict[str, str]:
+def _values(
+    request: RightsRequest, kind: EmailKind, systems_until: datetime | None
+) -> dict[str, str]:
     """What REQUIRED_VALUES wants for this kind."""
     context, host = services(), _host(request)
     now = context.now()
     answer = _ANSWERS.get(kind)
+    due = None if request.stopped_at else request.deadline
+    if kind is EmailKind.RIGHTS_DONE:
+        due = systems_until
     values: dict[str, str] = {
         "link": answer_url(context.links, answer, request.id, now, host)
         if answer
@@ -207,7 +221,7 @@ def _values(request: RightsRequest, kind: EmailKind) -> dict[str, str]:
         "right": request.kind.value,
         "law": request.law or "",
         "received": request.received_at.isoformat(),
-        "due": "" if request.stopped_at else request.deadline.isoformat(),
+        "due": due.isoformat() if due else "",
         "why": request.outcome or request.refusal or request.extension_reason or _notes(request),
     }
     return {name: values[name] for name in REQUIRED_VALUES[kind]}
@@ -239,7 +253,8 @@ def waits_for_principal(request: RightsRequest) -> bool:
 def _is_done_at_once(request: RightsRequest) -> bool:
     if request.state is not RequestState.OPEN:
         return False
-    return request.kind in _AT_ONCE or request.extent is Extent.MARKETING
+    closing = current_catalogue_or_empty().rights.closing
+    return request.kind is not RequestKind.ACCESS and request.acts_by_itself(closing)
 
 
 def _recipients(part: SealedPart) -> list[Address]:

@@ -83,6 +83,8 @@ class SenderIdentity:
     """The sender of an email, with names and pages in its language."""
 
     name: str
+    writer: str
+    """Who writes about rights: of several brands the controller, which is one."""
     footers: tuple[str, ...]
     from_address: str
     """With or without a name."""
@@ -112,9 +114,14 @@ def sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
     if from_address is None:
         raise ConfigError("Set MAIL_FROM, or declare a contact in the catalogue.")
     names = [catalogue.localize(each.name, language) for each in brands]
+    name = join_names(names) if names else parseaddr(from_address)[1]
+    controller = catalogue.controller
     lead = brands[0] if len(brands) == 1 else None
     return SenderIdentity(
-        name=join_names(names) if names else parseaddr(from_address)[1],
+        name=name,
+        writer=catalogue.localize(controller.name, language)
+        if controller and len(brands) > 1
+        else name,
         # Brands of one company often share their legal line.
         footers=tuple(dict.fromkeys(_footer(catalogue, each, language) for each in brands)),
         from_address=from_address,
@@ -252,6 +259,10 @@ _ANSWERED_BY_CONTACT = _TO_TYPED_ADDRESSES | {EmailKind.CONFIRM_OPT_IN, EmailKin
 """Kinds whose answers the contact reads; all others are about rights."""
 
 
+_OF_BRANDS = {EmailKind.ONE_TIME_LINK, EmailKind.CONFIRM_OPT_IN}
+"""Kinds about what brands send; all others are about rights."""
+
+
 @Hook
 def email_texts() -> Mapping[EmailKind, TextsOfEmail]:
     """What each kind of email says."""
@@ -265,7 +276,8 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     """
     with in_language(_language(email), _wording(email)) as language:
         sender = sender_identity(email, language)
-        texts = email_texts()[email.kind](email, sender.name)
+        name = sender.name if email.kind in _OF_BRANDS else sender.writer
+        texts = email_texts()[email.kind](email, name)
         values = {
             "texts": texts,
             "sender": sender,

@@ -112,6 +112,18 @@ def list_erasures_of_request(connection: Connection, request_id: UUID) -> list[E
     return _with_tasks(connection, rows)
 
 
+def systems_follow_until(connection: Connection, request_id: UUID) -> datetime | None:
+    """By when the last connected tool has followed a request's erasures; None if all have."""
+    return max(
+        (
+            erasure.give_up_at
+            for erasure in list_erasures_of_request(connection, request_id)
+            if any(not task.outcome for task in erasure.tasks)
+        ),
+        default=None,
+    )
+
+
 def fetch_hand_tasks(
     connection: Connection, keys: Keys, limit: int, destination: str | None = None
 ) -> list[HandTask]:

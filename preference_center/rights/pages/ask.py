@@ -93,6 +93,7 @@ def _erase_page(
         restricted=is_restricted(load_exact_facts([proven_address(visitor)])[0]),
         copy_pending=_is_copy_pending(visitor),
         needs_more_proof=_needs_more_proof(proven_address(visitor)),
+        contact_addresses=_known(proven_address(visitor)).contact_addresses,
         retention=catalogue_or_empty().retention,
     )
 
@@ -132,8 +133,14 @@ def unrestrict(visitor: RightsVisitor) -> ResponseReturnValue:
 
 def close(visitor: RightsVisitor) -> ResponseReturnValue:
     """Close the account: at once, or once the company agrees, as the catalogue says."""
-    closing = catalogue_or_empty().rights.closing
-    return _handle_button(visitor, RequestKind.CLOSE, closes_here=closing is AccountClosing.HERE)
+    closing, address = catalogue_or_empty().rights.closing, proven_address(visitor)
+    return _handle_button(
+        visitor,
+        RequestKind.CLOSE,
+        closes_here=closing is AccountClosing.HERE,
+        contact_addresses=_known(address).contact_addresses,
+        needs_more_proof=_needs_more_proof(address),
+    )
 
 
 def _handle_button(

@@ -34,6 +34,7 @@ from preference_center.rights import emails
 from preference_center.rights.erasure import erase
 from preference_center.rights.erasure import store as erasures
 from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.erasure.tasks import systems_follow_until
 from preference_center.rights.requests import closings, minors, steps, store
 from preference_center.rights.requests.steps import (
     SOURCE,
@@ -162,7 +163,8 @@ class _Completion:
         if self.request.kind in _ERASING:
             # From the copy made before: the stored request no longer names anybody.
             notice = replace(completed, sealed=self.request.sealed)
-            emails.insert_email(connection, notice, StepAction.DONE)
+            until = systems_follow_until(connection, completed.id)
+            emails.insert_email(connection, notice, StepAction.DONE, until)
             emails.inform_reporter(connection, notice)
         if self.in_transaction:
             self.in_transaction(connection, completed)

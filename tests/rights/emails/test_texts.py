@@ -137,3 +137,30 @@ def test_a_reminder_names_where_staff_work_on_it(app: Flask) -> None:
     put_in_force(app, CATALOGUE + CONTROLLER)
     with app.app_context():
         assert "/console/requests" in render(EmailKind.RIGHTS_REMINDER)[1]
+
+
+def test_the_answer_to_an_objection_says_that_all_marketing_is_off() -> None:
+    objected = render(EmailKind.RIGHTS_DONE, right=RequestKind.OBJECT.value, due="")[1]
+    assert "All marketing to you is off." in objected
+    assert "All marketing to you is off." not in render(EmailKind.RIGHTS_DONE, due="")[1]
+
+
+def test_the_answer_to_an_erasure_says_until_when_tools_follow() -> None:
+    right = RequestKind.ERASE.value
+    follows = render(EmailKind.RIGHTS_DONE, right=right)[1]
+    assert "follow by 24 December 2026 at the latest." in follows
+    assert "It is done." not in follows
+    assert "It is done." in render(EmailKind.RIGHTS_DONE, right=right, due="")[1]
+
+
+@pytest.mark.parametrize("kind", [EmailKind.RIGHTS_DONE, EmailKind.ERASED])
+def test_of_two_brands_the_company_writes(app: Flask, kind: EmailKind) -> None:
+    """Two names with a verb in the singular read wrong in every language."""
+    put_in_force(app, f'{CATALOGUE}{CONTROLLER}\n[brands.corner]\nname = "Corner"\n')
+    given = {"extent": "account"} if kind is EmailKind.ERASED else values(kind)
+    for language in LANGUAGES:
+        text = text_and_html(rendered(kind=kind, language=language, values=given))[0]
+        said = " ".join(text.split())
+        assert "Acme S.p.A." in said
+        assert "Corner ha " not in said
+        assert "and Corner" not in said.partition("\n")[0][:200]

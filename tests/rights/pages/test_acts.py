@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
 WORK = parse_address("jane@work.example", Channel.EMAIL)
+PHONE = parse_address("+39 333 1234567", Channel.SMS)
 _WITH_TWO_LAWS = CATALOGUE.replace(
     "[controller]", '[rights]\nlaws = ["gdpr", "ccpa"]\n\n[controller]'
 )
@@ -123,6 +124,26 @@ def test_deleting_an_account_with_one_address_takes_no_more_proof(
     assert "Our staff check whether anything is still owed." in page
     assert "All marketing to you is off." in page
     assert [asked.state for asked in requests_in(app)] == [RequestState.OPEN]
+
+
+def test_the_pages_say_how_many_addresses_an_account_has(
+    app: Flask, client: FlaskClient, proven: str
+) -> None:
+    def pages() -> list[str]:
+        deleting = client.post(f"/rights/erase/{proven}", data={"extent": "account"})
+        return [client.get(f"/rights/close/{proven}").text, deleting.text]
+
+    for page in pages():
+        assert "no other address" not in page
+        assert "addresses that we have" not in page
+    with app.app_context():
+        upsert_contacts([ContactUpdate(addresses=(JANE, WORK, PHONE))], ORIGIN)
+    closing, deleting = pages()
+    assert "This closes the account with all 3 addresses that we have." in closing
+    assert "we need more proof" in closing
+    assert "closed at once" not in closing
+    assert "This deletes the account with all 3 addresses that we have." in deleting
+    assert "no other address" not in closing + deleting
 
 
 def test_a_legal_hold_comes_before_a_deletion_and_the_page_says_so(

@@ -188,7 +188,7 @@ def test_a_deletion_shows_each_tool_and_no_address(
         add_destination("email-tool", "digest")
     answer = press(client, f"/rights/erase/{proven}", extent="marketing", confirm="yes")
     page = client.get(answer.location).text
-    assert "It is done here." in page
+    assert "Done here. 1 of 1 systems follows by" in page
     assert "A system that sends our messages" in page
     assert "email-tool" not in page
     assert "This system gets your unsubscribe request first" in page
@@ -202,6 +202,8 @@ def test_a_deletion_shows_each_tool_and_no_address(
         )
     page = client.get(answer.location).text
     assert "the system no longer knew your address" in page
+    assert "It is done." in page
+    assert "Done here." not in page
 
 
 def test_a_deletion_is_shown_by_its_reference_after_the_person_is_gone(

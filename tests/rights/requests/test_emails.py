@@ -129,8 +129,9 @@ def test_an_agents_request_asks_the_person_first() -> None:
 def test_what_is_done_at_once_is_mailed_once() -> None:
     objected = ask(RequestKind.OBJECT)
     restricted = ask(RequestKind.RESTRICT, level=CONTROLS)
-    assert {objected.state, restricted.state} == {RequestState.DONE}
-    assert kinds() == ["done", "done"]
+    closed = ask(RequestKind.CLOSE, level=CONTROLS)
+    assert {objected.state, restricted.state, closed.state} == {RequestState.DONE}
+    assert kinds() == ["done", "done", "done"]
 
 
 def test_the_last_notice_of_an_erasure_outlives_what_it_erased() -> None:  # I6
