@@ -231,7 +231,9 @@ def _notes(request: RightsRequest) -> str:
     """What a receipt says besides, separated by spaces."""
     notes = {
         ReceiptNote.MARKETING_OFF: request.stops_marketing,
-        ReceiptNote.WAITS_FOR_PROOF: request.waits_for_proof,
+        # A link that is mailed to the address proves the lower levels: nobody has to write to us.
+        ReceiptNote.WAITS_FOR_PROOF: request.waits_for_proof
+        and request.required_level is IdentityLevel.CONTACT,
     }
     return " ".join(note for note, is_so in notes.items() if is_so)
 

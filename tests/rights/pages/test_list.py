@@ -34,6 +34,7 @@ def test_anybody_reads_the_list_without_a_link(client: FlaskClient) -> None:
     main = page.text.partition("<footer")[0]
     assert re.findall(r'href="/rights/(\w+)"', main) == [*ACTS, "agent", "minor"]
     assert "free of charge" in page.text
+    assert "no disadvantage for you" in page.text
 
 
 def test_a_link_goes_along_to_every_right(client: FlaskClient, token: str) -> None:

@@ -67,6 +67,14 @@ def test_the_receipt_says_that_the_person_has_to_write_to_us() -> None:
     assert "at the latest" not in text  # no date: it waits for the person
 
 
+@pytest.mark.parametrize("kind", [RequestKind.ACCESS, RequestKind.ERASE, RequestKind.CLOSE])
+def test_nobody_has_to_write_to_us_where_a_mailed_link_is_proof_enough(kind: RequestKind) -> None:
+    """GDPR art. 12(6): more is asked about who it is only where there is a doubt."""
+    know(ADA)
+    assert ask(kind).required_level is CONTROLS
+    assert "Please write to us" not in receipt()
+
+
 def test_one_mailbox_is_proof_enough_where_the_account_has_no_other() -> None:
     know(ADA)
     asked = ask(RequestKind.ERASE, level=CONTROLS)
