@@ -77,7 +77,7 @@ class TestAMailboxForRequests:
         "text, kind, events",
         [
             (COPY, RequestKind.ACCESS, []),
-            (ERASE_ME, RequestKind.ERASE, [OUT]),
+            (ERASE_ME, RequestKind.ERASE, [OUT, OUT]),  # by the mail, and by the request
             ("Ich verlange die Einschränkung der Verarbeitung.", RequestKind.RESTRICT, []),
         ],
     )

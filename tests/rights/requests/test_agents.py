@@ -27,6 +27,7 @@ from tests.clock import Clock
 from tests.rights.asking import ADA, actions, new, rows
 from tests.rights.decisions import INVOICE, WEEKLY
 from tests.rights.decisions import ask as decide
+from tests.rights.requests.test_closings import WORK, know
 from tests.rights.requests.test_emails import mails
 
 pytestmark = pytest.mark.usefixtures("can_mail")
@@ -133,6 +134,7 @@ def test_who_has_answered_is_not_reminded(clock: Clock) -> None:
 
 
 def test_confirming_proves_the_address_and_no_more() -> None:
+    know(ADA, WORK)
     asked = ask(RequestKind.ERASE, extent=Extent.ACCOUNT)
     assert agents.confirm_by_principal(asked.id).state is RequestState.IDENTIFYING
 
