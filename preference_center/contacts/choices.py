@@ -30,9 +30,12 @@ def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
     return _build_change(link, EventKind.OPTED_OUT, scope, now, now, source=source)
 
 
-def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
-    """The person's own opt-in: it counts from when they saw the form, not the POST (I5)."""
-    return _build_change(link, EventKind.OPTED_IN, scope, rendered_at, now)
+def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime, wording: str) -> Change:
+    """The person's own opt-in: it counts from when they saw the form, not the POST (I5).
+
+    `wording` is what the page said that they agreed to (art. 7(1) GDPR).
+    """
+    return _build_change(link, EventKind.OPTED_IN, scope, rendered_at, now, wording=wording)
 
 
 def pause(link: Link, scope: str, until: datetime, now: datetime) -> Change:
@@ -67,6 +70,7 @@ def _build_change(
     source: str = PREFERENCE_PAGE,
     until: datetime | None = None,
     frequency: FrequencyChoice | None = None,
+    wording: str = "",
 ) -> Change:
     return Change(
         id=services().new_id(),
@@ -77,7 +81,7 @@ def _build_change(
         received_at=received_at,
         source=source,
         actor=ACTOR,
-        evidence=click_evidence(link, source),
+        evidence=click_evidence(link, source, wording),
         until=until,
         own_act=kind is EventKind.OPTED_OUT,
         frequency=frequency,
@@ -113,8 +117,11 @@ def is_opt_out_only(link: Link, now: datetime) -> bool:
     )
 
 
-def click_evidence(link: Link, method: str) -> dict[str, str]:
-    """The evidence kept of the click: no IP address, no User-Agent, no address (I8)."""
+def click_evidence(link: Link, method: str, wording: str = "") -> dict[str, str]:
+    """The evidence kept of the click: no IP address, no User-Agent, no address (I8).
+
+    `wording` is what a consent was given to; empty for what is none.
+    """
     evidence = {
         "method": method,
         "key_id": link.key_id,
@@ -128,4 +135,5 @@ def click_evidence(link: Link, method: str) -> dict[str, str]:
         evidence |= {"text_version": version, "language": page_language()}
         policy = catalogue_or_empty().policy_in_force(services().now())
         evidence |= {"policy": policy.reference} if policy else {}
+    evidence |= {"wording": wording} if wording else {}
     return redact_evidence(evidence, link.address, services().keys.evidence_hmac)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +12,15 @@ import jsonschema
 import pytest
 
 from preference_center.contacts.consents import SCHEMA_VERSION, ConsentRecords
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.ledger import record
 from tests.clock import START
 from tests.in_force import put_in_force
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.ledger.changes import add_destination, change
 from tests.recipients.pages.test_policy_versions import VERSIONS, WEEK
+from tests.recipients.pages.test_preferences import Form
 from tests.rights.access_file.people import ask, file_of
 from tests.rights.asking import ADA
 from tests.web.api.sender import make_sender
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/schemas/consent-records-1.json"
 MINUTE = timedelta(minutes=1)
+JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
 RECIPIENT = """
 [destinations.email-tool]
 title = "Our newsletter tool"
@@ -162,6 +167,33 @@ def test_a_consent_to_a_topic_that_was_retired_is_offered_too(
     proven = proof(app, clock(), ADA.exact)
     assert len(client.get(f"/w/{proven}/consent.json").get_json()["records"]) == 1
     assert "consent.json" in client.get(f"/w/{proven}").text
+
+
+@pytest.mark.parametrize(
+    "way, language, words",
+    [
+        ("link", "en", "What you receive: Offers – Now and then."),
+        ("link", "it", "Cosa riceve: Offerte – Ogni tanto."),
+        ("email", "en", "Do you want to receive this? Offers"),
+    ],
+)
+def test_a_consent_on_our_own_page_has_the_words_that_it_showed(
+    app: Flask, client: FlaskClient, clock: Clock, make_token: MakeToken,
+    monkeypatch: pytest.MonkeyPatch, way: str, language: str, words: str,
+) -> None:  # fmt: skip
+    give_mail_server(app, monkeypatch)
+    token = make_token(JANE.exact) if way == "email" else proof(app, clock(), JANE.exact)
+    path = f"/p/{token}?lang={language}"
+    form = Form.in_page(path, client.get(path).text)
+    form.ticks.add("offers")
+    form.send(client)
+    if way == "email":
+        client.post(link_in(queued_emails(app)[0]), data={"confirm": "yes"})
+    [consent] = query(app, address=JANE.exact)["records"]
+    assert (consent["wording"], consent["language"]) == (words, language)
+    with app.app_context():
+        made = file_of(ask(JANE, language=language))
+    assert words in html.unescape(made.read("index.html").decode())
 
 
 def test_the_access_file_has_them_for_each_address(app: Flask) -> None:

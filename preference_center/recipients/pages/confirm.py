@@ -21,7 +21,6 @@ from preference_center.catalogue import Catalogue
 from preference_center.contacts.choices import (
     CONFIRMED_BY_MAIL,
     choose_frequency,
-    click_evidence,
     opt_in,
     pause,
     resume,
@@ -78,7 +77,10 @@ class ConfirmationRequest:
 
         A pause that runs in `current` goes on: see `kept_pauses`.
         """
-        changes = [opt_in(self.link, scope, self.rendered_at, now) for scope in self.opt_ins]
+        changes = [
+            opt_in(self.link, scope, self.rendered_at, now, _confirmed_wording(catalogue, scope))
+            for scope in self.opt_ins
+        ]
         changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
         kept = kept_pauses(self.opt_ins, current)
         changes += [pause(self.link, scope, until, now) for scope, until in kept.items()]
@@ -87,9 +89,12 @@ class ConfirmationRequest:
             for scope, key in self.frequencies.items()
             if (topic := catalogue.topics.get(scope)) and key in topic.frequencies
         ]
-        evidence = click_evidence(self.link, CONFIRMED_BY_MAIL)
         return [
-            replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=evidence)
+            replace(
+                change,
+                id=uuid5(self.id, f"{change.kind}/{change.scope}"),
+                evidence={**change.evidence, "method": CONFIRMED_BY_MAIL},
+            )
             for change in changes
         ]
 
@@ -214,6 +219,12 @@ def scope_titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
         elif topic:
             titles.append(text(topic.title))
     return titles
+
+
+def _confirmed_wording(catalogue: Catalogue, scope: str) -> str:
+    """What the page of the confirmation asks about this scope."""
+    titles = scope_titles(catalogue, [scope])
+    return " ".join([_("Do you want to receive this?"), *titles])
 
 
 def frequency_titles(catalogue: Catalogue, frequencies: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from flask import redirect, request
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from preference_center.catalogue import Catalogue
 from preference_center.contacts.choices import (
@@ -71,6 +72,7 @@ from preference_center.recipients.rules import (
 from preference_center.rights.erasure.come_back import record_opt_ins
 from preference_center.web.languages import page_language
 from preference_center.web.pages.rendering import (
+    CatalogueText,
     catalogue_or_empty,
     expired_link_page,
     open_for_link,
@@ -128,12 +130,22 @@ def diff_preferences(
     return PreferenceChanges(
         opt_outs=[opt_out(link, scope, PREFERENCE_PAGE, now) for scope in scopes.opt_outs],
         pauses=[pause(link, scope, until, now) for scope, until in scopes.pauses.items()],
-        opt_ins=[opt_in(link, scope, rendered_at, now) for scope in scopes.opt_ins],
+        opt_ins=[
+            opt_in(link, scope, rendered_at, now, _offered_wording(catalogue, scope))
+            for scope in scopes.opt_ins
+        ],
         resumes=[resume(link, scope, rendered_at, now) for scope in scopes.resumes],
         kept_pauses=[pause(link, scope, until, now) for scope, until in kept.items()],
         lowered=choose(often.lowered, now),
         raised=choose(often.raised, rendered_at),
     )
+
+
+def _offered_wording(catalogue: Catalogue, scope: str) -> str:
+    """What the page says of a topic that can be turned on, below its heading."""
+    text, topic = CatalogueText(catalogue), catalogue.topics.get(scope)
+    words = [text(topic.title), text(topic.description)] if topic else []
+    return f"{_('What you receive')}: {' – '.join(filter(None, words))}"
 
 
 @dataclass(frozen=True, slots=True)
