@@ -121,7 +121,7 @@ def test_more_space_between_letters_and_lines_hides_nothing(show: Open) -> None:
     page = show(head=spaced, viewport={"width": 320, "height": 640})
     assert overflow(page) == []
     assert (
-        page.locator("button, .pills span").evaluate_all(
+        page.locator("button, .pills input + span").evaluate_all(
             "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
         )
         == 0
@@ -149,6 +149,12 @@ def test_a_switch_is_a_checkbox_with_a_name_and_a_description(show: Open) -> Non
     assert found.count() == 1
     group = page.get_by_role("group", name="Pause")
     assert group.get_by_role("radio", name="30 days", exact=True, checked=True).count() == 1
+
+
+def test_the_name_of_a_choice_does_not_look_like_a_button(show: Open) -> None:
+    legend = show().locator(".pills legend span")
+    assert legend.evaluate("e => getComputedStyle(e).borderStyle") == "none"
+    assert legend.evaluate("e => getComputedStyle(e).display") == "inline"
 
 
 def test_the_bar_with_save_covers_nothing_that_has_the_focus(show: Open) -> None:  # 2.4.11
