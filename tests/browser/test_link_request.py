@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -63,6 +64,26 @@ def test_who_stops_such_emails_can_go_back_reload_and_allow_them_again(
     assert page.get_by_role("heading", name="Non le invieremo").is_visible()
     press(page.get_by_role("button", name="Consenti di nuovo"))
     assert "Di nuovo consentito" in page.get_by_role("status").inner_text()
+
+
+@pytest.mark.parametrize("path", ["form", "rights/access", "rights/object", "rights/minor"])
+def test_an_address_that_is_none_moves_the_focus_to_the_error(
+    page: Page, site: str, path: str
+) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{site}/{path}?lang=en")
+    page.locator("#address").fill("jane.doe")
+    page.keyboard.press("Enter")
+    expect(page.locator("#problem")).to_be_focused()
+    expect(page).to_have_title(re.compile("^Error:"))
+
+
+def test_the_page_of_a_broken_link_moves_the_focus_to_what_is_wrong(page: Page, site: str) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{site}/u/broken?lang=en")
+    expect(page.locator("#problem")).to_be_focused()
 
 
 def test_a_person_without_a_link_gets_to_their_choices(
