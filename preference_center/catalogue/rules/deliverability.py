@@ -135,7 +135,8 @@ LONGEST_FIELDS = {
 
 def catalogue_warnings(catalogue: Catalogue) -> list[str]:
     """Each as "what is missing; remedy", in the order of the brands."""
-    return [
+    topics = [*_topic_warnings(catalogue)]
+    return topics + [
         line
         for brand in catalogue.brands.values()
         for line in (
@@ -144,6 +145,18 @@ def catalogue_warnings(catalogue: Catalogue) -> list[str]:
             *_replaced_text_warnings(brand),
         )
     ]
+
+
+def _topic_warnings(catalogue: Catalogue) -> Iterator[str]:
+    """What people have to be informed of (GDPR art. 13(1)(c)) and would read as "not stated"."""
+    for topic in catalogue.topics.values():
+        stated = {"purpose": topic.purpose, "legal_basis": topic.legal_basis}
+        missing = [key for key, value in stated.items() if not value]
+        if missing and not topic.retired:
+            yield (
+                f"topic {topic.key} has no {' and no '.join(missing)}, so people who ask for"
+                f' their data read "not stated"; add {" and ".join(missing)}'
+            )
 
 
 def _contact_warnings(brand: Brand, catalogue: Catalogue) -> Iterator[str]:

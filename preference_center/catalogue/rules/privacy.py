@@ -30,8 +30,8 @@ class Law(StrEnum):
 
 
 _CONTROLLER_FIELDS = (
-    "name", "address", "privacy_contact", "officer", "privacy_notice", "timezone", "authorities",
-    "contact",
+    "name", "address", "privacy_contact", "officer", "privacy_notice", "accessibility", "timezone",
+    "authorities", "contact",
 )  # fmt: skip
 _RIGHTS_FIELDS = ("laws", "target_days", "closing")
 _RETENTION_FIELDS = ("days", "ground")
@@ -88,7 +88,8 @@ class Authority:
 class Controller:
     """The company that is responsible for the data (GDPR art. 13(1)).
 
-    `privacy_contact` and `officer` are email addresses. `privacy_notice` is a URL per language.
+    `privacy_contact` and `officer` are email addresses. `privacy_notice` and `accessibility`,
+    the accessibility statement, are a URL per language.
     """
 
     name: LocalizedText
@@ -96,6 +97,7 @@ class Controller:
     privacy_contact: str
     officer: str | None = None
     privacy_notice: LocalizedText = field(default_factory=dict)
+    accessibility: LocalizedText = field(default_factory=dict)
     authorities: Mapping[Law, Authority] = field(default_factory=dict)
     timezone: str = "UTC"
     """IANA name: days and months of deadlines are its."""
@@ -152,6 +154,7 @@ def parse_controller(file: TomlTable, languages: Collection[str]) -> Controller 
         privacy_contact=parse_email(table, "privacy_contact", required=True) or "",
         officer=parse_email(table, "officer"),
         privacy_notice=parse_urls(table, "privacy_notice", languages),
+        accessibility=parse_urls(table, "accessibility", languages),
         authorities=_parse_authorities(table),
         timezone=_parse_timezone(table),
         contact=parse_contact(table, languages),

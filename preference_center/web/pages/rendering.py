@@ -103,12 +103,16 @@ class FooterDetails:
     privacy_contacts: tuple[FooterLink, ...]
     closing_pages: tuple[FooterLink, ...]
     """`target` is empty where our own page closes the account."""
+    officer: str
+    accessibility: str
+    """The company's data protection officer and accessibility statement; may be empty."""
 
 
 def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str) -> FooterDetails:
     """The footer of a page about `brands`; about none, that of the company."""
     details = [(brand, catalogue.contact_details(brand)) for brand in brands]
     of_company = [] if brands else [(None, catalogue.contact_details(None))]
+    company = catalogue.controller
 
     def links(target_of: Callable[[ContactDetails], str]) -> tuple[FooterLink, ...]:
         return _shared_links([(each, target_of(found)) for each, found in details + of_company])
@@ -122,6 +126,8 @@ def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str)
         ),
         privacy_contacts=_drop_empty(links(lambda found: found.privacy_contact or "")),
         closing_pages=links(lambda found: catalogue.localize(found.closing_url, language)),
+        officer=(company.officer or "") if company else "",
+        accessibility=catalogue.localize(company.accessibility, language) if company else "",
     )
 
 

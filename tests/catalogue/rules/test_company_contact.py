@@ -93,17 +93,40 @@ def test_a_change_is_reported_in_words() -> None:
     ]
 
 
+def warnings_of_brands(text: str) -> list[str]:
+    return [line for line in catalogue_warnings(parse_catalogue(text)) if "brand" in line]
+
+
 def test_a_brand_that_nobody_can_write_to_is_warned_of() -> None:
-    missing = catalogue_warnings(parse_catalogue(SMALL))
+    missing = warnings_of_brands(SMALL)
     assert [line.partition(",")[0].partition(";")[0] for line in missing] == [
         "brand acme has no contact",
         "brand acme has no privacy notice",
     ]
-    assert catalogue_warnings(parse_catalogue(REACHABLE)) == []
-    assert catalogue_warnings(parse_catalogue(SMALL + COMPANY)) == []
+    assert warnings_of_brands(REACHABLE) == []
+    assert warnings_of_brands(SMALL + COMPANY) == []
+
+
+@pytest.mark.parametrize(
+    "stated, missing",
+    [
+        ("", "no purpose and no legal_basis"),
+        ('legal_basis = "consent"', "no purpose"),
+        ('purpose = { en = "News", it = "Novità" }', "no legal_basis"),
+        ('purpose = { en = "News", it = "Novità" }\nlegal_basis = "consent"', ""),
+        ("retired = true", ""),
+    ],
+)
+def test_a_topic_without_purpose_or_legal_basis_is_warned_of(stated: str, missing: str) -> None:
+    # GDPR art. 13(1)(c)
+    text = SMALL.replace('default = "opt_in"', f'default = "opt_in"\n{stated}', 1)
+    lines = [line for line in catalogue_warnings(parse_catalogue(text)) if "acme.news has" in line]
+    assert [line.partition(",")[0] for line in lines] == (
+        [f"topic acme.news has {missing}"] if missing else []
+    )
 
 
 def test_a_contact_that_sends_the_marketing_is_warned_of() -> None:  # A13
     same = edited(("Acme Care <care@acme.example>", "News@acme.example"), text=REACHABLE)
-    (line,) = catalogue_warnings(parse_catalogue(same))
+    (line,) = warnings_of_brands(same)
     assert "also sends its marketing" in line

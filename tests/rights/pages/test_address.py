@@ -80,7 +80,8 @@ def test_the_link_to_the_new_address_moves_what_was_said(
     assert OLD not in shown.text  # C6
     assert NEW not in shown.text
     done = client.post(link, data={"confirm": "yes"})
-    assert "Your address is corrected" in done.text
+    assert "<title>Your address is corrected" in done.text
+    assert 'id="result" role="status" tabindex="-1" autofocus' in done.text
     assert not subscribed(NEW)  # I5: the opt-out follows its person
     assert contact_of(app, NEW) == contact_of(app, OLD)
     (asked,) = requests_in(app)

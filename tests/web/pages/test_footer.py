@@ -58,6 +58,30 @@ def test_pages_are_those_of_the_language(app: Flask, client: FlaskClient) -> Non
     assert "https://acme.example/aiuto" in links(footer(client, "/form?lang=it"))
 
 
+def test_every_page_leads_to_the_opt_out_of_sale_and_to_the_accessibility_statement(
+    app: Flask, client: FlaskClient, token: str
+) -> None:  # Cal. Civ. Code 1798.135(a); Directive (EU) 2019/882, annex V
+    statement = (
+        'accessibility = { en = "https://acme.example/a11y", it = "https://acme.example/it/a11y" }'
+    )
+    put_in_force(app, CATALOGUE.replace('name = "Acme Ltd"', f'name = "Acme Ltd"\n{statement}'))
+    for path in ("/form", f"/u/{token}", f"/p/{token}", "/rights", "/u/broken", "/nothing-here"):
+        html = footer(client, path)
+        assert "https://acme.example/a11y" in links(html), path
+        assert "Do not sell or share my personal information</a>" in html, path
+    assert "https://acme.example/it/a11y" in links(footer(client, "/form?lang=it"))
+
+
+def test_pages_of_rights_name_the_data_protection_officer(
+    app: Flask, client: FlaskClient, token: str
+) -> None:  # GDPR art. 13(1)(b)
+    officer = 'officer = "dpo@acme.example"'
+    put_in_force(app, CATALOGUE.replace('name = "Acme Ltd"', f'name = "Acme Ltd"\n{officer}'))
+    for path in ("/rights", "/rights/access", f"/rights/object/{token}"):
+        assert "mailto:dpo@acme.example" in links(footer(client, path)), path
+    assert "dpo@acme.example" not in footer(client, f"/u/{token}")  # short, where people opt out
+
+
 def test_without_a_contact_it_names_the_sender_whose_mail_is_read_too(client: FlaskClient) -> None:
     assert "mailto:hello@acme.example" in links(footer(client))
 
