@@ -45,12 +45,16 @@ class SubmittedPreferences:
 
 @dataclass(frozen=True, slots=True)
 class ScopeChanges:
-    """The scopes that a submitted form changes; `pauses`: scope -> end."""
+    """The scopes that a submitted form changes; `pauses`: scope -> end.
+
+    `paused_already` are pauses that run as the form asks: it was sent before.
+    """
 
     opt_outs: Sequence[str]
     pauses: Mapping[str, datetime]
     opt_ins: Sequence[str]
     resumes: Sequence[str]
+    paused_already: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def diff_scopes(
@@ -75,20 +79,28 @@ def diff_scopes(
         for scope in rendered
         if rendered[scope] and scope not in opt_outs
     }
+    ends = dict(_chosen_ends(chosen, now))
+    already = dict(_running_as_chosen(ends, current))
     return ScopeChanges(
         opt_outs=opt_outs,
-        pauses=dict(_new_pauses(chosen, current, now)),
+        pauses={scope: end for scope, end in ends.items() if scope not in already},
         opt_ins=[topic for topic in differing if not rendered[topic]],
         resumes=[*_resumed(chosen, current)],
+        paused_already=already,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class FrequencyChanges:
-    """Topic -> the frequency that a form chooses, less often or more often than now."""
+    """Topic -> the frequency that a form chooses, less often or more often than now.
+
+    What is in force already, though the form was shown before it, was chosen by sending it before.
+    """
 
     lowered: Mapping[str, str] = field(default_factory=dict)
     raised: Mapping[str, str] = field(default_factory=dict)
+    lowered_already: Mapping[str, str] = field(default_factory=dict)
+    raised_already: Mapping[str, str] = field(default_factory=dict)
 
 
 def diff_frequencies(
@@ -97,22 +109,27 @@ def diff_frequencies(
     current: Preferences,
     catalogue: Catalogue,
 ) -> FrequencyChanges:
-    """The frequencies that differ from the rendered ones and from those in force.
+    """The frequencies that differ from the rendered ones.
 
     Of topics that the form leaves on; what the topic does not offer is left out.
     """
-    lowered: dict[str, str] = {}
-    raised: dict[str, str] = {}
+    found: dict[tuple[bool, bool], dict[str, str]] = {}
     for key, shown in rendered.items():
         choice, topic = submitted.frequencies.get(key, shown), catalogue.topics.get(key)
         status = current.topics.get(key)
         if topic is None or status is None or key not in submitted.topics:
             continue
-        if choice in {shown, status.frequency} or choice not in topic.frequencies:
+        if choice == shown or choice not in topic.frequencies:
             continue
-        reduces = is_less_often(topic, choice, status.frequency or "")
-        (lowered if reduces else raised)[key] = choice
-    return FrequencyChanges(lowered, raised)
+        already = choice == status.frequency
+        reduces = is_less_often(topic, choice, shown if already else status.frequency or "")
+        found.setdefault((already, reduces), {})[key] = choice
+    return FrequencyChanges(
+        lowered=found.get((False, True), {}),
+        raised=found.get((False, False), {}),
+        lowered_already=found.get((True, True), {}),
+        raised_already=found.get((True, False), {}),
+    )
 
 
 def kept_pauses(opt_ins: Iterable[str], current: Preferences) -> dict[str, datetime]:
@@ -141,17 +158,20 @@ def _resumed(chosen: Mapping[str, str], current: Preferences) -> Iterator[str]:
             yield scope
 
 
-def _new_pauses(
-    chosen: Mapping[str, str], current: Preferences, now: datetime
-) -> Iterator[tuple[str, datetime]]:
+def _chosen_ends(chosen: Mapping[str, str], now: datetime) -> Iterator[tuple[str, datetime]]:
     for scope, choice in chosen.items():
         days = next((days for days in PAUSE_DAYS if str(days) == choice), None)
-        if days is None:
-            continue
-        end = now + timedelta(days=days)
+        if days is not None:
+            yield scope, now + timedelta(days=days)
+
+
+def _running_as_chosen(
+    ends: Mapping[str, datetime], current: Preferences
+) -> Iterator[tuple[str, datetime]]:
+    for scope, end in ends.items():
         current_end = _own_pause_end(current, scope)
-        if current_end is None or abs(current_end - end) > REPEAT_INTERVAL:
-            yield scope, end
+        if current_end and abs(current_end - end) <= REPEAT_INTERVAL:
+            yield scope, current_end
 
 
 def _own_pause_end(current: Preferences, scope: str) -> datetime | None:

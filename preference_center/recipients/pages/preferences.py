@@ -42,6 +42,7 @@ from preference_center.ledger import record
 from preference_center.recipients.pages.confirm import send_confirmation
 from preference_center.recipients.pages.results import (
     load_opt_out,
+    load_presses,
     read_save_result,
     requested_result,
     result_query,
@@ -90,6 +91,8 @@ class PreferenceChanges:
     resumes: Sequence[Change]
     kept_pauses: Sequence[Change]
     """Recorded with the opt-ins, so that a pause holds."""
+    already: SaveResult
+    """What the same form has done before, where it was sent twice."""
     lowered: Sequence[Change] = ()
     raised: Sequence[Change] = ()
     """How often a topic is sent: less, and more often than now."""
@@ -138,6 +141,12 @@ def diff_preferences(
         kept_pauses=[pause(link, scope, until, now) for scope, until in kept.items()],
         lowered=choose(often.lowered, now),
         raised=choose(often.raised, rendered_at),
+        already=SaveResult(
+            rendered_at,
+            paused=scopes.paused_already,
+            frequencies={**often.lowered_already, **often.raised_already},
+            lowered=[*often.lowered_already],
+        ),
     )
 
 
@@ -215,22 +224,27 @@ def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
 
 def _stop(submission: _Submission, by_signal: Sequence[Change]) -> Saved:
     """Record what is turned off, and what the browser's signal adds, which no undo takes back."""
-    changes = submission.changes.turned_off
+    changes, already = submission.changes.turned_off, submission.changes.already
+    ends = {each.scope: each.until for each in submission.changes.pauses if each.until}
     result = SaveResult(
         submission.rendered_at,
         turned_off=[change.scope for change in submission.changes.opt_outs],
-        paused={each.scope: each.until for each in submission.changes.pauses if each.until},
-        frequencies=_keys(submission.changes.lowered),
-        lowered=[change.scope for change in submission.changes.lowered],
+        paused={**already.paused, **ends},
+        frequencies={**already.frequencies, **_keys(submission.changes.lowered)},
+        lowered=[*already.lowered, *(change.scope for change in submission.changes.lowered)],
+    )
+    before = load_presses(
+        submission.link, [*already.paused, *already.lowered], submission.rendered_at
     )
     if not changes and not by_signal:
-        return Saved(result)
+        return Saved(result, before)
     recorded = record([*changes, *by_signal])
     # To take back what was off before would leave it off; a repeat stands for its first event.
     was_off = {change.id for change in changes if not submission.current.is_on(change.scope)}
     was_off.update(change.id for change in by_signal)
     repeated = recorded.repeats.values()
-    return Saved(result, [*(each for each in recorded.events if each not in was_off), *repeated])
+    new = [each for each in recorded.events if each not in was_off]
+    return Saved(result, [*new, *repeated, *before])
 
 
 def _turn_on(submission: _Submission) -> SaveResult:

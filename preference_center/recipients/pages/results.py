@@ -10,7 +10,8 @@ value only tells what was pressed last (docs/decisions/0069).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,10 +22,10 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from werkzeug import Response
 
-from preference_center.contacts.choices import UNSUBSCRIBE_PAGE, click_evidence
+from preference_center.contacts.choices import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE, click_evidence
 from preference_center.core.deadlines import UNDO_PERIOD
-from preference_center.core.errors import InvalidLink
-from preference_center.core.events import LINK_EVIDENCE, Event
+from preference_center.core.errors import InvalidLink, Unavailable
+from preference_center.core.events import LINK_EVIDENCE, Event, EventKind
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
 from preference_center.core.links.tokens import Link
 from preference_center.destinations.store.deliveries import find_address_id
@@ -193,23 +194,53 @@ def _from_json(data: dict[str, Any]) -> SaveResult:
     )
 
 
+_REPEATABLE = frozenset({EventKind.PAUSED, EventKind.FREQUENCY_CHOSEN})
+
+
+def load_presses(link: Link, scopes: Collection[str], since: datetime) -> list[UUID]:
+    """The pauses and frequencies of these scopes saved with this link since the form was shown.
+
+    An undo takes them back after the form was sent twice, as after the first time. None from more
+    more than UNDO_PERIOD ago, and none without the database: what is saved is saved.
+    """
+    events: list[Event] = []
+    retracted: frozenset[UUID] = frozenset()
+    if scopes:
+        with suppress(Unavailable):
+            events, retracted = run_in_transaction(lambda c: _load_events(c, link))
+    if not events:
+        return []
+    since = max(since, services().now() - UNDO_PERIOD)
+    is_press = _press_of(link, PREFERENCE_PAGE)
+    return [
+        event.id
+        for event in events
+        if event.kind in _REPEATABLE and event.scope in scopes and event.received_at >= since
+        if event.id not in retracted and is_press(event)
+    ]
+
+
+def _press_of(link: Link, source: str) -> Callable[[Event], bool]:
+    """Whether an event was made with this link on the page `source`."""
+    ours = click_evidence(link, source)
+    return lambda event: (
+        event.source == source
+        and all(event.evidence.get(name) == ours.get(name) for name in LINK_EVIDENCE)
+    )
+
+
+def _load_events(connection: Connection, link: Link) -> tuple[list[Event], frozenset[UUID]]:
+    digest = services().keys.exact_digest(link.address)
+    address_id = find_address_id(connection, digest, link.address.channel)
+    return list_events_of(connection, [] if address_id is None else [address_id])
+
+
 def load_opt_out(link: Link) -> LinkOptOut | None:
     """The active opt-out that covers the link's scope. Raises Unavailable."""
     now = services().now()
     (facts,) = load_exact_facts([link.address])
     if not any(fact.state.is_suppressed for fact in facts):
         return None
-    ours = click_evidence(link, UNSUBSCRIBE_PAGE)
-
-    def is_press(event: Event) -> bool:
-        return event.source == UNSUBSCRIBE_PAGE and all(
-            event.evidence.get(name) == ours.get(name) for name in LINK_EVIDENCE
-        )
-
-    def load(connection: Connection) -> LinkOptOut | None:
-        digest = services().keys.exact_digest(link.address)
-        address_id = find_address_id(connection, digest, link.address.channel)
-        events, retracted = list_events_of(connection, [] if address_id is None else [address_id])
-        return find_opt_out(link.scope, facts, events, retracted, is_press, now)
-
-    return run_in_transaction(load)
+    events, retracted = run_in_transaction(lambda connection: _load_events(connection, link))
+    is_press = _press_of(link, UNSUBSCRIBE_PAGE)
+    return find_opt_out(link.scope, facts, events, retracted, is_press, now)

@@ -82,6 +82,24 @@ def test_less_often_can_be_undone(client: FlaskClient, token: str) -> None:
     assert chosen(client.get(response.location).text) == "weekly"
 
 
+def test_the_same_form_sent_twice_says_the_same_and_can_be_undone(
+    client: FlaskClient, token: str, clock: Clock, ledger: Ledger
+) -> None:  # I7
+    form = Form.of(client, token)
+    data = {**form.hidden, "topics": sorted(form.ticks), "frequency:digest": "monthly"}
+    sealed = None
+    for _ in range(2):
+        clock.advance(MINUTE)
+        text = client.get(client.post(form.path, data=data).location).text
+        assert "How often: Weekly digest: Every month" in result_of(text)
+        sealed = re.search(r'name="undo" value="([^"]+)"', text)
+        assert sealed
+    assert sealed
+    assert len(ledger.events()) == 1
+    response = client.post(form.path, data={"undo": sealed[1]})
+    assert chosen(client.get(response.location).text) == "weekly"
+
+
 def test_an_undo_names_only_what_it_takes_back(
     client: FlaskClient, proven: str, clock: Clock
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -48,6 +49,28 @@ def test_a_topic_is_paused_for_so_many_days_and_the_page_shows_until_when(
     clock.now = until  # I5: by its own stated end
     assert subscribed()
     assert "Paused until" not in client.get(f"/p/{token}").text
+
+
+def test_the_same_form_sent_twice_says_the_same_and_can_be_undone(
+    client: FlaskClient, token: str, clock: Clock, ledger: Ledger, subscribed: Subscribed
+) -> None:  # I7
+    form = Form.of(client, token)
+    form.pauses = {"digest": "30"}
+    after = form
+    for _ in range(2):
+        clock.advance(timedelta(seconds=1))
+        after = form.send(client)
+        assert "Paused until 24 December 2026:" in after.text
+        assert "You can undo this for 30 minutes." in after.text
+    assert len(ledger.events()) == 1
+    client.post(form.path, data=undo(after.text))
+    assert subscribed()
+
+
+def undo(text: str) -> dict[str, str]:
+    found = re.search(r'name="undo" value="([^"]+)"', text)
+    assert found
+    return {"undo": found[1]}
 
 
 def test_the_day_is_written_as_the_reader_writes_it(
