@@ -31,7 +31,9 @@ from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_email_if
+from preference_center.ledger.store.events import load_events_by_id
 from preference_center.recipients.pages.results import (
     read_save_result,
     requested_result,
@@ -72,6 +74,19 @@ class ConfirmationRequest:
         """All scopes that the request turns on."""
         return [*self.opt_ins, *self.resumes]
 
+    def _event_id(self, kind: EventKind, scope: str) -> UUID:
+        return uuid5(self.id, f"{kind}/{scope}")
+
+    @property
+    def event_ids(self) -> list[UUID]:
+        """The ids of what confirming records."""
+        asked = {
+            EventKind.OPTED_IN: self.opt_ins,
+            EventKind.PAUSED: self.resumes,
+            EventKind.FREQUENCY_CHOSEN: self.frequencies,
+        }
+        return [self._event_id(kind, scope) for kind, scopes in asked.items() for scope in scopes]
+
     def changes(self, catalogue: Catalogue, current: Preferences, now: datetime) -> list[Change]:
         """The changes to record. Their ids are derived, so confirming twice is idempotent (I7).
 
@@ -92,7 +107,7 @@ class ConfirmationRequest:
         return [
             replace(
                 change,
-                id=uuid5(self.id, f"{change.kind}/{change.scope}"),
+                id=self._event_id(change.kind, change.scope),
                 evidence={**change.evidence, "method": CONFIRMED_BY_MAIL},
             )
             for change in changes
@@ -175,7 +190,12 @@ def confirm(token: str = "") -> ResponseReturnValue:
     found = read_save_result(token, requested_result(), now)
     if found is None:
         return render_gpc_page(
-            "recipients/confirm", requested.token, requested.link, confirmation=token, **shown
+            "recipients/confirm",
+            requested.token,
+            requested.link,
+            confirmation=token,
+            confirmed_at=_find_confirmed_at(requested),
+            **shown,
         )
     current = load_preferences(catalogue, requested.link, now)
     return render_gpc_page(
@@ -185,6 +205,12 @@ def confirm(token: str = "") -> ResponseReturnValue:
         result=show_result(found.result, current),
         **shown | {"self_path": result_query()},
     )
+
+
+def _find_confirmed_at(requested: ConfirmationRequest) -> datetime | None:
+    """When the button was pressed; None if it was not."""
+    found = run_in_transaction(lambda c: load_events_by_id(c, requested.event_ids))
+    return min((event.received_at for event in found.values()), default=None)
 
 
 def _record_confirmed(requested: ConfirmationRequest, now: datetime) -> SaveResult:

@@ -84,7 +84,7 @@ class TestTheResult:
         done = result_of(client, token, confirm="this")
         undone = result_of(client, token, undo=undo_of(client.get(done).text))
         assert ASKS in client.get(done).text
-        assert "is subscribed again, as before" in client.get(undone).text
+        assert "Everything is as it was before." in client.get(undone).text
         clock.advance(MINUTE)
         client.post(f"/u/{token}", data=PAIR)
         assert ALREADY in client.get(undone).text
@@ -249,7 +249,7 @@ class TestTheMailedLink:
         assert 'action="/reason/' not in page  # which takes other links only
         assert ledger.kinds() == [("opted_out", ALL_MARKETING)]
         assert client.post(mailed, data={"open": "yes"}).status_code == 303
-        assert "is subscribed again" in press(client, mailed, undo=undo_of(page))
+        assert "Everything is as it was before." in press(client, mailed, undo=undo_of(page))
 
     @pytest.mark.parametrize("field", ["confirm", "undo"])
     def test_that_has_expired_still_stops_all_marketing(
@@ -263,7 +263,7 @@ class TestTheMailedLink:
         assert DONE in page
         assert 'name="open"' not in page
         if field == "undo":
-            assert "is subscribed again" in press(client, mailed, undo=undo_of(page))
+            assert "Everything is as it was before." in press(client, mailed, undo=undo_of(page))
         assert ledger.kinds()[0] == ("opted_out", ALL_MARKETING)
         assert client.post(mailed, data={"open": "yes", "confirm": "all"}).status_code == 410
         assert client.post(mailed, data={"other": "yes"}).status_code == 410

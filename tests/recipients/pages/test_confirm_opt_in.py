@@ -195,6 +195,16 @@ class TestConfirming:
         assert "Confirmed" in press(client, mailed).text
         assert len(ledger.events()) == 1
 
+    def test_a_used_link_says_when_it_was_confirmed(
+        self, client: FlaskClient, mailed: str, clock: Clock
+    ) -> None:
+        press(client, mailed)
+        clock.advance(timedelta(days=2))
+        page = client.get(mailed).text
+        assert "You confirmed this on 24 November 2026." in page
+        assert "Nothing has changed." not in page
+        assert 'value="yes"' not in page
+
     def test_loses_against_a_newer_opt_out_and_shows_it(
         self, client: FlaskClient, token: str, mailed: str, clock: Clock, subscribed: Subscribed
     ) -> None:  # I5
