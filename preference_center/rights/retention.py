@@ -181,9 +181,10 @@ def retention_rules() -> dict[RetainedData, RetentionRule]:
 
 
 def apply_rules(now: datetime) -> list[AppliedRule]:
-    """The rules that apply at `now`."""
+    """The rules that apply at `now`, with their grounds in English where they have it."""
+    localize = current_catalogue_or_empty().localize
     return [
-        AppliedRule(kind, rule.ground, now - rule.duration, now)
+        AppliedRule(kind, localize(rule.ground, "en"), now - rule.duration, now)
         for kind, rule in retention_rules().items()
     ]
 

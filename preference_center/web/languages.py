@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache, wraps
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from babel import Locale
+from babel.dates import format_timedelta
 from babel.lists import format_list
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
@@ -38,6 +39,7 @@ from flask_babel import (
     format_datetime,
     format_time,
     get_locale,
+    gettext,
     refresh,
 )
 from werkzeug.utils import cached_property
@@ -105,6 +107,7 @@ def init_app(app: Flask, default_wording: Callable[[], Wording], time_zone: str)
     )
     app.jinja_env.filters["text_direction"] = text_direction
     app.jinja_env.filters["day_and_time"] = format_day_and_time
+    app.jinja_env.filters["duration_in_words"] = format_duration
     app.add_template_filter(format_day, "dayformat")
     app.add_template_filter(format_short_time, "short_time")
 
@@ -212,6 +215,13 @@ def keep_language_parameter(_endpoint: str, values: dict[str, Any]) -> None:
     """For `Blueprint.url_defaults`: links and forms keep the chosen language."""
     if has_request_context() and (language := chosen_language()):
         values.setdefault(LANGUAGE_PARAMETER, language)
+
+
+def format_duration(days: int) -> str:
+    """In years of 365 days where it comes out even, such as "10 years", and else in days."""
+    if days % 365:
+        return str(gettext("%(days)s days", days=days))
+    return str(format_timedelta(timedelta(days=days), threshold=1, locale=get_locale()))
 
 
 def format_day_and_time(time: datetime) -> str:

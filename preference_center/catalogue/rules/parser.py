@@ -199,7 +199,7 @@ class _CatalogueParser:
             deliverability=parse_deliverability(self._file),
             controller=parse_controller(self._file, self._languages),
             rights=parse_rights(self._file),
-            retention=parse_retention(self._file),
+            retention=parse_retention(self._file, self._languages),
             recipients=parse_recipients(self._file, self._languages),
             sites=parse_sites(self._file, self._languages),
         )

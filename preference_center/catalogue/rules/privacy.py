@@ -121,12 +121,13 @@ class RetentionRule:
     """How long one kind of data is kept, and why that long."""
 
     duration: timedelta
-    ground: str
+    ground: LocalizedText
 
 
 DEFAULT_RETENTION: Mapping[RetainedData, RetentionRule] = {
     RetainedData.BROWSER_CONSENTS: RetentionRule(
-        timedelta(days=396), "13 months: to prove the choices of the last year, and a month to ask"
+        timedelta(days=396),
+        {"en": "13 months: to prove the choices of the last year, and a month to ask"},
     )
 }
 """Of kinds that do not stay for ever without a rule of the catalogue."""
@@ -178,7 +179,9 @@ def parse_rights(file: TomlTable) -> RightsPolicy:
     )
 
 
-def parse_retention(file: TomlTable) -> Mapping[RetainedData, RetentionRule]:
+def parse_retention(
+    file: TomlTable, languages: Collection[str]
+) -> Mapping[RetainedData, RetentionRule]:
     """`[retention.<kind>]`; a kind without a rule is kept as long as the service runs."""
     kinds = tuple(kind.value for kind in RetainedData)
     below = file.subtable("retention", kinds)
@@ -190,8 +193,8 @@ def parse_retention(file: TomlTable) -> Mapping[RetainedData, RetentionRule]:
         days = table.get_value("days", int, "730", required=True)
         if days is not None:
             days = table.get_int("days", 1, _MAX_RETENTION_DAYS, 730)
-        ground = table.get_text("ground", "limitation of claims: two years", required=True)
-        if days is not None and ground is not None:
+        ground = table.get_localized_text("ground", languages, required=True, allow_plain=True)
+        if days is not None and ground:
             rules[kind] = RetentionRule(timedelta(days=days), ground)
     return rules
 

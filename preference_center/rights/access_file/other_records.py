@@ -235,7 +235,7 @@ def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
             kind=kind.value,
             what=words.retained_data(kind),
             days=rule.duration.days,
-            ground=rule.ground,
+            ground=subject.catalogue.localize(rule.ground, subject.language),
         )
         for kind, rule in subject.catalogue.retention.items()
     ]

@@ -79,7 +79,9 @@ def test_what_is_stated_is_read() -> None:
         minors_under=16,
     )
     assert catalogue.retention == {
-        RetainedData.EVIDENCE: RetentionRule(timedelta(days=730), "limitation of claims")
+        RetainedData.EVIDENCE: RetentionRule(
+            timedelta(days=730), dict.fromkeys(("it", "en"), "limitation of claims")
+        )
     }
     assert catalogue.recipients == {
         "mailchimp-eu": Recipient(

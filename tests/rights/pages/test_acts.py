@@ -230,3 +230,20 @@ def test_the_reference_stays_readable_after_the_visit(
     status = press(client, f"/rights/close/{proven}", confirm="yes").location
     clock.advance(timedelta(days=90))
     assert client.get(status).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "days, language, words",
+    [
+        (3650, "en", "<li>for 10 years: invoices</li>"),
+        (3650, "it", "<li>per 10 anni: fatture</li>"),
+        (365, "en", "<li>for 1 year: invoices</li>"),
+        (400, "en", "<li>for 400 days: invoices</li>"),
+    ],
+)
+def test_what_is_kept_of_an_account_is_said_in_years_and_in_the_language(
+    app: Flask, client: FlaskClient, proven: str, days: int, language: str, words: str
+) -> None:  # GDPR art. 13(2)(a)
+    ground = 'ground = { en = "invoices", it = "fatture" }'
+    put_in_force(app, f"{CATALOGUE}\n[retention.closed_accounts]\ndays = {days}\n{ground}\n")
+    assert words in client.get(f"/rights/close/{proven}?lang={language}").text
