@@ -109,13 +109,22 @@ def test_a_webhook_is_signed_and_names_nobody(program: Program, clock: Clock) ->
 def test_the_company_is_asked_before_an_account_is_erased_or_closed(
     program: Program, clock: Clock
 ) -> None:
-    erase = ask(RequestKind.ERASE, level=CONTROLS)
+    ask(RequestKind.ERASE, level=CONTROLS)
     ask(RequestKind.CLOSE, level=CONTROLS)
     send(clock)
-    assert program.types() == ["rights.close_requested", "rights.requested", "rights.requested"]
+    assert program.types() == [
+        *("rights.close_requested", "rights.erase_requested"),
+        *("rights.requested", "rights.requested"),
+    ]
+
+
+def test_the_company_is_asked_once_it_is_known_who_asks(program: Program, clock: Clock) -> None:
+    erase = ask(RequestKind.ERASE, level=IdentityLevel.NONE)
+    send(clock)
+    assert program.types() == ["rights.requested"]
     handle.confirm_identity(erase.id, IdentityLevel.CONTACT, "support")
     send(clock)
-    assert program.bodies()[3]["type"] == "rights.erase_requested"
+    assert program.types() == ["rights.erase_requested", "rights.requested"]
 
 
 @pytest.mark.parametrize("end", ["refuse", "withdraw", "complete"])
