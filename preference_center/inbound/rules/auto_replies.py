@@ -54,6 +54,20 @@ SYSTEM_SUBJECTS = """
 
 
 AUTO_REPLY_PHRASES = """
+    delivrd|undeliv|stat , (delivrd|expired|rejectd)|dlvrd , [0-9]+
+    (reply|text|txt|send|sms|answer)( with)?( the word)? (stop|end|quit|cancel|unsubscribe) (to|2|for)
+    (rispondi|rispondete|invia|inviate|scrivi|manda|rispondere|inviare)( con)? (stop|basta|annulla|no)( al [0-9]+)? (per|se)
+    (per|se) .{0,60}(rispondi|rispondere|invia|inviare|scrivi)( con)? (stop|basta|annulla)
+    (antworte|antworten sie|antwort|sende|senden sie|schreibe|schreiben sie)( mit| sie)* (stop|stopp|ende)( an [0-9]+)? (zum?|um)
+    (abmelden|abmeldung|abbestellen|austragen)( jederzeit)? (mit|per|durch) (stop|stopp|ende)|mit (stop|stopp) antworten
+    (repondez|repondre|repondrez|envoyez|envoyer|reponse)( par)? (stop|arret)( au [0-9]+)? (pour|afin)|stop (sms )?au [0-9]+
+    pour .{0,60}(repondez|repondre|envoyez|envoyer)( par)? (stop|arret)
+    (responda|responde|envie|envia|conteste|contesta|responder|enviar)( con| com)? (baja|stop|alto|sair|parar|cancelar)( al [0-9]+| para [0-9]+)? (para|si|se|a fim)
+    para .{0,60}(responda|responde|envie|envia|conteste|contesta)( con| com)? (baja|stop|alto|sair|parar|cancelar)
+    (antwoord|stuur|sms|beantwoord|reageer)( dan| met)* (stop|afmelden|uit)( naar [0-9]+)? (om|voor|als)|afmelden , antwoord( met)? stop
+    (odpisz|wyslij|odpowiedz|wpisz)( sms)?( o tresci)? (stop|wypisz|nie)( na [0-9]+)? ?,? (aby|zeby|by)
+    (aby|zeby) .{0,60}(odpisz|wyslij|odpowiedz)( sms)?( o tresci)? (stop|wypisz)
+
     out of (the )?office
     on (annual|maternity|parental|sick|paternity) leave
     (am|currently|be) on (vacation|holidays?|leave)
@@ -236,8 +250,13 @@ def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
         or _SYSTEM_LOCAL_PART.search(sender.rpartition("@")[0].lower()) is not None
         or _TICKET_SUBJECT.search(mail.field("Subject")) is not None
         or _SYSTEM_SUBJECT.fullmatch(tokenize(normalize_text(mail.field("Subject")))) is not None
-        or _AUTO_REPLY_TEXT.search(tokenize(normalize_text(own_text[:_MAX_CHARACTERS]))) is not None
+        or has_automatic_phrase(own_text)
     )
+
+
+def has_automatic_phrase(text: str) -> bool:
+    """Whether a text, of a mail or by SMS, contains what software writes on behalf of people."""
+    return _AUTO_REPLY_TEXT.search(tokenize(normalize_text(text[:_MAX_CHARACTERS]))) is not None
 
 
 def is_certified_mail_receipt(mail: ParsedMail) -> bool:

@@ -24,6 +24,7 @@ from preference_center.inbound.rules import (
     StatementKind,
 )
 from preference_center.inbound.rules.auto_replies import (
+    has_automatic_phrase,
     has_null_sender,
     is_apple_mail_unsubscribe,
     is_automatic,
@@ -107,7 +108,7 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
     `sender` is the address in From: a mention of it means the writer. A subject that was copied
     from the mail being answered is not the writer's.
     """
-    if len(own_text) > MAX_REPLY_LENGTH:
+    if len(own_text) > MAX_REPLY_LENGTH or any(map(has_automatic_phrase, (subject, own_text))):
         return None
     written = mask_addresses(remove_quotations(normalize_text(own_text)), sender.casefold())
     text = mask_addresses(

@@ -17,7 +17,8 @@ from babel.languages import get_official_languages
 
 from preference_center.core.addresses import Address, Channel
 from preference_center.inbound.rules.interpret import find_clear_objection
-from preference_center.inbound.rules.objections import LANGUAGES
+from preference_center.inbound.rules.objections import LANGUAGES, ObjectionLanguage
+from preference_center.inbound.rules.objections.language import MISTYPED_STOPS
 from preference_center.integrations.base.vendor_events import SmsIntent
 
 STOP_ALL_WORDS = frozenset({"stopall", "stop all"})
@@ -64,13 +65,14 @@ def classify_sms(text: str, country: str | None, languages: Collection[str] = ()
     words = _normalized_words(text)
     if words in STOP_ALL_WORDS:
         return SmsIntent.STOP_ALL
-    if words in stop_words_for(country, languages):
+    if words in stop_words_for(country, languages) | MISTYPED_STOPS:
         return SmsIntent.STOP
     if words in HELP_WORDS:
         return SmsIntent.HELP
     if words in START_WORDS:
         return SmsIntent.START
-    return SmsIntent.STOP if _is_clear_opt_out(text) else SmsIntent.UNCLEAR
+    is_clear = _is_mistyped_stop_word(words, country, languages) or _is_clear_opt_out(text)
+    return SmsIntent.STOP if is_clear else SmsIntent.UNCLEAR
 
 
 def is_start_itself(text: str) -> bool:
@@ -80,10 +82,9 @@ def is_start_itself(text: str) -> bool:
 
 def stop_words_for(country: str | None, languages: Collection[str] = ()) -> frozenset[str]:
     """All words that stop, in the form that texts are compared in: no case, no accents."""
-    spoken = {_primary_subtag(language) for language in languages} | {*country_languages(country)}
     found = STOP_WORDS | STOP_WORDS_BY_COUNTRY.get(country or "", frozenset())
     return found.union(
-        *(each.stop_words | each.stop_words_by_text for each in LANGUAGES if each.code in spoken)
+        *(each.stop_words | each.stop_words_by_text for each in _spoken(country, languages))
     )
 
 
@@ -103,6 +104,25 @@ def country_languages(country: str | None) -> tuple[str, ...]:
     """What is spoken there, the most usual first (CLDR)."""
     official = get_official_languages(country, de_facto=True) if country else ()
     return (*official, *ADDITIONAL_LANGUAGES.get(country or "", ()))
+
+
+def _spoken(country: str | None, languages: Collection[str]) -> list[ObjectionLanguage]:
+    codes = {_primary_subtag(language) for language in languages} | {*country_languages(country)}
+    return [each for each in LANGUAGES if each.code in codes]
+
+
+def _is_mistyped_stop_word(words: str, country: str | None, languages: Collection[str]) -> bool:
+    """Whether it is one long word with a typing error that stops where it is spoken.
+
+    "unsubscribe" is spoken everywhere.
+    """
+    if " " in words:
+        return False
+    spoken = {LANGUAGES[0], *_spoken(country, languages)}
+    return any(
+        (meant := each.spelling_corrector.correct(words)) != words and meant in each.stop_words
+        for each in spoken
+    )
 
 
 def _is_clear_opt_out(text: str) -> bool:

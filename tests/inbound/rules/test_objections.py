@@ -59,6 +59,13 @@ def test_an_objection_is_recorded_at_once(language: str, text: str) -> None:  # 
     assert as_text_message(language, text) in {None, SmsIntent.UNCLEAR, *STOPS}
 
 
+@pytest.mark.parametrize("language, text", rows("stops"))
+def test_an_objection_counts_by_mail_and_by_text_message(language: str, text: str) -> None:
+    country = {"en": "GB"}.get(language, language.upper())
+    assert interpret_mail(mail(text), for_reports=False).statements
+    assert classify_sms(text, country) in STOPS
+
+
 @pytest.mark.parametrize("language, text", rows("taken_and_queued"))
 def test_an_objection_that_comes_with_something_else_is_queued_for_review_too(
     language: str, text: str

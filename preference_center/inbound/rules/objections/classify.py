@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
+from preference_center.inbound.rules.objections.calls import without_calls
 from preference_center.inbound.rules.objections.grammar import (
     Clause,
     Request,
@@ -75,7 +76,8 @@ class SentenceReader:
         if words not in self._normalized:
             expanded = self.language.normalize_spelling(words[:MAX_SENTENCE_LENGTH])
             corrected = self.language.spelling_corrector.correct(expanded)
-            polite = self.language.courtesy_between_commas.sub(" ", corrected)
+            written = self._replace("broken", " , ", without_calls(self.language, corrected))
+            polite = self.language.courtesy_between_commas.sub(" ", tokenize(written))
             parts = self._without_articles(polite.split(" , "))
             self._normalized[words] = " ".join(parts.split())
         return self._normalized[words]
@@ -139,7 +141,8 @@ class SentenceReader:
         polite = self._sub("courtesy", words)
         if (
             self._has("reported", words)
-            or self._has("other", words)
+            or self._has("ultimatum", words)
+            or self._has("other", self._without_number(words))
             or self._begins_with_condition(polite)
         ):
             return False
@@ -190,7 +193,7 @@ class SentenceReader:
 
     def _asks_more(self, sentence: Sentence, *, is_objection: bool) -> bool:
         words = self.normalize(sentence.words)
-        if self._has("further", words):
+        if self._has("further", self._without_number(words)):
             return True
         if is_objection:
             many = len(self._clause(words).unknown) > _MAX_UNKNOWN_WORDS
@@ -218,12 +221,14 @@ class SentenceReader:
 
     def _is_clause_doubtful(self, sentence: Sentence, words: str, at: int, clause: Clause) -> bool:
         """Whether a clause is reported, under a condition, or about others."""
-        about = clause.text
+        about = self._without_number(clause.text)
         if clause.marks("object|withdraw") and self.is_for_client(sentence):
             about = self._sub("client", about)
+        ultimatum = self.language.patterns["ultimatum"].search(words)
         masked = self.language.patterns["courtesy"].sub(lambda found: "-" * len(found[0]), words)
         return (
             self._has("reported", words)
+            or (ultimatum is not None and ultimatum.start() <= at)
             or self._has("other", about)
             or self._begins_with_condition(masked)
             or self._has("condition", masked[at : at + len(clause.text)])
@@ -235,7 +240,7 @@ class SentenceReader:
 
     def _is_harmless(self, words: str) -> bool:
         """Whether words ask for nothing: few, a greeting, or a usual remark."""
-        if self._has("further", words):
+        if self._has("further", self._without_number(words)):
             return False
         clauses = [
             [word for word in part.split() if not word.isdigit()] for part in words.split(",")
@@ -264,7 +269,14 @@ class SentenceReader:
         return self.language.patterns[kind].fullmatch(words) is not None
 
     def _sub(self, kind: str, words: str) -> str:
-        return self.language.patterns[kind].sub(" ", words)
+        return self._replace(kind, " ", words)
+
+    def _replace(self, kind: str, new: str, words: str) -> str:
+        return self.language.patterns[kind].sub(new, words)
+
+    def _without_number(self, words: str) -> str:
+        """Words in which "my phone number" is no phone that something else may be about."""
+        return self._replace("my_number", "number", words)
 
 
 def likely_readers(

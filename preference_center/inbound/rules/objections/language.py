@@ -98,8 +98,12 @@ class SpellingCorrector:
     character and the ending must match: they distinguish words, "anmelden", "unsubscribed".
     """
 
-    def __init__(self, words: Collection[str], is_known: Callable[[str], bool]) -> None:
+    def __init__(
+        self, words: Collection[str], alike: Collection[str], is_known: Callable[[str], bool]
+    ) -> None:
+        """Of several words that it may be, all must be of those `alike`: any is as good."""
         self._words = frozenset(words)
+        self._alike = frozenset(alike)
         self._is_known = is_known
         near: dict[str, set[str]] = defaultdict(set)
         for word in words:
@@ -120,16 +124,25 @@ class SpellingCorrector:
             for known in self._near.get(form, ())
             if known[0] == word[0] and _same_ending(known, word)
         }
-        return meant.pop() if len(meant) == 1 and not self._is_known(word) else word
+        is_certain = len(meant) == 1 or (meant and meant <= self._alike)
+        return min(meant) if is_certain and not self._is_known(word) else word
 
 
 def _same_ending(known: str, word: str) -> bool:
-    """Whether the ending is the same, or a character shortly before the last was left out."""
-    return known[-2:] == word[-2:] or (len(word) < len(known) and known[-1] == word[-1])
+    """Whether the ending is the same, in another order, or lacks a character before the last."""
+    return (
+        known[-2:] == word[-2:]
+        or (len(word) < len(known) and known[-1] == word[-1])
+        or (len(word) == len(known) and sorted(known[-3:]) == sorted(word[-3:]))
+    )
 
 
 def _deletions(word: str) -> list[str]:
     return [word[:at] + word[at + 1 :] for at in range(1, len(word))]
+
+
+MISTYPED_STOPS = frozenset({"tsop", "sotp", "stpo"})
+"""The word stop with two neighbouring letters exchanged."""
 
 
 MAX_SENTENCE_LENGTH = 400
@@ -140,6 +153,13 @@ _WORD = re.compile(r"(?<![\w\])?])[a-z]{7,}(?![\w\[(?*+])")
 
 
 _MAX_KNOWN = 5_000
+
+
+_ELIDING = frozenset({"fr", "it"})
+"""Languages that write an apostrophe between a short word and a vowel."""
+
+
+_ELISION = re.compile("(c|d|j|l|m|n|s|t|qu|dell|dall|all|nell)([aehiouy][a-z]{3,})")
 
 
 @dataclass(frozen=True)
@@ -184,7 +204,8 @@ class ObjectionLanguage:
         """Corrects typing errors to the longer words of the table."""
         sources = " ".join(pattern.pattern for pattern in self.patterns.values())
         return SpellingCorrector(
-            frozenset(_WORD.findall(sources.replace("\\", " "))),
+            _WORD.findall(sources.replace("\\", " ")),
+            _WORD.findall(self._table["leaving"]),
             self.knows,
         )
 
@@ -218,7 +239,16 @@ class ObjectionLanguage:
         if self.code == "de":
             text = text.replace("ae", "a").replace("oe", "o").replace("ue", "u")
         text = re.sub(r"(?<![^ ])e mail", "email", text)
-        return " ".join(self._text_speak.get(word, word) for word in text.split())
+        if text in MISTYPED_STOPS:
+            return "stop"
+        return " ".join(self._text_speak.get(word, self._elided(word)) for word in text.split())
+
+    def _elided(self, word: str) -> str:
+        """A word with its missing apostrophe, as a space: "menvoyer" is "m envoyer" in French."""
+        found = _ELISION.fullmatch(word) if self.code in _ELIDING else None
+        if found is None or self.knows(word) or not self.knows(found[2]):
+            return word
+        return f"{found[1]} {found[2]}"
 
     @cached_property
     def _text_speak(self) -> Mapping[str, str]:
