@@ -88,7 +88,8 @@ def return_to(address: str, scope: str) -> Change:
     """They turned a topic on again, on the preference page."""
     now = services().now()
     link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2), LINK_KEY)
-    return choices.opt_in(link, scope, now - timedelta(minutes=1), now)
+    wording = current_catalogue().topics[scope].title["en"]
+    return choices.opt_in(link, scope, now - timedelta(minutes=1), now, wording)
 
 
 def pause(address: str, scope: str, time: timedelta) -> Change:

@@ -248,18 +248,8 @@ def close_circuit(connection: Connection, destination_id: int) -> None:
 
 def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
     destination_id, name, kind, settings, channels, sends, mapping, *rest = row
-    (
-        sends_service,
-        can_lift,
-        status,
-        reason,
-        failures,
-        retry_at,
-        pulled_at,
-        slow_until,
-        *trouble_rest,
-    ) = rest
-    trouble, trouble_since = trouble_rest
+    sends_service, can_lift, status, reason, failures, retry_at, *times = rest
+    pulled_at, slow_until, trouble, trouble_since = times
     return Destination(
         id=destination_id,
         name=name,
