@@ -118,6 +118,7 @@ class Clause:
         self.words = words.split(" ")
         self._starts = [0, *accumulate(len(word) + 1 for word in self.words)]
         self._marks: dict[str, Sequence[range]] = {}
+        self._all: dict[str, Sequence[range]] = {}
 
     def marks(self, kinds: str) -> Sequence[range]:
         """Where words of one of the kinds stand, the first dozen."""
@@ -127,10 +128,12 @@ class Clause:
         return self._marks[kinds]
 
     def _of_kind(self, kind: str) -> Sequence[range]:
-        return [
-            range(bisect_right(self._starts, at.start()) - 1, self._word_before(at.end()) + 1)
-            for at in self.language.patterns[kind].finditer(self.text)
-        ]
+        if kind not in self._all:
+            self._all[kind] = [
+                range(bisect_right(self._starts, at.start()) - 1, self._word_before(at.end()) + 1)
+                for at in self.language.patterns[kind].finditer(self.text)
+            ]
+        return self._all[kind]
 
     def _word_before(self, end: int) -> int:
         return bisect_right(self._starts, end - 1) - 1
@@ -154,6 +157,8 @@ class Clause:
 
 def find_requests(clause: Clause, rules: Sequence[Rule] = REQUESTS) -> Iterator[Request]:
     """The requests of a clause, those with a negation of their own first."""
+    if not clause.language.essential.search(clause.text):
+        return
     own: set[int] = set()
     for rule in rules:
         span = _find_span(clause, rule)
@@ -226,6 +231,7 @@ def is_bare_clause(clause: Clause) -> bool:
     alone = " ".join(patterns["courtesy"].sub(" ", clause.text).split())
     if patterns["stop_words"].fullmatch(alone):
         return True
-    return not clause.unknown and any(
-        not request.is_negated for request in find_requests(clause, BARE_REQUESTS)
+    return (
+        any(not request.is_negated for request in find_requests(clause, BARE_REQUESTS))
+        and not clause.unknown
     )

@@ -152,6 +152,21 @@ MAX_SENTENCE_LENGTH = 400
 _WORD = re.compile(r"(?<![\w\])?])[a-z]{7,}(?![\w\[(?*+])")
 
 
+_ESSENTIAL = (
+    "not",
+    "leave",
+    "remove",
+    "removed",
+    "stop",
+    "object",
+    "right",
+    "withdraw",
+    "peace",
+    "enough",
+)
+"""Each rule of `grammar` has one of these kinds."""
+
+
 _MAX_KNOWN = 5_000
 
 
@@ -187,6 +202,11 @@ class ObjectionLanguage:
     def negation(self) -> re.Pattern[str]:
         """Finds what reverses a request."""
         return self._compile("{not}|{reversal}")
+
+    @cached_property
+    def essential(self) -> re.Pattern[str]:
+        """Finds the words of which each request has one: most clauses have none."""
+        return self._compile("|".join(f"{{{kind}}}" for kind in _ESSENTIAL))
 
     @cached_property
     def courtesy_between_commas(self) -> re.Pattern[str]:
