@@ -31,10 +31,11 @@ def without_calls(language: ObjectionLanguage, words: str) -> str:
 
 def _is_joined(language: ObjectionLanguage, found: re.Match[str]) -> bool:
     """Whether a negation of the one applies to the other: not in "don't call me and write"."""
-    if not found["and"] or found["noun"]:
-        return True
     last = found.string[: found.start()].rpartition(",")[2].split()[-_NEGATION_WINDOW:]
-    return not found["command"] and not language.patterns["not"].search(" ".join(last))
+    is_negated = language.patterns["not"].search(" ".join(last)) is not None
+    if found["command"] and "kept" not in found.groupdict():
+        return is_negated and not found["and"]  # but "call me and don't write"
+    return not found["and"] or found["noun"] is not None or not (found["command"] or is_negated)
 
 
 @cache

@@ -193,7 +193,8 @@ class SentenceReader:
 
     def _asks_more(self, sentence: Sentence, *, is_objection: bool) -> bool:
         words = self.normalize(sentence.words)
-        if self._has("further", self._without_number(words)):
+        about = self._without_number(words)
+        if self._has("further", about) or self._has("call", about):
             return True
         if is_objection:
             many = len(self._clause(words).unknown) > _MAX_UNKNOWN_WORDS
