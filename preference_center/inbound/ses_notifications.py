@@ -21,7 +21,6 @@ from preference_center.inbound.rules import (
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.webhook import get_list, get_object, get_text
-from preference_center.integrations.ses.webhook import read_event
 
 _STATEMENT_KINDS = {
     VendorEventKind.BOUNCED: StatementKind.BOUNCED,
@@ -42,6 +41,9 @@ def interpret_ses_notification(head: bytes) -> MailInterpretation | None:
     notification = _notification(parse_mail(head)) if _TELLTALE.search(head) else None
     if notification is None:
         return None
+    # Loaded where a notification comes: few companies send by SES.
+    from preference_center.integrations.ses.webhook import read_event  # noqa: PLC0415
+
     events = list(read_event(notification))
     is_bounce = any(event.kind is VendorEventKind.BOUNCED for event in events)
     return MailInterpretation(

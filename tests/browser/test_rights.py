@@ -206,7 +206,7 @@ def _delete(jane: Person, app: Flask) -> None:
     jane.press("Continue")
     assert "What stays, and why" in jane.page.get_by_role("main").inner_text()
     jane.press("Delete now")
-    assert "It is done here." in jane.status()
+    assert "Done here." in jane.status()
     assert "A system that sends our messages" in jane.page.get_by_role("main").inner_text()
     assert requests_in(app)[-1].state is RequestState.DONE
 
