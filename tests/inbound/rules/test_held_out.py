@@ -1,4 +1,4 @@
-"""Sentences by somebody who had not seen how they are read: see docs/evidence/objections.md for the scores."""
+"""Sentences by somebody who had not seen how they are read (docs/evidence/objections.md)."""
 
 from __future__ import annotations
 
