@@ -126,7 +126,7 @@ def handle_mailbox_mail(
 def _pending_reference(
     mail: _MailboxMail, references: Sequence[MailtoTokenData], reasons: Sequence[ReviewReason]
 ) -> MailtoTokenData | None:
-    """The token of a mail in which everything is clear but the address, whose digest it halves.
+    """The token of a mail in which everything is clear but the address: it has half the digest.
 
     A complaint that hides its recipient stops what any complaint stops, whatever the token's topic.
     """

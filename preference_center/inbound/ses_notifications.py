@@ -29,7 +29,7 @@ _STATEMENT_KINDS = {
 }
 
 
-_TELLTALE = re.compile(rb"notificationType|eventType|amazonaws\.com")
+_NOTIFICATION_HINT = re.compile(rb"notificationType|eventType|amazonaws\.com")
 """One of them is in every notification, however its text is encoded; others are not parsed."""
 
 
@@ -38,7 +38,7 @@ def interpret_ses_notification(head: bytes) -> MailInterpretation | None:
 
     `token_text` is the header of the mail that was sent, if SES is set to include it.
     """
-    notification = _notification(parse_mail(head)) if _TELLTALE.search(head) else None
+    notification = _notification(parse_mail(head)) if _NOTIFICATION_HINT.search(head) else None
     if notification is None:
         return None
     # Loaded where a notification comes: few companies send by SES.

@@ -76,14 +76,15 @@ def describe_question(site: Site, text: CatalogueText) -> str:
     They stand before the buttons, as the Garante (guidelines of 10 June 2021, 7.1) and the CNIL
     (recommendation of 17 September 2020, 2.1) ask.
     """
-    described = [
-        _("%(category)s: %(purposes)s.", category=title, purposes=_in_one_sentence(purposes))
-        for category in site.optional
-        if (purposes := _purposes_of(site.categories[category].cookies))
-        and (title := text(site.categories[category].title) or str(_TITLES[category]))
-    ]
-    cookies = [cookie for category in site.optional for cookie in site.categories[category].cookies]
-    partners = list(dict.fromkeys(cookie.provider for cookie in cookies if cookie.provider))
+    described: list[str] = []
+    partners: dict[str, None] = {}
+    for category in site.optional:
+        declared = site.categories[category]
+        partners |= dict.fromkeys(each.provider for each in declared.cookies if each.provider)
+        if declared.cookies:
+            title = text(declared.title) or str(_TITLES[category])
+            purposes = _describe_purposes(declared.cookies)
+            described.append(_("%(category)s: %(purposes)s.", category=title, purposes=purposes))
     if partners:
         described.append(_("Partners: %(names)s.", names=", ".join(partners).rstrip(".")))
     needed = _(
@@ -93,11 +94,9 @@ def describe_question(site: Site, text: CatalogueText) -> str:
     return " ".join([needed, *described, change])
 
 
-def _purposes_of(cookies: Sequence[SiteCookie]) -> list[str]:
-    return list(dict.fromkeys(str(_PURPOSES[cookie.purpose]) for cookie in cookies))
-
-
-def _in_one_sentence(purposes: Sequence[str]) -> str:
+def _describe_purposes(cookies: Sequence[SiteCookie]) -> str:
+    """Each purpose once, as part of a sentence."""
+    purposes = dict.fromkeys(str(_PURPOSES[cookie.purpose]) for cookie in cookies)
     return ", ".join(purpose[:1].lower() + purpose[1:] for purpose in purposes)
 
 
