@@ -21,6 +21,8 @@ class Accounts:
     restricted: set[Form] = field(default_factory=set)
     """Whose use of their data is limited."""
     _of: dict[Form, set[Form]] = field(default_factory=dict)
+    _merged: list[tuple[set[Form], set[Form]]] = field(default_factory=list)
+    """Each contact that was merged, as it was then, and its survivor."""
 
     def of(self, form: Form) -> list[Form]:
         """The addresses of its contact; of one without a contact, it alone."""
@@ -48,9 +50,19 @@ class Accounts:
         self._of[new] = group
         return group
 
+    def merge(self, gone: Form, into: Form) -> list[Form]:
+        """Make one contact of two; the addresses that it has then."""
+        absorbed, survivor = self._of[gone], self._of[into]
+        survivor |= absorbed
+        self._of.update(dict.fromkeys(absorbed, survivor))
+        self._merged.append((absorbed, survivor))
+        return self.of(into)
+
     def leave(self, form: Form, group: set[Form] | None = None) -> None:
-        """It has no contact any more, where it is that one."""
+        """It has no contact any more, where it is that one, or the one that it was merged into."""
         found = self._of.get(form)
+        for absorbed, survivor in self._merged:
+            group = survivor if group is absorbed else group
         if found is not None and (group is None or found is group):
             found.discard(form)
             del self._of[form]

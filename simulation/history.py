@@ -44,6 +44,10 @@ _SINCE_MOVE = ["gains", "gains", "one_click", "page", "opt_in", "opt_in", "pause
                "reopen", "restrict", "unrestrict", "erase", "comes_back", "move", "undo_move",
                "undo_move", "in_tool", "mailed"]  # fmt: skip
 """What people who correct their address do before and since, at the old and at the new one."""
+_BEFORE_MERGE = ["close", "restrict", "opt_in", "one_click", "move"]
+_SINCE_MERGE = ["close", "reopen", "unrestrict", "opt_in", "erase", "undo_move", "undo_move",
+                "one_click", "in_tool", "comes_back"]  # fmt: skip
+"""What happens before and since two contacts of a person are merged."""
 _SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
 
 
@@ -70,6 +74,8 @@ def draw(seed: str, options: Options) -> list[Act]:
         *announcing(Random(f"{seed}/announcing"), options),
         *asking(Random(f"{seed}/asking"), options),
         *texting(Random(f"{seed}/texting"), options),
+        *_merges(Random(f"{seed}/merges"), options),
+        *_moved_again(Random(f"{seed}/moved again"), options),
     ]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
@@ -210,6 +216,47 @@ def _moves(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Ac
             else:
                 scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
                 yield Act(later, what, who, form, scope, number)
+
+
+def _merges(random: Random, options: Options) -> Iterator[Act]:
+    """Some have two contacts of two forms, which a sender merges."""
+    end = options.hours * HOUR
+    several = [who for who in range(options.people) if len(first_forms_of(who)) > 1]
+    for number in range(600, 600 + max(3, options.people // 15)):
+        who = random.choice(several)
+        gone, into = random.sample(range(len(first_forms_of(who))), 2)
+        at = random.randrange(end)
+        for form in (gone, into):
+            yield Act(max(0, at - soon(random, 0, end)), "named", who, form, number=number)
+        moved = ((who, len(first_forms_of(who))),)
+        for before, what in [
+            *((True, what) for what in random.sample(_BEFORE_MERGE, random.randrange(4))),
+            *((False, what) for what in random.sample(_SINCE_MERGE, random.randrange(5))),
+        ]:
+            away = soon(random, 0, end)
+            scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
+            yield Act(
+                max(0, at - away) if before else min(at + away, end), what, who,
+                random.choice([gone, into]), scope, number, moved if what == "move" else (),
+            )  # fmt: skip
+        yield Act(at, "merge", who, gone, number=number, many=((who, into),))
+
+
+def _moved_again(random: Random, options: Options) -> Iterator[Act]:
+    """Some have no contact when they correct their address; a repeat links theirs of meanwhile.
+
+    An undo unlinks it: what is done to the account of the old address is not done to the new one.
+    """
+    end = options.hours * HOUR
+    for number in range(700, 700 + max(2, options.people // 30)):
+        who = random.randrange(options.people)
+        forms = len(first_forms_of(who))
+        form, at = random.randrange(forms), random.randrange(max(1, end // 2))
+        for what in ("move", "named", "move", "undo_move", random.choice(["close", "restrict"])):
+            yield Act(
+                at, what, who, form, number=number, many=((who, forms),) if what == "move" else ()
+            )
+            at = min(at + random.randrange(MINUTE, 3 * HOUR), end)
 
 
 def _sharing(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:

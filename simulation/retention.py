@@ -135,8 +135,10 @@ class Retention:
         return {digest: Extent(extent) for digest, extent in rows}
 
     def _digests(self) -> list[tuple[Form, bytes]]:
+        """Of everybody who has acted, too: a request may be about whom only a tool has shown us."""
         exact_digest = services().keys.exact_digest
-        return [(form, exact_digest(address(form))) for form in self.known]
+        forms = {form for person in self.oracle.changed for form in forms_of(person)}
+        return [(form, exact_digest(address(form))) for form in forms.union(self.known)]
 
     # --- what must be true
 
@@ -159,7 +161,8 @@ class Retention:
                 raise Violation(f"I8: {row.kind} of {row.at:%d %H:%M} is gone before its time")
         for row in after.rows.values():
             if row.at < limit and row.kind != "evidence" and row.digest not in exempt:
-                raise Violation(f"{row.kind} of {row.at:%d %H:%M} is there for too long")
+                of = [form.text for form, digest in self._digests() if digest == row.digest]
+                raise Violation(f"{row.kind} of {row.at:%d %H:%M} is there for too long: {of}")
 
     def _reason_to_stay(self, form: Form, extent: Extent, now: datetime) -> str:
         """Why it should not have been erased; "" if it should, or might."""

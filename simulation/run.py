@@ -43,6 +43,7 @@ from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
 from simulation.making import Hooks, hosts, made
+from simulation.merges import Merges
 from simulation.oracle import OptOut, Oracle
 from simulation.outages import Outages
 from simulation.overlaps import Overlaps
@@ -106,6 +107,7 @@ class Run:
     policies: Policies = field(init=False)
     retention: Retention = field(init=False)
     corrections: Corrections = field(init=False)
+    merges: Merges = field(init=False)
     bounces: Bounces = field(init=False)
     frequencies: Frequencies = field(init=False)
     texts: Texts = field(init=False)
@@ -170,6 +172,7 @@ class Run:
         self.corrections = Corrections(
             self.clock, self.oracle, self.crew, self._know, self.accounts
         )
+        self.merges = Merges(self.oracle, self._know, self.accounts)
         self.bounces = Bounces(self.oracle, self._know, self.accounts)
         self.frequencies = Frequencies(self.oracle, self._know, self.accounts)
         self.checks.frequencies = self.frequencies
@@ -388,6 +391,7 @@ class Run:
                 self.rights,
                 self.holds,
                 self.corrections,
+                self.merges,
                 self.bounces,
                 self.frequencies,
                 self.outages,
