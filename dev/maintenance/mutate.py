@@ -30,6 +30,8 @@ KNOWN = ROOT / "docs" / "evidence" / "mutation.md"
 PRELOADED = ("flask", "sqlalchemy", "psycopg", "redis", "rq", "structlog", "pydantic", "httpx")
 """What takes long to import, and is no part of what is mutated."""
 OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly")
+PROGRESS_INTERVAL = 30.0
+"""Seconds between two lines that say how far a target is."""
 LONGER = 10
 """How many times as long as the unchanged code a mutant may take, at least a minute."""
 
@@ -183,12 +185,17 @@ def _hold(name: str, target: Target, every: int, only: str) -> bool:
         sys.exit(f"{name}: the tests fail without a mutant: fix them first")
     limit = max(60.0, LONGER * (time.monotonic() - began))
     survivors, unknown, count = 0, 0, 0
-    chosen = [mutant for mutant in mutants(tree) if only in mutant.what]
-    for mutant in chosen[::every]:
+    chosen = [mutant for mutant in mutants(tree) if only in mutant.what][::every]
+    began = shown = time.monotonic()
+    for mutant in chosen:
         mutant.plant()
         survived = _survives(target, tree, limit)
         mutant.undo()
         count += 1
+        if time.monotonic() - shown > PROGRESS_INTERVAL:
+            shown = time.monotonic()
+            left = (shown - began) / count * (len(chosen) - count) / 60
+            print(f"{name}: {count} of {len(chosen)}, about {left:.0f} min to go", file=sys.stderr)
         if survived:
             survivors += 1
             is_known = f"`{mutant.what.replace('`', chr(39))}`" in known
