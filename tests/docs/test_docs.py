@@ -6,8 +6,9 @@ import importlib.util
 import re
 import shlex
 import tomllib
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, filterfalse
 from pathlib import Path
 
 import click
@@ -34,8 +35,6 @@ _MAKE = re.compile(r"(?:^|[\s(&;])(?<!flask snapshot )make ([a-z][a-z-]*)")
 _MODULE = re.compile(r"\bpython -m ([a-z][\w.]*)")
 _ROUTE = re.compile(r"(?:^|[\s\w$])(/(?:v1/[a-z-]+(?:\.json)?|healthz|readyz|livez))\b")
 
-PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-
 
 @pytest.fixture(scope="module")
 def service() -> Flask:
@@ -43,45 +42,67 @@ def service() -> Flask:
     return create_app(settings_for("postgresql://nobody@localhost/none", "redis://localhost"))
 
 
-@PAGES
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_lead_somewhere() -> None:
+    assert [*_problems(_broken_links)] == []
+
+
+def _problems(find: Callable[[Path], Iterable[str]]) -> Iterator[str]:
+    """What `find` reports of each page, with the page's name."""
+    for page in pages():
+        yield from (f"{page.relative_to(ROOT)}: {problem}" for problem in find(page))
+
+
+def _broken_links(page: Path) -> Iterator[str]:
     for link in _LINK.findall(prose(page)):
         path, _, anchor = link.partition("#")
         if re.match(r"[a-z]+:", path):
             continue
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{link} leads nowhere"
-        assert target.is_relative_to(ROOT), f"{link} leaves the repository"
-        assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
+        if not target.exists():
+            yield f"{link} leads nowhere"
+        elif not target.is_relative_to(ROOT):
+            yield f"{link} leaves the repository"
+        elif anchor and anchor not in anchors(target):
+            yield f"{link}: there is no such heading"
 
 
-@PAGES
-def test_commands_and_their_options_exist(page: Path, service: Flask) -> None:
+def test_commands_and_their_options_exist(service: Flask) -> None:
+    assert [*_problems(partial(_unknown_commands, service.cli))] == []
+
+
+def _unknown_commands(root: click.Command, page: Path) -> Iterator[str]:
     for line in code(page):
         for words in _FLASK.findall(line):
-            check_command(service.cli, words)
+            yield from unknown_words(root, words)
 
 
-@PAGES
-def test_make_targets_exist(page: Path) -> None:
+def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {found for line in code(page) for found in _MAKE.findall(line)} <= targets
+    assert [*_problems(lambda page: _found(_MAKE, page) - targets)] == []
 
 
-@PAGES
-def test_modules_to_run_exist(page: Path) -> None:
-    for line in code(page):
-        for module in _MODULE.findall(line):
-            assert importlib.util.find_spec(module), f"there is no module {module}"
+def test_modules_to_run_exist() -> None:
+    assert [*_problems(lambda page: filterfalse(_is_module, _found(_MODULE, page)))] == []
 
 
-@PAGES
-def test_routes_exist(page: Path, service: Flask) -> None:
+def _is_module(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def test_routes_exist(service: Flask) -> None:
     urls = service.url_map.bind("localhost")
-    for line in code(page):
-        for path in _ROUTE.findall(line):
+
+    def unanswered(page: Path) -> Iterator[str]:
+        for path in _found(_ROUTE, page):
             if not any(_is_route(urls, each) for each in (path, f"{path}/ID")):
-                pytest.fail(f"{page.name}: nothing answers at {path}")
+                yield f"nothing answers at {path}"
+
+    assert [*_problems(unanswered)] == []
+
+
+def _found(pattern: re.Pattern[str], page: Path) -> set[str]:
+    """What the pattern finds in the code of a page."""
+    return {found for line in code(page) for found in pattern.findall(line)}
 
 
 def _is_route(urls: MapAdapter, path: str) -> bool:
@@ -159,24 +180,25 @@ def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
     assert all(which for _, _, which in found.values())
 
 
-@PAGES
-def test_no_page_names_a_folder_of_somebodys_machine(page: Path) -> None:
-    assert not re.search(r"/(?:work|home|root|Users)/", page.read_text())
+def test_no_page_names_a_folder_of_somebodys_machine() -> None:
+    folder = re.compile(r"/(?:work|home|root|Users)/")
+    assert [*_problems(lambda page: folder.findall(page.read_text()))] == []
 
 
-def check_command(root: click.Command, words: str) -> None:
-    """Fail unless `words` name a command below `root`, with options that it has."""
+def unknown_words(root: click.Command, words: str) -> Iterator[str]:
+    """What of `words` is no command below `root`, or no option of its command."""
     lexer = shlex.shlex(words, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     command = root
     for word in lexer:
         if isinstance(command, click.Group) and not word.startswith("-"):
-            assert word in command.commands, f"flask {words}: there is no {word}"
+            if word not in command.commands:
+                yield f"flask {words}: there is no {word}"
+                return
             command = command.commands[word]
             command = command.load() if isinstance(command, LazyCommand) else command
-        elif word.startswith("--"):
-            option = word.partition("=")[0]
-            assert option in set(options(command)), f"flask {words}: no option {option}"
+        elif word.startswith("--") and word.partition("=")[0] not in set(options(command)):
+            yield f"flask {words}: no option {word}"
 
 
 def options(command: click.Command) -> Iterator[str]:
