@@ -40,6 +40,9 @@ BANNED = re.compile(rf"(?<![a-z])(?:{'|'.join(GLOSSARY)})(?![a-z])")
 _TOPIC = r"""(["'`])[^"'`\n]*?\bnews\b[^"'`\n]*?\1|\[[\w.]*\bnews\b[\w.]*\]|\bacme\.news\b"""
 _FOREIGN = r"https?://\S+|\]\([^)]*\)|octet_length|application/octet-stream|content_stat\.news_item"
 _QUOTED = re.compile(f"{_TOPIC}|{_FOREIGN}", re.IGNORECASE)
+_TRANSLATED = re.compile(
+    r"""\b(?:n?gettext|lazy_gettext|_)\(\s*((?:(["'])(?:(?!\2).)*\2\s*)+)""", re.DOTALL
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -47,15 +50,21 @@ def banned_words(text: str) -> Iterator[tuple[int, str]]:
     """Line number and word of each banned word in a text, identifiers included.
 
     "news" in quotes, backticks or brackets is a topic's name; a URL, and the names that SQL, MIME
-    and vendors have, are not ours to choose.
+    and vendors have, are not ours to choose. What is translated is for people, whose words are
+    others.
     """
-    for number, line in enumerate(text.splitlines(), 1):
+    ours = _TRANSLATED.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    for number, line in enumerate(ours.splitlines(), 1):
         plain = _CAMEL.sub(" ", _QUOTED.sub(" ", line)).replace("_", " ").lower()
         for match in BANNED.finditer(plain):
             yield number, match[0]
 
 
 def banned_in(path: Path) -> list[str]:
-    """`path:line: word` for each banned word of a file."""
+    """`path:line: word (say: ...)` for each banned word of a file."""
     found = banned_words(path.read_text(encoding="utf-8"))
-    return [f"{path}:{number}: {word}" for number, word in found]
+    return [f"{path}:{number}: {word} (say: {_better(word)})" for number, word in found]
+
+
+def _better(word: str) -> str:
+    return next(say for pattern, say in GLOSSARY.items() if re.fullmatch(pattern, word))

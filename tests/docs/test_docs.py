@@ -29,6 +29,10 @@ from workers.web import DEFAULTS
 SETTINGS = ROOT / "docs/settings.md"
 DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
 
+RULES = ROOT / "docs/rules.md"
+CITING = ("preference_center", "workers", "dev", "tests", "bench", "simulation")
+
+_CITED = re.compile(r"\bRULES ([A-G]\d+(?:(?:, | and |-)[A-G]\d+)*)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FLASK = re.compile(r"(?:^|[\s(&;])(?<!from )flask ([a-z][^|#;&]*)")
 _MAKE = re.compile(r"(?:^|[\s(&;])(?<!flask snapshot )make ([a-z][a-z-]*)")
@@ -178,6 +182,22 @@ def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
         if not spec.capabilities.webhook_only
     }
     assert all(which for _, _, which in found.values())
+
+
+def test_every_rule_that_is_cited_is_written_down() -> None:
+    files = [
+        *(path for folder in CITING for path in (ROOT / folder).rglob("*.py")),
+        *(ROOT / "templates").rglob("*.html"),
+        *pages(),
+    ]
+    cited = {
+        rule
+        for file in files
+        for words in _CITED.findall(file.read_text(encoding="utf-8"))
+        for rule in re.findall(r"[A-G]\d+", words)
+    }
+    assert cited - set(re.findall(r"^\| ([A-G]\d+) \|", RULES.read_text(), re.MULTILINE)) == set()
+    assert "A12" in cited
 
 
 def test_no_page_names_a_folder_of_somebodys_machine() -> None:

@@ -85,7 +85,7 @@ export interface Lift {
 }
 
 export interface Recorded {
-  /** false: it was already so. */
+  /** false: the same act, at most five seconds apart, was recorded before. */
   recorded: boolean;
   event?: string;
 }

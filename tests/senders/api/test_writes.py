@@ -70,7 +70,7 @@ def test_a_link_can_not_be_made_for_it(sender: Sender) -> None:
     assert sender.post("/v1/links", wanted).status_code == 422
 
 
-def test_repeating_an_opt_out_adds_nothing_while_it_stands(sender: Sender) -> None:
+def test_repeating_an_opt_out_within_five_seconds_adds_nothing(sender: Sender) -> None:
     # I7
     assert sender.opt_out("ada@example.com", "acme.offers")["recorded"] is True
     assert sender.opt_out("ada@example.com", "acme.offers") == {"recorded": False}

@@ -36,7 +36,7 @@ UNANSWERED = "unanswered"
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Whether a write changed anything, and the event it recorded."""
+    """Whether a write recorded an act, or one at most 5 s apart was there; and its event."""
 
     recorded: bool
     event: str | None = None
