@@ -59,6 +59,8 @@ export interface OptOut {
   /** When the company received it: the 72 hours count from then. */
   received_at: string;
   occurred_at?: string;
+  /** The version of the privacy policy that was shown, if one was. */
+  policy?: string;
 }
 
 export interface Evidence {
@@ -66,6 +68,8 @@ export interface Evidence {
   wording: string;
   language: string;
   occurred_at: string;
+  /** The version of the privacy policy that was shown with it, if one was. */
+  policy?: string;
 }
 
 export interface Consent {

@@ -56,6 +56,8 @@ class OptOut:
     """When the company received it: the 72 hours count from this time."""
     occurred_at: datetime | None = None
     channel: Channel = "email"
+    policy: str = ""
+    """The version of the privacy policy that was shown, if one was."""
 
     def to_json(self) -> Json:
         """The body of the API."""
@@ -66,6 +68,7 @@ class OptOut:
             via=self.via,
             received_at=_to_text(self.received_at),
             occurred_at=_to_text(self.occurred_at),
+            policy=self.policy or None,
         )
 
 
@@ -78,15 +81,18 @@ class Evidence:
     language: str
     """A language tag (BCP 47)."""
     occurred_at: datetime
+    policy: str | None = None
+    """The version of the privacy policy that was shown with it, if one was."""
 
     def to_json(self) -> Json:
         """The body of the API."""
-        return {
-            "source": self.source,
-            "wording": self.wording,
-            "language": self.language,
-            "occurred_at": _to_text(self.occurred_at),
-        }
+        return _drop_none(
+            source=self.source,
+            wording=self.wording,
+            language=self.language,
+            occurred_at=_to_text(self.occurred_at),
+            policy=self.policy,
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
