@@ -22,7 +22,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
-from preference_center.web.pages.rendering import render_link_page
+from preference_center.web.pages.rendering import allow_own_script, render_link_page
 
 
 def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
@@ -37,7 +37,10 @@ def signal_status(link: Link | None) -> GpcStatus | None:
     """What a page of this link shows of the browser's signal; None without signal or link."""
     if link is not None and has_signal() and not link.revoked:
         with suppress(Unavailable):  # the page must work without the database
-            return _gpc_status(link)
+            status = _gpc_status(link)
+            if status is GpcStatus.PENDING:
+                allow_own_script()
+            return status
     return None
 
 
@@ -69,6 +72,19 @@ def record_signal(link: Link | None) -> None:
     """
     if link is not None and (changes := gpc_opt_out(link, services().now())):
         record(changes)
+
+
+def record_gpc(token: str = "") -> ResponseReturnValue:
+    """Record the signal for the address of a link: the page's own script posts here.
+
+    To send the signal is the person's act, to open a page is none: so a GET records nothing (I7).
+    400 without the signal. Raises InvalidLink and Unavailable.
+    """
+    link = services().links.read_any_token(token)
+    if not has_signal():
+        abort(400)
+    record_signal(link)
+    return "", 204
 
 
 def gpc_support_document() -> ResponseReturnValue:

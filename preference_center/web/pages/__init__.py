@@ -25,6 +25,7 @@ from preference_center.web.pages.rendering import (
     count_link_key_problem,
     default_wording,
     error_page_values,
+    extend_script_policy,
     handle_invalid_link,
     own_url,
 )
@@ -85,6 +86,7 @@ def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)  # a brand's picture has a stricter policy
     allow_frames(response)
+    extend_script_policy(response)
     if request.endpoint == "pages.unsubscribe" and request.method in {"POST", "OPTIONS"}:
         response.headers.update(CORS_HEADERS)
     return response

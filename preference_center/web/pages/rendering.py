@@ -183,6 +183,9 @@ _TEXT_FOLDERS = ("cookies", "recipients", "web/pages")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
+_RUNS_SCRIPT = "runs_script"
+
+
 _COUNTED = "link_key_problem_counted"
 
 
@@ -218,6 +221,20 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
 def own_url(path: str) -> str:
     """A path of ours as the page writes it: with our origin where it is shown at another."""
     return f"{g.get(OWN_ORIGIN, '')}{path}" if path else ""
+
+
+def allow_own_script() -> None:
+    """Let the page of this request run scripts of ours, and them send requests to us."""
+    setattr(g, _RUNS_SCRIPT, True)
+
+
+def extend_script_policy(response: Response) -> None:
+    """Allow in the Content-Security-Policy what `allow_own_script` asked for."""
+    if g.get(_RUNS_SCRIPT):
+        policy = response.headers["Content-Security-Policy"]
+        response.headers["Content-Security-Policy"] = (
+            f"{policy}; script-src 'self'; connect-src 'self'"
+        )
 
 
 def render_link_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:

@@ -242,3 +242,46 @@ def test_the_support_resource_is_dated_by_the_catalogue(
     clock.advance(timedelta(days=3))
     put_in_force(app, clock, CATALOGUE + '\n[policy]\nunproven_imports = "flag"\n')
     assert client.get("/.well-known/gpc.json").json == {"gpc": True, "lastUpdate": "2026-11-27"}
+
+
+class TestIsRecordedByThePage:
+    """Its script posts the signal; without script the next press records it."""
+
+    def test_with_a_post_of_its_own(
+        self, browser: FlaskClient, token: str, make_token: MakeToken, ledger: Ledger
+    ) -> None:
+        for path in paths(token, make_token):
+            assert f'data-gpc="/gpc/{path[3:]}"' in browser.get(path).text
+        assert ledger.events() == []  # I7
+        for _ in range(2):
+            assert browser.post(f"/gpc/{token}").status_code == 204
+        assert ledger.kinds() == [("opted_out", SHARING)]
+        [event] = ledger.events()
+        assert (event["source"], event["scope"]) == ("global_privacy_control", SHARING)
+        assert "<script" not in browser.get(f"/p/{token}").text
+
+    def test_by_no_one_who_does_not_send_the_signal(
+        self, client: FlaskClient, token: str, ledger: Ledger
+    ) -> None:
+        assert client.post(f"/gpc/{token}").status_code == 400  # I1: nothing recorded, no 2xx
+        assert client.get(f"/gpc/{token}", headers={"Sec-GPC": "1"}).status_code == 405  # I7
+        assert client.post("/gpc/broken", headers={"Sec-GPC": "1"}).status_code == 404
+        assert ledger.events() == []
+
+    def test_and_only_pages_that_have_the_script_may_run_one(
+        self, client: FlaskClient, browser: FlaskClient, token: str
+    ) -> None:
+        for each, expected in ((client, False), (browser, True)):
+            page = each.get(f"/p/{token}")
+            assert ("<script" in page.text) is expected
+            policy = page.headers["Content-Security-Policy"]
+            assert ("; script-src 'self'; connect-src 'self'" in policy) is expected
+
+    def test_not_against_a_newer_consent(
+        self, app: Flask, browser: FlaskClient, token: str, ledger: Ledger, clock: Clock
+    ) -> None:
+        browser.post(f"/gpc/{token}")
+        happen(app, EventKind.OPTED_IN, START + MINUTE)
+        clock.advance(2 * MINUTE)
+        browser.post(f"/gpc/{token}")
+        assert [kind for kind, _ in ledger.kinds()] == ["opted_out", "opted_in"]
