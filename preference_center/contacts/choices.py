@@ -133,7 +133,8 @@ def click_evidence(link: Link, method: str, wording: str = "") -> dict[str, str]
     if method != ONE_CLICK:  # a mail client shows its own text
         version = text_version(link_wording(link))
         evidence |= {"text_version": version, "language": page_language()}
-        policy = catalogue_or_empty().policy_in_force(services().now())
+        catalogue, now = catalogue_or_empty(), services().now()
+        policy = catalogue.policy_asked_for(now) if wording else catalogue.policy_in_force(now)
         evidence |= {"policy": policy.reference} if policy else {}
     evidence |= {"wording": wording} if wording else {}
     return redact_evidence(evidence, link.address, services().keys.evidence_hmac)

@@ -21,7 +21,13 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.catalogue import (
+    ConsentCutoff,
+    MessageClass,
+    MessageType,
+    Topic,
+    TopicDefault,
+)
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -323,6 +329,19 @@ def outdated_since(consent: Timestamped, topic: Topic, now: datetime) -> datetim
     """When the privacy policy asked again, after this consent; None if the consent counts."""
     cutoff = topic.consents_count_from(now)
     return cutoff if cutoff and consent.at < cutoff else None
+
+
+def next_cutoff(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> ConsentCutoff | None:
+    """The coming version of the privacy policy that ends the consent by which this topic is sent.
+
+    None where nothing ends: it needs no consent, has none that counts, or has one to that version.
+    """
+    if topic.default is TopicDefault.OPT_OUT or missing_consent(topic, facts, now):
+        return None
+    consent = _active_consent(topic.key, facts)
+    assert consent
+    coming = (each for each in topic.consent_cutoffs if each.at > now)
+    return next((each for each in coming if consent.at < each.asked_at), None)
 
 
 def newest_opt_in(

@@ -225,7 +225,7 @@ def check_policy_shown(reference: str | None, catalogue: Catalogue, acted_at: da
     asked_again = [
         each.version
         for each in catalogue.policy_versions
-        if each.reconsent and shown.effective_at < each.effective_at <= acted_at
+        if each.reconsent and shown.effective_at < each.effective_at and each.asked_at <= acted_at
     ]
     if asked_again:
         raise InvalidInput(

@@ -41,6 +41,8 @@ class SubmittedPreferences:
     topics: Collection[str]
     pauses: Mapping[str, str] = field(default_factory=dict)
     frequencies: Mapping[str, str] = field(default_factory=dict)
+    keep: str = ""
+    """The topic whose "Keep" was pressed; empty for Save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,23 @@ class ScopeChanges:
     opt_ins: Sequence[str]
     resumes: Sequence[str]
     paused_already: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def find_kept(
+    rendered: Collection[str], submitted: SubmittedPreferences, current: Preferences
+) -> tuple[Sequence[str], Sequence[str]]:
+    """The topics to agree to again before they end, and those that the form kept before.
+
+    `rendered` are those that the form offered to keep. One that the same form turns off, or that
+    is off by now, is not kept: "Keep" turns nothing on (I5).
+    """
+    topic = submitted.keep
+    status = current.topics.get(topic)
+    if topic not in rendered or topic not in submitted.topics or status is None:
+        return (), ()
+    if not current.is_on(topic):
+        return (), ()
+    return ((topic,), ()) if status.can_keep else ((), (topic,))
 
 
 def diff_scopes(
@@ -199,6 +218,8 @@ class SaveResult:
     paused: Mapping[str, datetime] = field(default_factory=dict)
     """Scope -> end, of new pauses."""
     turned_on: Sequence[str] = ()
+    kept: Sequence[str] = ()
+    """What was agreed to again, and so does not end with a coming privacy policy."""
     resumed: Sequence[str] = ()
     frequencies: Mapping[str, str] = field(default_factory=dict)
     """Topic -> how often it is sent from now on."""
@@ -224,7 +245,7 @@ class SaveResult:
     @property
     def has_changed(self) -> bool:
         """Whether anything is different from before."""
-        turned_on = self.turned_on or self.resumed
+        turned_on = self.turned_on or self.kept or self.resumed
         return bool(self.has_stopped or turned_on or self.frequencies or self.undone)
 
 
@@ -256,7 +277,7 @@ def show_result(result: SaveResult, current: Preferences) -> ShownResult:
     waiting = [
         scope
         for scope in result.to_confirm
-        if not current.is_on(scope) or _pause_end(current, scope)
+        if not current.is_on(scope) or _pause_end(current, scope) or _ends(current, scope)
     ]
     in_force = _in_force(result.frequencies, current)
     true = replace(
@@ -264,6 +285,7 @@ def show_result(result: SaveResult, current: Preferences) -> ShownResult:
         turned_off=still_off,
         paused=paused,
         turned_on=on,
+        kept=[s for s in result.kept if current.is_on(s) and not _ends(current, s)],
         resumed=resumed,
         frequencies=in_force,
         lowered=[topic for topic in result.lowered if topic in in_force],
@@ -297,6 +319,11 @@ def _in_force(frequencies: Mapping[str, str], current: Preferences) -> dict[str,
         for topic, key in frequencies.items()
         if (status := current.for_scope(topic)) and status.frequency == key
     }
+
+
+def _ends(current: Preferences, scope: str) -> bool:
+    status = current.for_scope(scope)
+    return status is not None and status.ends_by is not None
 
 
 def _pause_end(current: Preferences, scope: str) -> datetime | None:

@@ -58,7 +58,7 @@ def test_a_result_survives_all_that_a_browser_can_do_to_it(
     page.go_forward()
     assert page.url == result
     page.get_by_text("English", exact=True).first.click()
-    press(page.get_by_role("link", name="Italiano"))
+    press(page.get_by_role("button", name="Italiano"))
     assert page.title().startswith("Salvato:")
     assert "Riassunto" in page.get_by_role("status").inner_text()
     page.go_back()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from preference_center.catalogue import Topic
+from preference_center.catalogue import ConsentCutoff, Topic
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -26,6 +26,7 @@ from preference_center.decisions.rules import (
     active_pause_end,
     decide,
     is_marketing_suppressed,
+    next_cutoff,
     topic_status,
 )
 from preference_center.decisions.rules import DecisionRule as Rule
@@ -343,7 +344,14 @@ def test_pages_and_senders_never_disagree(events: list[Event], topic: Topic) -> 
         assert not decide(NEWSLETTER, ON, facts, status.paused_until - MINUTE / 60).allow
 
 
-ASKS_AGAIN = replace(OFF, consent_cutoffs=(NOW - 30 * MINUTE, NOW - 4 * MINUTE, NOW + MINUTE))
+def cutoff(at: int, asked: int | None = None) -> ConsentCutoff:
+    """One in `at` minutes; agreed to from `asked` minutes on."""
+    asked = at if asked is None else asked
+    begin, asked_at = NOW + at * MINUTE, NOW + asked * MINUTE
+    return ConsentCutoff(begin, asked_at, begin.date(), asked_at.date())
+
+
+ASKS_AGAIN = replace(OFF, consent_cutoffs=(cutoff(-30), cutoff(-4), cutoff(1)))
 """A topic whose consents from before four minutes ago count no more."""
 
 
@@ -370,3 +378,24 @@ def test_a_changed_policy_lifts_and_denies_nothing_else() -> None:  # I4, I5
     assert decide(INVOICE, None, [consent()], NOW).allow
     by_default = replace(ASKS_AGAIN, default=ON.default)
     assert decide(NEWSLETTER, by_default, [consent()], NOW).rule is Rule.NOT_OPTED_OUT
+
+
+ASKS_EARLY = replace(OFF, consent_cutoffs=(cutoff(5, asked=-5),))
+"""A topic that a policy in five minutes ends, and that people could keep five minutes ago."""
+
+
+@pytest.mark.parametrize("at, ends", [(-6, True), (-5, False), (-1, False)])
+def test_a_consent_from_since_the_coming_policy_is_asked_with_counts_on(
+    at: int, *, ends: bool
+) -> None:
+    [coming] = ASKS_EARLY.consent_cutoffs
+    assert next_cutoff(ASKS_EARLY, [consent(at=at)], NOW) == (coming if ends else None)
+    assert decide(NEWSLETTER, ASKS_EARLY, [consent(at=at)], NOW).allow
+    assert decide(NEWSLETTER, ASKS_EARLY, [consent(at=at)], coming.at).allow is not ends
+
+
+def test_nothing_ends_where_nothing_is_sent_by_consent() -> None:
+    assert next_cutoff(ASKS_EARLY, [], NOW) is None
+    assert next_cutoff(ASKS_EARLY, [consent(at=-6), off(at=-2)], NOW) is None
+    assert next_cutoff(replace(ASKS_EARLY, default=ON.default), [consent(at=-6)], NOW) is None
+    assert next_cutoff(ASKS_AGAIN, [consent(at=-5)], NOW) is None  # it has ended

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from preference_center.catalogue import ConsentCutoff
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -84,7 +85,11 @@ def test_only_what_the_person_alone_can_end_is_an_opt_out(
     assert is_opted_out(NEWS, facts, NOW) is expected
 
 
-CHANGED = replace(OFF, consent_cutoffs=(NOW - 4 * MINUTE,))
+CHANGED_AT = NOW - 4 * MINUTE
+CHANGED = replace(
+    OFF,
+    consent_cutoffs=(ConsentCutoff(CHANGED_AT, CHANGED_AT, CHANGED_AT.date(), CHANGED_AT.date()),),
+)
 """It needs a consent, and its privacy policy asked again four minutes ago."""
 
 

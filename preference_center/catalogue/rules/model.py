@@ -47,7 +47,16 @@ NOTICE_PERIOD = timedelta(days=30)
 """How long pages announce a new version before it comes into force, and how long after."""
 
 
-_FIELDS = ("effective", "material", "url", "sha256", "summary", "reconsent", "message_type")
+_FIELDS = (
+    "effective",
+    "material",
+    "url",
+    "sha256",
+    "summary",
+    "reconsent",
+    "ask_from",
+    "message_type",
+)
 
 
 _VERSION = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
@@ -72,7 +81,11 @@ class PolicyVersion:
     summary: LocalizedText = field(default_factory=dict)
     """What changes, in a sentence."""
     reconsent: bool = False
-    """Whether consents from before it is in force no longer count from then on."""
+    """Whether older consents no longer count once it is in force: those before `asked_at`."""
+    ask_from: date | None = None
+    """The day from which every consent is asked for with this version; None: `effective`."""
+    asked_at: datetime = datetime(9999, 1, 1, tzinfo=UTC)
+    """When that day begins, in UTC."""
     message_type: str | None = None
     """Key of the service message by which people are informed of it."""
 
@@ -95,9 +108,35 @@ def version_in_force(versions: Sequence[PolicyVersion], at: datetime) -> PolicyV
     return next((each for each in reversed(versions) if each.effective_at <= at), None)
 
 
-def consent_cutoffs(versions: Sequence[PolicyVersion]) -> tuple[datetime, ...]:
-    """The times from which older consents no longer count, in order."""
-    return tuple(each.effective_at for each in versions if each.reconsent)
+@dataclass(frozen=True, slots=True)
+class ConsentCutoff:
+    """From `at` on no consent from before `asked_at` counts (UTC): `day` and `asked_from` there.
+
+    It is that of a version of the privacy policy, to which people may agree from `asked_at` on.
+    """
+
+    at: datetime
+    asked_at: datetime
+    day: date
+    asked_from: date
+
+
+def consent_cutoffs(versions: Sequence[PolicyVersion]) -> tuple[ConsentCutoff, ...]:
+    """Those of the versions that ask again, in order."""
+    return tuple(
+        ConsentCutoff(
+            each.effective_at, each.asked_at, each.effective, each.ask_from or each.effective
+        )
+        for each in versions
+        if each.reconsent
+    )
+
+
+def version_asked_for(versions: Sequence[PolicyVersion], at: datetime) -> PolicyVersion | None:
+    """The version that a consent is asked for with at `at`: a coming one that asks already."""
+    asked = (each for each in reversed(versions) if each.reconsent and each.asked_at <= at)
+    coming = next((each for each in asked if not each.is_in_force(at)), None)
+    return coming or version_in_force(versions, at)
 
 
 def parse_policy_versions(
@@ -137,6 +176,7 @@ def _parse_version(
             "use 1 to 32 of a-z 0-9 _ . - and begin with a letter or digit",
         )
     effective = table.get_date("effective", required=True) or date.min
+    ask_from = _parse_ask_from(table, effective)
     return PolicyVersion(
         version=key,
         effective=effective,
@@ -146,10 +186,32 @@ def _parse_version(
         sha256=_parse_sha256(table, languages),
         summary=table.get_localized_text("summary", languages, required=True),
         reconsent=table.get_bool("reconsent"),
+        ask_from=ask_from,
+        asked_at=_begin_of_day(ask_from or effective, timezone),
         message_type=table.get_reference(
             "message_type", "message_types", service_types, required=False
         ),
     )
+
+
+def _parse_ask_from(table: TomlTable, effective: date) -> date | None:
+    ask_from = table.get_date("ask_from")
+    if ask_from is None or effective == date.min:
+        return ask_from
+    if not table.get_bool("reconsent"):
+        table.add_error(
+            "ask_from has no effect here: consents from before count on",
+            "set reconsent = true, or remove ask_from",
+            "ask_from",
+        )
+    elif not effective - NOTICE_PERIOD <= ask_from <= effective:
+        table.add_error(
+            f"ask_from {ask_from} is not in the {NOTICE_PERIOD.days} days before {effective}, in"
+            " which pages announce this version",
+            f"choose a day from {effective - NOTICE_PERIOD} to {effective}",
+            "ask_from",
+        )
+    return ask_from
 
 
 def _begin_of_day(day: date, timezone: str) -> datetime:
@@ -310,14 +372,15 @@ class Topic:
     legal_basis: LegalBasis | None = None
     frequencies: Mapping[str, LocalizedText] = field(default_factory=dict)
     default_frequency: str = ""
-    consent_cutoffs: tuple[datetime, ...] = field(default=(), compare=False)
-    """The times from which older consents no longer count, in order: each that of a version of
-    the privacy policy that asks again."""
+    consent_cutoffs: tuple[ConsentCutoff, ...] = field(default=(), compare=False)
+    """Those of the versions of the privacy policy that ask again, in order."""
 
     def consents_count_from(self, now: datetime) -> datetime | None:
         """The time before which no consent counts at `now`; None if all do."""
         cutoffs = self.consent_cutoffs
-        return max((at for at in cutoffs if at <= now), default=None) if cutoffs else None
+        if not cutoffs:
+            return None
+        return max((each.asked_at for each in cutoffs if each.at <= now), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +453,10 @@ class Catalogue:
     def policy_in_force(self, at: datetime) -> PolicyVersion | None:
         """The version of the privacy policy that is in force at `at`, if the file has one."""
         return version_in_force(self.policy_versions, at)
+
+    def policy_asked_for(self, at: datetime) -> PolicyVersion | None:
+        """The version that a consent of `at` is asked for with, see `version_asked_for`."""
+        return version_asked_for(self.policy_versions, at)
 
     def policy_notice(self, at: datetime) -> PolicyVersion | None:
         """The newest version that pages announce at `at`: around when it comes into force."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.catalogue import Catalogue, Topic
+from preference_center.catalogue import Catalogue, ConsentCutoff, Topic
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
@@ -34,6 +34,7 @@ from preference_center.decisions.rules import (
     frequency_choice,
     is_less_often,
     missing_consent,
+    next_cutoff,
     topic_status,
 )
 from preference_center.ledger.rules import (
@@ -71,6 +72,10 @@ class ScopeStatus:
     """How often it is sent while it is on; None where the topic offers no choice."""
     policy_changed: bool = False
     """It was asked for, but before the privacy policy changed: it is off until asked for again."""
+    ends_by: ConsentCutoff | None = None
+    """The coming version of the privacy policy by which it ends, unless it is asked for again."""
+    can_keep: bool = False
+    """Whether it can be asked for again already, so that it does not end."""
 
     @property
     def until(self) -> datetime | None:
@@ -286,7 +291,13 @@ def _validate_choice(
 
 def _topic_preference(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> ScopeStatus:
     status = _scope_status(topic.key, _topic_denial(topic, facts, now), facts, now)
-    return replace(status, frequency=effective_frequency(topic, facts))
+    cutoff = None if status.state is PreferenceState.OFF else next_cutoff(topic, facts, now)
+    return replace(
+        status,
+        frequency=effective_frequency(topic, facts),
+        ends_by=cutoff,
+        can_keep=cutoff is not None and cutoff.asked_at <= now,
+    )
 
 
 def _topic_denial(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:

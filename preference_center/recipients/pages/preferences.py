@@ -17,9 +17,10 @@ from uuid import UUID
 
 from flask import redirect, request
 from flask.typing import ResponseReturnValue
+from flask_babel import format_date
 from flask_babel import gettext as _
 
-from preference_center.catalogue import Catalogue
+from preference_center.catalogue import Catalogue, ConsentCutoff
 from preference_center.contacts.choices import (
     PREFERENCE_PAGE,
     choose_frequency,
@@ -52,6 +53,7 @@ from preference_center.recipients.pages.sections import (
     FREQUENCY_FIELD_PREFIX,
     PAUSE_FIELD_PREFIX,
     PreferenceForm,
+    PreferenceSection,
     additional_tokens,
     find_opt_in_method,
     load_preferences,
@@ -67,6 +69,7 @@ from preference_center.recipients.rules import (
     SubmittedPreferences,
     diff_frequencies,
     diff_scopes,
+    find_kept,
     kept_pauses,
     show_result,
 )
@@ -96,6 +99,8 @@ class PreferenceChanges:
     lowered: Sequence[Change] = ()
     raised: Sequence[Change] = ()
     """How often a topic is sent: less, and more often than now."""
+    kept: Sequence[Change] = ()
+    """Consents to topics that end otherwise."""
 
     @property
     def turned_off(self) -> list[Change]:
@@ -105,7 +110,7 @@ class PreferenceChanges:
     @property
     def turned_on(self) -> list[Change]:
         """The changes that take proof of control of the address."""
-        return [*self.opt_ins, *self.resumes, *self.raised]
+        return [*self.opt_ins, *self.kept, *self.resumes, *self.raised]
 
 
 def diff_preferences(
@@ -123,7 +128,8 @@ def diff_preferences(
     """
     was = {ALL_MARKETING: rendered["all"], **rendered["topics"]}
     scopes = diff_scopes(was, submitted, current, now)
-    kept = kept_pauses(scopes.opt_ins, current)
+    keep, kept_already = find_kept(rendered.get("keep", ()), submitted, current)
+    pauses = kept_pauses([*scopes.opt_ins, *keep], current)
     often = diff_frequencies(rendered.get("often", {}), submitted, current, catalogue)
 
     def choose(frequencies: Mapping[str, str], at: datetime) -> list[Change]:
@@ -138,14 +144,25 @@ def diff_preferences(
             for scope in scopes.opt_ins
         ],
         resumes=[resume(link, scope, rendered_at, now) for scope in scopes.resumes],
-        kept_pauses=[pause(link, scope, until, now) for scope, until in kept.items()],
+        kept_pauses=[pause(link, scope, until, now) for scope, until in pauses.items()],
         lowered=choose(often.lowered, now),
         raised=choose(often.raised, rendered_at),
+        kept=[
+            opt_in(
+                link,
+                scope,
+                rendered_at,
+                now,
+                _kept_wording(catalogue, scope, current.topics[scope].ends_by),
+            )
+            for scope in keep
+        ],
         already=SaveResult(
             rendered_at,
             paused=scopes.paused_already,
             frequencies={**often.lowered_already, **often.raised_already},
             lowered=[*often.lowered_already],
+            kept=kept_already,
         ),
     )
 
@@ -155,6 +172,18 @@ def _offered_wording(catalogue: Catalogue, scope: str) -> str:
     text, topic = CatalogueText(catalogue), catalogue.topics.get(scope)
     words = [text(topic.title), text(topic.description)] if topic else []
     return f"{_('What you receive')}: {' – '.join(filter(None, words))}"
+
+
+def _kept_wording(catalogue: Catalogue, topic: str, cutoff: ConsentCutoff | None) -> str:
+    """What the page says next to the "Keep" of a topic, and on its button."""
+    day = format_date(cutoff.day, "long") if cutoff else ""
+    title = CatalogueText(catalogue)(catalogue.topics[topic].title)
+    words = [
+        _("Our privacy policy changes on %(day)s.", day=day),
+        _("From then on we no longer send you this, unless you press Keep:"),
+        _("Keep: %(title)s", title=title),
+    ]
+    return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +214,7 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
         rendered_at, rendered = open_for_link(FormPurpose.PREFERENCES, token, state, None, now)
     except InvalidLink:
         return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
-    submitted = SubmittedPreferences(
-        form.topics.data or (),
-        parse_choices(request.form, PAUSE_FIELD_PREFIX),
-        parse_choices(request.form, FREQUENCY_FIELD_PREFIX),
-    )
+    submitted = _submitted(form)
     catalogue = catalogue_or_empty()
     current = load_preferences(catalogue, link, now)
     changes = diff_preferences(link, rendered, rendered_at, submitted, current, catalogue, now)
@@ -203,11 +228,35 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
         result=replace(
             turned_on,
             turned_off=stopped.result.turned_off,
+            kept=[*stopped.result.kept, *turned_on.kept],
             paused=stopped.result.paused,
             frequencies={**stopped.result.frequencies, **turned_on.frequencies},
             lowered=stopped.result.lowered,
         ),
     )
+
+
+def _submitted(form: PreferenceForm) -> SubmittedPreferences:
+    return SubmittedPreferences(
+        form.topics.data or (),
+        parse_choices(request.form, PAUSE_FIELD_PREFIX),
+        parse_choices(request.form, FREQUENCY_FIELD_PREFIX),
+        request.form.get("keep", ""),
+    )
+
+
+def _with_draft(section: PreferenceSection, form: PreferenceForm) -> PreferenceSection:
+    """The section with the choices of a form that is shown in another language, not saved.
+
+    It keeps the state that the form was rendered with: what it turns on is as old as before (I5).
+    Without a state of ours, nothing says which choices were made: the section is shown as it is.
+    """
+    state = form.state.data or ""
+    try:
+        open_for_link(FormPurpose.PREFERENCES, section.token, state, None, services().now())
+    except InvalidLink:
+        return section
+    return replace(section, state=state, draft=_submitted(form))
 
 
 def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
@@ -231,6 +280,7 @@ def _stop(submission: _Submission, by_signal: Sequence[Change]) -> Saved:
         turned_off=[change.scope for change in submission.changes.opt_outs],
         paused={**already.paused, **ends},
         frequencies={**already.frequencies, **_keys(submission.changes.lowered)},
+        kept=already.kept,
         lowered=[*already.lowered, *(change.scope for change in submission.changes.lowered)],
     )
     before = load_presses(
@@ -249,7 +299,7 @@ def _stop(submission: _Submission, by_signal: Sequence[Change]) -> Saved:
 
 def _turn_on(submission: _Submission) -> SaveResult:
     link, changes = submission.link, submission.changes
-    wanted = [change.scope for change in (*changes.opt_ins, *changes.resumes)]
+    wanted = [change.scope for change in (*changes.opt_ins, *changes.kept, *changes.resumes)]
     unsaved = SaveResult(
         submission.rendered_at, unsaved=[change.scope for change in changes.opt_ins]
     )
@@ -275,6 +325,7 @@ def _turn_on(submission: _Submission) -> SaveResult:
     return SaveResult(
         submission.rendered_at,
         turned_on=[change.scope for change in changes.opt_ins],
+        kept=[change.scope for change in changes.kept],
         resumed=[change.scope for change in changes.resumes],
         frequencies=_keys(changes.raised),
     )
@@ -292,7 +343,8 @@ def preferences(token: str = "") -> ResponseReturnValue:
     use_link_language(link)
     # CSRF matters only where a change is recorded immediately, so only there is a cookie needed.
     form = PreferenceForm(meta={"csrf": link.proves_control})
-    if request.method == "POST":
+    switches = request.method == "POST" and "show" in request.form  # writes nothing (I7)
+    if request.method == "POST" and not switches:
         undo = request.form.get("undo")
         saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
         others = additional_tokens()
@@ -326,6 +378,10 @@ def preferences(token: str = "") -> ResponseReturnValue:
         )
         for key, each in visits
     ]
+    if switches:
+        sections = [_with_draft(each, form) if each.token == token else each for each in sections]
+    if len(sections) == 1 and sections[0].has_form:
+        values["switch_form"] = "choices"
     return render_gpc_page(
         "recipients/preferences",
         token,

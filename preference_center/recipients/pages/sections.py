@@ -10,7 +10,7 @@ page, since a phone number may belong to somebody else by now (I9).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from flask import request, url_for
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, SelectMultipleField
 
-from preference_center.catalogue import Brand, Catalogue, Topic
+from preference_center.catalogue import Brand, Catalogue, ConsentCutoff, Topic
 from preference_center.contacts.rules.preferences import (
     Preferences,
     compute_preferences,
@@ -39,6 +39,7 @@ from preference_center.destinations.set_up import find_text_number, list_one_way
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
+from preference_center.recipients.rules import SubmittedPreferences
 from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, seal_for_link
 
 PAUSE_FIELD_PREFIX = "pause:"
@@ -115,6 +116,8 @@ class PreferenceSection:
     """The titles of tools that can neither pause nor turn on again (I10)."""
     text_number: str | None = None
     """What to text START to, where only that can turn something on."""
+    draft: SubmittedPreferences | None = None
+    """Choices that are not saved yet, to show in place of what is recorded."""
 
     @property
     def channel(self) -> Channel:
@@ -132,12 +135,26 @@ class PreferenceSection:
         return self.opt_in_method is not OptInMethod.UNAVAILABLE
 
     @property
+    def has_form(self) -> bool:
+        """Whether anything can be chosen."""
+        return not (self.preferences.closed or self.preferences.restricted)
+
+    @property
     def on_topics(self) -> Sequence[Topic]:
         """What the person has not turned off, in the order of the page."""
         topics = [
             topic for each in self.brands for members in each.groups.values() for topic in members
         ]
         return [topic for topic in topics if self.preferences.is_on(topic.key)]
+
+    @property
+    def ending(self) -> Sequence[tuple[ConsentCutoff, Sequence[Topic]]]:
+        """What ends unless agreed to again, by the coming version of the privacy policy."""
+        found: dict[ConsentCutoff, list[Topic]] = {}
+        for topic in self.on_topics:
+            if cutoff := self.preferences.topics[topic.key].ends_by:
+                found.setdefault(cutoff, []).append(topic)
+        return sorted(found.items(), key=lambda each: each[0].at)
 
     @property
     def exempt_topics(self) -> Sequence[Topic]:
@@ -151,6 +168,26 @@ class PreferenceSection:
         """Whether a single topic is paused."""
         statuses = [self.preferences.topics[topic.key] for topic in self.on_topics]
         return any(status.own_pause_until for status in statuses)
+
+    def is_ticked(self, topic: Topic, unsaved: Collection[str]) -> bool:
+        """Whether the box of this topic is; `unsaved` are those that a Save could not turn on."""
+        if self.draft is not None:
+            return topic.key in self.draft.topics
+        return topic in self.on_topics or topic.key in unsaved
+
+    def chosen_pause(self, scope: str) -> str:
+        """The pause that is chosen and not saved; empty for none."""
+        return self.draft.pauses.get(scope, "") if self.draft else ""
+
+    def chosen_frequency(self, topic: Topic) -> str | None:
+        """How often the topic is wanted: as chosen and not saved, or as recorded."""
+        current = self.preferences.topics[topic.key].frequency
+        return self.draft.frequencies.get(topic.key, current) if self.draft else current
+
+    @property
+    def has_chosen_pause(self) -> bool:
+        """Whether a pause of a single topic is chosen and not saved."""
+        return any(self.chosen_pause(topic.key) for topic in self.on_topics)
 
     @property
     def all_is_on(self) -> bool:
@@ -203,6 +240,7 @@ def _form_state(current: Preferences) -> dict[str, Any]:
             for key, status in current.topics.items()
             if status.frequency and current.is_on(key)
         },
+        "keep": [key for key, status in current.topics.items() if status.can_keep],
     }
 
 

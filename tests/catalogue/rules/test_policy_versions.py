@@ -75,6 +75,26 @@ def test_consents_count_from_the_newest_version_in_force_that_asks_again() -> No
     assert kept.consents_count_from(IN_FORCE) is None
 
 
+EARLY = ("reconsent = true", "reconsent = true\nask_from = 2026-12-05")
+
+
+def test_a_consent_to_a_version_that_asks_before_its_day_counts_on() -> None:
+    catalogue, asked = parse(EARLY), IN_FORCE - timedelta(days=27)
+    topic = catalogue.topics["acme.news"]
+    assert topic.consents_count_from(IN_FORCE) == asked
+    assert topic.consents_count_from(IN_FORCE - SECOND) is None
+    names = [catalogue.policy_asked_for(at) for at in (asked - SECOND, asked, IN_FORCE)]
+    assert [each and each.version for each in names] == ["2026-01", "2027-01", "2027-01"]
+
+
+def test_from_then_on_no_consent_is_recorded_to_the_version_before() -> None:
+    catalogue, asked = parse(EARLY), IN_FORCE - timedelta(days=27)
+    assert check_policy_shown("privacy/2026-01", catalogue, asked - SECOND)
+    assert check_policy_shown("privacy/2027-01", catalogue, asked)
+    with pytest.raises(InvalidInput, match="asks for a new consent"):
+        check_policy_shown("privacy/2026-01", catalogue, asked)
+
+
 @pytest.mark.parametrize(
     "change, problem",
     [
@@ -95,6 +115,9 @@ def test_consents_count_from_the_newest_version_in_force_that_asks_again() -> No
             'message_type "newsletter.monthly" is not declared',
         ),
         (('privacy."2027-01"', 'terms."2027-01"'), 'unknown key "terms"'),
+        ((EARLY[0], "ask_from = 2026-12-05"), "ask_from has no effect here"),
+        ((EARLY[0], f"{EARLY[0]}\nask_from = 2026-12-01"), "choose a day from 2026-12-02 to"),
+        ((EARLY[0], f"{EARLY[0]}\nask_from = 2027-01-02"), "choose a day from 2026-12-02 to"),
     ],
 )
 def test_each_fault_names_its_remedy(change: tuple[str, str], problem: str) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.in_force import put_in_force
+from tests.infra.mailing import give_mail_server, link_in, queued_emails
 from tests.recipients.pages.test_preferences import Form
 from tests.rights.pages.acts import press
 from tests.web.pages.fixtures import CATALOGUE
+from tests.web.pages.visits import proof
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -89,8 +91,6 @@ def test_it_speaks_the_language_and_ends(client: FlaskClient, clock: Clock) -> N
 def test_the_preference_page_says_why_a_topic_is_off_and_asks_again(
     client: FlaskClient, proven: str, clock: Clock, app: Flask
 ) -> None:  # I11
-    from tests.web.pages.visits import proof
-
     form = Form.of(client, proven)
     form.ticks.add("offers")
     assert "offers" in form.send(client).ticks
@@ -102,3 +102,101 @@ def test_the_preference_page_says_why_a_topic_is_off_and_asks_again(
     saved = again.send(client)
     assert "offers" in saved.ticks
     assert "before our privacy policy changed" not in saved.text
+
+
+class TestKeep:
+    """A topic that ends with the coming version can be kept before."""
+
+    @pytest.fixture
+    def client(self, app: Flask) -> FlaskClient:
+        asks = VERSIONS.replace("reconsent = true", "reconsent = true\nask_from = 2026-11-26")
+        put_in_force(app, CATALOGUE + asks)
+        return app.test_client()
+
+    @pytest.fixture
+    def asked(self, client: FlaskClient, proven: str, clock: Clock) -> FlaskClient:
+        form = Form.of(client, proven)
+        form.ticks.add("offers")
+        form.send(client)
+        clock.advance(timedelta(days=3))
+        return client
+
+    def keep(self, client: FlaskClient, token: str) -> Form:
+        form = Form.of(client, token)
+        form.button = {"keep": "offers"}
+        return form.send(client)
+
+    def test_the_page_names_what_ends_and_when_with_a_button_each(
+        self, asked: FlaskClient, app: Flask, clock: Clock
+    ) -> None:
+        page = asked.get(f"/p/{proof(app, clock())}").text
+        assert "From then on we no longer send you this, unless you press Keep:" in page
+        assert page.count('name="keep"') == 1
+        assert 'name="keep" value="offers"' in page
+
+    def test_before_the_day_from_which_it_is_asked_the_page_says_when_to_come_back(
+        self, client: FlaskClient, proven: str
+    ) -> None:
+        form = Form.of(client, proven)
+        form.ticks.add("offers")
+        page = form.send(client).text
+        assert "From then on we no longer send you this, unless you agree again:" in page
+        assert "You can do so here from 26 November 2026 on." in page
+        assert 'name="keep"' not in page
+
+    def test_it_goes_on_after_the_day_with_the_words_as_evidence(
+        self, asked: FlaskClient, app: Flask, clock: Clock, ledger: Ledger
+    ) -> None:
+        saved = self.keep(asked, proof(app, clock()))
+        assert "You keep getting this, also under our new privacy policy:" in saved.text
+        assert "You changed nothing" not in saved.text
+        assert 'name="keep"' not in saved.text
+        event = ledger.events()[-1]
+        assert (event["kind"], event["scope"]) == ("opted_in", "offers")
+        assert event["evidence"]["policy"] == "privacy/2026-12"
+        clock.advance(WEEK)
+        assert "offers" in Form.of(asked, proof(app, clock())).ticks
+
+    def test_twice_is_once(
+        self, asked: FlaskClient, app: Flask, clock: Clock, ledger: Ledger
+    ) -> None:  # I7
+        form = Form.of(asked, proof(app, clock()))
+        form.button = {"keep": "offers"}
+        form.send(asked)
+        count = len(ledger.events())
+        assert "You keep getting this, also under our new privacy policy:" in form.send(asked).text
+        assert len(ledger.events()) == count
+
+    def test_a_save_without_it_lets_it_end(
+        self, asked: FlaskClient, app: Flask, clock: Clock
+    ) -> None:
+        Form.of(asked, proof(app, clock())).send(asked)
+        clock.advance(WEEK)
+        assert "offers" not in Form.of(asked, proof(app, clock())).ticks
+
+    def test_a_stale_keep_turns_nothing_on(
+        self, asked: FlaskClient, app: Flask, clock: Clock
+    ) -> None:  # I5
+        form = Form.of(asked, proof(app, clock()))
+        form.button = {"keep": "offers"}
+        clock.advance(timedelta(minutes=1))
+        other = Form.of(asked, proof(app, clock()))
+        other.ticks.discard("offers")
+        other.send(asked)
+        assert "offers" not in form.send(asked).ticks
+
+    def test_from_a_link_that_proves_nothing_it_takes_an_email(
+        self,
+        asked: FlaskClient,
+        app: Flask,
+        token: str,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        give_mail_server(app, monkeypatch)
+        count = len(ledger.events())
+        assert "Please confirm" in self.keep(asked, token).text
+        assert len(ledger.events()) == count
+        [mail] = queued_emails(app)
+        asked.post(link_in(mail), data={"confirm": "yes"})
+        assert ledger.events()[-1]["evidence"]["policy"] == "privacy/2026-12"

@@ -33,6 +33,8 @@ class Form:
     text: str
     pauses: dict[str, str] = field(default_factory=dict)
     """What was chosen of which pause."""
+    button: dict[str, str] = field(default_factory=dict)
+    """The name and value of the button that is pressed; none is Save."""
 
     @classmethod
     def of(cls, client: FlaskClient, token: str) -> Form:
@@ -54,9 +56,13 @@ class Form:
 
     def post(self, client: FlaskClient) -> TestResponse:
         """The answer to the form itself: a redirect to the page with the result."""
+        return client.post(self.path, data=self.data())
+
+    def data(self) -> dict[str, object]:
+        """What the browser sends."""
         data: dict[str, object] = {**self.hidden, "topics": sorted(self.ticks)}
         data |= {f"pause:{scope}": choice for scope, choice in self.pauses.items()}
-        return client.post(self.path, data=data)
+        return data | self.button
 
 
 def name(tag: str) -> str:

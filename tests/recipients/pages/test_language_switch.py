@@ -1,0 +1,61 @@
+"""The language switch of the preference page keeps what is chosen and not saved."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.recipients.pages.test_preferences import Form
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from tests.clock import Clock
+    from tests.ledger.tables import Ledger
+
+
+def switch(client: FlaskClient, form: Form) -> Form:
+    form.button = {"show": "it"}
+    answer = client.post(f"{form.path}?lang=it", data=form.data())
+    assert answer.status_code == 200
+    return Form.in_page(form.path, answer.text)
+
+
+def test_it_shows_them_in_the_other_language_and_writes_nothing(
+    client: FlaskClient, proven: str, ledger: Ledger
+) -> None:  # I7
+    form = Form.of(client, proven)
+    assert 'formaction="' in form.text
+    form.ticks.symmetric_difference_update({"digest", "offers"})
+    form.pauses = {"all_marketing": "30"}
+    shown = switch(client, form)
+    assert "Cosa riceve" in shown.text
+    assert shown.ticks == {"offers"}
+    assert 'name="pause:all_marketing" value="30" checked' in shown.text
+    assert ledger.events() == []
+
+
+def test_what_is_shown_again_can_be_saved(client: FlaskClient, proven: str, ledger: Ledger) -> None:
+    form = Form.of(client, proven)
+    form.ticks.clear()
+    assert switch(client, form).send(client).ticks == set()
+    assert ledger.kinds() == [("opted_out", "digest")]
+
+
+def test_what_was_turned_off_elsewhere_since_stays_off(
+    client: FlaskClient, proven: str, clock: Clock
+) -> None:  # I5
+    stale = Form.of(client, proven)
+    clock.advance(timedelta(minutes=1))
+    other = Form.of(client, proven)
+    other.ticks.clear()
+    other.send(client)
+    clock.advance(timedelta(minutes=1))
+    assert switch(client, stale).send(client).ticks == set()
+
+
+def test_a_form_without_its_state_is_shown_as_recorded(client: FlaskClient, proven: str) -> None:
+    form = Form.of(client, proven)
+    form.hidden["state"] = "altered"
+    form.ticks.clear()
+    assert switch(client, form).ticks == {"digest"}
