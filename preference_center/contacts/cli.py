@@ -7,26 +7,35 @@ the versions of the privacy policy, and handles who is informed of them.
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import click
 
+from preference_center.catalogue import MessageClass, MessageType
 from preference_center.catalogue.store import current_catalogue
 from preference_center.contacts.notices import store
 from preference_center.contacts.notices.rules import NoticeChannel, Reach
 from preference_center.contacts.notices.select import (
+    DISCLOSURE,
+    NoticeRow,
     announced_version,
     count_recipients,
     may_be_sent,
+    next_disclosure_rows,
     next_rows,
     queue_batches,
     select_all,
+    select_named,
 )
-from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra import audit
@@ -188,9 +197,74 @@ def export(version: str, output: Path) -> None:
         announced_version(version)
     with click_errors():
         require_known_keys()
-        written = _write_csv(version, output)
+        written = _write_csv(version, output, partial(next_rows, version))
         _audit("policy.exported", version)
     click.echo(f"written\t{len(written)}")
+
+
+@group.command("disclose")
+@click.argument("name")
+@click.argument("given", nargs=-1, metavar="")
+@click.option(
+    "--message-type", required=True, help="The service message by which people are informed."
+)
+@click.option(
+    "--addresses",
+    type=click.File("r"),
+    default="-",
+    help="A file with one email address or phone number (+39...) a line; default: standard input.",
+)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A file."
+)
+def disclose(
+    name: str, given: tuple[str, ...], message_type: str, addresses: TextIO, output: Path
+) -> None:
+    """Write whom to inform of one disclosure to a CSV file, and record them as informed.
+
+    For what concerns some people and not everybody, such as an order of a court. NAME is yours;
+    these people read it in the file that answers their request for access. Each is written once,
+    at the best address of their contact. The same NAME again adds people.
+
+    Example: flask policies disclose court-2027-03 --message-type legal_notice -o a.csv < list.txt
+    """
+    reject_address_arguments(given, "flask policies disclose NAME ... -o a.csv < list.txt")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,31}", name):
+        raise click.BadParameter("use 1 to 32 of a-z 0-9 _ . -", param_hint="NAME")
+    if not output.absolute().parent.is_dir():
+        raise click.BadParameter("its parent folder does not exist", param_hint="--output")
+    with click_bad_parameter("--message-type"):
+        message = _service_message(message_type)
+    named = _read_addresses(addresses)
+    with click_errors():
+        require_known_keys()
+        counted = select_named(name, named, message)
+        version = f"{DISCLOSURE}{name}"
+        written = _write_csv(
+            version, output, lambda after: next_disclosure_rows(name, message, after)
+        )
+        _audit("policy.disclosed", version)
+    _print_counts({reach: counted.get(reach, 0) for reach in Reach})
+    click.echo(f"written\t{len(written)}")
+
+
+def _service_message(key: str) -> MessageType:
+    found = current_catalogue().message_type(key)
+    if found.message_class is not MessageClass.SERVICE:
+        raise InvalidInput(f"{key} is marketing: name a service message")
+    return found
+
+
+def _read_addresses(lines: TextIO) -> list[Address]:
+    found: list[Address] = []
+    for number, line in enumerate(lines, 1):
+        if line := line.strip():
+            channels = [Channel.SMS, Channel.PHONE] if line.startswith("+") else [Channel.EMAIL]
+            with click_bad_parameter(f"line {number}"):
+                found += [parse_address(line, channel) for channel in channels]
+    if not found:
+        raise click.BadParameter("it has no address", param_hint="--addresses")
+    return found
 
 
 @group.command("status")
@@ -251,14 +325,16 @@ def _print_address() -> None:
         click.echo("No notice to this address.", err=True)
 
 
-def _write_csv(version: str, output: Path) -> list[int]:
+def _write_csv(
+    version: str, output: Path, rows_after: Callable[[int], list[NoticeRow]]
+) -> list[int]:
     """Write the file, then record its people; a repeat after a crash writes the same people."""
     written: list[int] = []
     with atomic_write_text(output) as text:
         writer = csv.writer(text)
         writer.writerow(CSV_COLUMNS)
         after = 0
-        while rows := next_rows(version, after):
+        while rows := rows_after(after):
             after = int(rows[-1]["cursor"])
             for row in rows:
                 if may_be_sent(row) and row.get("via", NoticeChannel.CSV) == NoticeChannel.CSV:

@@ -110,6 +110,11 @@ class AudienceRow(ResponseBody):
     allow: bool
     rule: DecisionRule
     advisory: str | None = None
+    ends: list[str] | None = Field(
+        None,
+        description="Topics that are no longer sent to them from the version's day on, unless they"
+        " agree again: the notice has to say so.",
+    )
 
 
 class AudienceEnd(ResponseBody):

@@ -69,18 +69,25 @@ _REACHES = tuple(Reach)
 
 
 def select_recipients(
-    addresses: Collection[StoredAddress], after: int, message_type: MessageType, now: datetime
+    addresses: Collection[StoredAddress],
+    after: int,
+    message_type: MessageType,
+    now: datetime,
+    *,
+    named: bool = False,
 ) -> list[Recipient]:
     """The recipients whose lowest address id is above `after`, in the order of that id.
 
     `addresses` are those of a page and all others of their contacts: each person is selected on
-    exactly one page.
+    exactly one page. `named`: the company knows that it concerns them, whatever they chose.
     """
     people: dict[UUID | int, list[StoredAddress]] = {}
     for address in sorted(addresses, key=lambda each: each.id):
         people.setdefault(address.contact or address.id, []).append(address)
     found = (
-        _select(members, message_type, now) for members in people.values() if members[0].id > after
+        _select(members, message_type, now, named=named)
+        for members in people.values()
+        if members[0].id > after
     )
     return [recipient for recipient in found if recipient]
 
@@ -93,13 +100,13 @@ def notice_decision(
 
 
 def _select(
-    addresses: Sequence[StoredAddress], message_type: MessageType, now: datetime
+    addresses: Sequence[StoredAddress], message_type: MessageType, now: datetime, *, named: bool
 ) -> Recipient | None:
     """The best address of one person; None if they are closed, erased or made no choice."""
     found = [
         Recipient(each.id, each.contact, reach)
         for each in addresses
-        if (reach := _reach(each, message_type, now)) is not None
+        if (reach := _reach(each, message_type, now, named=named)) is not None
     ]
     channels = {each.id: _CHANNELS.index(each.channel) for each in addresses}
     return min(
@@ -109,11 +116,13 @@ def _select(
     )
 
 
-def _reach(address: StoredAddress, message_type: MessageType, now: datetime) -> Reach | None:
+def _reach(
+    address: StoredAddress, message_type: MessageType, now: datetime, *, named: bool
+) -> Reach | None:
     if (
         address.erased
         or address.moved
-        or (address.contact is None and not _has_chosen(address.facts))
+        or (address.contact is None and not named and not _has_chosen(address.facts))
     ):
         return None
     decision = notice_decision(message_type, address.facts, now)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from preference_center.contacts.notices.rules import (
     NoticeChannel,
     Reach,
     Recipient,
+    StoredAddress,
     notice_decision,
     select_recipients,
 )
@@ -36,7 +37,9 @@ from preference_center.contacts.notices.store import (
     PolicyNotice,
     list_notices,
 )
+from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import InvalidInput
+from preference_center.decisions.rules import next_cutoff
 from preference_center.infra.company_webhooks import send_due, send_signed
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -120,13 +123,49 @@ def _load(
     return page, select_recipients(page.addresses, after, message, services().now())
 
 
+DISCLOSURE = "disclosure/"
+"""Prefix under which the notices of one disclosure are stored: no version has a slash."""
+
+
+def select_named(
+    name: str, addresses: Collection[Address], message_type: MessageType
+) -> Mapping[Reach, int]:
+    """Select the people with these addresses for a notice of the disclosure `name`.
+
+    Each once, at the best address of their contact; returns how many by reach, with those of
+    earlier runs. Who is not stored, is erased, or whose account is closed is selected not.
+    """
+    return run_in_transaction(lambda c: _select_named(c, name, addresses, message_type))
+
+
+def _select_named(
+    connection: Connection, name: str, addresses: Collection[Address], message_type: MessageType
+) -> Mapping[Reach, int]:
+    context = services()
+    version, now = DISCLOSURE + name, context.now()
+    store.begin_announcement(connection, version, now)
+    found: dict[int, StoredAddress] = {}
+    for channel in Channel:
+        digests = [context.keys.exact_digest(a) for a in addresses if a.channel is channel]
+        found |= {each.id: each for each in store.load_named(connection, digests, channel)}
+    chosen = select_recipients(found.values(), 0, message_type, now, named=True)
+    store.insert_notices(connection, version, chosen, now)
+    store.advance_announcement(connection, version, None, now)
+    return Counter(each.reach for each in chosen)
+
+
+def next_disclosure_rows(name: str, message_type: MessageType, after: int) -> list[NoticeRow]:
+    """As `next_rows`, of the disclosure `name`."""
+    return _next_rows(DISCLOSURE + name, message_type, after)
+
+
 NOTICES_PER_PAGE = 1_000
 
 
 NoticeRow = dict[str, Any]
 """`cursor`, `ref`, `contact`, `channel`, `address`, `language`, `reach`, `noticed_at` and
-`via` once they were informed, and the decision: `allow`, `rule`, `advisory`. What does not apply
-is missing."""
+`via` once they were informed, the decision (`allow`, `rule`, `advisory`), and the topics that the
+version `ends`. What does not apply is missing."""
 
 
 def next_rows(version: str, after: int) -> list[NoticeRow]:
@@ -135,6 +174,10 @@ def next_rows(version: str, after: int) -> list[NoticeRow]:
     Raises as `announced_version`.
     """
     _, message_type = announced_version(version)
+    return _next_rows(version, message_type, after)
+
+
+def _next_rows(version: str, message_type: MessageType, after: int) -> list[NoticeRow]:
     return run_in_transaction(
         lambda connection: load_rows(
             connection, version, message_type, after=after, through=MAX_SEQ, limit=NOTICES_PER_PAGE
@@ -163,7 +206,9 @@ def load_rows(
     facts = load_facts_by_id(connection, [each.current_id for each in notices])
     now = services().now()
     return [
-        _row(each) | _decision(message_type, facts.get(each.current_id, ()), now)
+        _row(each)
+        | _decision(message_type, facts.get(each.current_id, ()), now)
+        | _ending(version, each.channel, facts.get(each.current_id, ()), now)
         for each in notices
     ]
 
@@ -181,6 +226,18 @@ def _row(notice: PolicyNotice) -> NoticeRow:
         "via": notice.via,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _ending(version: str, channel: Channel, facts: ScopeFacts, now: datetime) -> NoticeRow:
+    """`ends`: the topics that this person loses by the version unless they agree again."""
+    catalogue = current_catalogue()
+    days = {each.effective for each in catalogue.policy_versions if each.version == version}
+    ends = [
+        topic.key
+        for topic in catalogue.topics_for_channel(channel)
+        if (cutoff := next_cutoff(topic, facts, now)) and cutoff.day in days
+    ]
+    return {"ends": ends} if ends else {}
 
 
 def _decision(message_type: MessageType, facts: ScopeFacts, now: datetime) -> NoticeRow:

@@ -29,8 +29,7 @@ ORDER BY move.moved_at DESC LIMIT 1
 """
 
 
-_SELECT_PAGE = f"""
-WITH page AS (SELECT id FROM address WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
+_WITH_CONTACTS = f"""
 member AS (
     SELECT id FROM page
     UNION
@@ -45,6 +44,16 @@ FROM address a LEFT JOIN LATERAL (
 WHERE a.id = ANY(ARRAY(SELECT id FROM member))
 """  # noqa: S608 - constants
 """OFFSET 0 and arrays avoid a full scan by a plan that was made while the table was small."""
+
+
+_SELECT_PAGE = f"""
+WITH page AS (SELECT id FROM address WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
+{_WITH_CONTACTS}"""  # noqa: S608 - constants
+
+
+_SELECT_NAMED = f"""
+WITH page AS (SELECT id FROM address WHERE digest = ANY(%(digests)s) AND channel = %(channel)s),
+{_WITH_CONTACTS}"""  # noqa: S608 - constants
 
 
 # Each person once, however often they are selected: by their address, and by their contact.
@@ -118,8 +127,20 @@ class PolicyNotice:
 def load_page(connection: Connection, after: int, limit: int) -> AddressPage:
     """The next `limit` addresses by id, with what decides about them."""
     rows = connection.execute(_SELECT_PAGE, {"after": after, "limit": limit}).fetchall()
+    return AddressPage(_stored_addresses(connection, rows), rows[0][6] if rows else None)
+
+
+def load_named(
+    connection: Connection, digests: Collection[bytes], channel: Channel
+) -> list[StoredAddress]:
+    """The addresses with exactly these digests (I9), and all others of their contacts."""
+    given = {"digests": list(digests), "channel": channel.value}
+    return _stored_addresses(connection, connection.execute(_SELECT_NAMED, given).fetchall())
+
+
+def _stored_addresses(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[StoredAddress]:
     facts = load_facts_by_id(connection, [row[0] for row in rows])
-    addresses = [
+    return [
         StoredAddress(
             address_id,
             Channel(channel),
@@ -131,7 +152,6 @@ def load_page(connection: Connection, after: int, limit: int) -> AddressPage:
         )
         for address_id, channel, readable, erased, moved, contact, _ in rows
     ]
-    return AddressPage(addresses, rows[0][6] if rows else None)
 
 
 def max_address_id(connection: Connection) -> int:

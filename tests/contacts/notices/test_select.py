@@ -28,6 +28,7 @@ from preference_center.rights.requests.correct import move_address, undo_move
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
 from tests.contacts.notices.people import (
+    CATALOGUE_WITH_VERSIONS,
     ORIGIN,
     REACHED,
     VERSION,
@@ -39,6 +40,7 @@ from tests.contacts.notices.people import (
     happen,
     rows,
 )
+from tests.in_force import put_in_force
 from tests.ledger.changes import patient
 
 if TYPE_CHECKING:
@@ -183,3 +185,12 @@ def test_a_version_that_names_no_message_can_not_be_announced() -> None:
         select_all("2026-01", ignore)
     with pytest.raises(UnknownPolicyVersion):
         select_all("1999", ignore)
+
+
+def test_a_row_names_the_topics_that_the_version_ends(app: Flask) -> None:
+    link = 'message_type = "policy_update"\n'
+    put_in_force(app, CATALOGUE_WITH_VERSIONS.replace(link, f"{link}reconsent = true\n"))
+    add_people()
+    select_all(VERSION, lambda _: None)
+    ends = {row["address"]: row["ends"] for row in next_rows(VERSION, 0) if "ends" in row}
+    assert ends == {"solo@example.com": ["acme.news"]}  # the others gave no consent
