@@ -17,6 +17,9 @@ AVOIDED = {
         r"for ever": "never expires",
         r"need not": "don’t have to",
         r"somebody, probably you": "you, or someone using your address",
+        r"the law has us": "the law requires us to",
+        r"go(?:es)? on": "continue, still",
+        r"identity card": "ID card",
     },
     "it": {
         r"strument[oi] con cui|dagli strumenti|negli strumenti": "sistemi di invio",
@@ -24,6 +27,8 @@ AVOIDED = {
         r"iscrizione annullata|annullare l’iscrizione": "disiscrizione, disiscriversi",
         r"e-mail": "email",
         r"posta certificata": "PEC",
+        r"(?-i:(?<!^)(?<![.:?!] )(?:Suo|Sua|Suoi|Sue|Lei|Le))": "suo, lei, le",
+        r"(?<=sistemi che )la inviano|(?<=sistema che )la invia": "di invio",
     },
     "de": {
         r"Werkzeuge?n?": "Versandsystem",
@@ -31,6 +36,10 @@ AVOIDED = {
         r"Kn(?:opf|öpfe)": "Schaltfläche",
         r"(?<!E-)Mails?": "E-Mail",
         r"zertifizierter Post": "zertifizierter E-Mail (PEC)",
+        r"Merkmale?|Vermerke?|Markierung|Kennzeichen": "Sperrvermerk",
+        r"Referenz": "Vorgangsnummer",
+        r"(?:Ihr|[Dd]ein)e Anfragen?": "Antrag, Abmeldung",
+        r"(?:[Dd]er|[Dd]en|[Ee]inen(?: einzigen)?) Cookie": "das Cookie",
     },
     "fr": {
         r"marketing": "publicité",
@@ -38,6 +47,8 @@ AVOIDED = {
         r"désinscription": "désabonnement",
         r"boîte aux lettres": "messagerie",
         r"sans cette coche|avec cette coche": "décochez, cochez",
+        r"marques?": "empreinte",
+        r"désabonnée?s?|(?:vous|t’)(?: avons)? informée?|inscrite?s?": "a noun: both genders read it",
     },
     "es": {
         r"marketing": "publicidad",
@@ -45,6 +56,8 @@ AVOIDED = {
         r"suscripción cancelada|cancelar la suscripción": "baja",
         r"correo certificado": "correo electrónico certificado",
         r"buzón": "correo",
+        r"marcas?": "huella cifrada",
+        r"dado de baja:": "baja registrada",
     },
 }
 """By language: the avoided word, as a pattern, and what to write."""
@@ -74,7 +87,11 @@ def test_no_text_has_a_word_that_its_readers_stumble_over(language: str, name: s
         ("en", "“E-mail” and mailbox", []),
         ("de", "Alle Werbung abbestellen", ["die gesamte Werbung"]),
         ("de", "eine E-Mail", []),
+        ("de", "Wir setzen einen einzigen Cookie", ["das Cookie"]),
+        ("de", "in den Cookies", []),
         ("it", "Tutto il marketing", ["comunicazioni promozionali"]),
+        ("it", "Cancelliamo i Suoi dati", ["suo, lei, le"]),
+        ("it", "Fatto. Le scriviamo ai suoi indirizzi", []),
         ("fr", "Tout le marketing", ["publicité"]),
         ("es", "Una herramienta", ["sistema de envío"]),
     ],

@@ -34,13 +34,13 @@ def _one_time_link(email: OutgoingEmail, name: str) -> EmailTexts:
 def _rights_link(email: OutgoingEmail, name: str) -> EmailTexts:
     right = act_title(email.values["right"])
     return EmailTexts(
-        subject=_("Your link to go on: %(right)s", right=right),
+        subject=_("Your link: %(right)s", right=right),
         reason=_(
             "You, or someone using your address, asked %(name)s for this: %(right)s.",
             name=name,
             right=right,
         ),
-        button=_("Go on"),
+        button=_("Continue"),
         expiry=works_once(email),
         disclaimer=ignore_if_not_you(),
     )

@@ -162,9 +162,8 @@ def _received(email: OutgoingEmail, name: str) -> EmailTexts:
     notes = email.values["why"].split()
     if ReceiptNote.WAITS_FOR_PROOF in notes:
         until = _(
-            "We wait for you: for this we have to be sure that it is you. Please write to us and"
-            " quote the reference. We ask you about your last dealings with us, and never for an"
-            " identity card."
+            "We need to be sure that it’s you. Write to us and quote the reference. We’ll ask about"
+            " your last orders or messages with us, and never for an ID card."
         )
     elif email.values["due"]:
         until = _("You get our answer by %(day)s at the latest.", day=day_of(email, "due"))
@@ -324,7 +323,7 @@ RIGHTS_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
 
 def _new_address(email: OutgoingEmail, name: str) -> EmailTexts:
     return EmailTexts(
-        subject=_("Please confirm: %(name)s should write to this address", name=name),
+        subject=_("Confirm your new email address for %(name)s", name=name),
         reason=_(
             "You, or someone using your address, asked %(name)s to write to this address from"
             " now on, and no longer to another one.",

@@ -22,13 +22,16 @@ RETRY_AFTER_SECONDS = 10  # seconds
 
 STATUS_MESSAGES = {
     400: lazy_gettext("The request could not be read. Nothing was changed."),
-    404: lazy_gettext("Page not found. Please check the link."),
+    404: lazy_gettext("Please check the link."),
     405: lazy_gettext("You can’t open this page like that. Nothing was changed."),
     413: lazy_gettext("What you sent is too large. Nothing was changed."),
     429: lazy_gettext("Too many requests at once. Please try again in a few minutes."),
     503: lazy_gettext("We can’t show this page at the moment. Please try again in a minute."),
 }
 """By HTTP status; other statuses use the text of 400 or 500."""
+
+HEADINGS = {404: lazy_gettext("Page not found")}
+"""By HTTP status; the heading of the others says that something went wrong."""
 
 
 def register_error_pages(app: Flask) -> None:
@@ -110,6 +113,7 @@ def _error_page(status: int) -> Response:
             "web/error.html",
             language=language,
             status=status,
+            heading=HEADINGS.get(status) or _("Sorry, something went wrong"),
             message=_message(status),
             can_mail=pages.can_mail(),
             **values,

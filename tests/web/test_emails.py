@@ -123,7 +123,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
             {
                 "one_time_link": "Choose what you receive",
                 "confirm_opt_in": "Confirm",
-                "rights_link": "Go on",
+                "rights_link": "Continue",
                 "new_address": "Confirm this address",
                 "address_moved": "This wasn’t me",
                 "account_closed": "This wasn’t me",
@@ -202,7 +202,7 @@ def test_it_states_what_is_to_be_confirmed() -> None:
 def test_it_states_which_right_the_link_is_for() -> None:
     values = {"link": LINK, "right": "erase"}
     message = rendered(kind=EmailKind.RIGHTS_LINK, language="en", values=values)
-    assert message["Subject"] == "Your link to go on: Delete your data"
+    assert message["Subject"] == "Your link: Delete your data"
     for part in text_and_html(message):
         assert "asked Acme for this: Delete your data." in part
         assert "Nothing has changed" in part

@@ -45,6 +45,22 @@ def test_a_fault_page_is_as_guarded_as_every_page(
     assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
 
 
+@pytest.mark.parametrize(
+    "path, language, heading",
+    [
+        ("/nothing", "en", "Page not found"),
+        ("/nothing", "de", "Seite nicht gefunden"),
+    ],
+)
+def test_an_address_that_is_no_page_is_said_to_be_none(
+    client: FlaskClient, path: str, language: str, heading: str
+) -> None:
+    answer = client.get(path, headers={"Accept-Language": language})
+    assert answer.status_code == 404
+    assert f"<title>{heading}" in answer.text
+    assert "something went wrong" not in answer.text
+
+
 @pytest.mark.parametrize("path", ["/form", "/v1/decisions", "/nowhere"])
 def test_a_host_that_is_none_is_refused(client: FlaskClient, path: str) -> None:
     answer = client.get(path, headers={"Host": ".3.4"})

@@ -25,7 +25,7 @@ POSSESSIVE = {"it": r"\b(?i:suo|sua|suoi|sue)\b", "es": r"\b(?i:su|sus)\b"}
 
 THIRD_PERSON = (
     "%(name)s learned that this address belongs to a child.",
-    "From then on, we send no marketing to it.",
+    "Once you report it, we send no marketing to this address.",
     "In its words",
     "Its answer",
 )
