@@ -37,7 +37,7 @@ from preference_center.rights.api import (
     request_response,
 )
 from preference_center.rights.requests import agents, handle
-from preference_center.rights.requests.decide import act_if_ready, fulfil_data_request
+from preference_center.rights.requests.decide import fulfil_data_request
 from preference_center.rights.requests.steps import (
     ask_identity,
     extend_deadline,
@@ -212,17 +212,21 @@ def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) 
     """
     own, actor = _parse_id(request_id), call.key.actor
 
-    def identify(connection: Connection) -> RightsRequest:
-        if body.result is IdentityResult.ASKED:
-            return ask_identity(own, actor, connection=connection)
-        if body.proof is None:
-            return fail_identity(own, actor, body.facts, connection=connection)
-        level = proven_level(body.proof)
-        return handle.confirm_identity(own, level, actor, body.facts, connection=connection)
+    if body.result is IdentityResult.ASKED:
+        return _write(call, lambda connection: ask_identity(own, actor, connection=connection))
+    if body.proof is None:
+        return _write(
+            call, lambda connection: fail_identity(own, actor, body.facts, connection=connection)
+        )
+    stored: list[Response] = []
 
-    response = _write(call, identify)
-    act_if_ready(load_request(own))
-    return response
+    def respond(connection: Connection, request: RightsRequest) -> None:
+        stored[:] = [json_response(request_response(request))]
+        if call.idempotent_request:
+            call.idempotent_request.store_response(connection, stored[0])
+
+    handle.confirm_identity(own, proven_level(body.proof), actor, body.facts, after=respond)
+    return stored[0]
 
 
 @endpoint(

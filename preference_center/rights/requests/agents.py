@@ -38,7 +38,6 @@ from preference_center.infra.db.transactions import Connection, run_autocommit, 
 from preference_center.rights import emails
 from preference_center.rights.requests import files as proofs
 from preference_center.rights.requests import handle, steps, store
-from preference_center.rights.requests.decide import act_if_ready
 from preference_center.rights.requests.steps import PERSON, add_step, withdraw_data_request
 from preference_center.rights.rules.decisions import Agent, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import ANSWER_TIMES, MAX_PROOFS, ProofFile
@@ -174,7 +173,7 @@ def accept_authority(
     both. Raises InvalidInput without a file, ForbiddenTransition if it is closed.
     """
 
-    def accept(connection: Connection) -> RightsRequest:
+    def accept(connection: Connection) -> None:
         request = _load_asked_by_agent(connection, request_id)
         kinds = sorted({each.kind for each in proofs.list_proofs(connection, request_id)})
         if not kinds:
@@ -183,11 +182,8 @@ def accept_authority(
         steps.append_step(connection, request, actor, StepAction.AUTHORITY_ACCEPTED, detail)
         if results_to_agent:
             _let_agent_have_results(connection, request)
-        return handle.confirm_identity(
-            request_id, IdentityLevel.CONTACT, actor, connection=connection
-        )
 
-    return act_if_ready(run_in_transaction(accept))
+    return handle.confirm_identity(request_id, IdentityLevel.CONTACT, actor, before=accept)
 
 
 def reject_authority(request_id: UUID, actor: str) -> RightsRequest:

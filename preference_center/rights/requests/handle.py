@@ -8,10 +8,13 @@ with its step: by `rights.requests.steps.complete_data_request`, with `in_transa
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from uuid import UUID
 
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.ledger import RecordResult, record
 from preference_center.rights.requests import decide, opening, steps
 from preference_center.rights.requests.steps import PERSON, add_step
 from preference_center.rights.rules.decisions import NewRequest, RightsRequest
@@ -36,15 +39,50 @@ def confirm_identity(
     actor: str,
     facts: Collection[AskedFact] = (),
     *,
-    connection: Connection | None = None,
+    before: steps.InTransaction | None = None,
+    after: opening.InTransaction | None = None,
 ) -> RightsRequest:
     """Record that identity is proven to `level`; `facts` are what support asked about.
 
-    Opens the request if that is enough for it; what acts by itself is then done, with a
-    `connection` by the scheduler. Raises UnknownRequest, ForbiddenTransition, Unavailable.
+    Opens the request if that is enough for it, and then does what acts by itself. In the same
+    transaction counts what is an opt-out from now on, and is written what `before` and `after`
+    write. Raises UnknownRequest, ForbiddenTransition, Unavailable.
     """
-    request = steps.confirm_identity(request_id, level, actor, facts, connection=connection)
-    return request if connection else decide.act_if_ready(request)
+    confirmed: list[RightsRequest] = []
+
+    def write(connection: Connection, _: RecordResult) -> None:
+        if before:
+            before(connection)
+        request = steps.confirm_identity(request_id, level, actor, facts, connection=connection)
+        if after:
+            after(connection, request)
+        confirmed.append(request)
+
+    record(_opt_outs_of_proof(steps.load_request(request_id), level, actor), write)
+    return decide.act_if_ready(confirmed[-1])
+
+
+def _opt_outs_of_proof(request: RightsRequest, level: IdentityLevel, actor: str) -> list[Change]:
+    """The opt-outs that a request becomes by proof of `level`, as an agent's to delete does."""
+    known = replace(request, level=max(request.level, level))
+    if request.state.closed or request.stops_marketing or not known.stops_marketing:
+        return []
+    context = services()
+    now = context.now()
+    return [
+        Change(
+            id=context.new_id(),
+            kind=EventKind.OPTED_OUT,
+            address=address,
+            scope=ALL_MARKETING,
+            occurred_at=now,
+            received_at=now,
+            source=steps.SOURCE,
+            actor=actor,
+            evidence={"request": str(request.id), "via": request.via},
+        )
+        for address in steps.part_addresses(steps.open_sealed(request))
+    ]
 
 
 def record_look(request_id: UUID, look: StepAction, actor: str) -> None:

@@ -121,13 +121,19 @@ class RightsRequest:
 
     @property
     def stops_marketing(self) -> bool:
-        """Whether all marketing is off since it was received."""
-        return opt_out_scope(self.kind, self.extent, self.via) == ALL_MARKETING
+        """Whether all marketing is off by it."""
+        scope = opt_out_scope(self.kind, self.extent, self.via, self.level)
+        return scope == ALL_MARKETING
 
     @property
     def waits_for_proof(self) -> bool:
         """Whether nothing happens before the person has proven more of who they are."""
         return not self.state.closed and self.level < self.required_level
+
+    @property
+    def waits_for_dealings(self) -> bool:
+        """Whether the person has to write to us: no link that is mailed to them proves enough."""
+        return self.waits_for_proof and self.required_level is IdentityLevel.CONTACT
 
     @property
     def reference(self) -> str:
@@ -401,17 +407,20 @@ class Agent:
         parse_address(self.address, Channel.EMAIL)
 
 
-def opt_out_scope(kind: RequestKind, extent: Extent | None, via: RequestVia) -> str | None:
-    """The scope of the opt-out that a request is, at any level of identity; None if it is none.
+def opt_out_scope(
+    kind: RequestKind, extent: Extent | None, via: RequestVia, level: IdentityLevel
+) -> str | None:
+    """The scope of the opt-out that a request is; None if it is none.
 
-    Who wants the account deleted objects to marketing, too. What an agent asks for waits for the
-    person, but for what is an opt-out and nothing else.
+    Who wants the account deleted objects to marketing, too. That counts at any level of identity;
+    where an agent asks for it, once the person has confirmed it or the authority is proven.
     """
     if kind is RequestKind.OBJECT:
         return ALL_MARKETING
     if kind is RequestKind.DONT_SELL_OR_SHARE:
         return SHARING
-    return ALL_MARKETING if extent is Extent.ACCOUNT and via is not RequestVia.AGENT else None
+    is_of_person = via is not RequestVia.AGENT or level >= IdentityLevel.CONTROLS_ADDRESS
+    return ALL_MARKETING if extent is Extent.ACCOUNT and is_of_person else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -463,7 +472,7 @@ class NewRequest:
     @property
     def opt_out_scope(self) -> str | None:
         """The scope of the opt-out that it is, as soon as it is received; None if it is none."""
-        return opt_out_scope(self.kind, self.extent, self.via)
+        return opt_out_scope(self.kind, self.extent, self.via, self.level)
 
     @property
     def is_only_opt_out(self) -> bool:

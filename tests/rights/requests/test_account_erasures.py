@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
 from preference_center.infra.outbox import EmailKind
-from preference_center.rights.requests import decide, handle
+from preference_center.rights.requests import agents, decide, handle, steps
 from preference_center.rights.requests.steps import list_steps, load_request
 from preference_center.rights.rules.decisions import Agent
 from preference_center.rights.rules.requests import (
@@ -18,12 +20,14 @@ from preference_center.rights.rules.requests import (
 )
 from preference_center.web.emails import render_email
 from tests.clock import START
-from tests.rights.asking import ADA, CONTROLS, ask, rows
+from tests.rights.asking import ADA, CONTROLS, ask, new, rows
+from tests.rights.requests.test_agents import PDF
 from tests.rights.requests.test_closings import WORK, know
 from tests.rights.requests.test_emails import mails
 
 pytestmark = pytest.mark.usefixtures("can_mail")
 
+MAX = Agent("Max", "max@agents.example")
 ACTIVE = "SELECT scope FROM suppression WHERE active ORDER BY scope"
 
 
@@ -47,7 +51,7 @@ def test_marketing_is_off_at_once_whatever_is_proven(level: IdentityLevel) -> No
     "kind, given",
     [
         (RequestKind.ACCESS, {}),
-        (RequestKind.ERASE, {"via": RequestVia.AGENT, "agent": Agent("Max", "max@agents.example")}),
+        (RequestKind.ERASE, {"via": RequestVia.AGENT, "agent": MAX}),
     ],
 )
 def test_nothing_is_off_where_something_else_is_asked_for_or_an_agent_asks(
@@ -58,12 +62,46 @@ def test_nothing_is_off_where_something_else_is_asked_for_or_an_agent_asks(
     assert rows(ACTIVE) == []
 
 
+@pytest.mark.parametrize("others", [(), (WORK,)])
+@pytest.mark.parametrize("answer", ["confirms", "accepts", "identifies", "refuses", "reads"])
+def test_what_an_agent_asks_for_is_off_once_it_is_the_persons_wish(
+    others: tuple[Address, ...], answer: str
+) -> None:  # I2
+    know(ADA, *others)
+    asked = agents.ask_for_principal(new(RequestKind.ERASE, via=RequestVia.AGENT, agent=MAX), [PDF])
+    if answer == "confirms":
+        agents.confirm_by_principal(asked.id)
+        agents.confirm_by_principal(asked.id)
+    elif answer == "accepts":
+        agents.accept_authority(asked.id, "support")
+    elif answer == "identifies":
+        handle.confirm_identity(asked.id, CONTROLS, "support")
+    elif answer == "refuses":
+        agents.refuse_by_principal(asked.id)
+    is_off = answer not in {"refuses", "reads"}
+    assert rows(ACTIVE) == ([("all_marketing",)] if is_off else [])
+    assert load_request(asked.id).stops_marketing is is_off
+    assert len(rows("SELECT FROM event WHERE kind = 'opted_out'")) == is_off
+
+
+def test_a_confirmation_that_fails_turns_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = agents.ask_for_principal(new(RequestKind.ERASE, via=RequestVia.AGENT, agent=MAX))
+
+    def fail(*_: object, **__: object) -> None:
+        raise InvalidInput("planted")
+
+    monkeypatch.setattr(steps, "confirm_identity", fail)
+    with pytest.raises(InvalidInput, match="planted"):
+        agents.confirm_by_principal(asked.id)
+    assert rows(ACTIVE) == []
+
+
 def test_the_receipt_says_that_the_person_has_to_write_to_us() -> None:
     know(ADA, WORK)
     asked = ask(RequestKind.ERASE, level=CONTROLS)
     assert asked.required_level is IdentityLevel.CONTACT
     text = receipt()
-    assert "Please write to us and quote the reference." in text
+    assert "Write to us and quote the reference." in text
     assert "at the latest" not in text  # no date: it waits for the person
 
 
@@ -72,14 +110,14 @@ def test_nobody_has_to_write_to_us_where_a_mailed_link_is_proof_enough(kind: Req
     """GDPR art. 12(6): more is asked about who it is only where there is a doubt."""
     know(ADA)
     assert ask(kind).required_level is CONTROLS
-    assert "Please write to us" not in receipt()
+    assert "Write to us" not in receipt()
 
 
 def test_one_mailbox_is_proof_enough_where_the_account_has_no_other() -> None:
     know(ADA)
     asked = ask(RequestKind.ERASE, level=CONTROLS)
     assert asked.state is RequestState.OPEN
-    assert "Please write to us" not in receipt()
+    assert "Write to us" not in receipt()
     decide.fulfil_data_request(asked, "company")
     assert load_request(asked.id).state is RequestState.DONE
 

@@ -120,7 +120,7 @@ def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
 def test_what_is_confirmed_within_another_transaction_is_done_by_the_scheduler() -> None:
     asked = ask(RequestKind.RESTRICT)
     run_in_transaction(
-        lambda c: handle.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+        lambda c: steps.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
     assert load_request(asked.id).state is RequestState.OPEN
     clocks.run_clocks(services().now())
@@ -167,7 +167,7 @@ def test_accounts_that_wait_for_the_company_hold_up_nobody(
     ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
     asked = ask(RequestKind.RESTRICT)
     run_in_transaction(
-        lambda c: handle.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+        lambda c: steps.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
     clocks.run_clocks(services().now())
     assert load_request(asked.id).state is RequestState.DONE

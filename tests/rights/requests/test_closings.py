@@ -16,7 +16,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
 from preference_center.ledger.rules import RequestOrigin
-from preference_center.rights.requests import clocks, decide, handle
+from preference_center.rights.requests import clocks, decide, handle, steps
 from preference_center.rights.requests.steps import load_request
 from preference_center.rights.rules.requests import (
     IdentityLevel,
@@ -71,7 +71,7 @@ def test_an_address_that_the_account_gains_meanwhile_takes_more_proof() -> None:
     know(ADA)
     asked = ask(RequestKind.CLOSE)
     run_in_transaction(
-        lambda c: handle.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+        lambda c: steps.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
     know(ADA, WORK)
     with pytest.raises(InvalidInput, match="other addresses"):

@@ -42,7 +42,7 @@ def mails() -> list[OutgoingEmail]:
     def load(connection: Connection) -> list[OutgoingEmail]:
         found = connection.execute(
             "SELECT id, kind, ciphertext, language, brand, expires_at, attempts"
-            " FROM outgoing_mail ORDER BY kind, created_at"
+            " FROM outgoing_mail WHERE ciphertext IS NOT NULL ORDER BY kind, created_at"
         )
         return [ClaimedEmail(*row).decrypt(services().keys) for row in found]
 
