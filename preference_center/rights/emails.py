@@ -7,7 +7,7 @@ is queued while their address can still be read (I6).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -129,6 +129,11 @@ def inform_reporter(connection: Connection, request: RightsRequest) -> None:
         _insert(connection, request, EmailKind.MINOR_REVIEWED, to)
 
 
+def answered_addresses(request: RightsRequest) -> list[Address]:
+    """The address of the person, if any, to which answers go; no agent's."""
+    return _recipients(open_part(services().keys, request))[:1]
+
+
 def insert_closing_notices(
     connection: Connection, request: RightsRequest, contact: Contact
 ) -> None:
@@ -136,8 +141,7 @@ def insert_closing_notices(
     context = services()
     if context.settings.mail_server is None:
         return
-    part, now = open_part(context.keys, request), context.now()
-    informed = set(_recipients(part)[:1])
+    informed, now = set(answered_addresses(request)), context.now()
     sealed = context.links.seal_form(FormPurpose.CLOSED_ACCOUNT, {"contact": str(contact.id)}, now)
     notices = [
         OutgoingEmail(
@@ -231,9 +235,7 @@ def _notes(request: RightsRequest) -> str:
     """What a receipt says besides, separated by spaces."""
     notes = {
         ReceiptNote.MARKETING_OFF: request.stops_marketing,
-        # A link that is mailed to the address proves the lower levels: nobody has to write to us.
-        ReceiptNote.WAITS_FOR_PROOF: request.waits_for_proof
-        and request.required_level is IdentityLevel.CONTACT,
+        ReceiptNote.WAITS_FOR_PROOF: request.waits_for_dealings,
     }
     return " ".join(note for note, is_so in notes.items() if is_so)
 
@@ -276,8 +278,9 @@ def build_notices(
     accounts: Sequence[ErasedAccount],
     extent: Extent,
     now: datetime,
+    informed: Collection[Address] = (),
 ) -> list[OutgoingEmail]:
-    """A notice for each readable email address, in its contact's language.
+    """A notice for each readable email address that is not `informed`, in its contact's language.
 
     None without a mail server. To be stored after what waits for the same address was cancelled.
     """
@@ -289,7 +292,7 @@ def build_notices(
         OutgoingEmail(
             id=context.new_id(),
             kind=EmailKind.ERASED,
-            recipient=restore_address(subject.text, subject.channel),
+            recipient=address,
             language=match_language(_locale(subject, accounts)) or default,
             brand=None,
             values={"extent": extent.value},
@@ -297,6 +300,8 @@ def build_notices(
         )
         for subject in subjects
         if subject.text is not None and subject.channel is Channel.EMAIL
+        for address in [restore_address(subject.text, subject.channel)]
+        if address not in informed
     ]
 
 

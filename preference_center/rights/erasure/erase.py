@@ -71,8 +71,8 @@ As for `record`, it may be called again after a broken connection.
 class _Request:
     """What is asked for, of whomever. `begun_at` is when it counts from (UTC).
 
-    `notify`: mail the people a last notice. A replay repeats what was allowed then, holds or
-    not, and the journal has it already.
+    `notify`: mail the people a last notice, but for addresses that are `informed` otherwise. A
+    replay repeats what was allowed then, holds or not, and the journal has it already.
     """
 
     extent: Extent
@@ -80,6 +80,7 @@ class _Request:
     request_id: UUID | None
     begun_at: datetime
     notify: bool = False
+    informed: Collection[Address] = ()
     is_replay: bool = False
     erasure_ids: Mapping[bytes | UUID, UUID] = field(default_factory=dict)
 
@@ -147,11 +148,14 @@ def erase_contacts(
     request_id: UUID | None = None,
     in_transaction: InTransaction | None = None,
     notify: bool = False,
+    informed: Collection[Address] = (),
 ) -> list[UUID]:
     """Erase contacts, each with all its addresses; returns the ids of their erasures.
 
     Of a contact that is given by an address, MARKETING erases exactly this one (I9). An address
     that is not known yet is stored first, so that a tool that knows it is brought to erase it too.
+    `notify`: mail each of their addresses a last notice, but for the `informed`, to whom the
+    answer of a request goes.
     All is one transaction, for few contacts. Raises UnknownContact, UnderHold and
     Unavailable.
     """
@@ -160,7 +164,7 @@ def erase_contacts(
         record([], known_addresses=named)
     contact_set = contacts.load_contacts(refs)
     found = {contact_set.find(ref).id for ref in refs if ref.address is None}
-    request = _Request(extent, origin, request_id, origin.now, notify)
+    request = _Request(extent, origin, request_id, origin.now, notify, informed)
     keys = services().keys
     ids = run_in_transaction(lambda c: store.find_address_ids(c, keys, named))
     erased = _erase(ids, found, request, in_transaction)
@@ -310,7 +314,7 @@ def _erase_new(connection: Connection, plan: _Plan, request: _Request) -> None:
     )
     erase_rows(connection, _erased_rows(plan, request), now)
     if request.notify:
-        notices = build_notices(plan.subjects, plan.accounts, request.extent, now)
+        notices = build_notices(plan.subjects, plan.accounts, request.extent, now, request.informed)
         insert_emails(connection, notices)
     store.finish_erasures(connection, now, ids)
     detail = {"erasures": [str(each) for each in ids], "extent": request.extent.value}

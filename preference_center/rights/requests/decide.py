@@ -267,7 +267,13 @@ def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
     if extent is Extent.ACCOUNT:
         _require_proof_of_all(request, refs)
         return erase.erase_contacts(
-            refs, extent, origin=origin, request_id=request.id, in_transaction=done
+            refs,
+            extent,
+            origin=origin,
+            request_id=request.id,
+            in_transaction=done,
+            notify=True,
+            informed=emails.answered_addresses(request),
         )
     named = [ref.address for ref in refs if ref.address is not None]
     record([], known_addresses=named)

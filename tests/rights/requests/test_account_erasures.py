@@ -20,7 +20,7 @@ from preference_center.rights.rules.requests import (
 )
 from preference_center.web.emails import render_email
 from tests.clock import START
-from tests.rights.asking import ADA, CONTROLS, ask, new, rows
+from tests.rights.asking import ADA, CONTROLS, NUMBER, ask, new, rows
 from tests.rights.requests.test_agents import PDF
 from tests.rights.requests.test_closings import WORK, know
 from tests.rights.requests.test_emails import mails
@@ -111,6 +111,15 @@ def test_nobody_has_to_write_to_us_where_a_mailed_link_is_proof_enough(kind: Req
     know(ADA)
     assert ask(kind).required_level is CONTROLS
     assert "Write to us" not in receipt()
+
+
+def test_the_other_addresses_of_the_account_get_a_notice_that_it_is_deleted() -> None:
+    know(ADA, WORK, NUMBER)
+    decide.fulfil_data_request(ask(RequestKind.ERASE, level=IdentityLevel.CONTACT), "company")
+    assert {(mail.kind, mail.recipient) for mail in mails()} == {
+        (EmailKind.RIGHTS_DONE, ADA),
+        (EmailKind.ERASED, WORK),
+    }
 
 
 def test_one_mailbox_is_proof_enough_where_the_account_has_no_other() -> None:
