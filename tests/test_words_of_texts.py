@@ -48,7 +48,7 @@ AVOIDED = {
         r"boîte aux lettres": "messagerie",
         r"sans cette coche|avec cette coche": "décochez, cochez",
         r"marques?": "empreinte",
-        r"désabonnée?s?|(?:vous|t’)(?: avons)? informée?|inscrite?s?": "a noun: both genders read it",
+        r"désabonnée?s?|(?:vous|t’)(?: avons)? informée?|inscrite?s?": "a form of both genders",
     },
     "es": {
         r"marketing": "publicidad",

@@ -21,7 +21,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue import Authority, Catalogue
 from preference_center.catalogue.rules.model import rights_offered
-from preference_center.core.addresses import Address, mask_address
+from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.errors import (
     ExpiredLink,
     ForbiddenTransition,
@@ -50,7 +50,7 @@ from preference_center.rights.requests.steps import (
 )
 from preference_center.rights.rules.decisions import RightsRequest
 from preference_center.rights.rules.identity import RightsStatusLink, read_rights_status_token
-from preference_center.rights.rules.requests import RequestKind, RequestState
+from preference_center.rights.rules.requests import RequestKind, RequestState, RequestVia
 from preference_center.rights.titles import act_title, right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages import mailed_links
@@ -196,6 +196,15 @@ class StatusPage:
     addresses: list[Address]
     """Whom it is about; none once that was erased or forgotten."""
 
+    @property
+    def can_prove_by_link(self) -> bool:
+        """Whether a link mailed to the first address proves what the request waits for."""
+        asked = self.asked
+        waits = asked.waits_for_proof and not asked.waits_for_dealings
+        is_own = asked.via is not RequestVia.AGENT  # who is asked about an agent has a link
+        by_email = bool(self.addresses) and self.addresses[0].channel is Channel.EMAIL
+        return waits and is_own and by_email and can_mail()
+
 
 @dataclass(frozen=True, slots=True)
 class ToolErasure:
@@ -216,8 +225,9 @@ def rights_status(token: str = "") -> ResponseReturnValue:
         with suppress(ForbiddenTransition):  # closed meanwhile: the page says how
             withdraw_data_request(page.asked.id, PERSON)
         return redirect(url_for("pages.rights_status", token=token, _anchor="result"), 303)
-    if "mail" in request.form and page.asked.kind is RequestKind.ACCESS and page.addresses:
-        return mail_rights_link(RightsVisitor(), RequestKind.ACCESS.value, page.addresses[0])
+    is_for_file = page.asked.kind is RequestKind.ACCESS
+    if "mail" in request.form and page.addresses and (is_for_file or page.can_prove_by_link):
+        return mail_rights_link(RightsVisitor(), page.asked.kind.value, page.addresses[0])
     return _render(page)
 
 
@@ -266,6 +276,7 @@ def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
         visit_token=_visit_token(page),
         status_token=page.token,
         self_path=url_for("pages.rights_status", token=page.token, lang=None),
+        can_prove_by_link=page.can_prove_by_link,
         acts_by_itself=page.asked.acts_by_itself(catalogue.rights.closing),
         file_until=_file_until(page.asked),
         tools=_list_tools(page.asked, catalogue),

@@ -59,7 +59,7 @@ def build(app: Flask) -> UUID:
     return request.id
 
 
-def forwarded(app: Flask, status: str) -> str:
+def forwarded(app: Flask) -> str:
     """The status page as the mail has it, which somebody else may read."""
     from preference_center.infra.context import services
     from preference_center.rights.rules.identity import create_rights_status_token
@@ -98,7 +98,7 @@ def test_a_forwarded_status_link_shows_states_and_gives_no_file(
     app: Flask, client: FlaskClient, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(app)
-    path = forwarded(app, asked)
+    path = forwarded(app)
     page = client.get(path).text
     assert as_download(path) not in page
     assert ADDRESS not in page
@@ -177,7 +177,7 @@ def test_a_report_about_somebody_is_not_theirs_to_see_or_withdraw(
 ) -> None:
     client.post("/rights/minor", data={"address": ADDRESS, "text": "Seen at school"})
     assert "/rights/status/" not in client.get(f"/rights/{proven}").text
-    assert client.post(forwarded(app, ""), data={"withdraw": "yes"}).status_code == 404
+    assert client.post(forwarded(app), data={"withdraw": "yes"}).status_code == 404
     assert [asked.state for asked in requests_in(app)] == [RequestState.OPEN]
 
 
@@ -277,4 +277,40 @@ def test_all_rights_goes_on_in_the_visit_that_made_the_request(
     clock.advance(timedelta(minutes=10, seconds=1))  # no longer than the visit itself
     assert 'name="extent"' not in client.get(erase).text
     assert 'href="/rights">All your rights' in client.get(asked).text
-    assert 'href="/rights">All your rights' in client.get(forwarded(app, asked)).text
+    assert 'href="/rights">All your rights' in client.get(forwarded(app)).text
+
+
+def test_of_a_mailed_request_it_mails_the_link_that_is_proof_enough(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:  # GDPR art. 12(6)
+    give_mail_server(app, monkeypatch)
+    with app.app_context():
+        address = parse_address(ADDRESS, Channel.EMAIL)
+        asked = handle.open_request(
+            NewRequest(RequestKind.RESTRICT, RequestVia.EMAIL, "en", (address,))
+        )
+    status = forwarded(app)
+    page = client.get(status).text
+    assert "Write to us" not in page
+    assert "A link that we email to your address is enough." in page
+    assert client.post(status, data={"mail": "yes"}).status_code == 200
+    [link] = [link_in(each) for each in queued_emails(app) if each.kind == "rights_link"]
+    visit = press(client, link, open="yes").location
+    press(client, visit, confirm="yes")
+    assert [each.id for each in requests_in(app)] == [asked.id]
+    assert "It is done." in client.get(status).text
+
+
+def test_where_no_link_is_enough_the_person_has_to_write(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_mail_server(app, monkeypatch)
+    with app.app_context():
+        both = tuple(parse_address(each, Channel.EMAIL) for each in (ADDRESS, "jd@example.com"))
+        handle.open_request(NewRequest(RequestKind.RESTRICT, RequestVia.EMAIL, "en", both))
+    status = forwarded(app)
+    page = client.get(status).text
+    assert "Write to us and quote the reference." in page
+    assert "Email me a link" not in page
+    client.post(status, data={"mail": "yes"})
+    assert "rights_link" not in {each.kind for each in queued_emails(app)}
