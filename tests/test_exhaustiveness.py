@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 from uuid import UUID
 
 import pytest
 from jinja2 import Environment, nodes
 
-from preference_center.core.addresses import Channel, PhoneChannel
+from preference_center.core.addresses import Channel
 from preference_center.core.events import RESERVED_SCOPES, EventKind, is_valid_scope
-from preference_center.core.links import offline, tokens
+from preference_center.core.links import offline
 from preference_center.decisions.api import DecisionItem, StreamedDecision, decision_json
 from preference_center.decisions.api.row_formats import COLUMNS, CsvFormat
 from preference_center.decisions.rules import Decision, DecisionRule
@@ -33,7 +32,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "preference_center"
 
 EXEMPT = {
-    "core/addresses.py",  # PhoneChannel, which a test of its own looks at
     "ledger/store/addresses.py",  # samples of the two syntaxes of addresses
 }
 
@@ -105,13 +103,8 @@ def test_the_search_for_tables_finds_an_incomplete_one(tmp_path: Path) -> None:
     assert list(incomplete_tables(tmp_path / "a.py")) == [1]
 
 
-def test_every_channel_but_email_has_phone_numbers() -> None:
-    assert set(get_args(PhoneChannel)) == set(Channel) - {Channel.EMAIL}
-
-
 def test_tokens_have_a_number_for_every_channel() -> None:
-    assert set(tokens._CHANNELS) == set(Channel)
-    assert offline.CHANNELS == tokens._CHANNELS
+    assert set(offline.CHANNELS) == set(Channel)
 
 
 @pytest.mark.parametrize(

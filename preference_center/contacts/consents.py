@@ -166,13 +166,6 @@ SCHEMA_VERSION = f"ISO/IEC TS 27560:2023, consent-records-{VERSION}"
 _CONTROLLER = "controller"
 
 
-_PII_TYPES = {
-    Channel.EMAIL: "email address",
-    Channel.SMS: "mobile number",
-    Channel.PHONE: "phone number",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class _Source:
     """What records are made from."""
@@ -287,7 +280,7 @@ def _purpose(source: _Source, topic: Topic) -> Purpose:
         purpose=catalogue.localize(topic.purpose or topic.title, language),
         services=[topic.key, catalogue.localize(brand.name, language)],
         lawful_basis=topic.legal_basis or LegalBasis.CONSENT,
-        pii_type=[_PII_TYPES[topic.channel]],
+        pii_type=[topic.channel.rules.pii_type],
         pii_controllers=[_CONTROLLER],
         recipient_third_parties=[
             _recipient_id(number)

@@ -26,12 +26,14 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag, StrEnum
-from typing import Final, Literal, assert_never
+from typing import Final, assert_never
 
 import email_validator
 import idna
 import phonenumbers
 
+from preference_center.core.channels import AddressSyntax
+from preference_center.core.channels import Channel as Channel  # noqa: PLC0414 - read from here
 from preference_center.core.errors import InvalidAddress
 
 
@@ -104,18 +106,6 @@ _MAX_PHONE_CHARS = 100  # characters of a number as people write it: E.164 has 1
 _MAX_LABEL_CHARS = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
 
 
-class Channel(StrEnum):
-    """What an address receives."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    PHONE = "phone"
-
-
-PhoneChannel = Literal[Channel.SMS, Channel.PHONE]
-"""The channels whose addresses are phone numbers."""
-
-
 class KeyKind(IntFlag):
     """Which forms of an address one canonical string (or its digest) stands for."""
 
@@ -170,15 +160,19 @@ def parse_address(raw: str, channel: Channel, *, region: str | None = None) -> A
     one they are refused.
     Raises InvalidAddress, whose message names the fix and never holds the address.
     """
-    if channel is not _EMAIL:
-        return _parse_phone(raw, channel, region)
-    if raw.isascii():
+    if channel is _EMAIL and raw.isascii():  # the fast path
         plain = raw.lower()
         if len(plain) <= MAX_EMAIL_BYTES and _PLAIN_EMAIL.fullmatch(plain):
             local, _, domain = plain.partition("@")
             if len(domain) <= _MAX_LABEL_CHARS:
                 return _build_email_address(plain, local, domain)
-    return _parse_email(raw)
+    match channel.rules.syntax:
+        case AddressSyntax.EMAIL:
+            return _parse_email(raw)
+        case AddressSyntax.PHONE_NUMBER:
+            return _parse_phone(raw, channel, region)
+        case _:
+            assert_never(channel.rules.syntax)
 
 
 def may_match(candidate: KeyKind, stored: KeyKind) -> bool:
@@ -205,14 +199,14 @@ def is_same_address(first: Address, second: Address) -> bool:
 
 def mask_address(address: Address) -> str:
     """The address as it may be shown on a page: `j***@d***.it`, `+39 *** **67`."""
-    match address.channel:
-        case Channel.EMAIL:
+    match address.channel.rules.syntax:
+        case AddressSyntax.EMAIL:
             return _mask_email(address.exact)
-        case Channel.SMS | Channel.PHONE:
+        case AddressSyntax.PHONE_NUMBER:
             country = phonenumbers.parse(address.exact).country_code
             return f"+{country} *** **{address.exact[-2:]}"
         case _:
-            assert_never(address.channel)
+            assert_never(address.channel.rules.syntax)
 
 
 def _mask_email(exact: str) -> str:
@@ -378,7 +372,7 @@ def _validate_email(text: str) -> email_validator.ValidatedEmail | None:
         return None
 
 
-def _parse_phone(raw: str, channel: PhoneChannel, region: str | None) -> Address:
+def _parse_phone(raw: str, channel: Channel, region: str | None) -> Address:
     """E.164 without the extension; numbers of a possible length, assigned or not."""
     text = _JOINERS.sub("", _normalize_text(raw))
     dialled = len(text) <= _MAX_PHONE_CHARS and _PHONE_TEXT.fullmatch(text)

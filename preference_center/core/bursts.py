@@ -18,7 +18,8 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.core.addresses import PROVIDERS, Address, Channel
+from preference_center.core.addresses import PROVIDERS, Address
+from preference_center.core.channels import AddressSyntax
 
 SHARED_DOMAINS = frozenset(PROVIDERS) | {
     *("aol.com", "bluewin.ch", "free.fr", "freenet.de", "gmx.at", "gmx.ch", "gmx.com", "gmx.de"),
@@ -87,14 +88,14 @@ def burst_domain(address: Address) -> str | None:
 
     None for a domain that many companies share, and for phone numbers.
     """
-    match address.channel:
-        case Channel.EMAIL:
+    match address.channel.rules.syntax:
+        case AddressSyntax.EMAIL:
             domain = address.exact.rpartition("@")[2]
             return None if domain in SHARED_DOMAINS else domain
-        case Channel.SMS | Channel.PHONE:
+        case AddressSyntax.PHONE_NUMBER:
             return None
         case _:
-            assert_never(address.channel)
+            assert_never(address.channel.rules.syntax)
 
 
 def find_bursts(opt_outs: Iterable[LinkOptOut], rule: BurstRule) -> list[Burst]:

@@ -7,7 +7,7 @@ all of them find the same columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from preference_center.core.addresses import Address, Channel, parse_address
@@ -20,44 +20,14 @@ _PHONE = re.compile(r"\+\d+")
 DELIMITERS = ",;\t|"
 """Delimiters that are detected, the most usual first."""
 
-ADDRESS_COLUMN_NAMES: Mapping[Channel, tuple[tuple[str, ...], ...]] = {
-    Channel.EMAIL: (
-        (
-            *("email", "mail", "email address"),
-            *("email adresse", "mail adresse"),  # German
-            *("adresse email", "adresse mail", "adresse électronique", "courriel"),  # French
-            *("indirizzo email", "indirizzo mail", "posta elettronica"),  # Italian
-            *("correo electrónico", "correo electronico", "correo"),  # Spanish
-        ),
-        ("recipient", "recipient email", "subscriber", "subscriber email", "contact email", "to"),
-        ("address",),
-    ),
-    Channel.SMS: (
-        ("sms", "mobile", "mobile phone", "mobile number", "mobile phone number", "cell phone"),
-        ("handynummer", "mobilnummer", "numéro de portable", "cellulare", "móvil", "movil"),
-        ("phone", "phone number", "msisdn", "number"),
-        ("recipient", "to", "address"),
-    ),
-    Channel.PHONE: (
-        ("phone", "phone number", "telephone", "telephone number", "msisdn"),
-        ("mobile", "mobile phone", "mobile number", "mobile phone number"),
-        ("telefon", "telefonnummer", "téléphone", "numéro de téléphone", "telefono", "teléfono"),
-        ("recipient", "to", "address"),
-    ),
-}
-"""Names of the address's column, compared by `normalize_column_name`.
-
-The first group that any column is in decides: in a list with "Email" and "Address" the latter
-is a street.
-"""
-
 _IGNORED = str.maketrans("", "", "-_.:*'\"\u2010\u2011\u2013\u2019\u200b\ufeff")
 
 
-def _name_groups(channel: Channel | None) -> tuple[tuple[str, ...], ...]:
+def address_column_names(channel: Channel | None = None) -> tuple[tuple[str, ...], ...]:
+    """The groups of names of a channel, else those of all, email first: see `ChannelRules`."""
     if channel is not None:
-        return ADDRESS_COLUMN_NAMES[channel]
-    return tuple(group for groups in ADDRESS_COLUMN_NAMES.values() for group in groups)
+        return channel.rules.column_names
+    return tuple(group for each in Channel for group in each.rules.column_names)
 
 
 @cache
@@ -102,7 +72,7 @@ def find_address_column(names: Sequence[str], wanted: str | None, channel: Chann
 def find_likely_columns(names: Sequence[str], channel: Channel | None) -> list[int]:
     """The indexes of the columns with the likeliest name for the address; none has one if empty."""
     normalized = [normalize_column_name(name) for name in names]
-    for group in _name_groups(channel):
+    for group in address_column_names(channel):
         known = {normalize_column_name(name) for name in group}
         found = [index for index, name in enumerate(normalized) if name in known]
         if found:

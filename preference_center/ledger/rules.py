@@ -25,7 +25,8 @@ from uuid import UUID
 
 from preference_center.catalogue import Catalogue, Topic
 from preference_center.catalogue.rules.model import PRIVACY
-from preference_center.core.addresses import Address, Channel, HashedAddress
+from preference_center.core.addresses import Address, HashedAddress
+from preference_center.core.channels import AddressSyntax
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -102,13 +103,13 @@ def contains_address(text: str, address: Address | HashedAddress) -> bool:
     plain = unquote(text).casefold()
     if isinstance(address, HashedAddress):
         return address.digest.hex() in plain
-    match address.channel:
-        case Channel.EMAIL:
+    match address.channel.rules.syntax:
+        case AddressSyntax.EMAIL:
             return _contains_email(text, plain, address)
-        case Channel.SMS | Channel.PHONE:
+        case AddressSyntax.PHONE_NUMBER:
             return _contains_number(plain, address)
         case _:
-            assert_never(address.channel)
+            assert_never(address.channel.rules.syntax)
 
 
 def _contains_number(plain: str, address: Address) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.core.tabular import (
-    ADDRESS_COLUMN_NAMES,
+    address_column_names,
     detect_delimiter,
     find_address_column,
     find_likely_columns,
@@ -20,7 +20,7 @@ from preference_center.lists.rules.rows import cell_text
 from preference_center.rights.requests.agents import read_agent_list
 from preference_center.rights.rules.decisions import Agent
 
-NAMES = [name for groups in ADDRESS_COLUMN_NAMES.values() for group in groups for name in group]
+NAMES = [name for group in address_column_names() for name in group]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,8 +28,8 @@ def test_every_name_is_found_by_every_reader(name: str) -> None:
     written = name.title().replace(" ", "_")
     channel = next(
         channel
-        for channel, groups in ADDRESS_COLUMN_NAMES.items()
-        if any(name in group for group in groups)
+        for channel in Channel
+        if any(name in group for group in address_column_names(channel))
     )
     assert find_address_column(["id", written], None, channel) == 1
     assert CsvFormat(f"id,{written}".encode(), None).read_rows([b"1,x\n"]) == ["x"]

@@ -130,7 +130,7 @@ def _reach(
         return None
     if not address.readable:
         return Reach.DIGEST_ONLY
-    if address.channel is Channel.PHONE:
+    if not address.channel.rules.can_be_written_to:
         return Reach.PHONE_ONLY
     return Reach.BOUNCED if decision.advisory == DecisionRule.BOUNCED else Reach.REACHABLE
 

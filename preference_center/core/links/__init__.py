@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from preference_center.core.addresses import Address, Channel
+from preference_center.core.channels import AddressSyntax
 from preference_center.core.errors import (
     ConfigError,
     ExpiredLink,
@@ -414,13 +415,13 @@ def opt_in_method(channel: Channel, *, proves_control: bool, can_mail: bool) -> 
     """How a link to an address of `channel` can turn something on."""
     if proves_control:
         return OptInMethod.IMMEDIATE
-    match channel:
-        case Channel.EMAIL:
+    match channel.rules.syntax:
+        case AddressSyntax.EMAIL:
             return OptInMethod.CONFIRM_BY_EMAIL if can_mail else OptInMethod.UNAVAILABLE
-        case Channel.SMS | Channel.PHONE:
+        case AddressSyntax.PHONE_NUMBER:
             return OptInMethod.UNAVAILABLE
         case _:
-            assert_never(channel)
+            assert_never(channel.rules.syntax)
 
 
 def is_opt_out_only(

@@ -48,6 +48,7 @@ from itsdangerous import BadSignature, Signer
 from itsdangerous.signer import HMACAlgorithm
 
 from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.channels import AddressSyntax
 from preference_center.core.errors import (
     ConfigError,
     InvalidAddress,
@@ -76,15 +77,6 @@ from preference_center.core.links.offline import (
 )
 
 MAX_MESSAGE_ID = 64  # characters
-
-
-_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PHONE)  # by number in tokens: only append
-
-
-_CHANNEL_MASK = 0x0F
-
-
-_UUID_FLAG = 0x10
 
 
 _PURPOSE_SHIFT = 5
@@ -153,12 +145,12 @@ class Link:
 
 def pack_link(link: Link, purpose: TokenPurpose = TokenPurpose.MESSAGE) -> bytes:
     """Encode a link. Raises InvalidInput for a message id that can't be carried."""
-    flags = _CHANNELS.index(link.address.channel) | purpose << _PURPOSE_SHIFT
+    flags = CHANNELS.index(link.address.channel) | purpose << _PURPOSE_SHIFT
     message = _uuid_bytes(link.message_id)
     if link.destination_id is not None:
         message = link.destination_id.to_bytes(4, "big")
     elif message is not None:
-        flags |= _UUID_FLAG
+        flags |= UUID_FLAG
     elif len(link.message_id) <= MAX_MESSAGE_ID and link.message_id.isprintable():
         message = link.message_id.encode()
     else:
@@ -180,10 +172,10 @@ def unpack_link(payload: bytes, key_id: str) -> tuple[Link, TokenPurpose]:
         destination, message = int.from_bytes(message, "big"), b""
     link = Link(
         address=restore_address(
-            payload[_HEADER.size : topic_at].decode(), _CHANNELS[flags & _CHANNEL_MASK]
+            payload[_HEADER.size : topic_at].decode(), Channel(CHANNELS[flags & CHANNEL_MASK])
         ),
         scope=payload[topic_at:message_at].decode() or ALL_MARKETING,
-        message_id=str(UUID(bytes=message)) if flags & _UUID_FLAG else message.decode(),
+        message_id=str(UUID(bytes=message)) if flags & UUID_FLAG else message.decode(),
         issued_at=datetime.fromtimestamp(seconds, UTC),
         key_id=key_id,
         destination_id=destination,
@@ -193,16 +185,16 @@ def unpack_link(payload: bytes, key_id: str) -> tuple[Link, TokenPurpose]:
 
 def restore_address(exact: str, channel: Channel) -> Address:
     """The address of a stored canonical form, even if today's rules would not accept it."""
-    match channel:
-        case Channel.EMAIL:
+    match channel.rules.syntax:
+        case AddressSyntax.EMAIL:
             try:
                 return parse_address(exact, channel)
             except InvalidAddress:
                 return Address(channel, exact, exact, None)
-        case Channel.SMS | Channel.PHONE:
+        case AddressSyntax.PHONE_NUMBER:
             return Address(channel, exact, exact, None)
         case _:
-            assert_never(channel)
+            assert_never(channel.rules.syntax)
 
 
 def _uuid_bytes(text: str) -> bytes | None:

@@ -15,7 +15,8 @@ from typing import assert_never
 import phonenumbers
 from babel.languages import get_official_languages
 
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address
+from preference_center.core.channels import AddressSyntax
 from preference_center.inbound.rules.interpret import find_clear_objection
 from preference_center.inbound.rules.objections import LANGUAGES, ObjectionLanguage
 from preference_center.inbound.rules.objections.language import MISTYPED_STOPS
@@ -90,14 +91,14 @@ def stop_words_for(country: str | None, languages: Collection[str] = ()) -> froz
 
 def phone_country(address: Address) -> str | None:
     """The country of a phone number; None if it belongs to none, as +800 does, or is unknown."""
-    match address.channel:
-        case Channel.EMAIL:
+    match address.channel.rules.syntax:
+        case AddressSyntax.EMAIL:
             raise ValueError("an email address has no country")
-        case Channel.SMS | Channel.PHONE:
+        case AddressSyntax.PHONE_NUMBER:
             region = phonenumbers.region_code_for_number(phonenumbers.parse(address.exact))
             return region if region and region.isalpha() else None
         case _:
-            assert_never(address.channel)
+            assert_never(address.channel.rules.syntax)
 
 
 def country_languages(country: str | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from preference_center.core.events import EventKind
-from preference_center.core.tabular import ADDRESS_COLUMN_NAMES, normalize_column_name
+from preference_center.core.tabular import address_column_names, normalize_column_name
 
 ColumnNames: TypeAlias = tuple[str, ...]
 """Names of one column, the likeliest first, compared by `normalize_column_name`."""
@@ -167,9 +167,7 @@ class ImportPreset:
 
 
 _ADDRESS = tuple(
-    dict.fromkeys(
-        ("address", *(n for groups in ADDRESS_COLUMN_NAMES.values() for g in groups for n in g))
-    )
+    dict.fromkeys(("address", *(name for group in address_column_names() for name in group)))
 )
 
 

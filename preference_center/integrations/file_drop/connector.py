@@ -17,6 +17,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from preference_center.core.addresses import Channel
+from preference_center.core.channels import CHANNEL_CHOICE
 from preference_center.core.networks import NETWORKS_SETTING
 from preference_center.integrations.base.contract import (
     Capabilities,
@@ -40,7 +41,7 @@ from preference_center.integrations.file_drop.client import (
 
 COLUMNS = {
     "address": "the email address, or the phone number with + and country code",
-    "channel": "email, sms or phone",
+    "channel": CHANNEL_CHOICE,
     "topic": "what is turned off or on, by the tool's own name where one is mapped; "
     "* is all marketing",
     "state": "off or on; frequency: how often the person wants the topic, which turns nothing on "

@@ -11,7 +11,6 @@ A bounce reported by other companies' accounts alone ("Global Bounce") is not im
 from __future__ import annotations
 
 from preference_center.core.addresses import Channel
-from preference_center.core.tabular import ADDRESS_COLUMN_NAMES
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     FALSE_WORDS,
@@ -57,7 +56,7 @@ _UNSUBSCRIBED_FROM_ALL = (
 _HARD_BOUNCE_REASON = ("Email hard bounce reason", "hs_email_hard_bounce_reason_enum")
 
 
-_EMAIL = ("Email", "Recipient", *ADDRESS_COLUMN_NAMES[Channel.EMAIL][0])
+_EMAIL = ("Email", "Recipient", *Channel.EMAIL.rules.column_names[0])
 
 
 PRESETS = (

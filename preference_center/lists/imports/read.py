@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import (
-    ADDRESS_COLUMN_NAMES,
+    address_column_names,
     detect_delimiter,
     find_likely_columns,
     normalize_column_name,
@@ -218,10 +218,7 @@ _GROUP_NAMES = frozenset(map(normalize_column_name, GROUP_COLUMN_NAMES))
 
 
 _ADDRESS_NAMES = frozenset(
-    normalize_column_name(name)
-    for groups in ADDRESS_COLUMN_NAMES.values()
-    for group in groups
-    for name in group
+    normalize_column_name(name) for group in address_column_names() for name in group
 )
 
 

@@ -18,6 +18,7 @@ from preference_center.core.addresses import (
     HashedAddress,
     parse_hashed_address,
 )
+from preference_center.core.channels import CHANNEL_CHOICE
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
@@ -370,7 +371,7 @@ class RowTranslator:
             try:
                 channel = Channel(named)
             except ValueError:
-                raise InvalidInput("the channel is email, sms or phone") from None
+                raise InvalidInput(f"the channel is {CHANNEL_CHOICE}") from None
         if preset.is_hashed:
             return [parse_hashed_address(strip_text_mark(raw), channel)]
         return parse_every_address(raw, channel, region)

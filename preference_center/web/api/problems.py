@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
+from preference_center.core.channels import CHANNEL_CHOICE
 from preference_center.core.errors import (
     AddressConflict,
     ExternalIdConflict,
@@ -105,7 +106,7 @@ INVALID_ADDRESS = Problem(
     "invalid-address",
     422,
     "An address is invalid; nothing was written",
-    "Fix the address, or set `channel` to the one it belongs to: email, sms or phone.",
+    f"Fix the address, or set `channel` to the one it belongs to: {CHANNEL_CHOICE}.",
 )
 WRONG_CHANNEL = Problem(
     "wrong-channel",
