@@ -9,7 +9,6 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import RequestStage
 from preference_center.rights.erasure.tasks import DoneByHand
 from preference_center.rights.rules.identity import Proof, ProofKind
@@ -117,16 +116,6 @@ def via_words(via: RequestVia) -> str:
         RequestVia.AGENT: _("by an agent"),
     }
     return str(words[via])
-
-
-def channel_words(channel: Channel) -> str:
-    """What kind of address it is."""
-    words: Mapping[Channel, LazyString] = {
-        Channel.EMAIL: _("Email"),
-        Channel.SMS: _("SMS"),
-        Channel.PHONE: _("Phone"),
-    }
-    return str(words[channel])
 
 
 def level_words(level: IdentityLevel) -> str:

@@ -18,6 +18,7 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.catalogue.words import in_words
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
@@ -116,7 +117,7 @@ def _hold_page() -> ActPage:
         ],
         _("Place the hold"),
         (
-            Field("channel", _("Channel"), options(Channel, words.channel_words)),
+            Field("channel", _("Channel"), options(Channel, in_words)),
             Field("address", _("Address")),
             Field("reference", _("Case"), hint=_("As you name it, and nothing personal")),
             Field("ground", _("Ground"), hint=_("The person reads it, e.g. claims")),

@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
+from preference_center.catalogue.words import in_words
 from preference_center.contacts.words import access_reasons
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
@@ -95,7 +96,7 @@ def _address_page() -> ActPage:
         [_("The look is recorded, and shown to the person if they ask for their data.")],
         _("Continue"),
         (
-            Field("channel", _("Channel"), options(Channel, words.channel_words)),
+            Field("channel", _("Channel"), options(Channel, in_words)),
             Field("address", _("Address")),
             Field(
                 "reason",

@@ -19,6 +19,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue_or_empty
+from preference_center.catalogue.words import in_words
 from preference_center.contacts.store import list_addresses
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import RequestStage
@@ -315,7 +316,7 @@ def _move_page(_asked: RightsRequest) -> ActPage:
         ],
         _("Move"),
         (
-            Field("channel", _("Channel of both"), options(Channel, words.channel_words)),
+            Field("channel", _("Channel of both"), options(Channel, in_words)),
             Field("address", _("New address")),
             Field(
                 "proven",
