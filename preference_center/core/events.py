@@ -21,7 +21,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import assert_never
 from uuid import UUID
 
 from preference_center.core.addresses import Address, HashedAddress
@@ -146,14 +145,19 @@ class EventKind(StrEnum):
     RETRACTED = "retracted"
 
     @property
+    def rules(self) -> EventRules:
+        """What follows from it."""
+        return _RULES[self]
+
+    @property
     def suppresses(self) -> bool:
         """Whether it is an opt-out or has the effect of one."""
-        return self in _SUPPRESSING
+        return self.rules.effect is _Effect.SUPPRESSES
 
     @property
     def lifts(self) -> bool:
         """Whether it ends older opt-outs."""
-        return self in _LIFTING
+        return self.rules.effect is _Effect.LIFTS
 
 
 class _Effect(Enum):
@@ -164,63 +168,86 @@ class _Effect(Enum):
     NEITHER = auto()
 
 
-def _effect_of(kind: EventKind) -> _Effect:
-    match kind:
-        case (
-            EventKind.OPTED_OUT
-            | EventKind.BOUNCED
-            | EventKind.COMPLAINED
-            | EventKind.DEACTIVATED
-            | EventKind.ERASED
-            | EventKind.RESTRICTED
-            | EventKind.MOVED
-        ):
-            return _Effect.SUPPRESSES
-        case EventKind.OPTED_IN | EventKind.REOPENED | EventKind.UNRESTRICTED:
-            return _Effect.LIFTS
-        case (
-            EventKind.CONSENTED
-            | EventKind.PAUSED
-            | EventKind.FREQUENCY_CHOSEN
-            | EventKind.RETRACTED
-        ):
-            return _Effect.NEITHER
-        case _:
-            assert_never(kind)
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """What follows from a kind of event; `contacts.words` and the access file say it."""
+
+    effect: _Effect
+    reserved: frozenset[str] = frozenset()
+    """The reserved scopes that it may name."""
+    names_topics: bool = False
+    """Whether it may name a topic."""
+    is_pushed: bool = True
+    """Whether it changes what tools are to do."""
+    is_copied: bool = True
+    """Whether it is copied to the address that replaces this one."""
+    is_consent: bool = False
+    """Whether it is evidence that the person asked for a topic."""
+    is_objection: bool = False
+    """Whether it is the person's own "no", and not the end of an account or an address."""
+    export_status: str = "opted_out"
+    """What an exported list calls it."""
 
 
-_SUPPRESSING = frozenset(kind for kind in EventKind if _effect_of(kind) is _Effect.SUPPRESSES)
+_CLOSURE = EventRules(_Effect.SUPPRESSES, frozenset({EVERYTHING, ALL_MARKETING}))
+_RULES: Mapping[EventKind, EventRules] = {
+    EventKind.OPTED_OUT: EventRules(
+        _Effect.SUPPRESSES,
+        frozenset({ALL_MARKETING, SHARING}),
+        names_topics=True,
+        is_objection=True,
+    ),
+    EventKind.OPTED_IN: EventRules(
+        _Effect.LIFTS,
+        frozenset({ALL_MARKETING, SHARING}),
+        names_topics=True,
+        is_consent=True,
+        export_status="subscription",
+    ),
+    EventKind.CONSENTED: EventRules(
+        _Effect.NEITHER,
+        names_topics=True,
+        is_pushed=False,
+        is_consent=True,
+        export_status="subscription",
+    ),
+    EventKind.PAUSED: EventRules(
+        _Effect.NEITHER,
+        frozenset({ALL_MARKETING, UNDELIVERABLE}),
+        names_topics=True,
+        export_status="paused",
+    ),
+    EventKind.FREQUENCY_CHOSEN: EventRules(
+        _Effect.NEITHER, names_topics=True, is_pushed=False, export_status="frequency"
+    ),
+    EventKind.BOUNCED: EventRules(
+        _Effect.SUPPRESSES, frozenset({UNDELIVERABLE}), is_copied=False, export_status="bounced"
+    ),
+    EventKind.COMPLAINED: EventRules(
+        _Effect.SUPPRESSES,
+        frozenset({ALL_MARKETING}),
+        names_topics=True,
+        is_objection=True,
+        export_status="complained",
+    ),
+    EventKind.DEACTIVATED: _CLOSURE,  # see `account_closure`
+    EventKind.ERASED: _CLOSURE,
+    EventKind.REOPENED: EventRules(_Effect.LIFTS, frozenset({EVERYTHING})),
+    EventKind.RESTRICTED: EventRules(_Effect.SUPPRESSES, frozenset({RESTRICTION})),
+    EventKind.UNRESTRICTED: EventRules(_Effect.LIFTS, frozenset({RESTRICTION})),
+    EventKind.MOVED: EventRules(_Effect.SUPPRESSES, frozenset({ALL_MARKETING}), is_copied=False),
+    EventKind.RETRACTED: EventRules(_Effect.NEITHER, is_copied=False),  # it names events, no scope
+}
 
 
-_LIFTING = frozenset(kind for kind in EventKind if _effect_of(kind) is _Effect.LIFTS)
+CONSENT_KINDS = tuple(kind for kind in EventKind if kind.rules.is_consent)
+OBJECTION_KINDS = tuple(kind for kind in EventKind if kind.rules.is_objection)
 
 
 def is_valid_scope(kind: EventKind, scope: str) -> bool:
     """Whether an event of this kind may name this scope."""
-    match kind:
-        case EventKind.REOPENED:
-            valid = scope == EVERYTHING
-        case EventKind.DEACTIVATED | EventKind.ERASED:
-            valid = scope in {EVERYTHING, ALL_MARKETING}  # see `account_closure`
-        case EventKind.BOUNCED:
-            valid = scope == UNDELIVERABLE
-        case EventKind.RESTRICTED | EventKind.UNRESTRICTED:
-            valid = scope == RESTRICTION
-        case EventKind.MOVED:
-            valid = scope == ALL_MARKETING
-        case EventKind.CONSENTED | EventKind.FREQUENCY_CHOSEN:
-            valid = scope not in RESERVED_SCOPES
-        case EventKind.RETRACTED:
-            valid = False  # it names events: see Retraction
-        case EventKind.PAUSED:
-            valid = scope not in NOT_MARKETING
-        case EventKind.OPTED_OUT | EventKind.OPTED_IN | EventKind.COMPLAINED:
-            valid = scope not in {EVERYTHING, UNDELIVERABLE, RESTRICTION} and (
-                scope != SHARING or kind is not EventKind.COMPLAINED
-            )
-        case _:
-            assert_never(kind)
-    return valid
+    rules = kind.rules
+    return scope in rules.reserved if scope in RESERVED_SCOPES else rules.names_topics
 
 
 def can_be_hashed(kind: EventKind) -> bool:

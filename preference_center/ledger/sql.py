@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from preference_center.core.events import (
     ALL_MARKETING,
+    CONSENT_KINDS,
     EVERYTHING,
     KEPT_BY_OPT_OUTS,
     LINK_EVIDENCE,
@@ -296,7 +297,7 @@ _KEPT_BY_OPT_OUTS = ", ".join(f"'{scope}'" for scope in sorted(KEPT_BY_OPT_OUTS)
 _RESERVED = ", ".join(f"'{scope}'" for scope in sorted(RESERVED_SCOPES))
 
 
-_CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
+_CONSENTING_KINDS = sql_kinds(*CONSENT_KINDS)
 
 
 ACQUIRE_APPEND_LOCK = f"""

@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from preference_center.core.events import EventKind
+from preference_center.core.events import OBJECTION_KINDS, EventKind
 from preference_center.core.small_cells import OTHER, MonthlyCell, merge_small_cells
-
-OPT_OUT_KINDS = (EventKind.OPTED_OUT, EventKind.COMPLAINED)
-"""What a person says against messages; a bounce or a closed account is none."""
-
 
 OPT_IN_KINDS = (EventKind.OPTED_IN,)
 
 
-COUNTED_KINDS = (*OPT_OUT_KINDS, *OPT_IN_KINDS, EventKind.RETRACTED)
+COUNTED_KINDS = (*OBJECTION_KINDS, *OPT_IN_KINDS, EventKind.RETRACTED)
 """The kinds of events that a report reads."""
 
 
@@ -56,7 +52,7 @@ def break_down(counts: Iterable[tuple[str, str, int]]) -> list[OptOutCounts]:
     totals: Counter[tuple[str, str]] = Counter()
     keys: set[str] = set()
     for key, kind, count in counts:
-        direction = _OUT if kind in OPT_OUT_KINDS else _IN if kind in OPT_IN_KINDS else None
+        direction = _OUT if kind in OBJECTION_KINDS else _IN if kind in OPT_IN_KINDS else None
         if direction:
             totals[direction, key] += count
             keys.add(key)

@@ -24,9 +24,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.web.api.keys import get_key
 
-RETRACTED_KINDS = frozenset({EventKind.OPTED_IN, EventKind.CONSENTED})
-"""What is retracted: every other kind stops mail, or belongs to an account or a contact."""
-
 _BATCH = 20_000
 """Events of the ledger that one transaction reads."""
 
@@ -55,7 +52,7 @@ class RecordedEvent:
     @property
     def can_be_retracted(self) -> bool:
         """Whether undoing the key's work retracts it, or has retracted it."""
-        return self.kind in RETRACTED_KINDS and not self.is_imported
+        return self.kind.rules.is_consent and not self.is_imported
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.core.events import EventKind
+from preference_center.core.events import OBJECTION_KINDS, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER
-from preference_center.reports.rules import OPT_IN_KINDS, OPT_OUT_KINDS, OptOutCounts, break_down
+from preference_center.reports.rules import OPT_IN_KINDS, OptOutCounts, break_down
 
 OUT, IN = EventKind.OPTED_OUT, EventKind.OPTED_IN
 
@@ -50,6 +50,6 @@ def test_no_stated_count_is_small_and_none_is_invented(
     rows = break_down(counts)
     stated = [(row.opt_outs, row.opt_ins) for row in rows]
     assert all(n is None or n == 0 or n >= MIN_CELL for pair in stated for n in pair)
-    for index, kinds in ((0, OPT_OUT_KINDS), (1, OPT_IN_KINDS)):
+    for index, kinds in ((0, OBJECTION_KINDS), (1, OPT_IN_KINDS)):
         total = sum(count for _, kind, count in counts if kind in kinds)
         assert total - MIN_CELL < sum(pair[index] or 0 for pair in stated) <= total

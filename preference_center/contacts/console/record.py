@@ -40,7 +40,6 @@ from preference_center.destinations.rules.delivery import (
     Blocker,
     DestinationSummary,
     concerns,
-    is_pushed,
 )
 from preference_center.destinations.store.deliveries import list_tools_of_channel
 from preference_center.infra.context import services
@@ -115,7 +114,9 @@ def load_effects(
         [
             ToolEffect(title_of(tool.name), _tool_text(tool, changes, can_lift=can_lift))
             for tool, can_lift in list_tools_of_channel(connection, address.channel, keys)
-            if any(concerns(each.scope, tool.topics) and is_pushed(each.kind) for each in changes)
+            if any(
+                concerns(each.scope, tool.topics) and each.kind.rules.is_pushed for each in changes
+            )
         ],
     )
 

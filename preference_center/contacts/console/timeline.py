@@ -29,7 +29,6 @@ from preference_center.destinations.rules.delivery import (
     DeliveryState,
     DeliveryStatus,
     compute_event_delivery,
-    is_pushed,
 )
 from preference_center.destinations.store.deliveries import (
     AddressTool,
@@ -159,7 +158,7 @@ def _event_entries(
         period=wanted.period,
         limit=PAGE_SIZE + 1,
     )
-    pushed = [event.seq for event, _ in events if is_pushed(event.kind)]
+    pushed = [event.seq for event, _ in events if event.kind.rules.is_pushed]
     answers = find_first_answers(connection, person.address_id, pushed)
     flags = find_bursts(connection, [event.id for event, _ in events])
     now = services().now()

@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
 from uuid import UUID
 
 from preference_center.core.deadlines import WINDOW
@@ -358,30 +357,6 @@ class FinalAnswer:
     version: int
 
 
-def is_pushed(kind: EventKind) -> bool:
-    """Whether events of this kind change what tools are to do."""
-    match kind:
-        case EventKind.CONSENTED | EventKind.FREQUENCY_CHOSEN:
-            return False
-        case (
-            EventKind.OPTED_OUT
-            | EventKind.OPTED_IN
-            | EventKind.PAUSED
-            | EventKind.BOUNCED
-            | EventKind.COMPLAINED
-            | EventKind.DEACTIVATED
-            | EventKind.ERASED
-            | EventKind.REOPENED
-            | EventKind.RESTRICTED
-            | EventKind.UNRESTRICTED
-            | EventKind.MOVED
-            | EventKind.RETRACTED
-        ):
-            return True
-        case _:
-            assert_never(kind)
-
-
 def concerns(scope: str, topics: frozenset[str]) -> bool:
     """Whether a tool that sends `topics` sends anything of `scope`."""
     return bool(topics) if scope in RESERVED_SCOPES - {SHARING} else scope in topics
@@ -401,7 +376,7 @@ def compute_event_delivery(
     `is_active`: it is the event of an active suppression, so a tool without a sync state of the
     address is still to get one.
     """
-    if not is_pushed(event.kind) or not concerns(event.scope, tool.topics):
+    if not event.kind.rules.is_pushed or not concerns(event.scope, tool.topics):
         return DeliveryStatus(DeliveryState.NOT_APPLICABLE)
     if answer is not None:
         return DeliveryStatus(FINAL_STATES[answer.outcome], confirmed_at=answer.at, ack=answer.ack)

@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import DESTINATION_SOURCE, EventKind
+from preference_center.core.events import DESTINATION_SOURCE, OBJECTION_KINDS, EventKind
 from preference_center.destinations.rules.delivery import ConnectionStatus as Line
 from preference_center.destinations.rules.delivery import (
     Delivery,
@@ -277,7 +277,7 @@ def load_reported_opt_outs(
         {
             "ids": list(ids),
             "opted_in": EventKind.OPTED_IN.value,
-            "opt_outs": [EventKind.OPTED_OUT.value, EventKind.COMPLAINED.value],
+            "opt_outs": [kind.value for kind in OBJECTION_KINDS],
             "source": DESTINATION_SOURCE,
             "actor": destination,
         },

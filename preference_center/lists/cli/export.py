@@ -16,7 +16,7 @@ from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import ALL_MARKETING, SHARING, EventKind
+from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.core.tabular import is_spreadsheet_formula
 from preference_center.destinations.store import destinations
 from preference_center.infra import audit
@@ -39,14 +39,6 @@ CSV_COLUMNS = (
     "address", "channel", "status", "scope", "occurred_at", "received_at", "until", "reason",
     "source", "wording", "language", "legal_basis", "event", "frequency",
 )  # fmt: skip
-_CSV_STATUS = {
-    EventKind.BOUNCED: "bounced",
-    EventKind.COMPLAINED: "complained",
-    EventKind.PAUSED: "paused",
-    EventKind.CONSENTED: "subscription",
-    EventKind.OPTED_IN: "subscription",
-    EventKind.FREQUENCY_CHOSEN: "frequency",
-}
 
 
 @dataclass(slots=True)
@@ -231,7 +223,7 @@ def _write_csv(path: Path, scopes: Sequence[str], *, subscriptions: bool) -> Exp
             for row in at.iter_rows(scopes, subscriptions=subscriptions, on_progress=progress):
                 if stats.count_address(row.address) is not None:
                     writer.writerow(_csv_row(row))
-                    stats.rows[_CSV_STATUS.get(row.kind, "opted_out")] += 1
+                    stats.rows[row.kind.rules.export_status] += 1
         _audit(ExportFormat.CSV, stats, scopes)
     for status, count in sorted(stats.rows.items()):
         click.echo(f"{status}\t{count} rows")
@@ -243,7 +235,7 @@ def _csv_row(statement: ExportRow) -> list[str]:
     return [
         statement.address or "",
         statement.channel,
-        _CSV_STATUS.get(statement.kind, "opted_out"),
+        statement.kind.rules.export_status,
         statement.scope,
         statement.occurred_at.isoformat(),
         statement.received_at.isoformat(),

@@ -15,6 +15,7 @@ from uuid import UUID
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.events import (
     ALL_MARKETING,
+    CONSENT_KINDS,
     IMPORT_SOURCE,
     KEPT_BY_OPT_OUTS,
     NOT_MARKETING,
@@ -147,9 +148,6 @@ _NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
 _KEPT_BY_OPT_OUTS = ", ".join(f"'{scope}'" for scope in sorted(KEPT_BY_OPT_OUTS))
 
 
-_OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
-
-
 _SELECT_MATCHES = f"""
 SELECT given.n, newest.counts_at, lift.counts_at, newest.import_id
 FROM unnest(%(indexes)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(scopes)b::text[],
@@ -209,7 +207,7 @@ def find_matches(
             "received": [query.received_at for query in queries],
             "is_opt_in": [query.is_opt_in for query in queries],
             "opt_outs": _OPT_OUT_KINDS,
-            "opt_ins": _OPT_IN_KINDS,
+            "opt_ins": [kind.value for kind in CONSENT_KINDS],
             "first": own_event_range[0],
             "last": own_event_range[1],
             "undoing": [str(each) for each in undoing_imports],

@@ -15,7 +15,7 @@ from flask_babel import ngettext
 from preference_center.catalogue import Catalogue
 from preference_center.contacts.words import scope_title, source_title
 from preference_center.core.deadlines import TARGET, WINDOW
-from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
+from preference_center.core.events import ALL_MARKETING, OBJECTION_KINDS, RESERVED_SCOPES, EventKind
 from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
 from preference_center.core.tabular import to_spreadsheet_text
 from preference_center.destinations.rules.promise import DAY
@@ -23,7 +23,6 @@ from preference_center.reports.console import words
 from preference_center.reports.console.words import ReportFacts
 from preference_center.reports.rules import (
     OPT_IN_KINDS,
-    OPT_OUT_KINDS,
     Unit,
     break_down,
     start_of,
@@ -324,7 +323,7 @@ class ReportTables:
         out: Counter[date] = Counter()
         in_: Counter[date] = Counter()
         for (day, kind), count in self.facts.counts.by_day.items():
-            if kind in OPT_OUT_KINDS:
+            if kind in OBJECTION_KINDS:
                 out[start_of(day, unit)] += count
             elif kind in OPT_IN_KINDS:
                 in_[start_of(day, unit)] += count

@@ -30,7 +30,6 @@ from preference_center.core.events import (
     MOVE_SOURCE,
     Change,
     Event,
-    EventKind,
     Retraction,
     format_receipt_code,
     parse_receipt_code,
@@ -283,9 +282,6 @@ CONSENT_RETRACTED = "consent_retracted"
 """The step of a request whose person never gave a consent."""
 
 
-_CONSENTS = {EventKind.OPTED_IN, EventKind.CONSENTED}
-
-
 def correct_address(
     request_id: UUID, new: Address, *, actor: str, in_transaction: InTransaction | None = None
 ) -> Move:
@@ -328,7 +324,7 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     if request.state is not RequestState.OPEN:
         raise InvalidInput(f"the request is {request.state}: only an open one can be fulfilled")
     event, is_retracted = run_in_transaction(lambda c: _find_event(c, request, reference))
-    if event.kind not in _CONSENTS:
+    if not event.kind.rules.is_consent:
         raise InvalidInput(f"this event is {event.kind}: only consents and opt-ins are retracted")
     if is_retracted:
         return event

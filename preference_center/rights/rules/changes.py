@@ -17,8 +17,10 @@ from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
     ALL_MARKETING,
+    CONSENT_KINDS,
     EVERYTHING,
     MOVE_SOURCE,
+    OBJECTION_KINDS,
     RESERVED_SCOPES,
     UNDELIVERABLE,
     Change,
@@ -34,7 +36,6 @@ from preference_center.rights.rules.requests import Extent
 UNDO_PERIOD = timedelta(days=7)
 """How long anyone who has the old mailbox may undo it."""
 
-_OPT_OUTS = {EventKind.OPTED_OUT, EventKind.COMPLAINED}
 _STOPS = {EventKind.DEACTIVATED, EventKind.ERASED, EventKind.MOVED}
 """What reaches other forms of the mailbox as an opt-out of all marketing."""
 
@@ -98,7 +99,7 @@ def _remembered(events: list[Event], erased_at: datetime | None) -> list[Event]:
 
 def _is_choice(event: Event) -> bool:
     """Whether it is a consent to a topic, or how often the person wants it."""
-    kinds = {EventKind.OPTED_IN, EventKind.CONSENTED, EventKind.FREQUENCY_CHOSEN}
+    kinds = {*CONSENT_KINDS, EventKind.FREQUENCY_CHOSEN}
     return event.kind in kinds and event.scope not in RESERVED_SCOPES
 
 
@@ -108,26 +109,11 @@ def _copied_kind(event: Event) -> EventKind | None:
     An erasure whose person came back leaves all marketing off, and nothing else: the new address
     was never erased.
     """
-    match event.kind:
-        case (
-            EventKind.OPTED_OUT
-            | EventKind.OPTED_IN
-            | EventKind.CONSENTED
-            | EventKind.PAUSED
-            | EventKind.FREQUENCY_CHOSEN
-            | EventKind.COMPLAINED
-            | EventKind.DEACTIVATED
-            | EventKind.REOPENED
-            | EventKind.RESTRICTED
-            | EventKind.UNRESTRICTED
-        ):
-            return None if event.scope == UNDELIVERABLE else event.kind
-        case EventKind.ERASED:
-            return None if event.scope == EVERYTHING else EventKind.OPTED_OUT
-        case EventKind.BOUNCED | EventKind.MOVED | EventKind.RETRACTED:
-            return None
-        case _:
-            assert_never(event.kind)
+    if not event.kind.rules.is_copied or event.scope == UNDELIVERABLE:
+        return None
+    if event.kind is EventKind.ERASED:
+        return None if event.scope == EVERYTHING else EventKind.OPTED_OUT
+    return event.kind
 
 
 def _copy(
@@ -193,7 +179,7 @@ def _opt_outs_of(
     A restriction of another form stays there: it is ended there.
     """
     state = fact.state
-    if state.opt_out and state.reason in _OPT_OUTS:
+    if state.opt_out and state.reason in OBJECTION_KINDS:
         yield state.opt_out, state.reason, fact.scope, None
     if state.opt_out and state.reason in _STOPS and not fact.exact:
         yield state.opt_out, EventKind.OPTED_OUT, ALL_MARKETING, None

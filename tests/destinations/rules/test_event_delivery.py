@@ -18,7 +18,6 @@ from preference_center.destinations.rules.delivery import (
     FinalAnswer,
     VersionedSync,
     compute_event_delivery,
-    is_pushed,
 )
 from tests.clock import START
 
@@ -98,7 +97,7 @@ def test_an_opt_in_has_no_deadline() -> None:
 
 
 def test_consents_and_frequencies_are_not_pushed_as_such() -> None:
-    assert {kind for kind in EventKind if not is_pushed(kind)} == {
+    assert {kind for kind in EventKind if not kind.rules.is_pushed} == {
         EventKind.CONSENTED,
         EventKind.FREQUENCY_CHOSEN,
     }
