@@ -234,7 +234,7 @@ translations: $(READY) ## Bring the .po files up to date with code and templates
 	@mkdir -p .data
 	@$(BIN)/pybabel -q extract --mapping-file $(TRANSLATIONS)/mapping.toml -k lazy_gettext --no-wrap \
 	  --add-location=file --sort-by-file --output-file .data/messages.pot preference_center templates
-	@for language in it de fr es; do \
+	@for language in $(notdir $(wildcard $(TRANSLATIONS)/??)); do \
 	  $(BIN)/pybabel -q update --init-missing --no-fuzzy-matching --ignore-obsolete --no-wrap \
 	    --ignore-pot-creation-date --input-file .data/messages.pot \
 	    --output-dir $(TRANSLATIONS) --locale $$language; \

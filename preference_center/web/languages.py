@@ -44,21 +44,15 @@ from flask_babel import (
 )
 from werkzeug.utils import cached_property
 
-from preference_center.catalogue import PAGE_LANGUAGES, Wording
+from preference_center.catalogue import Wording
+from preference_center.catalogue.rules.wording import LANGUAGE_RULES
 from preference_center.core.addresses import Address
 from preference_center.infra.hooks import Hook
 
 SOURCE_LANGUAGE = "en"
 """The language of the texts in code and templates."""
 
-_NATIVE_NAMES = {
-    "it": "Italiano",
-    "en": "English",
-    "de": "Deutsch",
-    "fr": "Français",
-    "es": "Español",
-}
-LANGUAGES: Mapping[str, str] = {tag: _NATIVE_NAMES[tag] for tag in PAGE_LANGUAGES}
+LANGUAGES: Mapping[str, str] = {tag: rules.native_name for tag, rules in LANGUAGE_RULES.items()}
 """Tag and native name of every language of the pages, in the order of the switch."""
 
 _TRANSLATED = tuple(language for language in LANGUAGES if language != SOURCE_LANGUAGE)

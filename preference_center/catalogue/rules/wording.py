@@ -21,12 +21,27 @@ from preference_center.catalogue.rules.reader import LocalizedText, TomlTable
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidAddress, did_you_mean, quote_toml
 
-PAGE_LANGUAGES = ("it", "en", "de", "fr", "es")
+
+@dataclass(frozen=True, slots=True)
+class LanguageRules:
+    """What follows from a language of our own texts."""
+
+    native_name: str
+    informal: str = ""
+    """The informal "you", where there is a formal one, too."""
+
+
+LANGUAGE_RULES: Mapping[str, LanguageRules] = {
+    "it": LanguageRules("Italiano", "tu"),
+    "en": LanguageRules("English"),
+    "de": LanguageRules("Deutsch", "du"),
+    "fr": LanguageRules("Français", "tu"),
+    "es": LanguageRules("Español", "tú"),
+}
 """The languages of our own texts, in the order of the language switch."""
 
-
-INFORMAL_LANGUAGES = ("it", "de", "fr", "es")
-"""Those with two forms of address: Lei and tu, Sie and du, vous and tu, usted and tú."""
+PAGE_LANGUAGES = tuple(LANGUAGE_RULES)
+INFORMAL_LANGUAGES = tuple(tag for tag, rules in LANGUAGE_RULES.items() if rules.informal)
 
 
 MIN_TEXT_LIMIT = 80
