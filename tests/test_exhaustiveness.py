@@ -21,12 +21,11 @@ from preference_center.core.events import RESERVED_SCOPES, EventKind, is_valid_s
 from preference_center.core.links import offline
 from preference_center.decisions.api import DecisionItem, StreamedDecision, decision_json
 from preference_center.decisions.api.row_formats import COLUMNS, CsvFormat
-from preference_center.decisions.rules import Decision, DecisionRule
+from preference_center.decisions.rules import RULE_REASONS, Decision, DecisionRule
 from preference_center.destinations.rules.delivery import Blocker
 from preference_center.integrations.base.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
 from preference_center.ledger.rules import ReceivedVia
-from preference_center.lists.scrub.query import RULE_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "preference_center"

@@ -14,7 +14,7 @@ Pages show the state of a topic for an address (`topic_status`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -74,6 +74,21 @@ class DecisionRule(StrEnum):
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
     WRONG_CHANNEL = "wrong_channel"
     """The topic belongs to another channel than the address."""
+
+
+RULE_REASONS: Mapping[DecisionRule, str] = {
+    DecisionRule.CLOSED: "the account is closed",
+    DecisionRule.RESTRICTED: "the person limits the use of their data",
+    DecisionRule.OPTED_OUT_OF_TOPIC: "opted out of this topic",
+    DecisionRule.OPTED_OUT_OF_ALL_MARKETING: "opted out of all marketing",
+    DecisionRule.COMPLAINED: "reported our mail as spam",
+    DecisionRule.BOUNCED: "mail to this address bounces",
+    DecisionRule.PAUSED: "asked for a pause",
+    DecisionRule.NO_CONSENT: "no consent that counts",
+    DecisionRule.RETIRED_TOPIC: "the topic is no longer sent",
+    DecisionRule.UNPARSEABLE_ADDRESS: "not a valid address",
+}
+"""Why a rule removes a row of a list, in words without a delimiter; pages have their own words."""
 
 
 def effective_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:

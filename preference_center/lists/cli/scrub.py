@@ -24,7 +24,7 @@ from preference_center.core.errors import (
     UnknownMessageType,
     WrongChannel,
 )
-from preference_center.decisions.rules import DecisionRule
+from preference_center.decisions.rules import RULE_REASONS, DecisionRule
 from preference_center.infra.commands import (
     CommandGroup,
     click_bad_parameter,
@@ -35,7 +35,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import outlast_outage
 from preference_center.lists.scrub import require_duckdb
 from preference_center.lists.scrub.query import (
-    RULE_REASONS,
     ScrubEngine,
     ScrubJob,
     ScrubProgress,

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from preference_center.core.errors import InvalidList
-from preference_center.decisions.rules import Decision, DecisionRule
+from preference_center.decisions.rules import RULE_REASONS, Decision, DecisionRule
 from preference_center.infra.duckdb import (
     Connection,
     ScrubError,
@@ -41,7 +41,6 @@ from preference_center.lists.scrub.layout import (
 )
 from preference_center.lists.scrub.query import (
     REMOVED_COLUMNS,
-    RULE_REASONS,
     DecisionQuery,
     OutputPaths,
     ScrubCounts,

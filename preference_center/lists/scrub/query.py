@@ -15,25 +15,10 @@ from preference_center.core.addresses import Address, Channel, KeyKind
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.keys import Keys
 from preference_center.core.tabular import parse_cell
-from preference_center.decisions.rules import Decision, DecisionRule, decide
+from preference_center.decisions.rules import Decision, decide
 
 REMOVED_COLUMNS = ("removed_rule", "removed_reason", "removed_scope", "removed_since")
 """The columns that are added to a removed row."""
-
-
-RULE_REASONS: Mapping[DecisionRule, str] = {
-    DecisionRule.CLOSED: "the account is closed",
-    DecisionRule.RESTRICTED: "the person limits the use of their data",
-    DecisionRule.OPTED_OUT_OF_TOPIC: "opted out of this topic",
-    DecisionRule.OPTED_OUT_OF_ALL_MARKETING: "opted out of all marketing",
-    DecisionRule.COMPLAINED: "reported our mail as spam",
-    DecisionRule.BOUNCED: "mail to this address bounces",
-    DecisionRule.PAUSED: "asked for a pause",
-    DecisionRule.NO_CONSENT: "no consent that counts",
-    DecisionRule.RETIRED_TOPIC: "the topic is no longer sent",
-    DecisionRule.UNPARSEABLE_ADDRESS: "not a valid address",
-}
-"""Why a row was removed, in words without a delimiter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,11 @@ from preference_center.core.tabular import (
     find_address_column,
     find_address_column_by_content,
 )
-from preference_center.decisions.rules import DecisionRule
+from preference_center.decisions.rules import RULE_REASONS, DecisionRule
 from preference_center.lists.scrub import sql
 from preference_center.lists.scrub.layout import ListOptions, is_parquet
 from preference_center.lists.scrub.query import (
     REMOVED_COLUMNS,
-    RULE_REASONS,
     DecisionQuery,
     OutputPaths,
     ScrubCounts,
