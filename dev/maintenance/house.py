@@ -31,6 +31,16 @@ from dev.maintenance.layout import (
 
 MOST_CLASSES = 3
 """For how many classes one name may stand."""
+ENUMS = {
+    "channel": "Channel",
+    "kind of event": "EventKind",
+    "decision rule": "DecisionRule",
+    "extent of erasure": "Extent",
+    "kind of retention": "RetainedData",
+    "state of a request": "RequestState",
+    "way of a request": "RequestVia",
+}
+_LANGUAGES = {"it", "de", "fr", "es"}
 _LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -73,6 +83,7 @@ def figures(tree: Path) -> Mapping[str, str]:
         "largest flat folder": f"{largest.relative_to(tree)}, {most} files",
         "upward imports": str(_count_faults(package, tree)) if is_by_subject else "no order",
         "circles of imports": str(len(find_cycles(tree))),
+        "files that branch on a value": _list_branching(files),
     } | ({"files of each subject": _in_order(subjects)} if is_by_subject else {})
 
 
@@ -105,6 +116,49 @@ def shared_class_names(files: list[Path]) -> dict[str, int]:
         if isinstance(node, ast.ClassDef)
     )
     return {name: count for name, count in names.items() if count > MOST_CLASSES}
+
+
+def _list_branching(files: list[Path]) -> str:
+    found = Counter(kind for path in files for kind in find_branches(parse(path)))
+    return ", ".join(f"{kind} {found[kind]}" for kind in ("language", *ENUMS))
+
+
+def find_branches(tree: ast.Module) -> set[str]:
+    """The enums on whose values a module branches; "language" for tags of our texts.
+
+    It compares with one, has a `case` or a key of a dictionary for one, or lists two or more. A
+    single value that is passed, returned or listed is none, nor is an argument by name: a
+    connector states its channels so.
+    """
+    stated = {id(each) for node in ast.walk(tree) if isinstance(node, ast.keyword)
+              for each in ast.walk(node.value)}  # fmt: skip
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare():
+                parts, least = [*ast.walk(node)], 1
+            case ast.MatchValue():
+                parts, least = [node.value], 1
+            case ast.Dict():
+                parts, least = [key for key in node.keys if key], 1
+            case ast.Set() | ast.Tuple() | ast.List() if id(node) not in stated:
+                parts, least = [*node.elts], 2
+            case _:
+                continue
+        values = Counter(filter(None, map(_kind_of_value, parts)))
+        found |= {kind for kind, count in values.items() if count >= least}
+    return found
+
+
+def _kind_of_value(node: ast.AST) -> str | None:
+    match node:
+        case ast.Attribute(value=ast.Name(id=name) | ast.Attribute(attr=name), attr=member):
+            kinds = (kind for kind, enum in ENUMS.items() if enum == name and member.isupper())
+            return next(kinds, None)
+        case ast.Constant(value=str(text)) if text in _LANGUAGES:
+            return "language"
+        case _:
+            return None
 
 
 def _unit(path: Path, tree: Path) -> str:
