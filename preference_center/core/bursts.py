@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
 from uuid import UUID
 
 from preference_center.core.addresses import PROVIDERS, Address
@@ -86,16 +85,12 @@ class Burst:
 def burst_domain(address: Address) -> str | None:
     """The domain by which `address` may be part of a burst.
 
-    None for a domain that many companies share, and for phone numbers.
+    None for a domain that many companies share, and for what is no email address.
     """
-    match address.channel.rules.syntax:
-        case AddressSyntax.EMAIL:
-            domain = address.exact.rpartition("@")[2]
-            return None if domain in SHARED_DOMAINS else domain
-        case AddressSyntax.PHONE_NUMBER:
-            return None
-        case _:
-            assert_never(address.channel.rules.syntax)
+    if address.channel.rules.syntax is not AddressSyntax.EMAIL:
+        return None
+    domain = address.exact.rpartition("@")[2]
+    return None if domain in SHARED_DOMAINS else domain
 
 
 def find_bursts(opt_outs: Iterable[LinkOptOut], rule: BurstRule) -> list[Burst]:

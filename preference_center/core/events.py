@@ -173,8 +173,10 @@ class EventRules:
     """What follows from a kind of event; `contacts.words` and the access file say it."""
 
     effect: _Effect
-    reserved: frozenset[str] = frozenset()
+    reserved: frozenset[str]
     """The reserved scopes that it may name."""
+    export_status: str = "opted_out"
+    """What an exported list calls it."""
     names_topics: bool = False
     """Whether it may name a topic."""
     is_pushed: bool = True
@@ -185,58 +187,37 @@ class EventRules:
     """Whether it is evidence that the person asked for a topic."""
     is_objection: bool = False
     """Whether it is the person's own "no", and not the end of an account or an address."""
-    export_status: str = "opted_out"
-    """What an exported list calls it."""
 
 
-_CLOSURE = EventRules(_Effect.SUPPRESSES, frozenset({EVERYTHING, ALL_MARKETING}))
+_OUT, _IN, _NEITHER = _Effect
+_ALL = frozenset({ALL_MARKETING})
+_CLOSURE = EventRules(_OUT, _ALL | {EVERYTHING})  # see `account_closure`
+_BOUNCE = frozenset({UNDELIVERABLE})
+_LIMIT = frozenset({RESTRICTION})
+_NONE: frozenset[str] = frozenset()
 _RULES: Mapping[EventKind, EventRules] = {
-    EventKind.OPTED_OUT: EventRules(
-        _Effect.SUPPRESSES,
-        frozenset({ALL_MARKETING, SHARING}),
-        names_topics=True,
-        is_objection=True,
-    ),
+    EventKind.OPTED_OUT: EventRules(_OUT, _ALL | {SHARING}, names_topics=True, is_objection=True),
     EventKind.OPTED_IN: EventRules(
-        _Effect.LIFTS,
-        frozenset({ALL_MARKETING, SHARING}),
-        names_topics=True,
-        is_consent=True,
-        export_status="subscription",
+        _IN, _ALL | {SHARING}, "subscription", names_topics=True, is_consent=True
     ),
     EventKind.CONSENTED: EventRules(
-        _Effect.NEITHER,
-        names_topics=True,
-        is_pushed=False,
-        is_consent=True,
-        export_status="subscription",
+        _NEITHER, _NONE, "subscription", names_topics=True, is_pushed=False, is_consent=True
     ),
-    EventKind.PAUSED: EventRules(
-        _Effect.NEITHER,
-        frozenset({ALL_MARKETING, UNDELIVERABLE}),
-        names_topics=True,
-        export_status="paused",
-    ),
+    EventKind.PAUSED: EventRules(_NEITHER, _ALL | _BOUNCE, "paused", names_topics=True),
     EventKind.FREQUENCY_CHOSEN: EventRules(
-        _Effect.NEITHER, names_topics=True, is_pushed=False, export_status="frequency"
+        _NEITHER, _NONE, "frequency", names_topics=True, is_pushed=False
     ),
-    EventKind.BOUNCED: EventRules(
-        _Effect.SUPPRESSES, frozenset({UNDELIVERABLE}), is_copied=False, export_status="bounced"
-    ),
+    EventKind.BOUNCED: EventRules(_OUT, _BOUNCE, "bounced", is_copied=False),
     EventKind.COMPLAINED: EventRules(
-        _Effect.SUPPRESSES,
-        frozenset({ALL_MARKETING}),
-        names_topics=True,
-        is_objection=True,
-        export_status="complained",
+        _OUT, _ALL, "complained", names_topics=True, is_objection=True
     ),
-    EventKind.DEACTIVATED: _CLOSURE,  # see `account_closure`
+    EventKind.DEACTIVATED: _CLOSURE,
     EventKind.ERASED: _CLOSURE,
-    EventKind.REOPENED: EventRules(_Effect.LIFTS, frozenset({EVERYTHING})),
-    EventKind.RESTRICTED: EventRules(_Effect.SUPPRESSES, frozenset({RESTRICTION})),
-    EventKind.UNRESTRICTED: EventRules(_Effect.LIFTS, frozenset({RESTRICTION})),
-    EventKind.MOVED: EventRules(_Effect.SUPPRESSES, frozenset({ALL_MARKETING}), is_copied=False),
-    EventKind.RETRACTED: EventRules(_Effect.NEITHER, is_copied=False),  # it names events, no scope
+    EventKind.REOPENED: EventRules(_IN, frozenset({EVERYTHING})),
+    EventKind.RESTRICTED: EventRules(_OUT, _LIMIT),
+    EventKind.UNRESTRICTED: EventRules(_IN, _LIMIT),
+    EventKind.MOVED: EventRules(_OUT, _ALL, is_copied=False),
+    EventKind.RETRACTED: EventRules(_NEITHER, _NONE, is_copied=False),  # it names events, no scope
 }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -415,13 +415,8 @@ def opt_in_method(channel: Channel, *, proves_control: bool, can_mail: bool) -> 
     """How a link to an address of `channel` can turn something on."""
     if proves_control:
         return OptInMethod.IMMEDIATE
-    match channel.rules.syntax:
-        case AddressSyntax.EMAIL:
-            return OptInMethod.CONFIRM_BY_EMAIL if can_mail else OptInMethod.UNAVAILABLE
-        case AddressSyntax.PHONE_NUMBER:
-            return OptInMethod.UNAVAILABLE
-        case _:
-            assert_never(channel.rules.syntax)
+    can_confirm = can_mail and channel.rules.syntax is AddressSyntax.EMAIL
+    return OptInMethod.CONFIRM_BY_EMAIL if can_confirm else OptInMethod.UNAVAILABLE
 
 
 def is_opt_out_only(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from typing import assert_never
 
 import phonenumbers
 from babel.languages import get_official_languages
@@ -91,14 +90,10 @@ def stop_words_for(country: str | None, languages: Collection[str] = ()) -> froz
 
 def phone_country(address: Address) -> str | None:
     """The country of a phone number; None if it belongs to none, as +800 does, or is unknown."""
-    match address.channel.rules.syntax:
-        case AddressSyntax.EMAIL:
-            raise ValueError("an email address has no country")
-        case AddressSyntax.PHONE_NUMBER:
-            region = phonenumbers.region_code_for_number(phonenumbers.parse(address.exact))
-            return region if region and region.isalpha() else None
-        case _:
-            assert_never(address.channel.rules.syntax)
+    if address.channel.rules.syntax is not AddressSyntax.PHONE_NUMBER:
+        raise ValueError("only a phone number has a country")
+    region = phonenumbers.region_code_for_number(phonenumbers.parse(address.exact))
+    return region if region and region.isalpha() else None
 
 
 def country_languages(country: str | None) -> tuple[str, ...]:
