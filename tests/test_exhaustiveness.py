@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
@@ -58,13 +59,13 @@ FULL_DECISION = Decision(
 )
 
 
-def channels_in(node: ast.expr) -> set[str]:
+def members_in(node: ast.AST, enum: str = "Channel") -> set[str]:
     return {
         each.attr
         for each in ast.iter_child_nodes(node)
         if isinstance(each, ast.Attribute)
         and isinstance(each.value, ast.Name)
-        and each.value.id == "Channel"
+        and each.value.id == enum
     }
 
 
@@ -72,7 +73,7 @@ def incomplete_tables(path: Path) -> Iterator[int]:
     """Yield the lines of displays that hold several channels, but not all."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Dict | ast.Set | ast.List | ast.Tuple):
-            found = channels_in(node)
+            found = members_in(node)
             if len(found) > 1 and found != set(Channel.__members__):
                 yield node.lineno
 
@@ -100,6 +101,19 @@ def test_every_table_by_channel_has_every_channel() -> None:
 def test_the_search_for_tables_finds_an_incomplete_one(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("X = {Channel.EMAIL: 1, Channel.SMS: 2}\nY = {Channel.SMS}\n")
     assert list(incomplete_tables(tmp_path / "a.py")) == [1]
+
+
+@pytest.mark.parametrize("enum", [Channel, EventKind, DecisionRule])
+def test_every_table_of_words_has_every_member(enum: type[StrEnum]) -> None:
+    tables = [
+        (f"{path}:{node.lineno}", members_in(node, enum.__name__))
+        for path in PACKAGE.rglob("words.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Dict)
+    ]
+    found = {where: members for where, members in tables if members}
+    assert found
+    assert not {where for where, members in found.items() if members != set(enum.__members__)}
 
 
 def test_tokens_have_a_number_for_every_channel() -> None:
