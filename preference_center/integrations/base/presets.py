@@ -11,7 +11,7 @@ case, without surrounding spaces, in hexadecimal (`core.addresses`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -227,6 +227,19 @@ _SUBSCRIBED_AT = (
 )
 
 
+_EVIDENCE = {name: (name,) for name in ("source", "wording", "language", "legal_basis", "policy")}
+
+
+_OPT_OUT = ColumnMeaning(
+    RowMeaning.OPT_OUT, default_group="list", group_columns=_GROUP, date_columns=_OPTED_OUT_AT
+)
+
+
+_SUBSCRIPTION = ColumnMeaning(
+    RowMeaning.SUBSCRIPTION, default_group="list", group_columns=_GROUP, date_columns=_SUBSCRIBED_AT
+)
+
+
 PRESETS = (
     ImportPreset(
         name="addresses",
@@ -270,29 +283,16 @@ PRESETS = (
         detects_address=True,
         channel_columns=("channel",),
         received_at_columns=("received_at",),
-        evidence_columns={
-            "source": ("source",),
-            "wording": ("wording",),
-            "language": ("language",),
-            "legal_basis": ("legal_basis",),
-            "policy": ("policy",),
-        },
+        evidence_columns=_EVIDENCE,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
-                default_group="list",
-                group_columns=_GROUP,
-                date_columns=_OPTED_OUT_AT,
+            replace(
+                _OPT_OUT,
                 conditions=(
                     CellCondition(_STATUS, ("opted_out", "opt_out", "opt-out", "optout", "unsub")),
                 ),
             ),
-            ColumnMeaning(
-                RowMeaning.SUBSCRIPTION,
-                default_group="list",
-                group_columns=_GROUP,
-                date_columns=_SUBSCRIBED_AT,
-                conditions=(CellCondition(_STATUS, _SUBSCRIBED, is_whole=True),),
+            replace(
+                _SUBSCRIPTION, conditions=(CellCondition(_STATUS, _SUBSCRIBED, is_whole=True),)
             ),
             ColumnMeaning(
                 RowMeaning.BOUNCE,
@@ -319,27 +319,8 @@ PRESETS = (
         detects_address=True,
         channel_columns=("channel",),
         received_at_columns=("received_at",),
-        evidence_columns={
-            "source": ("source",),
-            "wording": ("wording",),
-            "language": ("language",),
-            "legal_basis": ("legal_basis",),
-            "policy": ("policy",),
-        },
-        meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
-                default_group="list",
-                group_columns=_GROUP,
-                date_columns=_OPTED_OUT_AT,
-            ),
-            ColumnMeaning(
-                RowMeaning.SUBSCRIPTION,
-                default_group="list",
-                group_columns=_GROUP,
-                date_columns=_SUBSCRIBED_AT,
-            ),
-        ),
+        evidence_columns=_EVIDENCE,
+        meanings=(_OPT_OUT, _SUBSCRIPTION),
         excluded_columns={"status": "generic"},
         requires_meaning=True,
     ),
