@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -279,15 +279,9 @@ def put_import(call: ApiCall, import_id: str, body: ImportRequest) -> Response:
     """
     own = _load_own_import(call, import_id).id
     instructions = _parse_instructions(body, call.origin.now)
-
-    def write(connection: Connection) -> ImportResponse:
-        uploads.replace_instructions(connection, own, instructions)
-        return import_response(store.get_import(connection, own))
-
-    with _conflict_as_api_error():
-        response = call.write(write)
-    services().queue.nudge_import(own)
-    return response
+    return _write_and_nudge(
+        call, own, lambda connection: uploads.replace_instructions(connection, own, instructions)
+    )
 
 
 @endpoint(
@@ -320,15 +314,11 @@ def put_import_file(call: ApiCall, import_id: str) -> Response:
 def post_import_apply(call: ApiCall, import_id: str, body: ApplyPlanRequest) -> Response:
     """Confirm the plan and apply it."""
     own = _load_own_import(call, import_id).id
-
-    def write(connection: Connection) -> ImportResponse:
-        uploads.confirm_plan(connection, own, body.plan, call.key.actor)
-        return import_response(store.get_import(connection, own))
-
-    with _conflict_as_api_error():
-        response = call.write(write)
-    services().queue.nudge_import(own)
-    return response
+    return _write_and_nudge(
+        call,
+        own,
+        lambda connection: uploads.confirm_plan(connection, own, body.plan, call.key.actor),
+    )
 
 
 @endpoint(
@@ -403,6 +393,19 @@ def _load_own_import(call: ApiCall, import_id: str) -> Import:
     if found is None or found.actor != call.key.actor:
         raise ApiError(NOT_FOUND, "This key has created no import with this id.")
     return found
+
+
+def _write_and_nudge(call: ApiCall, own: UUID, change: Callable[[Connection], object]) -> Response:
+    """Make the change, respond with the import, and wake the worker that continues it."""
+
+    def write(connection: Connection) -> ImportResponse:
+        change(connection)
+        return import_response(store.get_import(connection, own))
+
+    with _conflict_as_api_error():
+        response = call.write(write)
+    services().queue.nudge_import(own)
+    return response
 
 
 @contextmanager
