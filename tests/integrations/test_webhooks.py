@@ -290,11 +290,11 @@ class TestHubSpot:
 @pytest.mark.parametrize(
     "kind", [kind for kind, each in load_webhooks().items() if isinstance(each, WebhookSource)]
 )
-@pytest.mark.parametrize("body", [b"", b"[1]", b"<html>anna@example.com</html>", b"\xff"])
-def test_garbage_is_refused_and_not_quoted(kind: str, body: bytes) -> None:  # I12
-    with pytest.raises(InvalidInput) as caught:
-        get_webhook_source(kind).parse(body)
-    assert "anna" not in str(caught.value)
+def test_garbage_is_refused_and_not_quoted(kind: str) -> None:  # I12
+    for body in (b"", b"[1]", b"<html>anna@example.com</html>", b"\xff"):
+        with pytest.raises(InvalidInput) as caught:
+            get_webhook_source(kind).parse(body)
+        assert "anna" not in str(caught.value), body
 
 
 def test_what_a_webhook_needs_is_optional() -> None:
