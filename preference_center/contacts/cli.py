@@ -35,6 +35,7 @@ from preference_center.contacts.notices.select import (
     select_named,
 )
 from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.channels import AddressSyntax
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.destinations.store.deliveries import find_address_id
@@ -259,7 +260,9 @@ def _read_addresses(lines: TextIO) -> list[Address]:
     found: list[Address] = []
     for number, line in enumerate(lines, 1):
         if line := line.strip():
-            channels = [Channel.SMS, Channel.PHONE] if line.startswith("+") else [Channel.EMAIL]
+            is_number = line.startswith("+")
+            syntax = AddressSyntax.PHONE_NUMBER if is_number else AddressSyntax.EMAIL
+            channels = [channel for channel in Channel if channel.rules.syntax is syntax]
             with click_bad_parameter(f"line {number}"):
                 found += [parse_address(line, channel) for channel in channels]
     if not found:

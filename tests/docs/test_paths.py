@@ -27,7 +27,7 @@ NOT_OURS = {
 """What looks like a file or a module of this repository, and is none."""
 
 _SPAN = re.compile(r"`([^`\n]+)`")
-_PATH = re.compile(r"\w[\w.-]*(?:/[\w.-]+)*\.py|\w[\w.-]*/(?:[\w.-]+/?)*")
+_PATH = re.compile(r"\w[\w.-]*(?:/[\w.-]+)*\.py|\w[\w.-]*/(?:[\w.-]+/)*[\w.-]*")
 _NAME = re.compile(r"[a-z_]+(?:\.\w+)+")
 
 

@@ -64,7 +64,7 @@ def test_nothing_is_off_where_something_else_is_asked_for_or_an_agent_asks(
 
 @pytest.mark.parametrize("others", [(), (WORK,)])
 @pytest.mark.parametrize("answer", ["confirms", "accepts", "identifies", "refuses", "reads"])
-def test_what_an_agent_asks_for_is_off_once_it_is_the_persons_wish(
+def test_what_an_agent_asks_for_is_off_once_the_person_confirms_it(
     others: tuple[Address, ...], answer: str
 ) -> None:  # I2
     know(ADA, *others)
