@@ -18,7 +18,7 @@ from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, classify_bounce, complaint_scope
-from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, Change, EventKind
 from preference_center.core.links.tokens import MailtoTokenData, hash_scope
 from preference_center.core.mime import MailTooComplex
 from preference_center.inbound import store
@@ -32,7 +32,12 @@ from preference_center.inbound.mail import (
     is_our_address,
     is_our_text,
 )
-from preference_center.inbound.opt_outs import IngestResult, record_mail_opt_outs
+from preference_center.inbound.opt_outs import (
+    RECIPIENT,
+    REPORTER,
+    IngestResult,
+    record_mail_opt_outs,
+)
 from preference_center.inbound.rights_mail import handle_rights_mail
 from preference_center.inbound.rules import (
     MailInterpretation,
@@ -57,9 +62,6 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import bounces, record
 
 log = structlog.get_logger()
-
-RECIPIENT = "recipient"
-REPORTER = "reporter"
 
 _EVENT_NAMESPACE = UUID("5b0c2f0e-5b57-4f0b-8f3c-6a0f5f1c9d11")
 """Namespace of the ids of events that are made from a mail."""
@@ -128,22 +130,31 @@ def _pending_reference(
 ) -> MailtoTokenData | None:
     """The token of a mail in which everything is clear but the address: it has half the digest.
 
-    A complaint that hides its recipient stops what any complaint stops, whatever the token's topic.
+    A report that hides its recipient stops what any such report stops, whatever the token's topic.
     """
     statements = mail.interpretation.statements
     if reasons == [ReviewReason.UNCLEAR] and statements and len(references) == 1:
         return references[0]
     if (
         reasons == [ReviewReason.NO_RECIPIENT]
-        and [each.kind for each in statements] == [StatementKind.COMPLAINED]
-        and len(mail.tokens.references) == 1
+        and len(statements) == len(mail.tokens.references) == 1
         and not mail.tokens.links
     ):
         (reference,) = mail.tokens.references
-        topic = _topic_of(reference, current_catalogue_or_empty())
-        scope = complaint_scope(bounces.current_policy(), topic)
-        return replace(reference, scope_hash=hash_scope(scope))
+        scope = _reported_scope(statements[0], reference)
+        return replace(reference, scope_hash=hash_scope(scope)) if scope else None
     return None
+
+
+def _reported_scope(statement: MailStatement, reference: MailtoTokenData) -> str | None:
+    """What a report about the recipient of a token stops by itself; None if it stops nothing."""
+    policy = bounces.current_policy()
+    if statement.kind is StatementKind.COMPLAINED:
+        return complaint_scope(policy, _topic_of(reference, current_catalogue_or_empty()))
+    if statement.bounce is None:
+        return None
+    threshold = policy.threshold_for(classify_bounce(statement.bounce).code)
+    return UNDELIVERABLE if threshold.events == 1 and not threshold.temporary else None
 
 
 def queue_unread_mail(

@@ -1,4 +1,4 @@
-"""This module records opt-outs by mail to a mailto token.
+"""This module records opt-outs by mail to a mailto token, and bounces that only a token identifies.
 
 What can't be recorded now is spooled (I1). An opt-out is pending until its address is known.
 """
@@ -19,9 +19,10 @@ from preference_center.catalogue import parse_catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty, list_texts
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import CatalogueError, InvalidInput
-from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, Change, EventKind
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
 from preference_center.inbound.mail import InboundMail
+from preference_center.inbound.rules import MailKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record, spool
@@ -39,7 +40,11 @@ PAGE_SIZE = 1_000
 MAILTO = "mailto"
 
 
-ACTOR = "recipient"
+BOUNCE_REPORT = MailKind.DELIVERY_REPORT.value
+
+
+RECIPIENT, REPORTER = "recipient", "reporter"
+"""Actors of events that are made from a mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +220,7 @@ def _by_prefix(addresses: Iterable[Address]) -> dict[bytes, Address]:
 
 def _candidate_scopes() -> Iterator[str]:
     """Every scope that a link may have been made for: current topics first, then former ones."""
-    yield ALL_MARKETING
+    yield from (ALL_MARKETING, UNDELIVERABLE)
     yield from current_catalogue_or_empty().topics
     for text in run_in_transaction(list_texts):
         with suppress(CatalogueError):
@@ -230,21 +235,26 @@ def _opt_out_change(
     at: datetime,
     method: str = MAILTO,
 ) -> Change:
-    """The person's own opt-out. The evidence is all that a mail token contains (I8)."""
+    """The person's own opt-out, or the bounce of a mail to them, which is pending like one.
+
+    The evidence is all that a mail token contains (I8).
+    """
+    is_bounce = scope == UNDELIVERABLE
+    method = BOUNCE_REPORT if is_bounce else method
     evidence = {"method": method, "key_id": reference.key_id}
     if reference.issued_on is not None:
         evidence["issued_on"] = reference.issued_on.isoformat()
     return Change(
         id=new_id,
-        kind=EventKind.OPTED_OUT,
+        kind=EventKind.BOUNCED if is_bounce else EventKind.OPTED_OUT,
         address=address,
         scope=scope,
         occurred_at=at,
         received_at=at,
         source=method,
-        actor=ACTOR,
+        actor=REPORTER if is_bounce else RECIPIENT,
         evidence=evidence,
-        own_act=True,
+        own_act=not is_bounce,
     )
 
 

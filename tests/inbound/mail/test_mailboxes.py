@@ -247,6 +247,38 @@ class TestReports:
         assert allowed(JANE)
         assert review_reasons() == []
 
+    def test_so_does_a_bounce_which_is_recorded_as_one_when_the_address_turns_up(
+        self,
+        take: Take,
+        make_to: MakeTo,
+        store: Callable[[str], None],
+        allowed: Callable[..., bool],
+        review_reasons: Callable[[], list[str]],
+        ledger: Ledger,
+        app: Flask,
+    ) -> None:  # I2
+        from preference_center.inbound.opt_outs import resolve_pending
+
+        to = f"{make_to(PAUL).partition('@')[0]}@bounces.acme.example"
+        hidden = dsn(failed("redacted@example.com"), returned="Subject: x\n")
+        assert take(hidden, to).pending == 1
+        assert not allowed(PAUL)
+        assert not allowed(PAUL, "newsletter.monthly")
+        assert review_reasons() == []
+        store(PAUL)
+        with app.app_context():
+            assert resolve_pending().pending == 0
+        assert ledger.kinds()[-1] == BOUNCED
+        assert not allowed(PAUL)
+
+    def test_a_bounce_of_somebody_unknown_that_only_counts_suppresses_nobody(
+        self, take: Take, make_to: MakeTo, allowed: Callable[..., bool]
+    ) -> None:
+        to = f"{make_to(PAUL).partition('@')[0]}@bounces.acme.example"
+        counted = failed("redacted@example.com", "5.2.1", "550 5.2.1 Mailbox disabled")
+        assert take(dsn(counted, returned="Subject: x\n"), to).pending == 0
+        assert allowed(PAUL)
+
     def test_and_one_in_the_envelope_that_was_bounced_to(
         self, take: Take, make_to: MakeTo, allowed: Callable[..., bool]
     ) -> None:
