@@ -68,6 +68,18 @@ def test_whom_the_mail_was_to_is_believed_to_be_gone_in_clear_words(prose: str) 
     assert at_once(bounce(prose)) == [JANE]
 
 
+@pytest.mark.parametrize(
+    "words", ["550 5.1.1 jane.doe... User unknown", "550 <jane.doe> not known"]
+)
+def test_words_without_an_address_are_about_the_only_recipient(words: str) -> None:
+    prose = f"----- Transcript of session follows -----\n{words}"
+    suppressed = [JANE] if "5.1.1" in words else []
+    assert at_once(bounce(prose)) == suppressed
+    assert at_once(bounce(f"{prose}\n(expanded to jd@isp.example)")) == []
+    several = RETURNED.replace("Subject", "Cc: paul@example.org\nSubject")
+    assert at_once(bounce(prose, returned=several)) == []
+
+
 @pytest.mark.parametrize("prose", NOT_THE_MAILBOX.values(), ids=NOT_THE_MAILBOX)
 def test_other_words_suppress_nobody(prose: str) -> None:  # RULES F9, F10
     assert at_once(bounce(prose)) == []
