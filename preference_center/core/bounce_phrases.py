@@ -198,7 +198,8 @@ _PHRASES: tuple[tuple[BounceCause, str], ...] = (
         |not\ (?:listed|found|present)\ in\ (?:the\ )?[^.;]{0,40}(?:directory|address\ book)
         |no\ (?:mail\ ?box|account|user|person|one)\ (?:\S+\ ){0,4}
             (?:here|by\ that\ name|this\ (?:address|user))|no\ mail\ ?box\ found
-        |not\ an?\ (?:known|valid|local|active|registered)\ (?:gateway\ )?(?:user|mail\ ?box|recipient|address)
+        |not\ an?\ (?:known|valid|local|active|registered)\ (?:gateway\ )?
+            (?:user|mail\ ?box|recipient|address)
         |(?:can't|cannot)\ accept\ user|non-?existing\ (?:user|address|mailbox)
         |(?:not|no\ longer)\ (?:a\ )?valid\ (?:recipient|address|mailbox)
         |address\ is\ (?:wrong|(?:no\ longer|not)\ valid)|no\ valid\ recipients

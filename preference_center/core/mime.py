@@ -27,16 +27,14 @@ MAIL_HEAD_BYTES = 256 * 1024
 
 
 MAX_LINES = 10_000
-
-
 MAX_PARTS = 300
-
-
 MAX_BOUNDARIES = 24
-
-
 MAX_FIELDS = 1000
 """Header lines that begin a field."""
+
+
+_MAX_ENVELOPES = 3
+"""Certified mails in each other that are opened: people forward one as an attachment."""
 
 
 _MAX_FIELD_LENGTH = 2000
@@ -44,11 +42,7 @@ _MAX_FIELD_LENGTH = 2000
 
 
 _EXCERPT_BYTES = 24 * 1024
-
-
 _EXCERPT_LINES = 600
-
-
 _MAX_LINE_LENGTH = 998  # RFC 5322 2.1.1
 
 
@@ -118,12 +112,14 @@ def parse_mail(head: bytes) -> ParsedMail:
 
     Of a certified mail this is the mail that the provider has enclosed: see `certified_mail`.
     """
-    outer = _parse_mail(head)
-    enclosed = certified_mail(outer)
-    if enclosed is None:
-        return outer
-    inner = _parse_mail(enclosed)
-    return replace(inner, is_truncated=outer.is_truncated or inner.is_truncated)
+    mail = _parse_mail(head)
+    for _ in range(_MAX_ENVELOPES):
+        enclosed = certified_mail(mail)
+        if enclosed is None:
+            break
+        inner = _parse_mail(enclosed)
+        mail = replace(inner, is_truncated=mail.is_truncated or inner.is_truncated)
+    return mail
 
 
 def certified_mail(mail: ParsedMail) -> bytes | None:
@@ -131,13 +127,24 @@ def certified_mail(mail: ParsedMail) -> bytes | None:
 
     Its envelope is from the provider's address, and its field `X-Trasporto` is
     `posta-certificata`, or `errore` where the enclosed mail itself is not certified (technical
-    rules of DM 2 November 2005, 6.3 and 6.4; law of Italy, CAD art. 48). None for other mails.
+    rules of DM 2 November 2005, 6.3 and 6.4; law of Italy, CAD art. 48). Of REM, which follows
+    PEC, it is a dispatch (ETSI TS 102 640-2). None for other mails.
     """
-    if "X-Trasporto" not in mail.message:
+    is_dispatch = mail.field("X-REM-Msg-Type").strip().lower() == "dispatch"
+    if not is_dispatch and "X-Trasporto" not in mail.message:
         return None
-    parts = (part for part in mail.message.walk() if _content_type(part) == "message/rfc822")
-    content = next((part.get_payload(decode=True) for part in parts), None)
+    content = next(
+        (part.get_payload(decode=True) for part in mail.message.walk() if _is_enclosed_mail(part)),
+        None,
+    )
     return content if isinstance(content, bytes) else None
+
+
+def _is_enclosed_mail(part: Message) -> bool:
+    """Whether it is a mail by its type, or by the name that PEC gives it: gateways change types."""
+    return _content_type(part) == "message/rfc822" or (
+        not part.is_multipart() and (part.get_filename() or "").lower() == "postacert.eml"
+    )
 
 
 def _parse_mail(head: bytes) -> ParsedMail:

@@ -175,6 +175,10 @@ _LOOP_FIELDS = ("X-Loop", "X-Auto-Response-Suppress", "X-BeenThere", "X-Mailing-
 """Fields that software sets to prevent loops, and that lists add to forwarded mail."""
 
 
+_ENVELOPE_FIELDS = ("X-Trasporto", "X-REM-Msg-Type")
+"""Fields of an envelope of certified mail."""
+
+
 _AWAY_SUBJECT = compile_phrases(OUT_OF_OFFICE_SUBJECTS)
 
 
@@ -198,7 +202,8 @@ _NULL_SENDER = re.compile(r"<?\s*>?")
 
 _SYSTEM_LOCAL_PART = re.compile(
     r"""^(?:no[-_.]?reply\w*|do[-_.]?not[-_.]?reply\w*|listserv|majordomo|mailman|sympa|ezmlm
-    |auto-?(?:reply|responder|respond)|vacation|notifications?|bounces?|nobody|root|mailer|www-data)$
+    |auto-?(?:reply|responder|respond)|vacation|notifications?|bounces?|nobody|root|mailer|www-data
+    |posta-certificata)$
     | -(?:bounces|request|owner|noreply)$ | ^owner-""",
     re.VERBOSE,
 )
@@ -240,11 +245,12 @@ def is_automatic(mail: ParsedMail) -> bool:
 def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
     """Whether a list, a ticket system or the like may have written or forwarded it.
 
+    So may a provider of certified mail whose mail encloses none that could be read.
     `own_text` is the text of the mail without quotations, `sender` the address in From.
     """
     return (
         any(name.lower().startswith("list-") for name in mail.message)
-        or any(name in mail.message for name in _LOOP_FIELDS)
+        or any(name in mail.message for name in (*_LOOP_FIELDS, *_ENVELOPE_FIELDS))
         or mail.field("Precedence").strip().lower() == "list"
         or bool(mail.report_type)
         or _SYSTEM_LOCAL_PART.search(sender.rpartition("@")[0].lower()) is not None
@@ -260,8 +266,16 @@ def has_automatic_phrase(text: str) -> bool:
 
 
 def is_certified_mail_receipt(mail: ParsedMail) -> bool:
-    """Whether a provider of certified mail (PEC) states that a mail was accepted or delivered."""
-    return "X-Ricevuta" in mail.message
+    """Whether a provider of certified mail (PEC, REM) states that a mail was accepted or delivered.
+
+    A person's own mail names in `X-TipoRicevuta` which receipt they want.
+    """
+    wanted = mail.field("X-TipoRicevuta").strip().lower()
+    return (
+        "X-Ricevuta" in mail.message
+        or wanted not in {"", "completa", "breve", "sintetica"}
+        or mail.field("X-REM-Msg-Type").strip().lower() not in {"", "dispatch"}
+    )
 
 
 def is_apple_mail_unsubscribe(mail: ParsedMail) -> bool:

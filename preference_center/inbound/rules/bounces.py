@@ -342,7 +342,7 @@ def _unknown_format_statements(mail: ParsedMail, parties: MailParties) -> Iterat
     sent_to = sorted(usable_addresses(parties.recipients)) or _reported_addresses(folded, parties)
     named = [address for address in sent_to if address in folded]
     if not named and len(parties.recipients) == 1 and not _ADDRESS_IN_TEXT.search(folded):
-        named = sent_to  # "550 jane... User unknown": it can be about nobody else
+        named = list(sent_to)  # "550 jane... User unknown": it can be about nobody else
     for address in named:
         text = text_about_recipient(prose, (address,), named, is_only_recipient=len(named) == 1)
         bounce = _bounce(text) if parties.recipients else Bounce(diagnostic=text)

@@ -69,6 +69,65 @@ def test_an_objection_in_a_certified_mail_is_of_who_wrote_it(
     ]
 
 
+def renamed(enclosed: bytes, content_type: str) -> bytes:
+    """A certified mail whose gateway has changed the type of the enclosed mail."""
+    parts = MIMEMultipart("mixed")
+    parts.attach(MIMEText(ENVELOPE, "plain", "utf-8"))
+    attached = MIMEApplication(enclosed, "octet-stream", name="postacert.eml")
+    attached.replace_header("Content-Type", f'{content_type}; name="postacert.eml"')
+    parts.attach(attached)
+    parts["From"], parts["Subject"] = f'"Per conto di: {MARIO}" <{PROVIDER}>', "Cancellazione"
+    parts["X-Trasporto"] = "posta-certificata"
+    return parts.as_bytes()
+
+
+ASKED = "Cancellatemi dalla newsletter."
+CERTIFIED = certified(written(ASKED), "POSTA CERTIFICATA", X_Trasporto="posta-certificata")
+IN_HTML = written(f"<p>Buongiorno,</p><p>{ASKED}</p>").replace(b"text/plain", b"text/html")
+IN_SIGNED = MIMEMultipart("signed", protocol="application/pkcs7-signature")
+IN_SIGNED["From"] = MARIO
+IN_SIGNED.attach(MIMEText(ASKED, "plain", "utf-8"))
+IN_SIGNED.attach(MIMEApplication(b"signature", "pkcs7-signature", name="smime.p7s"))
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        pytest.param(certified(IN_HTML, "x", X_Trasporto="posta-certificata"), id="html"),
+        pytest.param(
+            certified(IN_SIGNED.as_bytes(), "x", X_Trasporto="posta-certificata"), id="signed"
+        ),
+        pytest.param(certified(CERTIFIED, "x", X_Trasporto="posta-certificata"), id="nested"),
+        pytest.param(renamed(written(ASKED), "application/octet-stream"), id="octets"),
+        pytest.param(renamed(written(ASKED), "message/rfc822"), id="base64"),
+        pytest.param(certified(written(ASKED), "x", X_REM_Msg_Type="Dispatch"), id="REM"),
+        pytest.param(
+            certified(written(ASKED, X_TipoRicevuta="breve"), "x", X_Trasporto="errore"),
+            id="short-receipt-wanted",
+        ),
+    ],
+)
+def test_the_enclosed_mail_is_read_in_whatever_form(mail: bytes) -> None:
+    found = interpret_mail(mail, for_reports=False)
+    assert [each.recipients for each in found.statements] == [(MARIO,)]
+
+
+@pytest.mark.parametrize("envelope", ["X-Trasporto: posta-certificata", "X-REM-Msg-Type: Dispatch"])
+@pytest.mark.parametrize("sender", [PROVIDER, "mario@provider.example"])
+def test_an_envelope_that_encloses_nothing_readable_is_read_by_a_person(
+    sender: str, envelope: str
+) -> None:
+    mail = f"From: {sender}\nSubject: Cancellazione newsletter\n{envelope}\n\n".encode()
+    found = interpret_mail(mail, for_reports=False)
+    assert (found.statements, found.review_reason) == ((), ReviewReason.UNCLEAR)
+
+
+@pytest.mark.parametrize("field", ["X-TipoRicevuta: consegna", "X-REM-Msg-Type: Message"])
+def test_so_are_receipts_automatic_that_have_another_field(field: str) -> None:
+    mail = f"From: {PROVIDER}\nSubject: Cancellazione newsletter\n{field}\n\n".encode()
+    assert interpret_mail(mail, for_reports=False).kind is MailKind.AUTO_REPLY
+
+
 def test_a_request_in_a_certified_mail_is_of_who_wrote_it() -> None:
     body = "Chiedo la cancellazione di tutti i miei dati personali ai sensi dell'art. 17 GDPR."
     mail = certified(written(body), "POSTA CERTIFICATA: dati", X_Trasporto="posta-certificata")
