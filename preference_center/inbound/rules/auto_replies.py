@@ -78,7 +78,7 @@ AUTO_REPLY_PHRASES = """
     auto ?reply|autoresponder
     automated (message|reply|response|e ?mail|notification)
     do not reply to this
-    (mailbox|inbox|address) is (not|un)
+    (mailbox|inbox|address) is (not|un) ?(attended|read|checked|in use|active|valid)
     (not|un) ?monitored
     your (message|request|ticket|enquiry|inquiry|e ?mail|case) ([0-9]+ )?(has been|was|is being) (received|created|opened|registered|logged|assigned|closed)
     we( ve| have)? received your
@@ -243,7 +243,7 @@ def is_automatic(mail: ParsedMail) -> bool:
 
 
 def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
-    """Whether a list, a ticket system or the like may have written or forwarded it.
+    """Whether a list, a ticket system, a calendar or the like may have written or forwarded it.
 
     So may a provider of certified mail whose mail encloses none that could be read.
     `own_text` is the text of the mail without quotations, `sender` the address in From.
@@ -253,6 +253,7 @@ def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
         or any(name in mail.message for name in (*_LOOP_FIELDS, *_ENVELOPE_FIELDS))
         or mail.field("Precedence").strip().lower() == "list"
         or bool(mail.report_type)
+        or bool(mail.texts_of_type("text/calendar"))
         or _SYSTEM_LOCAL_PART.search(sender.rpartition("@")[0].lower()) is not None
         or _TICKET_SUBJECT.search(mail.field("Subject")) is not None
         or _SYSTEM_SUBJECT.fullmatch(tokenize(normalize_text(mail.field("Subject")))) is not None

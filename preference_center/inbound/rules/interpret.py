@@ -47,6 +47,7 @@ from preference_center.inbound.rules.objections.classify import (
     SentenceClass,
     SentenceReader,
     likely_readers,
+    readers_of_text,
 )
 from preference_center.inbound.rules.objections.language import (
     MAX_SENTENCE_LENGTH,
@@ -115,7 +116,7 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
         remove_quotations(normalize_text(join_wrapped_lines(own_text))), sender.casefold()
     )
     readers = [SentenceReader(language) for language in LANGUAGES]
-    if any(reader.wants_mail(text) for reader in readers):
+    if any(reader.wants_mail(text) for reader in readers_of_text(readers, text)):
         return None
     found = _objection_in_body(readers, split_paragraphs(text), split_paragraphs(written))
     if found is not None:

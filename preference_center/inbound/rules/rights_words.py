@@ -71,6 +71,16 @@ _PHRASES: Mapping[RequestKind, str] = {
         droit a (?:l )?(?:oubli|effacement)
         (?:cancell\w+|elimin\w+|eras\w+)(?: \w+){{0,4}} (?:{_ITS_DATI}|account|profilo)
         diritto (?:all oblio|alla cancellazione)
+        (?:dati|account|profilo)(?: \w+){{0,3}} (?:vengano|siano) (?:cancell|rimoss|elimin)\w+
+        (?:account|profilo)(?: \w+){{0,3}} (?:venga|sia) (?:cancell|rimoss|elimin)\w+
+        (?:data|account|details) (?:to )?be (?:deleted|erased|removed)
+        (?:donnees|compte)(?: \w+){{0,3}} soi(?:en)?t (?:supprim|effac)\w+
+        (?:datos|cuenta)(?: \w+){{0,3}} sean? (?:elimin|borrad|suprimid)\w+
+        (?:apag|elimin|exclu|delet|remov)\w+(?: \w+){{0,3}} (?:dados|conta)
+        (?:dados|conta)(?: \w+){{0,3}} sejam? (?:apagad|eliminad|excluid|removid)\w+
+        (?:verwijder|vernietig|wis)\w*(?: \w+){{0,3}} (?:persoons)?(?:gegevens|account)
+        (?:gegevens|account)(?: \w+){{0,3}} (?:te|laten) (?:verwijder|vernietig|wis)\w+
+        (?:usun|skasow|skasuj|wykasow)\w*(?: \w+){{0,3}} (?:dane|danych|konto|konta)
     """,
     RequestKind.DONT_SELL_OR_SHARE: rf"""
         (?:do not|don t|dont|never|not to|stop|cease) {_SELL}(?: or {_SELL})? {_MY_DATA}

@@ -20,6 +20,7 @@ import html
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address, Channel
@@ -184,6 +185,10 @@ _SIGNATURE = re.compile(
 )
 
 
+_LEAST_SET_OFF = 3
+"""Distance of two quoted lines with a blank line, another and a blank one between them."""
+
+
 _QUOTED_LINE = re.compile(r"^[ \t]*[>|]")
 
 
@@ -197,7 +202,7 @@ def reply_text(mail: ParsedMail) -> str:
 
 
 def _strip_quotations(text: str) -> str:
-    """The text before the first quotation, or, if it begins with one, after it."""
+    """The text before the first quotation, or, if it begins with one, between and after them."""
     lines = text[:MAX_CHARACTERS].split("\n")
     quoted = [number for number, line in enumerate(lines) if _QUOTED_LINE.match(line)]
     above = _strip_signature(
@@ -207,7 +212,24 @@ def _strip_quotations(text: str) -> str:
     )
     if above or not quoted:
         return above
-    return _strip_signature("\n".join(lines[quoted[-1] + 1 :])[:_MAX_REPLY_CHARACTERS])
+    return _strip_signature("\n".join(_unquoted(lines, quoted))[:_MAX_REPLY_CHARACTERS])
+
+
+def _unquoted(lines: list[str], quoted: list[int]) -> list[str]:
+    """The lines between quotations and after the last one.
+
+    Between them only lines that are set off by blank ones: others may be the end of a quoted line
+    that some program has wrapped.
+    """
+    found: list[str] = []
+    for start, end in pairwise(quoted):
+        if (
+            end - start > _LEAST_SET_OFF
+            and not lines[start + 1].strip()
+            and not lines[end - 1].strip()
+        ):
+            found += lines[start + 1 : end]
+    return found + lines[quoted[-1] + 1 :]
 
 
 def _text_before_quotation(text: str) -> str:

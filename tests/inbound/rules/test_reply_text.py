@@ -51,3 +51,13 @@ def test_so_they_are_in_html(mark: str) -> None:
     page = f"<p>Abmelden bitte</p>{mark}<p>Unsubscribe here</p></div>"
     mail = parse_mail(reply(page, header="Content-Type: text/html; charset=utf-8\n"))
     assert reply_text(mail) == "Abmelden bitte"
+
+
+def test_what_stands_between_quotations_is_read_unless_a_program_wrapped_it() -> None:
+    between = "> Sale\n> today\n\nPlease stop.\n\n> Buy now\n\nJane"
+    wrapped = "> Sale, or\nunsubscribe\n> here\n\nJane"
+    assert (
+        reply_text(parse_mail(f"From: a@b.example\n\n{between}".encode()))
+        == "Please stop.\n\n\nJane"
+    )
+    assert reply_text(parse_mail(f"From: a@b.example\n\n{wrapped}".encode())) == "Jane"

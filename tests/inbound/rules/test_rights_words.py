@@ -1,4 +1,4 @@
-"""Which right a mail asks for, in five languages; what is not clear is for a person."""
+"""Which right a mail asks for, in eight languages; what is not clear is for a person."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ CLEAR = [
     (ERASE, "Merci d'effacer mon compte."),
     (ERASE, "Vi chiedo di cancellare tutti i miei dati."),
     (ERASE, "Eliminate il mio account, grazie."),
+    (ERASE, "Chiedo che tutti i miei dati vengano rimossi dai vostri archivi."),
+    (ERASE, "I want my account to be deleted."),
+    (ERASE, "Je demande que mes données soient effacées."),
+    (ERASE, "Solicito que mis datos sean eliminados."),
+    (ERASE, "Venho requerer a eliminação dos meus dados pessoais."),
+    (ERASE, "Solicito que os meus dados sejam apagados."),
+    (ERASE, "Verwijder al mijn gegevens, alstublieft."),
+    (ERASE, "Ik wil mijn account laten verwijderen."),
+    (ERASE, "Proszę usunąć moje konto."),
     (RESTRICT, "I request restriction of processing under Article 18 GDPR."),
     (RESTRICT, "Ich verlange die Einschränkung der Verarbeitung."),
     (RESTRICT, "Chiedo la limitazione del trattamento."),
@@ -60,6 +69,9 @@ UNCLEAR = [
     "Send me a copy of my data, and delete my account.",
     "Thanks for the copy of the invoice.",
     "I never asked you to delete my data!",
+    "Proszę nie usuwać mojego konta.",
+    "I miei dati sono stati cancellati per errore.",
+    "Mijn account is per ongeluk verwijderd? Hoe kan dat?",
     "",
 ]
 

@@ -132,8 +132,14 @@ class SentenceReader:
 
     def count_unknown(self, sentence: Sentence) -> int:
         """Words that the table does not know: the fewer, the likelier it is the language."""
-        words = self.language.normalize_spelling(sentence.words[:MAX_SENTENCE_LENGTH]).split()
-        return sum(not self.language.knows(word) for word in words)
+        return sum(self._unknown_flags(sentence.words[:MAX_SENTENCE_LENGTH]))
+
+    def count_known(self, words: str) -> int:
+        """Words of a text that the table knows."""
+        return sum(not unknown for unknown in self._unknown_flags(words))
+
+    def _unknown_flags(self, words: str) -> Iterator[bool]:
+        return (not self.language.knows(w) for w in self.language.normalize_spelling(words).split())
 
     def is_bare(self, sentence: Sentence) -> bool:
         """Whether it is an objection alone, with a greeting, courtesies or a name at most."""
@@ -287,3 +293,10 @@ def likely_readers(
     unknown = [reader.count_unknown(sentence) for reader in readers]
     least = min(unknown)
     return [reader for reader, count in zip(readers, unknown, strict=True) if count <= least + 1]
+
+
+def readers_of_text(readers: Sequence[SentenceReader], text: str) -> Sequence[SentenceReader]:
+    """Those in whose language some of a text may be: who know half as many words as the best."""
+    known = [reader.count_known(tokenize(text)) for reader in readers]
+    most = max(known)
+    return [reader for reader, count in zip(readers, known, strict=True) if 2 * count >= most]

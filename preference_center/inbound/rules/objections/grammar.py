@@ -8,6 +8,7 @@ they may be what the request is really about, so a rule states how many it accep
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _MAX_SPAN = 20
 """Words from the first to the last of a request."""
 _NEGATION_WINDOW = 5
 """Words before a request in which a negation applies to it."""
+_INDEFINITE = re.compile(r"(?:zadn|nessun|ningun|aucun|nenhu)[a-z]*\Z")
+"""What agrees with a negation and does not reverse it: "nie chcę żadnych reklam"."""
 _ENDING = ("leave", "remove", "removed", "stop")
 _GAPPED = (*_ENDING, "contact", "withdraw", "not")
 """Kinds with entries that leave a gap for other words: these are known by their own kinds."""
@@ -166,7 +169,7 @@ def find_requests(clause: Clause, rules: Sequence[Rule] = REQUESTS) -> Iterator[
             continue
         if rule.is_negative:
             own.update(span)
-        yield Request(span[0], span[-1], _is_negated(clause, span, own))
+        yield Request(span[0], span[-1], _is_negated(clause, rule, span, own))
 
 
 def _find_span(clause: Clause, rule: Rule) -> range | None:
@@ -217,11 +220,13 @@ def _fits(clause: Clause, rule: Rule, span: range) -> bool:
     )
 
 
-def _is_negated(clause: Clause, span: range, own: set[int]) -> bool:
+def _is_negated(clause: Clause, rule: Rule, span: range, own: set[int]) -> bool:
     window = range(max(span.start - _NEGATION_WINDOW, 0), span.stop)
     after = clause.words[span.stop : span.stop + 3]
+    agrees = rule.is_negative and any(_INDEFINITE.match(clause.words[at]) for at in span)
     return any(
-        mark.start in window and mark.start not in own for mark in clause.marks("not|reversal")
+        mark.start in window and mark.start not in own
+        for mark in clause.marks("reversal" if agrees else "not|reversal")
     ) or bool(clause.language.patterns["trailing_not"].match(" ".join(after)))
 
 

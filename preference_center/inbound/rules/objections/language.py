@@ -39,6 +39,10 @@ _QUOTATION = re.compile(
 )
 
 
+_BEFORE_END = re.compile(r"(?<= quoted) (?=[.!?])")
+"""Else the end of a sentence would be none."""
+
+
 _ADDRESS = re.compile(r"(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}")
 
 
@@ -46,7 +50,7 @@ _LINK = re.compile(r"(?:https?://|www\.)\S{1,2000}")
 
 
 _PUNCTUATION = re.compile(
-    r"[,;:()\[\]/|\u2026\u2022]+|(?<=\s)[-\u2013\u2014]+(?=\s)|[\u2013\u2014]"
+    r"[,;:()\[\]|\u2026\u2022]+|(?<!\d)/|/(?!\d)|(?<=\s)[-\u2013\u2014]+(?=\s)|[\u2013\u2014]"
 )
 
 
@@ -71,7 +75,7 @@ def normalize_text(text: str) -> str:
 
 def remove_quotations(text: str) -> str:
     """Plain text without quoted passages: others wrote those."""
-    return _QUOTATION.sub(" quoted ", text)
+    return _BEFORE_END.sub("", _QUOTATION.sub(" quoted ", text))
 
 
 def mask_addresses(text: str, sender: str) -> str:
@@ -224,7 +228,7 @@ class ObjectionLanguage:
         """Corrects typing errors to the longer words of the table."""
         sources = " ".join(pattern.pattern for pattern in self.patterns.values())
         return SpellingCorrector(
-            _WORD.findall(sources.replace("\\", " ")),
+            [*_WORD.findall(sources.replace("\\", " ")), "newsletter", "newsletters"],
             _WORD.findall(self._table["leaving"]),
             self.knows,
         )

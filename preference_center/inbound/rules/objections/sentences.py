@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from preference_center.inbound.rules.objections.language import tokenize
 
-_END = re.compile(r"(?<![\s.!?])[.!?]+(?=\s|\Z)|[!?]+|\n+|(?<=[a-z]{2})\.(?=[a-z]{3})")
+_END = re.compile(
+    r"(?<![\s.!?])[.!?]+(?=\s|\Z)|[!?]+|\n+|(?<=[a-z]{2})\.(?=[a-z]{3})"
+    "|[\u2600-\u27bf\U0001f300-\U0001faff]+"  # emoji
+)
 
 
 _ABBREVIATION = re.compile(
-    r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme)\Z"
+    r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme|gem|vgl|bzw|inkl|lt)\Z"
 )
 
 
