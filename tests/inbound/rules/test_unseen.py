@@ -1,0 +1,85 @@
+"""Texts and whole mails by a second person who had not seen how they are read.
+
+docs/evidence/objections.md has the score before and after they were read here.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from preference_center.core.bounces import (
+    BounceActionKind,
+    DeliverabilityPolicy,
+    classify_bounce,
+    evaluate_bounce,
+)
+from preference_center.inbound.rules import MailStatement, StatementKind
+from preference_center.inbound.rules.interpret import interpret_mail
+from preference_center.inbound.rules.sms_keywords import classify_sms
+from preference_center.integrations.base.vendor_events import SmsIntent
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+NOW = datetime(2026, 12, 2, tzinfo=UTC)
+WANTED = {
+    "opt_out": StatementKind.OPTED_OUT,
+    "bounce_permanent": StatementKind.BOUNCED,
+    "complaint": StatementKind.COMPLAINED,
+}
+"""What a mail may do; of any other nothing may be recorded."""
+
+
+def load(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((CORPUS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def statements(mail: bytes, *, for_reports: bool) -> list[MailStatement]:
+    """What the mail does by itself: a bounce that only counts does nothing."""
+    found = interpret_mail(mail, for_reports=for_reports).statements
+    return [each for each in found if each.bounce is None or suppresses(each)]
+
+
+def suppresses(statement: MailStatement) -> bool:
+    assert statement.bounce
+    classified = classify_bounce(statement.bounce)
+    action = evaluate_bounce(DeliverabilityPolicy(), classified, NOW, (), NOW)
+    return action.kind is BounceActionKind.SUPPRESS
+
+
+def opts_out(row: dict[str, Any]) -> bool:
+    if row["channel"] == "sms":
+        intent = classify_sms(row["text"], None, (row["language"],))
+        return intent in {SmsIntent.STOP, SmsIntent.STOP_ALL}
+    mail = EmailMessage()
+    mail["From"], mail["To"] = "jane.doe@example.org", "reply@acme.example"
+    mail.set_content(row["text"])
+    return bool(statements(mail.as_bytes(), for_reports=False))
+
+
+def test_of_clear_opt_outs_at_least_85_percent_are_taken_and_nothing_else_is() -> None:
+    outcomes = {
+        row["id"]: (row["want"] == "opt_out", opts_out(row)) for row in load("unseen_texts.json")
+    }
+    taken: list[bool] = [was for wanted, was in outcomes.values() if wanted]
+    assert [name for name, (wanted, was) in outcomes.items() if was and not wanted] == []
+    assert sum(taken) >= 0.85 * len(taken)
+
+
+def test_whole_mails_do_what_they_should_to_whom_they_are_about() -> None:
+    wrong, missed, opt_outs = [], 0, 0
+    for row in load("unseen_mails.json"):
+        content = "\n".join(row["mail"]).encode()
+        found = statements(content, for_reports=row["group"] in {"bounce", "arf"})
+        wanted = WANTED.get(row["want"])
+        opt_outs += row["want"] == "opt_out"
+        missed += row["want"] == "opt_out" and not found
+        is_right = [each.kind for each in found] == [wanted] if wanted else not found
+        is_of = not found or "of" not in row or found[0].recipients[:1] == (row["of"],)
+        if not (is_right and is_of) and (found or row["want"] != "opt_out"):
+            wrong.append(row["id"])
+    assert wrong == []
+    assert opt_outs - missed >= 0.8 * opt_outs
