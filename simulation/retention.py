@@ -194,7 +194,9 @@ class Retention:
         times = [opt_out.received for opt_out in self.oracle.opt_outs[form.person]]
         times += [self.known[form], self.oracle.changed.get(form.person, START)]
         is_used = any(self.oracle.opt_ins[each] for each in forms_of(form.person))
-        return max(times) < before and not is_used
+        # A list says that they asked for something, and may have been read late.
+        is_listed = any(each.person == form.person for each, _ in self.oracle.listed)
+        return max(times) < before and not is_used and not is_listed
 
     def _opt_outs_of_all(self, form: Form, now: datetime) -> list[OptOut]:
         """Those of exactly this form that may stand, without pauses, which end by themselves."""

@@ -21,7 +21,7 @@ from simulation.entry_points import address, origin
 from simulation.ground import CATALOGUE, Clock
 from simulation.holds import Holds
 from simulation.oracle import OptOut, Oracle
-from simulation.people import ALL, START, Form
+from simulation.people import ALL, NEWS, START, Form
 from simulation.retention import Retention
 from simulation.rights import Rights
 from simulation.violation import Violation
@@ -73,6 +73,14 @@ def test_an_erasure_of_somebody_who_gets_marketing_is_found(retention: Retention
     retention.oracle.opt_outs.clear()
     with pytest.raises(Violation, match=r"I6: only2@example\.net is erased by retention"):
         retention.run()
+
+
+def test_nobody_is_missed_of_whom_a_list_says_that_they_asked_for_something(
+    retention: Retention,
+) -> None:
+    contacts.upsert_contacts([ContactUpdate(addresses=(address(WHO),))], origin())
+    retention.oracle.listed.add((WHO, NEWS))
+    retention.run()
 
 
 def test_an_address_that_is_readable_for_too_long_is_found(retention: Retention) -> None:

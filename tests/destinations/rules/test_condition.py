@@ -9,6 +9,7 @@ import pytest
 
 from preference_center.core.events import SHARING
 from preference_center.destinations.rules.states import (
+    SLOWED_AT_MOST,
     Condition,
     DestinationStatus,
     Trouble,
@@ -108,6 +109,25 @@ def test_it_is_slow_until_a_time() -> None:
     assert not DESTINATION.is_slow(START)
     assert replace(DESTINATION, slow_until=_LATER).is_slow(START)
     assert not replace(DESTINATION, slow_until=START).is_slow(START)
+
+
+@pytest.mark.parametrize(
+    "trouble, since, expected",
+    [
+        (None, None, START),
+        (None, _BEFORE, START),
+        (Trouble.SLOWED, _BEFORE, _BEFORE),
+        (Trouble.SLOWED, None, None),
+        (Trouble.SLOWED, START - SLOWED_AT_MOST, None),
+        (Trouble.FAILING, _BEFORE, None),
+        (Trouble.REFUSED, _BEFORE, None),
+    ],
+)
+def test_a_tool_that_takes_no_requests_is_slow_for_a_while_and_then_broken(
+    trouble: Trouble | None, since: datetime | None, expected: datetime | None
+) -> None:
+    destination = replace(DESTINATION, trouble=trouble, trouble_since=since)
+    assert destination.slowed_since(START) == expected
 
 
 def test_sharing_is_no_topic() -> None:  # I10

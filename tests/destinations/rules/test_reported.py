@@ -9,6 +9,7 @@ import pytest
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.events import ALL_MARKETING
+from preference_center.integrations.base.contract import ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from tests.core.histories import NEWS, NOW, OFFERS
 from tests.destinations.rules.reports import ANNA, DESTINATION, opt_out, plan, rules_for
@@ -95,3 +96,10 @@ def test_a_bounce_without_an_id_counts_once_a_day_and_once_in_a_list() -> None:
     assert today == again
     assert listed.id == listed_again.id
     assert len({yesterday, today, listed.id, other}) == 4
+
+
+def test_contacts_and_reports_are_counted() -> None:
+    stats = plan([opt_out(id="a"), opt_out(OFFERS, id="b")]).stats
+    assert (stats.contacts, stats.reported) == (0, 2)
+    stats = plan([], snapshot=ContactSnapshot(ANNA)).stats
+    assert (stats.contacts, stats.reported) == (1, 0)
