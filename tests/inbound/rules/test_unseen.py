@@ -1,4 +1,4 @@
-"""Texts and whole mails by a second person who had not seen how they are read.
+"""Texts and whole mails by a second author who had not seen how they are read.
 
 docs/evidence/objections.md has the score before and after they were read here.
 """
