@@ -30,7 +30,7 @@ def test_the_catalogue_is_read_previewed_edited_and_applied(
     check(ada)
     frame = ada.frame_locator("iframe")
     assert "Ogni mese" in frame.locator("main").inner_text()
-    frame.locator("button").first.click()  # sends nothing: the frame allows no form
+    frame.locator("main button").first.click()  # sends nothing: the frame allows no form
     assert "Ogni mese" in frame.locator("main").inner_text()
 
     ada.goto("/console/catalogue/edit")

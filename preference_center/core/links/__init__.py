@@ -97,6 +97,8 @@ class FormPurpose(StrEnum):
     PREFERENCES = "preferences"
     SAVED = "saved"
     """What a Save on the preference page did, for the page that shows it."""
+    DRAFT = "draft"
+    """What is chosen on the preference page and not saved, to show it in another language."""
     UNDO = "undo"
     RESULT = "result"
     """What the page after a press says."""

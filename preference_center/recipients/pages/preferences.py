@@ -41,6 +41,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.recipients.pages.confirm import send_confirmation
+from preference_center.recipients.pages.drafts import Draft, redirect_to_draft, requested_draft
 from preference_center.recipients.pages.results import (
     load_opt_out,
     load_presses,
@@ -53,7 +54,6 @@ from preference_center.recipients.pages.sections import (
     FREQUENCY_FIELD_PREFIX,
     PAUSE_FIELD_PREFIX,
     PreferenceForm,
-    PreferenceSection,
     additional_tokens,
     find_opt_in_method,
     load_preferences,
@@ -245,20 +245,6 @@ def _submitted(form: PreferenceForm) -> SubmittedPreferences:
     )
 
 
-def _with_draft(section: PreferenceSection, form: PreferenceForm) -> PreferenceSection:
-    """The section with the choices of a form that is shown in another language, not saved.
-
-    It keeps the state that the form was rendered with: what it turns on is as old as before (I5).
-    Without a state of ours, nothing says which choices were made: the section is shown as it is.
-    """
-    state = form.state.data or ""
-    try:
-        open_for_link(FormPurpose.PREFERENCES, section.token, state, None, services().now())
-    except InvalidLink:
-        return section
-    return replace(section, state=state, draft=_submitted(form))
-
-
 def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
     """Retract what the Save of this sealed result turned off or paused, and nothing else."""
     now = services().now()
@@ -343,8 +329,10 @@ def preferences(token: str = "") -> ResponseReturnValue:
     use_link_language(link)
     # CSRF matters only where a change is recorded immediately, so only there is a cookie needed.
     form = PreferenceForm(meta={"csrf": link.proves_control})
-    switches = request.method == "POST" and "show" in request.form  # writes nothing (I7)
-    if request.method == "POST" and not switches:
+    if request.method == "POST" and "show" in request.form:
+        chosen = Draft(form.state.data or "", _submitted(form))
+        return redirect_to_draft(token, chosen, request.form["show"])
+    if request.method == "POST":
         undo = request.form.get("undo")
         saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
         others = additional_tokens()
@@ -378,8 +366,8 @@ def preferences(token: str = "") -> ResponseReturnValue:
         )
         for key, each in visits
     ]
-    if switches:
-        sections = [_with_draft(each, form) if each.token == token else each for each in sections]
+    if draft := requested_draft(token):
+        sections = [draft.in_section(each) if each.token == token else each for each in sections]
     if len(sections) == 1 and sections[0].has_form:
         values["switch_form"] = "choices"
     return render_gpc_page(

@@ -121,7 +121,7 @@ def test_the_pages_own_buttons_are_received(
             f"/u/{token}", data={"confirm": button}, headers=headers, follow_redirects=True
         )
     assert answer.status_code == 202
-    assert "Wir haben die Anfrage erhalten" in answer.text
+    assert "Wir haben die Abmeldung erhalten" in answer.text
     assert 'name="undo"' not in answer.text
     replay()
     [event] = ledger.events()
@@ -139,9 +139,11 @@ def test_what_was_received_can_be_read_again_in_another_language(
         (german,) = re.findall(r'href="([^"]*)" lang="de"', received.text)
         page = client.get(unescape(german))
         assert page.status_code == 200
-        assert "Wir haben die Anfrage erhalten" in page.text
+        assert "Wir haben die Abmeldung erhalten" in page.text
         assert "erhält in wenigen Augenblicken keine Werbung mehr" in page.text
-    assert "Wir haben die Anfrage erhalten" in client.get(unescape(german)).text  # not replayed yet
+    assert (
+        "Wir haben die Abmeldung erhalten" in client.get(unescape(german)).text
+    )  # not replayed yet
     replay()
     assert "Sie sind abgemeldet" in client.get(unescape(german)).text
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def switch(client: FlaskClient, form: Form) -> Form:
     form.button = {"show": "it"}
     answer = client.post(f"{form.path}?lang=it", data=form.data())
-    assert answer.status_code == 200
-    return Form.in_page(form.path, answer.text)
+    assert answer.status_code == 303
+    return Form.in_page(form.path, client.get(answer.location).text)
 
 
 def test_it_shows_them_in_the_other_language_and_writes_nothing(
@@ -33,6 +33,19 @@ def test_it_shows_them_in_the_other_language_and_writes_nothing(
     assert shown.ticks == {"offers"}
     assert 'name="pause:all_marketing" value="30" checked' in shown.text
     assert ledger.events() == []
+
+
+def test_the_page_in_the_other_language_is_read_again_as_often_as_one_likes(
+    client: FlaskClient, proven: str
+) -> None:  # docs/decisions/0069
+    form = Form.of(client, proven)
+    form.ticks.clear()
+    form.button = {"show": "it"}
+    page = client.post(f"{form.path}?lang=it", data=form.data()).location
+    assert Form.in_page(form.path, client.get(page).text).ticks == set()
+    assert Form.in_page(form.path, client.get(page).text).ticks == set()
+    forged = client.get(page.replace("draft=", "draft=x"))
+    assert Form.in_page(form.path, forged.text).ticks != set()
 
 
 def test_what_is_shown_again_can_be_saved(client: FlaskClient, proven: str, ledger: Ledger) -> None:

@@ -110,8 +110,8 @@ def test_deleting_an_account_with_other_addresses_waits_for_more_proof(
     assert asked.required_level is IdentityLevel.CONTACT
     assert not asked.state.closed
     page = client.get(answer.location).text
-    assert "we have to be sure that it is you" in page
-    assert "never for an identity card" in page
+    assert "We need to be sure that it’s you" in page
+    assert "never for an ID card" in page
     assert "All marketing to you is off." in page
 
 

@@ -229,5 +229,5 @@ def test_a_mailbox_of_a_role_takes_more_proof(
     (email,) = emails_to(app, NEW, EmailKind.NEW_ADDRESS)
     answer = client.post(link_in(email), data={"confirm": "yes"})
     assert answer.status_code == 409
-    assert "sure that it is you" in answer.text
+    assert "sure that it’s you" in answer.text
     assert [asked.state for asked in requests_in(app)] == [RequestState.RECEIVED]

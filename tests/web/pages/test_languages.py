@@ -29,8 +29,9 @@ HEADINGS = {
 
 
 def switch(text: str) -> list[str]:
-    """Where the links of the switch lead, in the order of the page."""
-    return re.findall(r'<a href="([^"]*)" lang="\w\w" hreflang', text)
+    """Where the links or buttons of the switch lead, in the order of the page."""
+    found = re.findall(r'<a href="([^"]*)" lang="\w\w" hreflang|formaction="([^"]*)"', text)
+    return [link or action for link, action in found]
 
 
 @pytest.mark.parametrize("language", HEADINGS)
