@@ -71,7 +71,7 @@ TARGETS = {
     ),
     "reported": Target(
         "preference_center/destinations/rules/reported.py",
-        _in(RULES, "reported", "naive_ingest"),
+        _in(RULES, "reported", "follow_ups", "naive_ingest"),
     ),
     "sync_states": Target(
         "preference_center/destinations/rules/states.py",

@@ -35,7 +35,7 @@ from preference_center.integrations.base.vendor_events import (
 )
 from tests.core.histories import NEWS, NOW, OFFERS
 from tests.decisions.facts import off, on
-from tests.destinations.rules.reports import ANNA, DESTINATION, opt_out
+from tests.destinations.rules.reports import ANNA, DESTINATION, opt_out, plan
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 BOTH = frozenset({NEWS, OFFERS})
@@ -106,6 +106,12 @@ def test_one_that_the_tool_had_confirmed_is_compared_or_read_or_pushed_once_a_da
 ) -> None:
     state = replace(PUSHED, last_delivery_at=None if since is None else NOW - since)
     assert follow_up_for(snapshot, here(state), NOW, can_read=can_read) is expected
+
+
+def test_who_is_to_be_suppressed_there_first_or_again_is_counted() -> None:
+    never, not_confirmed = here(None), here(replace(PUSHED, last_outcome="absent"))
+    assert plan([], snapshot=SHOWN_ON, context=never).stats.newly_suppressed == 1
+    assert plan([], snapshot=SHOWN_ON, context=not_confirmed).stats.newly_suppressed == 1
 
 
 # --- what may be of the past

@@ -103,3 +103,8 @@ def test_contacts_and_reports_are_counted() -> None:
     assert (stats.contacts, stats.reported) == (0, 2)
     stats = plan([], snapshot=ContactSnapshot(ANNA)).stats
     assert (stats.contacts, stats.reported) == (1, 0)
+
+
+def test_evidence_of_a_report_is_cut_to_200_characters() -> None:
+    [change] = plan([opt_out("email", id="i" * 201)]).changes
+    assert change.evidence["id"] == "i" * 200
