@@ -36,12 +36,12 @@ def click(base: str, requests: Sequence[Request], stop: Path) -> list[float]:
 
     def connection(first: int) -> list[float]:
         client = http.client.HTTPConnection(urlsplit(base).netloc, timeout=60)
-        times = []
+        times: list[float] = []
         for number in range(first, len(requests), _THREADS):
             due = begun + number / CLICKS
             time.sleep(max(0.0, due - time.monotonic()))
-            if stop.exists():
-                break
+            if times and stop.exists():
+                break  # after one at least, however soon the other work ended
             request = requests[number]
             headers = {"Content-Type": request.content_type}
             client.request(request.method, request.path, request.body, headers)
