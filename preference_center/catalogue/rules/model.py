@@ -110,9 +110,10 @@ def version_in_force(versions: Sequence[PolicyVersion], at: datetime) -> PolicyV
 
 @dataclass(frozen=True, slots=True)
 class ConsentCutoff:
-    """From `at` on no consent from before `asked_at` counts (UTC): `day` and `asked_from` there.
+    """When a version of the privacy policy ends older consents.
 
-    It is that of a version of the privacy policy, to which people may agree from `asked_at` on.
+    From `at` on (UTC), no consent from before `asked_at` (UTC) counts; people can agree to the
+    version from `asked_at` on. `day` and `asked_from` are those days where the company is.
     """
 
     at: datetime
@@ -122,7 +123,7 @@ class ConsentCutoff:
 
 
 def consent_cutoffs(versions: Sequence[PolicyVersion]) -> tuple[ConsentCutoff, ...]:
-    """Those of the versions that ask again, in order."""
+    """The cutoffs of the versions that ask again, in order."""
     return tuple(
         ConsentCutoff(
             each.effective_at, each.asked_at, each.effective, each.ask_from or each.effective
@@ -373,7 +374,7 @@ class Topic:
     frequencies: Mapping[str, LocalizedText] = field(default_factory=dict)
     default_frequency: str = ""
     consent_cutoffs: tuple[ConsentCutoff, ...] = field(default=(), compare=False)
-    """Those of the versions of the privacy policy that ask again, in order."""
+    """The cutoffs of the versions of the privacy policy that ask again, in order."""
 
     def consents_count_from(self, now: datetime) -> datetime | None:
         """The time before which no consent counts at `now`; None if all do."""

@@ -50,7 +50,10 @@ class Draft:
 
 
 def redirect_to_draft(token: str, draft: Draft, language: str) -> Response:
-    """303 See Other to the page in this language; without choices too long for a URL."""
+    """303 See Other to the page in this language.
+
+    Choices that are longer than MAX_LENGTH when sealed are lost: a URL can't hold them.
+    """
     data = {"state": draft.state, **asdict(draft.submitted)}
     sealed = seal_for_link(FormPurpose.DRAFT, token, data, services().now())
     kept: dict[str, Any] = {RESULT_PARAMETER: requested_result() or None, "lang": language}

@@ -35,7 +35,7 @@ def test_it_shows_them_in_the_other_language_and_writes_nothing(
     assert ledger.events() == []
 
 
-def test_the_page_in_the_other_language_is_read_again_as_often_as_one_likes(
+def test_the_page_in_the_other_language_can_be_reloaded(
     client: FlaskClient, proven: str
 ) -> None:  # docs/decisions/0069
     form = Form.of(client, proven)
