@@ -84,7 +84,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 class Surface(StrEnum):
-    """What an application answers; a web server has one surface (decision 117)."""
+    """What an application answers; a web server has one surface (decision 96)."""
 
     PUBLIC = "public"
     """Everything but the console: what is sent to `/console` finds nothing."""

@@ -1,7 +1,7 @@
 """The web server: `python -m workers.web`, or `python -m workers.web console` for the console.
 
 The first starts WEB_WORKERS processes that share PORT; the second one on CONSOLE_PORT, so that
-nothing that is sent to the console takes memory or threads of the pages (decision 117).
+nothing that is sent to the console takes memory or threads of the pages (decision 96).
 Any number of servers may run; each on a host needs ports of its own.
 """
 

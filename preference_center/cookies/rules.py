@@ -2,7 +2,7 @@
 
 The choices are about the cookies of one site, and a cookie holds them. In the counts small cells
 are merged as in other statistics. The signal is Global Privacy Control, and its meaning is for an
-address (docs/decisions/0079).
+address (docs/decisions/0015).
 """
 
 from __future__ import annotations

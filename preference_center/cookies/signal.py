@@ -1,4 +1,4 @@
-"""Read and record the signal of Global Privacy Control, `Sec-GPC: 1` (docs/decisions/0079)."""
+"""Read and record the signal of Global Privacy Control, `Sec-GPC: 1` (docs/decisions/0015)."""
 
 from __future__ import annotations
 

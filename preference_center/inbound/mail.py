@@ -16,7 +16,7 @@ its Message-ID or its envelope sender. So a token in a returned mail proves its 
 whatever the report states; and anyone who has a token could have opted out with it anyway.
 
 `has_trusted_signature` tells whether a report was signed by the provider that sends it: DKIM
-(RFC 6376), by dkimpy. Decision 45 explains what that proves. A key is looked up only if the From
+(RFC 6376), by dkimpy. Decision 25 explains what that proves. A key is looked up only if the From
 address is trusted by the company, and only in that address's own domain; other mail causes no
 look-up.
 """

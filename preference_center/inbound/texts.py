@@ -3,12 +3,12 @@
 A text is the person's own act on their own number, as a mail to a mailto token is, so it is not
 left to a job: the confirmation must not be sent before the opt-out counts (I1, I2). START never
 lifts, since a sender number can be forged: the reply contains a link, and anyone who opens that on
-the phone has proved to have it (docs/decisions/0026-sms.md).
+the phone has proved to have it (docs/decisions/0026-text-messages.md).
 
 Replies are short, in the person's language, and never marketing. The confirmation of a stop follows
 47 CFR 64.1200(a)(12): at most one message, within five minutes (it is the webhook's own response),
 which states what was turned off and nothing else. Each stays within one part in every language
-(docs/decisions/0075).
+(docs/decisions/0026).
 """
 
 from __future__ import annotations

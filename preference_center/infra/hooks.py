@@ -7,7 +7,7 @@ The earlier subject declares a hook with the types that it needs, and calls it a
         '''Contacts were merged, in the transaction of `connection`.'''
 
 `service.configure`, or for pages `create_app`, registers one function for each
-(docs/decisions/0113-what-goes-up-is-registered.md).
+(docs/decisions/0058-layout-by-subject.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A line of the log is one JSON object per event, with ids and never an address (I
 
 Spans for OpenTelemetry (the extra `otel`) and error reports for Sentry (the extra `sentry`) are
 off without a setting. What is sent is built here from closed sets and ids, so that no library's
-habits can add an address, a token or a body (I12, docs/decisions/0094-traces-and-reports.md).
+habits can add an address, a token or a body (I12, docs/decisions/0093-metrics-and-traces.md).
 Spans cover requests, jobs, and batches for a tool. Without `start_tracing` each of their functions
 does nothing, and nothing of OpenTelemetry is imported.
 

@@ -9,7 +9,7 @@ epoch. A history ends when an older state of the data directory is put back or a
 both of which are a start of another server process; when a dump is loaded, which inserts all rows
 again; or when a copy of the database takes its place (CREATE DATABASE ... TEMPLATE), whose files
 are others. So an epoch is valid while the server is the process that it began on, its row the one
-that was inserted then, and its table the same file (docs/decisions/0081). Every managed PostgreSQL
+that was inserted then, and its table the same file (docs/decisions/0018). Every managed PostgreSQL
 shows all three to an ordinary role.
 """
 

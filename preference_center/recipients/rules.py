@@ -87,7 +87,7 @@ def diff_scopes(
     `rendered`: scope -> whether it was shown as on. What a stale form or a second tab did not
     touch stays as it is (I5, RULES C4). A pause that is active already is not begun again (I7).
     All marketing can be paused here, and is turned off by a button of its own: as a box next to
-    the topics, it could contradict them (docs/decisions/0070).
+    the topics, it could contradict them (docs/decisions/0069).
     """
     topics = [scope for scope in rendered if scope != ALL_MARKETING]
     differing = [topic for topic in topics if rendered[topic] != (topic in submitted.topics)]

@@ -7,7 +7,7 @@ Anybody can cause some emails, without proof that the mailbox is theirs. Links t
 confirmations from forwarded links, and receipts of requests that nobody has proven share one limit
 per mailbox. Each has a link to a page that stops them for a time: such a mailbox is stored by keyed
 digest only. It is no suppression of the ledger: what senders may send does not change, and no tool
-is informed (docs/decisions/0072-emails-nobody-asked-for.md).
+is informed (docs/decisions/0072-unproven-emails.md).
 
 The plain text part and the HTML part have the same sentences. There are no images and there
 is no tracking. The link leads to a page with a button, so that scanners, which only GET, do

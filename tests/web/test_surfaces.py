@@ -1,4 +1,4 @@
-"""What an application with one surface answers, and what it does not (decision 117)."""
+"""What an application with one surface answers, and what it does not (decision 96)."""
 
 from __future__ import annotations
 

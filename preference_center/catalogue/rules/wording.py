@@ -3,7 +3,7 @@
 The key of a text is the English text itself, as gettext has it. So what a replacement must
 keep, its placeholders and tags, is checked against the key alone; whether a text of that key
 exists depends on the version of the service, and is checked before a catalogue is applied,
-never when the one in force is loaded (docs/decisions/0073).
+never when the one in force is loaded (docs/decisions/0009).
 
 People can write to a brand's own contacts and pages, or to those of the company.
 """

@@ -14,7 +14,7 @@ A code of a short link is random, and the only key to what is stored for it. A l
 message has to be short, so its token is stored, under a code of 12 characters (70 bits). The row
 is found by one value derived from the code and encrypted with another, so nobody without the code
 can read it, the service included: the token stays where it would have been without short links,
-in the message (docs/decisions/0075).
+in the message (docs/decisions/0026).
 
 A sender's link key makes tokens offline, which `SenderTokenCodec` reads. The secret of the key is
 derived from one key of our ring and the sender's id, so nothing secret is stored, and nobody can

@@ -39,7 +39,7 @@ def only_process(
     """Hold an advisory lock. Waits for another that has it, and logs that, as long as it takes.
 
     The lock belongs to a transaction of `connection`, which must do nothing else: a pooler would
-    give a lock of the session to others (decision 82). The transaction keeps no snapshot, so an
+    give a lock of the session to others (decision 30). The transaction keeps no snapshot, so an
     index can be built concurrently meanwhile. Nor does one who waits, which is why it asks again
     and again: the snapshot of a statement that waits would stop such an index for ever.
     """

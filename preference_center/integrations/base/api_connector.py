@@ -8,7 +8,7 @@ Three classes, each with methods of one request that a vendor writes:
 
 A vendor that holds each topic in a target of its own takes `mapped_connector` instead, which
 also makes the steps; `erasing_connector` has the classes that delete a person's data.
-docs/decisions/0056 states why these are classes.
+docs/decisions/0048 states why these are classes.
 """
 
 from __future__ import annotations

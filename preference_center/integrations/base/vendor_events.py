@@ -61,7 +61,7 @@ class VendorEvent:
     - `unsubscribed_from_all`: state of the contact's own switch for everything that the account
       sends, of a tool that shows it on and off and where no push of ours changes it; None if
       the event is not about one. While it stays off it is reported again and again, which is one
-      act (decision 54).
+      act (decision 36).
     """
 
     kind: VendorEventKind

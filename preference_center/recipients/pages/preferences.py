@@ -4,7 +4,7 @@ Anybody with the link may opt out. To opt in takes a link that proves control of
 an email to it.
 
 A POST saves and redirects to the page that shows the result, so that it can be reloaded, gone
-back to and read in another language (docs/decisions/0070).
+back to and read in another language (docs/decisions/0069).
 """
 
 from __future__ import annotations

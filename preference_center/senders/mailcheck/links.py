@@ -223,7 +223,7 @@ def check_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[
             "link_aged",
             "The link is more than 60 days old: it only opts out, and shows no choices any more.",
             "Nothing, if the mail is as old.",
-            "docs/decisions/0005-opting-in-by-link.md",
+            "docs/decisions/0005-proof-of-control.md",
         )
 
 

@@ -94,7 +94,7 @@ class _Confirmation:
 def recheck(session: StaffSession) -> StaffSession | None:
     """The session as the provider confirms it, if it was not asked lately; None if it has ended.
 
-    While the provider can't be reached, a session goes on until it expires (decision 97).
+    While the provider can't be reached, a session goes on until it expires (decision 96).
     """
     now = services().now()
     if session.tokens is None or session.checked_at is None:

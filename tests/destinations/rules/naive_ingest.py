@@ -90,7 +90,7 @@ class Report:
         if contact.all_off:
             yield VendorEvent(Kind.OPTED_OUT, contact.address, unsubscribed_from_all=True)
         elif self.rules.capabilities.off_means_opt_out and contact.off:
-            # Decision 54: the switch for all shows every topic as off, and is known.
+            # Decision 36: the switch for all shows every topic as off, and is known.
             if self._known_all_off() and self.context.topics <= contact.off:
                 return
             for topic in sorted(self.context.topics):
@@ -176,7 +176,7 @@ class Report:
             return True
         if is_opted_out(self.context.facts, scope):
             return False
-        if event.unsubscribed_from_all:  # which no push of ours changes: decision 54
+        if event.unsubscribed_from_all:  # which no push of ours changes: decision 36
             is_dated = event.occurred_at and not self._may_be_from_before_our_push(event)
             return bool(is_dated) or not self._known_all_off()
         return not (self._may_be_a_push(event) and self._is_off_by_us(scope))

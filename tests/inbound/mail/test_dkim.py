@@ -1,4 +1,4 @@
-"""Whose report it is: by the DKIM signature of a reporter that the company trusts (decision 45)."""
+"""Whose report it is: by the DKIM signature of a reporter that the company trusts (decision 25)."""
 
 from __future__ import annotations
 
