@@ -14,8 +14,13 @@ from dev.maintenance.words import BANNED, GLOSSARY, banned_in, banned_words
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CODE = [path for part in PRODUCT for path in sorted((ROOT / part).rglob("*.py"))]
-# Decisions and the change log are records of their time.
-DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "SECURITY.md"]
+# The change log is a record of its time.
+DOCS = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/decisions").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+]
 
 
 @pytest.mark.parametrize("paths", [CODE, DOCS], ids=["code", "docs"])
