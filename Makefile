@@ -34,11 +34,19 @@ test-slow: $(READY) ## Run the others: more faults, and pages in every language 
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
 
 # Each starts processes by the dozen, so one at a time.
-LONG_FAULTS := $(foreach name,clocks digest_rotation failover restore_drill spool_damage,tests/faults/test_$(name).py)
+LONG_FAULTS := $(foreach name,clocks digest_rotation failover few_rights \
+	long_lists long_work restore_drill spool_damage,tests/faults/test_$(name).py)
 
 .PHONY: test-faults
 test-faults: $(READY) ## Run the long faults that CI runs, too (Debian: faketime)
 	@$(BIN)/python -m pytest -n 0 $(LONG_FAULTS) $(ARGS)
+
+# So many examples of each operation: make test-contract CONTRACT_EXAMPLES=500
+CONTRACT_EXAMPLES ?= 5
+
+.PHONY: test-contract
+test-contract: $(READY) ## Ask every operation of the API what its description allows and forbids
+	@CONTRACT_EXAMPLES=$(CONTRACT_EXAMPLES) $(BIN)/python -m pytest -n 0 tests/web/api/test_contract.py $(ARGS)
 
 .PHONY: drill
 drill: $(READY) ## Run the restore drill of docs/backup.md, and show how long each step took

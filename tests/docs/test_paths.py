@@ -45,6 +45,7 @@ def test_every_path_and_name_in_a_docstring_exists() -> None:
     faults = [
         f"{path.relative_to(ROOT)}: {found}"
         for path in modules(*PRODUCT, *DEVELOPMENT)
+        if any(missing(path.read_text(), path.parent))  # far quicker to search than to parse
         for text in docstrings(path)
         for found in missing(text, path.parent)
     ]
