@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from preference_center.integrations.base.contract import (
     Capabilities,
@@ -18,38 +20,58 @@ from preference_center.integrations.registry import load_integrations
 
 _INTRODUCTION = """# Destinations
 
-The tools that can be connected, and what each can do. This page is generated from the connectors' own data by `python -m preference_center.integrations.docs_page`; [Adding a connector](adding-connectors.md) describes how one is written.
+Which tools can be connected, what can each do, and how is it set up? Made from the code by `python -m preference_center.integrations.docs_page`; [another one can be added](adding-connectors.md). What each was [tested with](../README.md#connectors), version and date.
 
-The columns:
+```
+flask destinations kinds KIND       # its settings
+flask destinations add NAME --kind KIND --set SETTING=VALUE --set SECRET=env:VARIABLE --topic OURS=THEIRS
+flask destinations check NAME
+```
 
-- **channels**: what it sends by. The catalogue defines the channel of each topic; one destination may have topics by email and by SMS, and the notes of each tool name what a topic by SMS is mapped to. **holds**: whether an opt-out of one topic, or of all marketing, can be stored there with exactly the meaning that the person gave it.
-- **lifts**: whether we can turn on again there what we turned off. A topic with `default = "opt_in"` only with a consent that is recorded here. Where we can't, pauses are not pushed and lifts stay off; the preference page states that before.
-- **reads back**: whether we check that it still holds what it confirmed. **own opt-outs** and **contacts**: how what people changed in it, and who its contacts are, is read: what changed, every few minutes, or all of it, at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: a contact of many years may have to be suppressed after an opt-out by another form of its address. **webhook**: whether it reports at once, at `/in/NAME`.
-- **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers share (`--set rate=...` sets another).
-- **absent**: what happens to an address that the tool doesn't know. It is looked up again later; where this column has "or created", the setting `create_contacts=yes` adds it, suppressed.
-- **link field**: whether each contact's permanent link can be written into a custom field. **how often**: whether it can hold [how often](#how-often) a person wants a topic: `pushed` with each change, or in a custom `field`.
-- **checks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool for the key's rights, writing included, and name those that are missing. Where not, a missing right to write shows at the first push.
-- **erases**: whether the data of a person who is erased is deleted there from here, always after the opt-out was pushed. `keeps opt-out`: the tool keeps the opt-out all the same. `forgets opt-out`: the opt-out goes with it, and anyone who is added there again is suppressed again. `nothing held`: it holds nothing but the suppression. `by hand`: its API can't, so that a task for a person is made. Each tool's section says what is deleted.
+| column | what it says |
+| --- | --- |
+| channels | what it sends by; the [catalogue](catalogue.md) defines the channel of each topic |
+| holds | the opt-outs that can be stored there with exactly their meaning |
+| lifts | whether we can turn on again what we turned off: a topic with `default = "opt_in"` only with a consent recorded here. If not, pauses are not pushed, lifts stay off, and the page says so before |
+| reads back | whether we check that it still holds what it confirmed |
+| own opt-outs, contacts | what people changed there, and whom it has: read as `changes` every few minutes, or `all` at night (hourly if that takes a minute). At night all contacts are read in any case: one of years ago may match a new opt-out by another form |
+| webhook | whether it reports at once, to `/in/NAME`: [set it up](inbound.md#webhooks) |
+| batch, limit | addresses a push; documented requests, shared by all workers |
+| creates | whether `create_contacts=yes` adds addresses that it doesn't know, suppressed; else they are looked for again later |
+| link field | whether contacts' permanent links can be written into a custom field |
+| how often | whether it can hold [how often](#how-often) a person wants a topic |
+| checks rights | whether `check`, `add` and `resume` name missing rights of the key; else a missing right to write shows at the first push |
+| erases | whether an erased person is deleted there, after the opt-out was pushed. `forgets opt-out`: anyone who is added again is suppressed again. `nothing held`: it holds nothing but the suppression. `by hand`: a task for a person |
 """  # noqa: E501 - a paragraph is a line there
 
 _FREQUENCY_SECTION = """
 ## How often
 
-A topic of the catalogue may offer [frequencies](catalogue.md#how-often). Tools are informed of what people chose, and of the default only where a choice was taken back:
+How does a tool learn [how often](catalogue.md#how-often) a person wants a topic?
 
-- `pushed`: the webhook and the file drop pass it on with each change.
-- `field`: it is written into a custom text field of the contacts that are there, by its key (`weekly`), for segments and campaigns to filter by. Make the field in the tool, and name it: `flask destinations set NAME "frequency_fields=acme.news=News frequency"`. Several are separated by semicolons, each topic with a field of its own. A contact that appears later gets it when it is found. Contacts by SMS have no such field.
-- `no`: ask for [decisions](api.md#decisions) where you send, or read the [feed](feed.md).
+| column | what happens |
+| --- | --- |
+| `pushed` | passed on with each change |
+| `field` | its key (`weekly`) is written into a custom text field of contacts by email. Make the field there, one for each topic, and name it: `flask destinations set NAME "frequency_fields=acme.news=News frequency"`, several with semicolons between |
+| `no` | ask for [decisions](api.md#decisions) where you send, or read the [feed](feed.md) |
 
-The field is written after the opt-outs of the same push. If it can't be, opt-outs are not delayed, and the field is tried again. It is not read back: a change by hand in the tool stays until the person chooses again. Choices of before the setting are written when the destination is set up; if the setting is added later, with the next change of each person.
+The default is written only where a choice was taken back. The field is written after the opt-outs of the same push, tried again, and not read back. Older choices are written when the destination is set up; if the setting is added later, with each person's next change.
 """  # noqa: E501 - a paragraph is a line there
 
 _WEBHOOK_ONLY_INTRODUCTION = """
 ## Webhook only
 
-These tools are set up in the same way, but nothing is pushed to them: what people did in them is recorded from their webhooks at `/in/NAME`, and is pushed to all the others. A group, list or tag of theirs that corresponds to one of our topics is named with `--topic ours=theirs`; events without a group count for all marketing. [What comes in](inbound.md) describes how each one's webhook is set up.
+What people did in these is recorded from [their webhooks](inbound.md#webhooks) and pushed to all other tools; nothing is pushed to them. `--topic ours=theirs` names a group, list or tag; events without one count for all marketing.
 """  # noqa: E501 - a paragraph is a line there
-_WEBHOOK_ONLY_HEADERS = ("tool", "`--kind`", "tested against")
+
+_COMMON_SETTINGS_INTRODUCTION = """
+## Settings of several tools
+
+Each section names those that its tool has; all are optional.
+"""
+_COMMON_SETTINGS_SHARED_BY = 4
+"""In how many integrations a setting has the same meaning to be described once."""
+
 _LISTING_LABELS = {ListingMode.CHANGES: "changes", ListingMode.FULL: "all", None: "no"}
 _ERASE_LABELS = {
     EraseMode.KEEPS_OPT_OUT: "keeps opt-out",
@@ -69,12 +91,11 @@ _HEADERS = (
     "webhook",
     "batch",
     "limit",
-    "absent",
+    "creates",
     "link field",
     "how often",
     "checks rights",
     "erases",
-    "tested against",
 )
 
 
@@ -82,23 +103,19 @@ def render_docs_page(integrations: Iterable[Integration]) -> str:
     """The whole page, as Markdown."""
     integrations = list(integrations)
     pushed = [each for each in integrations if not _is_webhook_only(each)]
-    webhook_only = [each for each in integrations if _is_webhook_only(each)]
     table = [_row(_HEADERS), _row("---" for _ in _HEADERS)]
     table += [_row(_cells(each)) for each in pushed]
-    webhook_table = [_row(_WEBHOOK_ONLY_HEADERS), _row("---" for _ in _WEBHOOK_ONLY_HEADERS)]
-    webhook_table += [
-        _row((each.title, f"`{each.kind}`", each.load_spec().tested_against.value))
-        for each in webhook_only
-    ]
-    sections = ["\n".join(_section(each)) for each in integrations]
+    common = _common_settings(integrations)
     parts = [
         _INTRODUCTION,
         *table,
         _FREQUENCY_SECTION.rstrip("\n"),
         _WEBHOOK_ONLY_INTRODUCTION,
-        *webhook_table,
+        ", ".join(f"`{each.kind}`" for each in integrations if _is_webhook_only(each)) + ".",
+        _COMMON_SETTINGS_INTRODUCTION,
+        *_list_settings(common),
         "",
-        "\n\n".join(sections),
+        "\n\n".join("\n".join(_section(each, common)) for each in integrations),
     ]
     return "\n".join(parts) + "\n"
 
@@ -112,8 +129,7 @@ def _is_webhook_only(integration: Integration) -> bool:
 
 
 def _cells(integration: Integration) -> Iterator[str]:
-    spec = integration.load_spec()
-    can = spec.capabilities
+    can = integration.load_spec().capabilities
     yield integration.title
     yield ", ".join(sorted(can.channels))
     yield ", ".join(name for scope, name in _SCOPE_LABELS.items() if scope in can.scopes)
@@ -123,13 +139,12 @@ def _cells(integration: Integration) -> Iterator[str]:
     yield _LISTING_LABELS[can.scans]
     yield _yes_or_no(bool(integration.webhook))
     yield f"{can.batch_size:,}"
-    yield str(can.rate_limit) if can.rate_limit else "none documented"
-    yield _absent(can)
+    yield str(can.rate_limit).replace(" requests", "") if can.rate_limit else "none"
+    yield _yes_or_no(can.can_create)
     yield _yes_or_no(can.can_hold_link)
     yield "pushed" if can.pushes_frequency else "field" if can.can_write_fields else "no"
     yield _yes_or_no(can.checks_permissions)
     yield _ERASE_LABELS[can.erase]
-    yield spec.tested_summary
 
 
 def _yes_or_no(can: bool) -> str:  # noqa: FBT001 - a table's cell
@@ -142,20 +157,38 @@ def _erase_notes(can: Capabilities) -> Iterator[str]:
         yield f"Erasing: {can.erase_note}{by_hand}"
 
 
-def _absent(can: Capabilities) -> str:
-    return "or created" if can.can_create else "looked for again"
+_Setting = tuple[str, str, bool]
+"""Name, with a `?` if it is optional; meaning; whether it is secret."""
 
 
-def _section(integration: Integration) -> Iterator[str]:
-    spec, secrets = integration.load_spec(), integration.load_secret_settings()
+def _settings(integration: Integration) -> list[_Setting]:
+    secrets = integration.load_secret_settings()
+    return [
+        (name, meaning, name.removesuffix("?") in secrets)
+        for name, meaning in integration.load_settings().items()
+    ]
+
+
+def _common_settings(integrations: Iterable[Integration]) -> list[_Setting]:
+    """The settings that several integrations share, the most common first."""
+    counted = Counter(chain.from_iterable(map(_settings, integrations)))
+    return [each for each, count in counted.most_common() if count >= _COMMON_SETTINGS_SHARED_BY]
+
+
+def _list_settings(settings: Iterable[_Setting]) -> Iterator[str]:
+    for name, meaning, is_secret in settings:
+        optional = ", optional" * name.endswith("?")
+        yield f"- `{name.removesuffix('?')}`{optional}{', secret' * is_secret}: {meaning}"
+
+
+def _section(integration: Integration, common: Collection[_Setting]) -> Iterator[str]:
+    spec, settings = integration.load_spec(), _settings(integration)
     yield f"## {integration.title}"
     yield ""
-    yield f"`--kind {spec.kind}`, tested against: {spec.tested_summary}."
+    yield f"`--kind {spec.kind}`, tested against: {spec.tested_against.value}."
     if spec.build_webhook_only is not None:
-        yield (
-            f"Without `{'`, `'.join(sorted(spec.secret_settings))}` only its webhook is read; "
-            "once that is set, it observes first like a new destination."
-        )
+        missing = "`, `".join(sorted(spec.secret_settings))
+        yield f"Until `{missing}` is set only its webhook is read; then it observes first."
     if spec.extra:
         use = f" for {spec.extra_purpose}" if spec.extra_purpose else ""
         yield f"Needs the extra `{spec.extra}`{use}."
@@ -164,16 +197,18 @@ def _section(integration: Integration) -> Iterator[str]:
     if notes:
         yield from (f"- {note}" for note in notes)
         yield ""
-    yield _row(("setting", "what it is"))
-    yield _row(("---", "---"))
-    for name, meaning in integration.load_settings().items():
-        optional = " (optional)" if name.endswith("?") else ""
-        secret = " (secret)" if name.removesuffix("?") in secrets else ""
-        yield _row((f"`{name.removesuffix('?')}`{optional}{secret}", meaning.replace("|", "\\|")))
+    also = [f"`{name.removesuffix('?')}`" for name, *_ in filter(common.__contains__, settings)]
+    yield "Settings:"
+    yield from _list_settings(each for each in settings if each not in common)
+    if also:
+        yield f"- also {', '.join(also)}"
+    if spec.open_points:
+        yield from ("", "Open:")
+        yield from (f"- {point}" for point in spec.open_points)
     if spec.sources:
+        numbered = enumerate(spec.sources, start=1)
         yield ""
-        yield "Written from:"
-        yield from (f"- {source}" for source in spec.sources)
+        yield f"Written from {' '.join(f'[{number}]({url})' for number, url in numbered)}"
 
 
 if __name__ == "__main__":

@@ -149,6 +149,8 @@ class ConnectorSpec:
     """What it was also tested against by hand, with version and date: not by CI."""
     notes: tuple[str, ...] = ()
     """Notes on setting it up, a sentence each; for docs/destinations.md."""
+    open_points: tuple[str, ...] = ()
+    """What the vendor doesn't document or nobody has tested, a point each; for the same page."""
     extra: str = ""
     """The extra to install, if it needs a library of its own: `pip install '.[extra]'`."""
     extra_purpose: str = ""
@@ -159,7 +161,7 @@ class ConnectorSpec:
     """Makes a connector without pushes, for a destination with none of `secret_settings`."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - a declaration, by keyword
         cls,
         connector: ConnectorClass,
         *,
@@ -168,6 +170,7 @@ class ConnectorSpec:
         tested_version: str,
         sources: tuple[str, ...],
         notes: tuple[str, ...] = (),
+        open_points: tuple[str, ...] = (),
         manually_tested: str = "",
         build: Callable[[DestinationConfig, HttpContext], Connector] | None = None,
         build_webhook_only: Callable[[DestinationConfig, HttpContext], Connector] | None = None,
@@ -188,6 +191,7 @@ class ConnectorSpec:
             tested_version=tested_version,
             manually_tested=manually_tested,
             notes=notes,
+            open_points=open_points,
             build_webhook_only=build_webhook_only,
             extra=extra,
         )
@@ -211,15 +215,6 @@ class ConnectorSpec:
         return can.for_settings(settings)
 
     @property
-    def tested_summary(self) -> str:
-        """What it was tested against, for users."""
-        return (
-            f"{self.tested_against.value} ({self.tested_versions})"
-            if self.tested_versions
-            else self.tested_against.value
-        )
-
-    @property
     def tested_versions(self) -> str:
         """Versions and dates of that; "" for a tool that only reports."""
         by_hand = f"by hand {self.manually_tested}" if self.manually_tested else ""
@@ -231,8 +226,7 @@ class ConnectorSpec:
         found = dict(self.own_settings)
         if self.capabilities.can_create:
             found[f"{CREATE_CONTACTS}?"] = (
-                "yes: add addresses that the tool doesn't know, suppressed; tools bill for "
-                "contacts, so by default they are only looked up again"
+                "yes: add addresses that the tool doesn't know, suppressed; tools bill for contacts"
             )
         if self.capabilities.can_hold_link:
             found[f"{LINK_FIELD}?"] = "its custom field that permanent links are written into"
@@ -244,8 +238,8 @@ class ConnectorSpec:
             )
         if self.has_rate_limit:
             found[f"{RATE_SETTING}?"] = (
-                "requests that the account may make, as in '10 per second' or '500 per minute', "
-                "where they are not the documented ones"
+                "requests that the account may make, where they are not the documented ones: "
+                "'10 per second', '500 per minute'"
             )
         return found
 

@@ -205,4 +205,21 @@ SPEC = runtime.ConnectorSpec.of(
         "Braze can't list users by change: new ones are found when they are looked up again.",
         f"`{CREATE_CONTACTS}` adds no user, but sets the state of an address for when one has it.",
     ),
+    open_points=(
+        (
+            "Held to the community's conversion of Braze's Postman collection, which leaves "
+            "answers open, and to a description of our own."
+        ),
+        (
+            "Not documented: what setting a group answers for an address that nobody there has "
+            "(so `/subscription/user/status` looks first, 50 a request, and is assumed to leave "
+            "such out), what a wrong group's id is answered, the form of `email_addresses` and "
+            "`phone_numbers` in `/users/delete` beyond `prioritization`, and how soon a queued "
+            "deletion shows."
+        ),
+        (
+            "Groups and their members can't be listed. Whether somebody left all email is one "
+            "request an address, asked of those who are still in a mapped group."
+        ),
+    ),
 )

@@ -186,4 +186,14 @@ SPEC = runtime.ConnectorSpec.of(
         "Map a topic that goes by SMS to `sms`: a contact is blocklisted for SMS or not.",
         "A blocklisting without a trace in the last 90 days counts as 90 days old.",
     ),
+    open_points=(
+        (
+            "Only our scan keeps a list's opt-out when an import adds the contact again: a "
+            "blocklisting, which would, stops all campaigns."
+        ),
+        (
+            "Not documented: that a request which would move nobody is rejected (users report "
+            "it), and that an empty `SMS` attribute takes the number from a contact."
+        ),
+    ),
 )

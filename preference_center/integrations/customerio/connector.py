@@ -239,7 +239,7 @@ class CustomerIo(
         "api_key": "the API key that goes with the site id",
         "app_key": "an App API key of the same workspace",
         "region?": "eu for a workspace in the European data center; else us",
-        "base_url?": "another address of both APIs, for tests",
+        "base_url?": "another address of the API, for tests",
     }
     rules = runtime.ConnectorRules(
         target_noun="subscription topic",
@@ -458,5 +458,20 @@ SPEC = runtime.ConnectorSpec.of(
         "Map each topic to a topic of the subscription center as it is named there: `topic_7`.",
         "A message without a topic goes to all who did not unsubscribe from all: name one.",
         "Emails that are sent to unsubscribed people as well are stopped by no choice.",
+    ),
+    open_points=(
+        (
+            "Held to a description of our own: the vendor's is published for its Track API only. "
+            "Changes take effect later; reading back confirms them."
+        ),
+        (
+            "Dates come from `timestamps`, which the vendor calls deprecated; without one, a "
+            "listed opt-out counts from when it was found."
+        ),
+        "Workspaces that don't identify people by email can't be used.",
+        (
+            "Not documented: that topics are listed with an `identifier`, and how soon a "
+            "suppressed person is gone from the App API (looked for every ten minutes)."
+        ),
     ),
 )

@@ -311,7 +311,30 @@ SPEC = runtime.ConnectorSpec.of(
     notes=(
         "Map each topic to the id of a newsletter.",
         "What is turned off in Ghost is turned on again by us after a day at the earliest.",
-        "A member who was unsubscribed in bulk can be subscribed again in Ghost only.",
-        "Members who were unsubscribed in bulk are found at night, by the pass over all members.",
+        (
+            "Members who were unsubscribed in bulk are found at night, by the pass over all "
+            "members, and can be subscribed again in Ghost only."
+        ),
+    ),
+    open_points=(
+        (
+            "Held to a description of our own, made from its source, and by hand to Ghost "
+            "itself: `make real-ghost`, then `make test-real`."
+        ),
+        (
+            "A change replaces all newsletters of a member and can't be conditional: what a "
+            "member leaves in the milliseconds between our look and our write is put back, but "
+            "stays in the events, and is recorded and pushed."
+        ),
+        (
+            "Unsubscribing in bulk has no event and no date: an event that says the member was "
+            "subscribed distinguishes it from never having joined. Ghost writes none where a "
+            "newsletter was made with `opt_in_existing`: those who were then unsubscribed in "
+            "bulk are not recorded."
+        ),
+        (
+            "Ghost's own list of addresses that bounce is not read. On SQLite, an address with "
+            "capitals outside ASCII is only found as it is written there."
+        ),
     ),
 )

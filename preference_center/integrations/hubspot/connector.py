@@ -95,7 +95,7 @@ class HubSpot(
         "on need it",
         "legal_basis_explanation?": "a sentence that explains the legal basis",
         "business_unit?": "id of the brand that unsubscribe-all applies to",
-        "base_url?": "another base URL of the API, for tests",
+        "base_url?": "another address of the API, for tests",
     }
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="subscription type",
@@ -252,22 +252,48 @@ SPEC = runtime.ConnectorSpec.of(
     notes=(
         "Map each topic to the number of a subscription type.",
         (
-            "New private apps can't be made since 26 October 2026: make a service key. The token "
-            "of an older private app still works."
+            "Make a service key: private apps can't be made since 26 October 2026; tokens of "
+            "older ones work."
         ),
         (
-            "Without Marketing Hub Enterprise each address and topic is a request of its own: "
-            "100,000 opt-outs of one topic take about three hours at 100 requests in 10 seconds. "
-            "HubSpot also limits the requests of all apps together in a day: 250,000 in Free and "
-            "Starter, 650,000 in Professional. Changes beyond that wait for the next day. "
-            "`flask destinations check` shows which calls are made, and the rate HubSpot allows."
+            "Without Marketing Hub Enterprise each address and topic is a request: 100,000 "
+            "opt-outs of one topic take three hours at 100 requests in 10 seconds. All apps "
+            "together have 250,000 a day in Free and Starter, 650,000 in Professional; the rest "
+            "waits for the next day. `flask destinations check` shows which calls are made, and "
+            "the rate."
         ),
         (
-            "A service key has no webhooks: they need an app made with HubSpot's CLI. In the "
-            "app's webhooks file, under `legacyCrmObjects`, subscribe `contact.propertyChange` "
-            "to `hs_email_optout` and to `hs_email_optout_NUMBER` for each mapped subscription "
-            "type. The settings pages of an older app may not list them. Without a webhook, "
-            "opt-outs are pulled every five minutes."
+            "Webhooks need an app made with HubSpot's CLI: under `legacyCrmObjects` of its "
+            "webhooks file, subscribe `contact.propertyChange` to `hs_email_optout` and, for "
+            "each mapped type, `hs_email_optout_NUMBER`. Without one, opt-outs are pulled every "
+            "five minutes."
+        ),
+    ),
+    open_points=(
+        (
+            "Not documented: the size of a batch (we send 100), how an error names its address, "
+            "whether an address without a contact is an error, the effect of lifting one type on "
+            "a contact that opted out of all (so lifts go first), and whether "
+            "`access-token-info` answers for a service key (if not, `check` tries the batch "
+            "reading)."
+        ),
+        (
+            "That an opt-out shows in `hs_email_optout` and `hs_email_optout_ID` follows from "
+            "the documentation of properties. They have no date: it is read from the contact's "
+            "statuses."
+        ),
+        (
+            "Its description has `sorts` of a search as strings, its pages as objects, which we "
+            "send. More than 10,000 contacts changed in one millisecond can't be searched."
+        ),
+        (
+            "`unsubscribe_all` also covers types that no topic maps to: it is used only for a "
+            "person who opted out of all marketing and kept no topic."
+        ),
+        (
+            "Its descriptions have no licence: `HUBSPOT_DESCRIPTIONS=folder pytest "
+            "tests/integrations/hubspot/test_connector.py` validates every exchange against "
+            "`subscriptions.json` and `contacts.json` of 2026-03 there."
         ),
     ),
 )

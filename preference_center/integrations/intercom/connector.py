@@ -278,4 +278,15 @@ SPEC = runtime.ConnectorSpec.of(
             "push, as a 401 or 403."
         ),
     ),
+    open_points=(
+        (
+            "Not in the description: that searches may be sorted by the time of change (unsorted "
+            "pages are read to the end). Searches compare days in the workspace's own time zone: "
+            "each listing asks for two days more, and stops at the first contact that it knew."
+        ),
+        (
+            "Assumed: a search still finds a contact for minutes after its deletion; it is "
+            "looked for again."
+        ),
+    ),
 )

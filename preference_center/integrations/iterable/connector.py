@@ -228,6 +228,21 @@ SPEC = runtime.ConnectorSpec.of(
         "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
         "Opt-outs there from what is not mapped are ignored.",
         "The project identifies users by email; one that does so by userId alone can't be used.",
-        "A choice made in Iterable in the second or two between our lookup and our write is lost.",
+        (
+            "A change replaces whole arrays: a choice made in Iterable in the second or two "
+            "between our lookup and our write is lost."
+        ),
+    ),
+    open_points=(
+        (
+            "Not documented: what is answered for an unknown or a forgotten user (assumed: an "
+            "object without `user`), and for a channel that is gone (taken for accepted, so "
+            "channels are listed before each push)."
+        ),
+        (
+            "Complaints and bounces come by the webhook only; users can't be listed in pages. "
+            "Opt-outs older than five years are found by reading back alone. 200 people's at a "
+            "time are listed, at four exports a minute."
+        ),
     ),
 )

@@ -73,7 +73,7 @@ class Klaviyo(
         "profiles:write and subscriptions:write; and data-privacy:write to erase people",
         "suppress_all?": "yes: an opt-out from all marketing is also a suppression, which stops "
         "flows and segments; only where no service mail goes through this account",
-        "base_url?": "another base URL of the API, for tests",
+        "base_url?": "another address of the API, for tests",
     }
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="list",
@@ -247,5 +247,19 @@ SPEC = runtime.ConnectorSpec.of(
         "Map a topic that goes by SMS to `sms`: there is one consent for all marketing by SMS.",
         "Where the account uses double opt-in for SMS, a lift sends the person a text to answer.",
         "Its webhook needs Advanced KDP or a partner's app. Otherwise reading finds opt-outs.",
+    ),
+    open_points=(
+        (
+            "People are removed from a list, not unsubscribed: Klaviyo does that later, from "
+            "everything if the person has left by then, and creates profiles. So only our scan "
+            "keeps an opt-out from a list when an import adds the person again."
+        ),
+        (
+            "Not documented: how long a cursor stays valid (after a rejected one a listing "
+            "begins again), whether a lookup may name an address that Klaviyo calls invalid (the "
+            "batch is halved), how long a deletion takes (requested again after a day, until the "
+            "profile is found no more), and whether a suppression outlives the profile (we "
+            "assume not)."
+        ),
     ),
 )

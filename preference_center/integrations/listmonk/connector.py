@@ -291,4 +291,16 @@ SPEC = runtime.ConnectorSpec.of(
         ),
         "Lists with double opt-in are turned off but not on again: there the person confirms.",
     ),
+    open_points=(
+        "No registry has it, so CI can't run it: `LISTMONK=/path/to/listmonk make test-real` does.",
+        (
+            "Not documented, but done: unsubscribing makes no subscription where there is none, "
+            "and a page may be chosen by a query within the query."
+        ),
+        (
+            "A subscription set by a clerk's form or by `add` with a status has no date. A "
+            "subscriber blocklisted for bounces is known by the bounces on record: where those "
+            "were deleted, it is read as a no."
+        ),
+    ),
 )

@@ -67,7 +67,7 @@ class Mailchimp(
         "api_key": "an API key of a manager, an admin or the owner; it ends with the data "
         "centre, as in -us21",
         "audience": "id of the audience",
-        "base_url?": "another base URL of the API, for tests",
+        "base_url?": "another address of the API, for tests",
     }
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="group",
@@ -290,14 +290,28 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/docs/audiences-introduction/",
     ),
     notes=(
-        f"Map each topic to a group of the audience, or the only one to `{runtime.WHOLE_LIST}`.",
-        "People who unsubscribed in Mailchimp can resubscribe only by Mailchimp's own forms.",
-        "An account may have 10 requests in progress: run no more workers on it.",
         (
-            "Map a topic that goes by SMS to `sms`. Contacts without an email address are only "
-            "available by endpoints that Mailchimp calls beta."
+            "Map each topic to a group of the audience, or the only one to `audience`; a topic "
+            "by SMS to `sms`."
         ),
-        "Leaving a group by Mailchimp's own form is not noticed; leaving the audience is.",
+        "People who unsubscribed in Mailchimp can resubscribe only by its own forms.",
+        "An account may have 10 requests in progress: run no more workers on it.",
+        "Contacts without an email address need endpoints that Mailchimp calls beta.",
+        (
+            "Leaving a group by Mailchimp's own form leaves no trace and is not noticed; leaving "
+            "the audience is."
+        ),
         "Members who were archived before the first reading are not read: they get no mail.",
+    ),
+    open_points=(
+        (
+            "Not documented: whether a webhook's retry is signed again (a signature counts for "
+            "80 minutes), that groups which a change doesn't name stay as they are, and how "
+            "addresses outside ASCII are lower-cased before their MD5."
+        ),
+        (
+            "Each member is read and changed alone, 50 a push: batches of operations may take "
+            "effect out of order. Adding unknown addresses takes 500 a request."
+        ),
     ),
 )

@@ -175,4 +175,15 @@ SPEC = runtime.ConnectorSpec.of(
         "What its webhook reports counts for all marketing; what is listed, for the domain.",
         "To let somebody back in, delete the entry in MailerSend by hand.",
     ),
+    open_points=(
+        (
+            "Not documented: how many addresses fit a request (we send 100), and that one is "
+            "accepted again."
+        ),
+        (
+            "An entry is found only by paging through the whole list, at 60 requests a minute: "
+            "nothing is lifted or read back. Pages are counted by number: what moves in between "
+            "is found at the next sweep."
+        ),
+    ),
 )

@@ -360,4 +360,19 @@ SPEC = runtime.ConnectorSpec.of(
         "Map each topic to a tag that all its messages carry, and that no service mail carries.",
         "Suppressions are kept by domain: make a destination for each that sends marketing.",
     ),
+    open_points=(
+        (
+            "Not in so many words: that tags added to an entry join those it has, and that "
+            "DELETE takes a `tag`. So each lift looks before and after, and puts back what was "
+            "lost."
+        ),
+        (
+            "Lists are paged by address only, so opt-outs are read by a nightly sweep. Tags are "
+            "listed for the whole account."
+        ),
+        (
+            "Rate-limit headers have no documented unit: seconds or milliseconds since 1970, "
+            "whichever makes sense."
+        ),
+    ),
 )

@@ -231,12 +231,19 @@ SPEC = runtime.ConnectorSpec.of(
         "Who opts out stays a member, with delivery disabled by the moderator.",
         "The API's only user may do everything, so there are no rights to ask for.",
         (
-            "Delivery that a member disabled is recorded as an opt-out; leaving a list is not: it "
-            "looks like never having joined. Put our link into the footer, not Mailman's."
+            "Delivery that a member disabled is recorded as an opt-out; leaving a list leaves no "
+            "trace and is not. Put our link into the footer, not Mailman's."
         ),
         (
-            "`create_contacts` bans who is no member, so that nobody can subscribe them; it "
-            "also discards what they write to the list. A lift ends the ban and subscribes nobody."
+            "`create_contacts` bans who is no member, so that nobody can subscribe them; it also "
+            "discards what they write to the list. A lift ends the ban and subscribes nobody."
+        ),
+    ),
+    open_points=(
+        "Opt-outs there have no date.",
+        (
+            "A lift forgets a membership's settings and writes back those that are not about "
+            "delivery: a worker that dies in between loses the digest mode."
         ),
     ),
 )

@@ -252,4 +252,12 @@ SPEC = runtime.ConnectorSpec.of(
         "Meta applies a change within a day, and does not say whether somebody was in it.",
         "Matched is the hash of exactly the address: no phone numbers, no device ids.",
     ),
+    open_points=(
+        "Errors come as HTTP 400 with a code of their own, which decides.",
+        (
+            "Not documented: that the payload of a `DELETE` may be a form in its body (in the "
+            "query, hashes of addresses would be logged), and that the other entries are removed "
+            "where one is invalid (all are sent again, in halves)."
+        ),
+    ),
 )

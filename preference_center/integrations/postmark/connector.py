@@ -289,4 +289,16 @@ SPEC = runtime.ConnectorSpec.of(
         "Spam complaints can't be taken back there, and hard bounces are not by us.",
         "A server's token may do everything on its server, so there are no rights to ask for.",
     ),
+    open_points=(
+        (
+            "A dump of suppressions has no pages: the first reading takes a stream a year at a "
+            "time, at most 100 MB a year."
+        ),
+        (
+            "Not documented: whether the days of a dump's filter are inclusive (they overlap), "
+            "and what suppressing answers for an address that complained (a `Failed` is looked "
+            "up)."
+        ),
+        "Each lift looks first, 50 a push: deleting a suppression asks for no reason.",
+    ),
 )

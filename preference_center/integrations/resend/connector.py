@@ -265,4 +265,15 @@ SPEC = runtime.ConnectorSpec.of(
         "What they opt in to on our page meanwhile counts everywhere else.",
         "The limit is that of the team: set a lower `rate` if emails are sent by the API too.",
     ),
+    open_points=(
+        (
+            "Not documented: what a topic that is gone is answered (assumed: an unknown "
+            "contact's 404, so topics are listed first), and how an account without suppressions "
+            "by API is answered (403, 404 and 422 are read as none)."
+        ),
+        (
+            "Who unsubscribed from all has no date: it counts from when it was found, and again "
+            "only once it was over ([decision 36](decisions/0036-reported-dates-and-switches.md))."
+        ),
+    ),
 )

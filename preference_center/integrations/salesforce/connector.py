@@ -352,9 +352,25 @@ SPEC = runtime.ConnectorSpec.of(
     notes=(
         "Map each topic to the API name of an opt-out checkbox, the same on Contact and Lead.",
         "Flows and campaigns have to check that checkbox; Salesforce does not by itself.",
-        f"`{OPT_OUT_FIELD}` stops every mail: for an org with one topic and no service mail.",
+        "`HasOptedOutOfEmail` stops every mail: for an org with one topic and no service mail.",
         "All apps of an org share its daily API requests: set `rate` to this destination's share.",
-        "No write triggers assignment rules: leads keep their owners.",
-        "Person accounts were not tested; converted leads are left out.",
+        (
+            "No write triggers assignment rules: leads keep their owners. Converted leads are "
+            "left out."
+        ),
+    ),
+    open_points=(
+        (
+            "Several contacts and leads may have one address: all are changed, and a topic is "
+            "off when it is off for all."
+        ),
+        (
+            "Not tested: person accounts, and that a record with cases, contracts or a portal "
+            "user can't be deleted (its error makes a task for a person)."
+        ),
+        (
+            "No contact is created: Salesforce requires names. The Recycle Bin is not emptied: "
+            "only the SOAP API can."
+        ),
     ),
 )

@@ -412,4 +412,15 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/api-key-permissions",
         f"{_DOCS}/recipients-data-erasure-api",
     ),
+    open_points=(
+        (
+            "Not documented: the size of `recipient_emails` (we send 1,000); that the list of "
+            "group suppressions has pages and heeds `start_time` (it is read whole once a day, "
+            "up to 500 MB); what an exported file holds; that marketing.read allows an export "
+            "(if not, contacts are searched for); `contact_id LIKE 'a%'`, for more than 50 "
+            "contacts of one second."
+        ),
+        "A group deleted between our look and our write leads to the global list.",
+        "Lifts are one request each, 50 a push.",
+    ),
 )

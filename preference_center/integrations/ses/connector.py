@@ -83,8 +83,8 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
         "import_bucket?": "an S3 bucket in the same region, without dots in its name, for imports "
         "of many opt-outs at once; also needs ses:CreateImportJob and ses:ListImportJobs, and "
         "s3:PutObject below preference-center/",
-        "base_url?": "another base URL of the API, for tests",
-        "bucket_url?": "another base URL of the bucket, for tests",
+        "base_url?": "another address of the API, for tests",
+        "bucket_url?": "another address of the bucket, for tests",
     }
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="topic",
@@ -270,23 +270,39 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/dg/quotas.html",
     ),
     notes=(
-        "Map each topic to a topic of the contact list, which has 20 at most.",
-        "It only applies to mail sent with `ListManagementOptions` for that list and topic.",
+        (
+            "Map each topic to a topic of the contact list, which has 20 at most. It only "
+            "applies to mail sent with `ListManagementOptions` for that list and topic."
+        ),
         (
             "AWS allows one such request a second, which can't be raised, and a contact takes "
-            "two. Many opt-outs at once (a backfill, an import) are therefore compared with the "
-            "listing of contacts, a thousand a request: contacts that are off already, or not "
-            "on the list, need no more requests. The others are pushed one by one, 43,000 a day, "
-            "unless `import_bucket` is set."
+            "two: 43,000 a day. Many opt-outs at once (a backfill, an import) are first compared "
+            "with the listing of contacts, a thousand a request; those that are off already, or "
+            "not on the list, need no more."
         ),
         (
-            "`import_bucket` is for contact lists whose contacts have no `AttributesData`, which "
-            "an import may overwrite. Only contacts that then have every topic of the list off "
-            "are imported. Let `ses.amazonaws.com` read the bucket (`s3:GetObject`), and have a "
-            "lifecycle rule delete what is below `preference-center/` after a day: the files "
-            "hold addresses. Imports need production access."
+            "`import_bucket` lets AWS import contacts who then have every topic off, if contacts "
+            "have no `AttributesData`, which an import may overwrite. Let `ses.amazonaws.com` "
+            "read the bucket (`s3:GetObject`), and a lifecycle rule delete what is below "
+            "`preference-center/` after a day: it holds addresses. Imports need production "
+            "access."
         ),
         "Unsubscribing from the whole list is never lifted by us.",
+    ),
+    open_points=(
+        (
+            "A change replaces all preferences of a contact and can't be conditional: a choice "
+            "made on SES's own page between our read and our write, about a second, is lost."
+        ),
+        (
+            "A mail that is sent with the list to an address outside it adds that address and "
+            "goes out: where that happens, set `create_contacts`."
+        ),
+        (
+            "Not documented: how long a listing's token is valid, whether `CreateImportJob` "
+            "overwrites `AttributesData` that its file leaves out (we assume so), how long a job "
+            "takes, and how soon it is listed."
+        ),
     ),
     extra="ses",
 )

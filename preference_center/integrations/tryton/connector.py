@@ -447,4 +447,10 @@ SPEC = runtime.ConnectorSpec.of(
         "Who unsubscribed in Tryton counts from the last change of the address there.",
         "An address that is not confirmed yet is not changed; once confirmed, it is found.",
     ),
+    open_points=(
+        (
+            "Its API can't make an address inactive from the start, so none is ever added. An "
+            "address corrected before it was confirmed looks like one that was turned off."
+        ),
+    ),
 )
