@@ -1,6 +1,6 @@
 """What people write when they object, and what is none: a table for each of eight languages.
 
-tests/corpus/replies has the tables. docs/inbound.md has how they were measured.
+tests/corpus/replies has the tables. docs/evidence/objections.md has what was measured.
 """
 
 from __future__ import annotations
