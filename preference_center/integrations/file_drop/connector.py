@@ -87,9 +87,8 @@ class FileDropConnector:
         "missing, the worker's own role is used",
         "secret_access_key?": "S3: the secret that goes with it",
         "base_url?": "S3: address of another service that speaks S3",
-        f"{NETWORKS_SETTING}?": "SFTP, S3: networks inside the company in which the server is, as "
-        "in '10.20.0.0/16', on any port and by http:// too; they must lie inside "
-        "PRIVATE_NETWORKS. Else it must have a public address, and S3 https",
+        f"{NETWORKS_SETTING}?": "SFTP, S3: networks inside the company in which the server is, on "
+        "any port and by http:// too; inside PRIVATE_NETWORKS. Else a public address, and S3 https",
     }
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:

@@ -54,9 +54,9 @@ class IterableConnector(
         pulls=runtime.ListingMode.CHANGES,
         can_write_fields=True,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
-        erase_note="The user is forgotten: the profile and all events are deleted, up to ten "
-        "minutes later, and Iterable keeps a hash of the address, by which it takes it never again "
-        "until somebody unforgets it there. At most 1,000 a day.",
+        erase_note="Profile and events are deleted, up to ten minutes later; Iterable keeps a hash "
+        "of the address, and never takes it again until somebody unforgets it there. At most 1,000 "
+        "a day.",
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {

@@ -64,8 +64,8 @@ class Klaviyo(
         off_means_opt_out=False,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
         erase_note="The profile is deleted with its lists, consent and suppressions, and removed "
-        "from the events, minutes or hours later; Klaviyo keeps a list of deleted profiles as a "
-        "record. A number is taken from a profile that also has an email address.",
+        "from the events, minutes or hours later; Klaviyo lists deleted profiles. A number is "
+        "taken from a profile that also has an email address.",
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {

@@ -45,9 +45,9 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
         pulls=runtime.ListingMode.FULL,
         can_create=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="The address is deleted from Mailman with its memberships of all lists, and the "
-        "user with it unless they have another address; a ban of the address stays. Archives and "
-        "the accounts of its web interface are not Mailman core's: search them by hand.",
+        erase_note="The address is deleted with all memberships, and the user unless they have "
+        "another one; a ban stays. Archives and accounts of the web interface are not Mailman "
+        "core's: search them by hand.",
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {

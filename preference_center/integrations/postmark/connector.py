@@ -86,9 +86,8 @@ class Postmark(
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
-        erase_note="Postmark removes what it logged about the recipient from the account (Data "
-        "Removal), for which Postmark's support enables the API; the suppressions are written "
-        "again afterwards, should it have removed them, too.",
+        erase_note="Postmark removes what it logged about the recipient (Data Removal; its support "
+        "enables the API); the suppressions are written again afterwards, in case.",
         erase_setting=ACCOUNT_TOKEN,
     )
     settings: ClassVar[Mapping[str, str]] = {

@@ -249,10 +249,10 @@ class SendGrid(
         can_hold_link=True,
         checks_permissions=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="SendGrid erases the recipient's names, address, subject lines, categories and "
-        f"IP addresses, which takes the right {ERASE_PERMISSION} (SendGrid's support enables it in "
-        "older accounts). It doesn't report when it is done; two days later the unsubscribe "
-        "groups are written again, should it have erased them, too.",
+        erase_note="SendGrid erases names, address, subject lines, categories and IP addresses, "
+        f"which takes the right {ERASE_PERMISSION} (SendGrid's support enables it in older "
+        "accounts). It doesn't report its end: after two days the unsubscribe groups are written "
+        "again, in case.",
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {

@@ -66,10 +66,9 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
         can_create=True,
         backfills_by_scan=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="The contact is deleted from the contact list with its preferences, which takes "
-        "the permission ses:DeleteContact; the account's suppression list stays. SES makes a new "
-        "contact of an address that is sent to with `ListManagementOptions` again; the nightly "
-        "scan suppresses and erases it.",
+        erase_note="The contact is deleted with its preferences, which takes the permission "
+        "ses:DeleteContact; the account's suppression list stays. SES makes a new contact when it "
+        "sends there with `ListManagementOptions`; the nightly scan suppresses and erases it.",
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {

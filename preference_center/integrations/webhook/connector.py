@@ -60,8 +60,8 @@ class WebhookConnector:
     settings: ClassVar[Mapping[str, str]] = {
         "url": "https URL of the receiver, on port 443 or 8443 of a public host, or on any port in "
         "`private_networks`",
-        "private_networks?": "networks inside the company in which the receiver may be, as in "
-        "'10.20.0.0/16 fd12:3456::/32'; they must lie inside PRIVATE_NETWORKS",
+        "private_networks?": "networks inside the company in which the receiver may be, "
+        "inside PRIVATE_NETWORKS",
         "secret": "whsec_ and 24 to 64 bytes in base64; several, separated by spaces, "
         "while one replaces another: each signs",
     }
