@@ -67,7 +67,7 @@ What people did in these is recorded from [their webhooks](inbound.md#webhooks) 
 _COMMON_SETTINGS_INTRODUCTION = """
 ## Settings of several tools
 
-Each section names those that its tool has; all are optional.
+Each section names those that its tool has.
 """
 _COMMON_SETTINGS_SHARED_BY = 4
 """In how many integrations a setting has the same meaning to be described once."""
