@@ -312,7 +312,7 @@ def markdown() -> str:
             device, _, scheme = screen.name.partition("-")
             source = f"images/pages/{picture.key}-{screen.name}.webp"
             width = 180 if device == "phone" else 400
-            alt = f"{picture.title}, {device}, {scheme}"
+            alt = f"{device}, {scheme}"
             lines.append(f'<img src="{source}" alt="{alt}" width="{width}">')
     return "\n".join(lines) + "\n"
 
