@@ -1,9 +1,9 @@
-"""The reader of docs/feed.md, run as it is: its copy ends at our state."""
+"""The reader that docs/feed.md names, run as it is: its copy ends at our state."""
 
 from __future__ import annotations
 
 import json
-import re
+import runpy
 import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,8 @@ LATER, EARLIER = "2026-11-25T12:00:00.5+00:00", "2026-11-25T12:00:00+00:00"
 
 @pytest.fixture
 def names() -> dict[str, Any]:
-    """What the code of the page defines."""
-    found = re.search(
-        r"^```python\n(.*?)^```", (ROOT / "docs/feed.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    assert found
-    defined: dict[str, Any] = {"__name__": "follow"}
-    exec(found[1], defined)
-    return defined
+    """What the reader defines."""
+    return runpy.run_path(str(ROOT / "docs/examples/follow.py"), run_name="follow")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The application of docs/own-page.md, run as it is against the service on a port."""
+"""The application that docs/own-page.md names, run as it is against the service on a port."""
 
 # ruff: noqa: F401, F811 - a fixture of another folder is imported by name
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 ADA = "ada@example.com"
-PAGE = (ROOT / "docs/own-page.md").read_text(encoding="utf-8")
+CODE = (ROOT / "docs/examples/email_settings.py").read_text(encoding="utf-8")
 TITLED = CATALOGUE.replace(
     'class = "service"\nground = "billing"',
     'class = "service"\nground = "billing"\ntitle = { it = "Fattura", en = "Invoice" }',
@@ -32,16 +32,15 @@ INPUT = re.compile(r'<input type="(\w+)" name="(\w+)" value="([^"]*)"([^>]*)>')
 
 @pytest.fixture
 def example(app: Flask, site: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the code of the page defines, going by the clock of the service."""
+    """What the application defines, going by the clock of the service."""
     put_in_force(app, TITLED)
     key = make_sender(app, scopes=["catalogue", "portal", "write", "lift"]).key
     monkeypatch.setenv("PREFERENCES_URL", site)
     monkeypatch.setenv("PREFERENCES_KEY", key)
     monkeypatch.setenv("SECRET_KEY", "of the example")
-    [code] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"__name__": "own_page"}
-    assert "timeout=5" in code
-    exec(code.replace("timeout=5", "timeout=60"), names)  # a busy machine may take its time
+    assert "timeout=5" in CODE
+    exec(CODE.replace("timeout=5", "timeout=60"), names)  # a busy machine may take its time
     names["datetime"] = SimpleNamespace(now=lambda _zone: clock())
     return names
 

@@ -17,7 +17,6 @@ OURS = {*PRODUCT, *DEVELOPMENT, *SUBJECTS, "templates", "docs"}
 NOT_OURS = {
     "app.extensions",  # Flask's
     "contacts.json",  # a vendor's
-    "follow.py",  # for the reader to write
     "preference_center_links.py",
     "preference_center/_root",  # in a wheel
     *("rights.laws", "rights.target_days", "rights.closing"),  # settings of the catalogue

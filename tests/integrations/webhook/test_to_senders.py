@@ -1,8 +1,8 @@
-"""A sender's own receiver, as docs/webhook.md has it, behind the real sync on PostgreSQL."""
+"""A sender's own receiver, which docs/webhook.md names, behind the real sync on PostgreSQL."""
 
 from __future__ import annotations
 
-import re
+import runpy
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -168,14 +168,10 @@ def test_somebody_who_came_back_and_is_erased_again_is_reported_again(
 @pytest.fixture
 def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FlaskClient, Path]:
     """The receiver that the documentation shows."""
-    page = (Path(__file__).parents[3] / "docs" / "webhook.md").read_text()
-    (example,) = [
-        text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Flask" in text
-    ]
+    example = Path(__file__).parents[3] / "docs" / "examples" / "hooks.py"
     database = tmp_path / "hooks.sqlite"
     monkeypatch.setenv("HOOK_DATABASE", str(database))
-    names: dict[str, Any] = {"__name__": "receiver"}
-    exec(compile(example, "docs/webhook.md", "exec"), names)
+    names = runpy.run_path(str(example), run_name="receiver")
     return names["app"].test_client(), database
 
 
