@@ -1,8 +1,7 @@
-"""The mailers of docs/links.md, run as they are: the mails that arrive are checked."""
+"""The mailers that docs/links.md names, run as they are: the mails that arrive are checked."""
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -61,18 +60,19 @@ def box() -> Iterator[tuple[Mailbox, int]]:
 
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
-    """`example(heading)`: what the code under a heading defines."""
+def example(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """`example(name)`: what this file of docs/examples defines, or the first code of the page."""
     copied = ModuleType("preference_center_links")
     copied.__dict__.update(offline.__dict__)
     monkeypatch.setitem(sys.modules, "preference_center_links", copied)
     monkeypatch.setenv("LINK_KEY", LINKS.export_sender_key(KEY, TOPICS))
 
-    def run(heading: str) -> dict[str, Any]:
-        found = re.search(rf"^#+ {heading}.*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-        assert found
-        names: dict[str, Any] = {"__name__": heading}
-        exec(found[1], names)
+    def run(name: str = "") -> dict[str, Any]:
+        code = PAGE.partition("```python\n")[2].partition("```")[0]
+        if name:
+            code = (ROOT / "docs/examples" / name).read_text(encoding="utf-8")
+        names: dict[str, Any] = {"__name__": name}
+        exec(code, names)
         return names
 
     return run
@@ -85,25 +85,25 @@ def problems(mails: list[bytes]) -> set[str]:
     return {one.code for one in findings if one.severity is not Severity.OK}
 
 
-def test_the_first_example(example: Callable[[str], dict[str, Any]]) -> None:
-    links = example("Offline")["links"]
+def test_the_first_example(example: Callable[..., dict[str, Any]]) -> None:
+    links = example()["links"]
     assert LINKS.read_token(links.unsubscribe_url.rpartition("/")[2], NOW).scope == "acme.offers"
 
 
 def test_jinja_and_smtplib(
-    example: Callable[[str], dict[str, Any]], box: tuple[Mailbox, int]
+    example: Callable[..., dict[str, Any]], box: tuple[Mailbox, int]
 ) -> None:
     mailbox, port = box
-    example("Jinja")["send"]("ada@example.com", "A & B", "127.0.0.1", port)
+    example("mail_smtplib.py")["send"]("ada@example.com", "A & B", "127.0.0.1", port)
     assert problems(mailbox.mails) == {"dkim_missing"}  # a mail server's business
     assert b"A &amp; B" in mailbox.mails[0]
 
 
-def test_flask_mail(example: Callable[[str], dict[str, Any]], box: tuple[Mailbox, int]) -> None:
+def test_flask_mail(example: Callable[..., dict[str, Any]], box: tuple[Mailbox, int]) -> None:
     mailbox, port = box
     app = Flask("example")
     app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=port, MAIL_DEFAULT_SENDER="a@acme.example")
-    names = example("Flask, with Flask-Mail")
+    names = example("mail_flask.py")
     names["mail"].init_app(app)
     with app.app_context():
         names["send"]("ada@example.com", "Ada")
@@ -111,7 +111,7 @@ def test_flask_mail(example: Callable[[str], dict[str, Any]], box: tuple[Mailbox
 
 
 def test_django(
-    example: Callable[[str], dict[str, Any]],
+    example: Callable[..., dict[str, Any]],
     box: tuple[Mailbox, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -121,7 +121,7 @@ def test_django(
     if not settings.configured:
         settings.configure(DEFAULT_FROM_EMAIL="a@acme.example", EMAIL_HOST="127.0.0.1")
     monkeypatch.setattr(settings, "EMAIL_PORT", port)
-    example("Django")["send"]("ada@example.com", "A & B")
+    example("mail_django.py")["send"]("ada@example.com", "A & B")
     assert problems(mailbox.mails) == {"dkim_missing"}
     assert b"A &amp; B" in mailbox.mails[0]
 
