@@ -26,7 +26,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.infra.context import db
-from preference_center.infra.models import APPEND_ONLY, INSERT_OR_DELETE_ONLY, TimestampTz
+from preference_center.infra.models import (
+    APPEND_ONLY,
+    INSERT_OR_DELETE_ONLY,
+    VACUUM_OFTEN,
+    TimestampTz,
+)
 
 VACUUM_EARLY = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "500"}
 """Settings of small tables that are written all the time.
@@ -193,7 +198,7 @@ class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     outcome: Mapped[str] = mapped_column(Text)
     note: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(TimestampTz)
-    __table_args__ = (APPEND_ONLY,)
+    __table_args__ = ({**APPEND_ONLY, "postgresql_with": VACUUM_OFTEN},)
 
 
 class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
@@ -205,7 +210,7 @@ class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "delivery_ack"
     delivery_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     ack: Mapped[str] = mapped_column(Text)
-    __table_args__ = (INSERT_OR_DELETE_ONLY,)
+    __table_args__ = ({**INSERT_OR_DELETE_ONLY, "postgresql_with": VACUUM_OFTEN},)
 
 
 class ListingRow(db.Model):  # type: ignore[misc,name-defined]

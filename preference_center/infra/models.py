@@ -148,6 +148,14 @@ RESEAL_OR_DELETE_ONLY = {"info": {_KEY: ("INSERT", "DELETE", "UPDATE (sealed)")}
 """The same, but for its column `sealed`, which a rotation of keys seals again."""
 
 
+VACUUM_OFTEN = {
+    "autovacuum_vacuum_insert_scale_factor": "0.02",
+    "autovacuum_analyze_scale_factor": "0.02",
+}
+"""The `postgresql_with` of large tables that only grow. By default a vacuum waits until a fifth of
+the rows are new, and the planner's counts until a tenth are: at 100 million rows, too many."""
+
+
 def writes(table: Table) -> Sequence[str]:
     """The statements that write in it."""
     statements: Sequence[str] = table.info.get(_KEY, ("INSERT", "UPDATE", "DELETE"))

@@ -27,6 +27,7 @@ from preference_center.infra.context import db
 from preference_center.infra.models import (
     APPEND_ONLY,
     RESEAL_OR_DELETE_ONLY,
+    VACUUM_OFTEN,
     TimestampTz,
     TransactionId,
 )
@@ -118,7 +119,10 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
     """The transaction that wrote it. See `ledger.watermarks`."""
-    __table_args__ = (Index("event_xid_seq", "xid", "seq"), APPEND_ONLY)
+    __table_args__ = (
+        Index("event_xid_seq", "xid", "seq"),
+        {**APPEND_ONLY, "postgresql_with": VACUUM_OFTEN},
+    )
 
 
 class EventEvidenceRow(db.Model):  # type: ignore[misc,name-defined]
@@ -132,7 +136,7 @@ class EventEvidenceRow(db.Model):  # type: ignore[misc,name-defined]
     event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    __table_args__ = (RESEAL_OR_DELETE_ONLY,)
+    __table_args__ = ({**RESEAL_OR_DELETE_ONLY, "postgresql_with": VACUUM_OFTEN},)
 
 
 class RetractionRow(db.Model):  # type: ignore[misc,name-defined]

@@ -48,6 +48,15 @@ def test_the_migrated_schema_is_that_of_the_models(
     assert described(kind, database_url) == described(kind, models_url)
 
 
+@pytest.mark.parametrize("table", ["event", "event_evidence", "delivery", "delivery_ack"])
+def test_large_tables_that_only_grow_are_vacuumed_often(table: str, database_url: str) -> None:
+    settings = {option for name, option in described("settings", database_url) if name == table}
+    assert settings == {
+        "autovacuum_vacuum_insert_scale_factor=0.02",
+        "autovacuum_analyze_scale_factor=0.02",
+    }
+
+
 def described(kind: str, url: str) -> set[tuple[object, ...]]:
     with psycopg.connect(url) as connection:
         rows = connection.execute(QUERIES[kind].encode()).fetchall()
