@@ -236,7 +236,9 @@ def _work_off(ground: Ground, vendor: Vendor, number: int, clock: Clock) -> floa
         done = 0
         for of, part in run_in_transaction(lambda c: listings.list_due_listings(c, clock())):
             done += verify(of, part, connect, until=clock() + SLICE, stop=lambda: False)
-        for due in run_in_transaction(lambda c: states.list_due(c, clock(), scan_backfill_kinds())):
+        for due in run_in_transaction(
+            lambda c: states.list_due(c, clock(), scan_backfill_kinds(c))
+        ):
             until = clock() + SLICE
             done += sync(due.destination_id, connect, until=until, stop=lambda: False)
         if not done:

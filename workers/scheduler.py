@@ -32,9 +32,9 @@ from preference_center.inbound.store import purge_items
 from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
-from preference_center.infra.db.transactions import run_autocommit, run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
-from preference_center.integrations.registry import list_specs
+from preference_center.integrations.registry import load_integrations
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.lists.store import delete_expired_parts, list_due_imports
@@ -81,10 +81,18 @@ MAX_ROWS_PER_CLEANUP = 10_000
 """How many sync states of removed destinations are deleted at once."""
 
 
+def scan_backfill_kinds(connection: Connection) -> list[str]:
+    """The kinds of destinations whose back-fills go by the scan of their contacts.
+
+    Only the connectors of destinations are imported.
+    """
+    return [kind for kind in destinations.list_kinds(connection) if _backfills_by_scan(kind)]
+
+
 @cache
-def scan_backfill_kinds() -> list[str]:
-    """The kinds whose back-fills go by the scan of their contacts."""
-    return [spec.kind for spec in list_specs() if spec.capabilities.backfills_by_scan]
+def _backfills_by_scan(kind: str) -> bool:
+    integration = load_integrations().get(kind)
+    return integration is not None and integration.load_spec().capabilities.backfills_by_scan
 
 
 def tick() -> int:
@@ -97,7 +105,7 @@ def tick() -> int:
     wanted = 0
     raise_deferred_states()
     for due in run_autocommit(
-        lambda connection: states.list_due(connection, now, scan_backfill_kinds())
+        lambda connection: states.list_due(connection, now, scan_backfill_kinds(connection))
     ):
         wanted += (slots := _slot_count(due))
         if due.live and not due.is_slow:

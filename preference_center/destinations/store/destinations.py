@@ -89,6 +89,13 @@ def list_names(connection: Connection) -> list[str]:
     return [row[0] for row in connection.execute("SELECT name FROM destination ORDER BY id")]
 
 
+def list_kinds(connection: Connection) -> list[str]:
+    """The kinds of integrations in use."""
+    return [
+        row[0] for row in connection.execute("SELECT DISTINCT kind FROM destination ORDER BY 1")
+    ]
+
+
 def list_sent_topics(connection: Connection) -> dict[str, frozenset[str]]:
     """The topics that each destination sends, by its name."""
     rows = connection.execute("SELECT name, sends FROM destination ORDER BY name")

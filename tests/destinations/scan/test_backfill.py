@@ -254,7 +254,7 @@ def test_what_the_tool_reports_itself_is_read_first(tool: SlowTool) -> None:  # 
 
 
 def test_lists_that_wait_for_a_pass_keep_no_worker_busy(destination: int) -> None:
-    assert scan_backfill_kinds() == ["ses"]
+    assert run_in_transaction(scan_backfill_kinds) == ["ses"]
     now = services().now()
-    assert run_in_transaction(lambda c: states.list_due(c, now, scan_backfill_kinds())) == []
+    assert run_in_transaction(lambda c: states.list_due(c, now, scan_backfill_kinds(c))) == []
     assert [due.bulk for due in run_in_transaction(lambda c: states.list_due(c, now))] == [3]
