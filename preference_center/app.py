@@ -34,7 +34,7 @@ from preference_center.infra.db.connections import (
     WEB_TIMEOUTS,
     DatabaseTimeouts,
 )
-from preference_center.infra.hooks import require_registered
+from preference_center.infra.hooks import register_now, require_registered
 from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
 from preference_center.infra.telemetry import ROUTE, request_id
 from preference_center.ledger.feed import api as change_feed
@@ -123,6 +123,7 @@ def create_app(
     if surface is Surface.CONSOLE:
         app.before_request(_refuse_public_pages)
     configure(app, settings, now=now, random=random, timeouts=timeouts)
+    register_now(app)  # a request has no time for it
     require_complete_database.register(app, require_replayed)
     app.session_interface = CookieSessions()
     # Only the client address: our own host is that of PUBLIC_URL.

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from random import Random
 
 from flask import Flask
 
-from preference_center.catalogue.apply import (
-    count_choices,
-    list_sender_keys,
-    list_topics_in_use,
-    list_topics_sent,
-)
-from preference_center.contacts.store import contacts_merged, load_locale
 from preference_center.core.events import uuid7
 from preference_center.core.key_rings import parse_link_ring, parse_ring
 from preference_center.core.keys import Keys
 from preference_center.core.links import Links
-from preference_center.destinations.ingest import erased_seen_again
-from preference_center.destinations.process import receive_mail
-from preference_center.destinations.receive import answer_text
-from preference_center.destinations.store.destinations import list_sent_topics
-from preference_center.inbound import store as inbound_store
-from preference_center.inbound.ingest import ingest_received_mail
-from preference_center.inbound.opt_outs import SPOOLED_MAIL, record_spooled
-from preference_center.inbound.texts import handle_text
-from preference_center.infra import commands
+from preference_center.infra import commands, hooks
 from preference_center.infra.config import Settings, load_settings
 from preference_center.infra.context import (
     EXTENSION_NAME,
@@ -49,28 +34,11 @@ from preference_center.infra.db.connections import (
 from preference_center.infra.db.transactions import REPLICA
 from preference_center.infra.files import ROOT
 from preference_center.infra.job_queue import JobQueue
-from preference_center.infra.keys.fingerprints import verify_stored_forms
 from preference_center.infra.keys.link_keys import DatabaseLinkRegistry
-from preference_center.infra.outbox import EmailKind
 from preference_center.infra.redis import RedisRateLimiter
 from preference_center.infra.telemetry import configure_logs
 from preference_center.integrations.registry import load_integrations
-from preference_center.ledger import spool
-from preference_center.ledger.store.addresses import verify_canonical_forms
-from preference_center.ledger.store.suppressions import (
-    count_chosen_frequencies,
-    list_suppressed_topics,
-)
-from preference_center.monitoring.probes import blueprint as probes_blueprint
-from preference_center.recipients.emails import LINK_TEXTS
-from preference_center.rights.access_file.other_records import mail_review_period
-from preference_center.rights.email_texts import ADDRESS_TEXTS, ERASURE_TEXTS, RIGHTS_TEXTS
-from preference_center.rights.erasure.store import erase_again_in_tool
-from preference_center.rights.requests.moves import merge_requests
 from preference_center.web import languages
-from preference_center.web.api.keys import list_asking_keys
-from preference_center.web.emails import TextsOfEmail, email_texts
-from preference_center.web.languages import locale_of
 from preference_center.web.pages.rendering import count_link_key_problem, default_wording
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
@@ -78,13 +46,10 @@ POOL_RECYCLE_SECONDS = 3600
 """After which a connection is replaced, so that the clock looks at the server."""
 POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
-EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
-    **LINK_TEXTS,
-    **ADDRESS_TEXTS,
-    **RIGHTS_TEXTS,
-    **ERASURE_TEXTS,
-}
-"""What each kind of email says."""
+
+
+HOOKS = "preference_center.service_hooks:register"
+"""The function that registers what earlier subjects call in later ones."""
 
 
 def create_service(
@@ -94,7 +59,7 @@ def create_service(
     random: Random | None = None,
     timeouts: DatabaseTimeouts = WEB_TIMEOUTS,
 ) -> Flask:
-    """The context of commands and workers: it answers no request but those to the probes.
+    """The context of commands and workers: it answers no request.
 
     `now` is the time of the database unless it is given. Raises ConfigError when a setting is
     missing or wrong, and for an integration of another package that can't be loaded.
@@ -106,7 +71,6 @@ def create_service(
         static_folder=STATIC,
     )
     configure(app, settings or load_settings(), now=now, random=random, timeouts=timeouts)
-    app.register_blueprint(probes_blueprint)
     return app
 
 
@@ -148,25 +112,8 @@ def configure(
     languages.init_app(app, default_wording, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now or clock, random, timeouts)
-    _register_hooks(app)
+    hooks.register_at_first_call(app, HOOKS)
     commands.register(app)
-    spool.register_handler(app, SPOOLED_MAIL, record_spooled)
-
-
-def _register_hooks(app: Flask) -> None:
-    """What earlier subjects call in later ones, which they may not import."""
-    receive_mail.register(app, ingest_received_mail)
-    answer_text.register(app, handle_text)
-    erased_seen_again.register(app, erase_again_in_tool)
-    contacts_merged.register(app, merge_requests)
-    list_topics_in_use.register(app, list_suppressed_topics)
-    count_choices.register(app, count_chosen_frequencies)
-    list_topics_sent.register(app, list_sent_topics)
-    list_sender_keys.register(app, list_asking_keys)
-    verify_stored_forms.register(app, verify_canonical_forms)
-    locale_of.register(app, load_locale)
-    email_texts.register(app, lambda: EMAIL_TEXTS)
-    mail_review_period.register(app, lambda: inbound_store.RETENTION)
 
 
 def _pool_options(

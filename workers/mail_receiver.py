@@ -15,6 +15,7 @@ import structlog
 from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
 from preference_center.infra.context import services
+from preference_center.infra.hooks import register_now
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.ledger import spool
@@ -30,6 +31,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     capture_standard_logs()
     app = create_service()
+    register_now(app)
     start_internal_server(app)
     with app.app_context():
         settings = services().settings

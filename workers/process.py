@@ -5,8 +5,10 @@ from __future__ import annotations
 from threading import Event
 
 import structlog
+from flask import current_app
 
 from preference_center.core.errors import Unavailable
+from preference_center.infra.hooks import register_now
 from preference_center.infra.keys.fingerprints import require_known_keys
 
 log = structlog.get_logger()
@@ -21,8 +23,10 @@ RETRY_INTERVAL = 1.0
 def wait_for_database() -> None:
     """Return once the database is available and our keys match it, or on `stop_requested`.
 
-    When a host boots, processes start in any order. Raises KeyMismatch.
+    Before that, the hooks are registered. When a host boots, processes start in any order.
+    Raises KeyMismatch.
     """
+    register_now(current_app)  # takes longer than a transaction may
     while not stop_requested.is_set():
         try:
             require_known_keys()

@@ -33,11 +33,12 @@ SUBJECTS = (
     "monitoring",
     "reports",
     "tables",
+    "service_hooks",
     "service",
     "console_app",
     "app",
 )
-"""From the bottom up: a subject imports those before it. The last four build what runs."""
+"""From the bottom up: a subject imports those before it. The last five build what runs."""
 RANK = {subject: rank for rank, subject in enumerate(SUBJECTS)}
 SURFACES = frozenset({"pages", "api", "console", "cli"})
 """The names of the modules and folders through which people and programs reach a subject."""

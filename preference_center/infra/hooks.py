@@ -6,14 +6,16 @@ The earlier subject declares a hook with the types that it needs, and calls it a
     def contacts_merged(connection: Connection, ids: Sequence[UUID]) -> None:
         '''Contacts were merged, in the transaction of `connection`.'''
 
-`service.configure`, or for pages `create_app`, registers one function for each
-(docs/decisions/0058-layout-by-subject.md).
+`service_hooks`, or for pages `create_app`, registers one function for each
+(docs/decisions/0058-layout-by-subject.md). The first is imported with the first call;
+a process that serves requests calls `register_now` when it starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
+from importlib import import_module
 from typing import Generic, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app
@@ -22,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _EXTENSION = "preference_center.hooks"
+_LATER = f"{_EXTENSION}.at_first_call"
 _declared: set[str] = set()
 
 
@@ -39,11 +42,28 @@ class Hook(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call what is registered in the current application."""
-        function = cast("Callable[P, R]", current_app.extensions[_EXTENSION][self.name])
+        extensions = current_app.extensions
+        if _LATER in extensions:
+            register_now(current_app)
+        function = cast("Callable[P, R]", extensions[_EXTENSION][self.name])
         return function(*args, **kwargs)
+
+
+def register_at_first_call(app: Flask, target: str) -> None:
+    """Let `target`, "module:function" of an application, register hooks when one is called."""
+    app.extensions[_LATER] = target
+
+
+def register_now(app: Flask) -> None:
+    """Do what `register_at_first_call` waits for; threads may do so at once."""
+    if target := app.extensions.get(_LATER):
+        module, _, function = target.partition(":")
+        getattr(import_module(module), function)(app)
+        app.extensions.pop(_LATER, None)
 
 
 def require_registered(app: Flask) -> None:
     """Raise RuntimeError if a hook that is declared has no function in this application."""
+    register_now(app)
     if missing := sorted(_declared - app.extensions.get(_EXTENSION, {}).keys()):
         raise RuntimeError(f"no function is registered for {', '.join(missing)}")

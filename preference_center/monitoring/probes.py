@@ -414,6 +414,8 @@ def start_internal_server(app: Flask, *, shares_port: bool = False) -> InternalS
         settings = services().settings
     if settings.internal_port is None:
         return None
+    if blueprint.name not in app.blueprints:
+        app.register_blueprint(blueprint)
     try:
         server = InternalServer(
             app, settings.internal_host, settings.internal_port, shares_port=shares_port

@@ -34,8 +34,35 @@ def test_a_process_that_is_switched_off_imports_nothing_of_the_service() -> None
     assert "preference_center" not in imported_by("workers.optional")
 
 
+@pytest.mark.parametrize("command", ["", "catalogue check", "keys generate"])
+def test_what_needs_no_service_imports_no_library_of_it(command: str) -> None:
+    code = f"""
+from preference_center.__main__ import build_program
+build_program().main({[*command.split(), "--help"]}, standalone_mode=False)
+"""
+    found = {name.partition(".")[0] for name in modules_after(code)}
+    assert not found & {"sqlalchemy", "pydantic", "redis", "httpx", "psycopg"}
+
+
+def test_the_service_of_commands_imports_no_subject_that_few_of_them_need() -> None:
+    found = modules_after("import preference_center.service")
+    subjects = {name.split(".")[1] for name in found if name.startswith("preference_center.")}
+    assert not subjects & {"contacts", "destinations", "inbound", "lists", "monitoring", "rights"}
+    assert not subjects & {"app", "console_app", "service_hooks"}
+
+
+def test_a_scheduler_imports_no_connector_before_a_destination_has_it() -> None:
+    found = modules_after("import workers.scheduler, preference_center.service_hooks")
+    assert not {name for name in found if name.endswith(".connector")}
+
+
 def imported_by(module: str) -> set[str]:
     """The packages in a process that has imported this module."""
-    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return {name.partition(".")[0] for name in modules_after(f"import {module}")}
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules in a process that has run this."""
+    code += "\nimport sys; print(*sys.modules, file=sys.stderr)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(found.stdout.split())
+    return set(found.stderr.split())

@@ -25,6 +25,7 @@ from preference_center.infra.db.connections import (
     track_outages,
 )
 from preference_center.infra.db.transactions import override_limits
+from preference_center.infra.hooks import register_now
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.recording import record
 from preference_center.ledger.spool import host_time
@@ -260,6 +261,7 @@ def replay_abandoned(app: Flask) -> ReplayStats:
 
 
 def _handlers() -> Mapping[str, SpoolHandler]:
+    register_now(current_app)
     return {OPT_OUTS_KIND: _record_opt_outs, **current_app.extensions.get(HANDLERS_KEY, {})}
 
 
