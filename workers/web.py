@@ -8,14 +8,17 @@ Any number of servers may run; each on a host needs ports of its own.
 from __future__ import annotations
 
 import errno
+import gc
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from granian import Granian
@@ -34,6 +37,9 @@ DEFAULTS = {
     "WEB_APP": "workers.asgi:app",
 }
 """The variables of this process alone."""
+_SHARED = ("preference_center.app", "preference_center.service_hooks")
+PRELOADED = {"public": _SHARED, "console": (*_SHARED, "preference_center.console_app")}
+"""Modules of each surface that its worker processes have from this process, instead of a copy."""
 STOP_TIMEOUT = 50
 """Seconds that a worker process may take to finish its requests before it is killed."""
 
@@ -72,6 +78,10 @@ def main(
         require_free(internal, patience)
     # For the worker processes: what to serve, and where /readyz connects to.
     os.environ |= {"SURFACE": surface, "HOST": port.host, "PORT": str(port.number)}
+    for number in (signal.SIGTERM, signal.SIGINT):  # until granian has its own: see `worker`
+        signal.signal(number, lambda *_: sys.exit())
+    if multiprocessing.get_start_method() == "fork":
+        preload(PRELOADED[surface])
     end_children_at_sigterm()
     Granian(
         given["WEB_APP"],
@@ -85,6 +95,20 @@ def main(
         log_access=False,  # paths hold tokens (I12)
         log_dictconfig=json.loads(LOGGING.read_text(encoding="utf-8")),
     ).serve(target_loader=load_application)
+
+
+def preload(modules: Iterable[str]) -> None:
+    """Import what the worker processes will share the memory of, and start the sooner for.
+
+    Each makes its application itself, with the connections and threads. The collector is kept from
+    writing into what was imported, which would copy it.
+    """
+    # For `infra.metrics`, which reads it when it is imported.
+    os.environ["PREFERENCE_CENTER_SERVER_PID"] = str(os.getpid())
+    for module in modules:
+        import_module(module)
+    gc.collect()
+    gc.freeze()
 
 
 def end_children_at_sigterm() -> None:

@@ -41,6 +41,10 @@ from preference_center.core.links import LinkKeyProblem
 log = structlog.get_logger()
 
 
+SERVER_PID = "PREFERENCE_CENTER_SERVER_PID"
+"""The environment variable by which `workers.web` tells of workers that it is going to fork."""
+
+
 _PREFIX = "preference-center-metrics"
 
 
@@ -51,14 +55,16 @@ def share_between_workers() -> Path | None:
     """Make metrics that are created from now on count in files, if this is one of several workers.
 
     Workers are processes that another Python process started by `multiprocessing`, as granian
-    does. Returns the folder; None where this process counts alone in memory, also where no folder
-    can be written.
+    does. One that imports this module for those it will fork sets SERVER_PID to its own id.
+    Returns the folder; None where this process counts alone in memory, also where no folder can be
+    written.
     """
     parent = multiprocessing.parent_process()
-    if parent is None or parent.pid is None:
+    server = parent.pid if parent else int(os.environ.get(SERVER_PID, "0"))
+    if not server:
         return None
     try:
-        folder = _make_folder(Path(tempfile.gettempdir()), parent.pid)
+        folder = _make_folder(Path(tempfile.gettempdir()), server)
     except OSError:
         return None
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus-client looks for it

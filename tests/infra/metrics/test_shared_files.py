@@ -55,6 +55,34 @@ def test_a_worker_answers_for_all_also_for_those_that_ended(tmp_path: Path) -> N
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+FORKED = """
+import multiprocessing as mp, os
+from workers.web import preload
+
+def work(number):
+    from preference_center.infra import metrics
+    metrics.count_opt_outs(metrics.OptOutOutcome.SPOOLED, number)
+    if number == 4:
+        print(metrics.render_metrics().decode(), flush=True)
+
+preload(["preference_center.infra.metrics"])
+for number in (1, 2, 4):
+    process = mp.get_context("fork").Process(target=work, args=(number,))
+    process.start()
+    process.join()
+"""
+
+
+def test_workers_forked_by_a_server_that_has_imported_the_metrics_answer_for_all(
+    tmp_path: Path,
+) -> None:
+    environ = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], env=environ, check=True, capture_output=True, text=True
+    )
+    assert 'preference_center_opt_outs_total{outcome="spooled"} 7.0' in done.stdout
+
+
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     folder = metrics._make_folder(tmp_path, os.getpid())
     folder.chmod(0o777)
