@@ -30,6 +30,8 @@ KNOWN = ROOT / "docs" / "evidence" / "mutation.md"
 PRELOADED = ("flask", "sqlalchemy", "psycopg", "redis", "rq", "structlog", "pydantic", "httpx")
 """What takes long to import, and is no part of what is mutated."""
 OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly")
+SERVERS = ("DATABASE_URL", "REDIS_URL")
+"""Where the tests find the servers of a target."""
 PROGRESS_INTERVAL = 30.0
 """Seconds between two lines that say how far a target is."""
 LONGER = 10
@@ -168,9 +170,11 @@ def main(words: Sequence[str] | None = None) -> int:
         target = TARGETS[name]
         if target.engines:
             with for_test(environ={}) as engines:
-                os.environ["DATABASE_URL"] = engines.database.url
-                os.environ["REDIS_URL"] = engines.redis.url
+                urls = engines.database.url, engines.redis.url
+                os.environ |= dict(zip(SERVERS, urls, strict=True))
                 failed |= not _hold(name, target, given.every, given.only)
+            for variable in SERVERS:  # which have ended: the next target's tests start their own
+                del os.environ[variable]
         else:
             failed |= not _hold(name, target, given.every, given.only)
     return int(failed)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from dev.maintenance import mutate
 from dev.maintenance.mutants import mutants
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -98,3 +102,25 @@ def test_a_survivor_is_reported_and_is_known_once_it_is_written_down(tmp_path: P
     assert "toy: 1 of 2 found, 1 unknown survivors" in output
     known.write_text("| `most: max(a, b) -> min(a, b)` | equal here |", "utf-8")
     assert run()[0] == 0
+
+
+def test_a_target_without_servers_gets_none_of_the_target_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in mutate.SERVERS:
+        monkeypatch.delenv(name, raising=False)
+    seen = list[bool]()
+
+    def note(*_: object) -> bool:
+        seen.append(all(name in os.environ for name in mutate.SERVERS))
+        return True
+
+    servers = SimpleNamespace(
+        **{name: SimpleNamespace(url="gone") for name in ("database", "redis")}
+    )
+    targets = {name: mutate.Target("", (), engines=name == "first") for name in ("first", "next")}
+    monkeypatch.setattr(mutate, "TARGETS", targets)
+    monkeypatch.setattr(mutate, "for_test", lambda **_: nullcontext(servers))
+    monkeypatch.setattr(mutate, "_hold", note)
+    assert mutate.main(["first", "next"]) == 0
+    assert seen == [True, False]
