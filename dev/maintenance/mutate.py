@@ -81,7 +81,7 @@ TARGETS = {
     ),
     "delivery": Target(
         "preference_center/destinations/rules/delivery.py",
-        _in(RULES, "delivery_status", "event_delivery"),
+        _in(RULES, "delivery_status", "delivery_summary", "event_delivery"),
     ),
     "promise": Target(
         "preference_center/destinations/rules/promise.py",
