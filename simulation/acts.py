@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from simulation.people import ALL, CLUB, NEWS, OFFERS
+
 HOUR, MINUTE = 3600, 60
+SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
+"""What people's acts are about."""
 
 
 @dataclass(frozen=True, slots=True)

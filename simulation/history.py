@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
-from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
+from simulation.acts import GAPS, HOUR, MINUTE, SCOPES, Act, Options, soon
+from simulation.contact_history import merges, moved_again, moves
 from simulation.interruptions import away, rotating
 from simulation.late_reports import again_while_down, asking, held, reported_late, returning
 from simulation.mailing_history import announcing, bouncing, choosing, texting
-from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
+from simulation.people import ALL, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
 _PERSONAL = {
     "one_click": 30,
@@ -38,17 +39,6 @@ CLOSED_AGAIN = 0.3
 _AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
                "comes_back", "comes_back", "opt_in"]  # fmt: skip
 """What may happen after an erasure: the world has old copies."""
-_BEFORE_MOVE = ["named", "named", "one_click", "page", "phone", "pause", "opt_in", "opt_in",
-                "close", "restrict"]  # fmt: skip
-_SINCE_MOVE = ["gains", "gains", "one_click", "page", "opt_in", "opt_in", "pause", "named", "close",
-               "reopen", "restrict", "unrestrict", "erase", "comes_back", "move", "undo_move",
-               "undo_move", "in_tool", "mailed"]  # fmt: skip
-"""What people who correct their address do before and since, at the old and at the new one."""
-_BEFORE_MERGE = ["close", "restrict", "opt_in", "one_click", "move"]
-_SINCE_MERGE = ["close", "reopen", "unrestrict", "opt_in", "erase", "undo_move", "undo_move",
-                "one_click", "in_tool", "comes_back"]  # fmt: skip
-"""What happens before and since two contacts of a person are merged."""
-_SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
 
 
 def draw(seed: str, options: Options) -> list[Act]:
@@ -57,8 +47,8 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
     acts += [*_burst(random, options), *_followed(random, options)]
     acts += _rights(Random(f"{seed}/rights"), options)
-    acts += _moves(Random(f"{seed}/moves"), acts, options)
-    acts += _sharing(Random(f"{seed}/sharing"), acts, options)
+    acts += moves(Random(f"{seed}/moves"), _personal(acts), options)
+    acts += _sharing(Random(f"{seed}/sharing"), _personal(acts), options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     acts += _regretted(Random(f"{seed}/regretted"), acts, options)
     acts += _frozen(Random(f"{seed}/frozen"), options)
@@ -74,10 +64,14 @@ def draw(seed: str, options: Options) -> list[Act]:
         *announcing(Random(f"{seed}/announcing"), options),
         *asking(Random(f"{seed}/asking"), options),
         *texting(Random(f"{seed}/texting"), options),
-        *_merges(Random(f"{seed}/merges"), options),
-        *_moved_again(Random(f"{seed}/moved again"), options),
+        *merges(Random(f"{seed}/merges"), options),
+        *moved_again(Random(f"{seed}/moved again"), options),
     ]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
+
+
+def _personal(acts: Sequence[Act]) -> list[Act]:
+    return [act for act in acts if act.what in _PERSONAL]
 
 
 def _people(random: Random, options: Options) -> Iterator[Act]:
@@ -91,7 +85,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
         who = random.choice(busy) if random.random() < 0.6 else random.randrange(options.people)
         form = random.randrange(len(first_forms_of(who))) if random.random() < 0.5 else 0
         what = random.choices(kinds, weights)[0]
-        scope = random.choice(_SCOPES)
+        scope = random.choice(SCOPES)
         yield Act(at, what, who, form, scope, number)
         if what == "page" and random.random() < 0.5:
             yield Act(at + random.randrange(10, 20 * MINUTE), "undo", who, form, scope, number)
@@ -179,7 +173,7 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
             continue
         yield Act(at, "erase", *own, random.choice(["marketing", "account"]), number)
         for what in random.sample(_AFTERWARDS, random.randrange(4)):
-            scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
+            scope = random.choice(SCOPES if what != "erase" else ["marketing", "account"])
             tool = random.randrange(options.tools)
             many = (own,) if what in {"gains", "import"} else ()
             named = (tool, 0) if what == "gains" else own if what != "import" else (-1, 1)
@@ -190,85 +184,15 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
         yield Act(random.randrange(end), "killed", form=step, scope="erase", number=40)
 
 
-def _moves(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
-    """Some correct their address, and act at the old and at the new one, before and since."""
-    end = options.hours * HOUR
-    acted = [act for act in acts if act.what in _PERSONAL]
-    for number in range(200, 200 + max(4, options.people // 10)):
-        before = random.choice(acted)
-        who, old = before.who, before.form
-        forms = len(first_forms_of(who))  # the number of the new address
-        new = random.choice([forms, forms, forms, (old + 1) % forms])
-        if new == old:
-            new = forms
-        at = soon(random, before.at, end)
-        move = Act(at, "move", who, old, number=number, many=((who, new),))
-        yield move
-        for what in random.sample(_BEFORE_MOVE, random.randrange(4)):
-            form, scope = random.choice([old, old, new]), random.choice(_SCOPES)
-            yield Act(max(0, at - soon(random, 0, end)), what, who, form, scope, number)
-        for what in random.sample(_SINCE_MOVE, random.randrange(6)):
-            form, later = random.choice([old, new]), soon(random, at, end)
-            if what == "move":
-                yield replace(move, at=later, number=number + random.randrange(2))
-            elif what == "gains":
-                yield Act(later, what, random.randrange(options.tools), many=((who, form),))
-            else:
-                scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
-                yield Act(later, what, who, form, scope, number)
-
-
-def _merges(random: Random, options: Options) -> Iterator[Act]:
-    """Some have two contacts of two forms, which a sender merges."""
-    end = options.hours * HOUR
-    several = [who for who in range(options.people) if len(first_forms_of(who)) > 1]
-    for number in range(600, 600 + max(3, options.people // 15)):
-        who = random.choice(several)
-        gone, into = random.sample(range(len(first_forms_of(who))), 2)
-        at = random.randrange(end)
-        for form in (gone, into):
-            yield Act(max(0, at - soon(random, 0, end)), "named", who, form, number=number)
-        moved = ((who, len(first_forms_of(who))),)
-        for before, what in [
-            *((True, what) for what in random.sample(_BEFORE_MERGE, random.randrange(4))),
-            *((False, what) for what in random.sample(_SINCE_MERGE, random.randrange(5))),
-        ]:
-            away = soon(random, 0, end)
-            scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
-            yield Act(
-                max(0, at - away) if before else min(at + away, end), what, who,
-                random.choice([gone, into]), scope, number, moved if what == "move" else (),
-            )  # fmt: skip
-        yield Act(at, "merge", who, gone, number=number, many=((who, into),))
-
-
-def _moved_again(random: Random, options: Options) -> Iterator[Act]:
-    """Some have no contact when they correct their address; a repeat links theirs of meanwhile.
-
-    An undo unlinks it: what is done to the account of the old address is not done to the new one.
-    """
-    end = options.hours * HOUR
-    for number in range(700, 700 + max(2, options.people // 30)):
-        who = random.randrange(options.people)
-        forms = len(first_forms_of(who))
-        form, at = random.randrange(forms), random.randrange(max(1, end // 2))
-        for what in ("move", "named", "move", "undo_move", random.choice(["close", "restrict"])):
-            yield Act(
-                at, what, who, form, number=number, many=((who, forms),) if what == "move" else ()
-            )
-            at = min(at + random.randrange(MINUTE, 3 * HOUR), end)
-
-
-def _sharing(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+def _sharing(random: Random, acted: Sequence[Act], options: Options) -> Iterator[Act]:
     """Some say that nothing of theirs may be shared, by a button or by their browser, or agree."""
     end = options.hours * HOUR
-    acted = [act for act in acts if act.what in _PERSONAL]
     for number in range(400, 400 + max(4, options.people // 10)):
         other = random.choice(acted)
         form = random.choice([other.form, other.form, random.randrange(len(forms_of(other.who)))])
         at = max(0, other.at - soon(random, 0, end)) if random.random() < 0.5 else other.at
         for what in random.choices(["gpc", "gpc", "phone", "opt_in"], k=random.randrange(1, 5)):
-            scope = random.choice(_SCOPES) if what == "gpc" else SHARING
+            scope = random.choice(SCOPES) if what == "gpc" else SHARING
             at = soon(random, at, end)
             yield Act(at, what, other.who, form, scope, number)
 
@@ -316,7 +240,7 @@ def _burst(random: Random, options: Options) -> Iterator[Act]:
         at = random.randrange(options.hours * HOUR // 2)
         for who in random.sample(range(options.people), options.burst):
             yield Act(
-                at + random.randrange(MINUTE), "one_click", who, 0, random.choice(_SCOPES), who
+                at + random.randrange(MINUTE), "one_click", who, 0, random.choice(SCOPES), who
             )
 
 
@@ -328,4 +252,4 @@ def _followed(random: Random, options: Options) -> Iterator[Act]:
     for number in range(random.randrange(1, 4)):
         who = random.randrange(options.people)
         form = random.randrange(len(first_forms_of(who)))
-        yield Act(random.randrange(end), "late", who, form, random.choice(_SCOPES), number)
+        yield Act(random.randrange(end), "late", who, form, random.choice(SCOPES), number)
