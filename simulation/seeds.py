@@ -6,6 +6,7 @@ import gc
 import hashlib
 import re
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -54,13 +55,16 @@ class Grounds:
 
 
 def tried(found: Grounds, seed: int, options: Options, acts: Sequence[Act]) -> tuple[Run, str]:
-    """One run, and how it failed, "" if it did not."""
+    """One run, and how it failed, "" if it did not: by a violation, or by any other error."""
     with found.of(acts) as here:
         one = Run(here, str(seed), options, acts)
         try:
             one.go()
         except Violation as error:
             return one, str(error)
+        except Exception as error:  # noqa: BLE001 - the service must not end so either
+            one.trace += traceback.format_exc().splitlines()
+            return one, "".join(traceback.format_exception_only(error)).splitlines()[0]
         return one, ""
 
 

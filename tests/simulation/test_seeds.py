@@ -1,0 +1,53 @@
+"""How a seed fails."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from simulation import seeds
+from simulation.acts import Options
+from simulation.seeds import Grounds
+from simulation.violation import Violation
+
+
+class Here:
+    """The ground of any history."""
+
+    def of(self, _: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def failure(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> tuple[str, list[str]]:
+    def go() -> None:
+        if error:
+            raise error
+
+    run = SimpleNamespace(trace=["before"], go=go)
+    monkeypatch.setattr(seeds, "Run", lambda *_: run)
+    _, failed = seeds.tried(cast("Grounds", Here()), 1, Options(), [])
+    return failed, run.trace
+
+
+def test_a_violation_is_a_failure_and_a_run_that_ends_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert failure(monkeypatch, Violation("I3: late")) == ("I3: late", ["before"])
+    assert failure(monkeypatch, None) == ("", ["before"])
+
+
+def test_an_error_of_the_service_is_a_failure_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed, trace = failure(monkeypatch, KeyError("merged\nand more"))
+    assert failed == "KeyError: 'merged\\nand more'"
+    assert trace[0] == "before"
+    assert any("in go" in line for line in trace)
+
+
+def test_a_run_that_somebody_interrupts_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        failure(monkeypatch, KeyboardInterrupt())
