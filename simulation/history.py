@@ -9,7 +9,15 @@ from random import Random
 from simulation.acts import GAPS, HOUR, MINUTE, SCOPES, Act, Options, soon
 from simulation.contact_history import merges, moved_again, moves
 from simulation.interruptions import away, rotating
-from simulation.late_reports import again_while_down, asking, held, reported_late, returning
+from simulation.late_reports import (
+    again_while_down,
+    asking,
+    complained,
+    held,
+    overtaken,
+    reported_late,
+    returning,
+)
 from simulation.mailing_history import announcing, bouncing, choosing, texting
 from simulation.people import ALL, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
@@ -55,6 +63,8 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts += [
         *reported_late(Random(f"{seed}/late reports"), acts, options),
         *again_while_down(Random(f"{seed}/again while down"), acts, options),
+        *complained(Random(f"{seed}/complained"), options),
+        *overtaken(Random(f"{seed}/overtaken"), options),
         *returning(Random(f"{seed}/returning"), options),
         *held(Random(f"{seed}/held"), options),
         *bouncing(Random(f"{seed}/bouncing"), options),

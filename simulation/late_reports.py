@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from simulation.acts import HOUR, MINUTE, Act, Options, soon
-from simulation.people import ALL, TOPICS, first_forms_of
+from simulation.people import ALL, NEWS, OFFERS, TOPICS, first_forms_of
 
 LATE = 0.6
 """How often an opt-in is reported after the person has opted out in a tool."""
@@ -14,6 +14,12 @@ BEHIND = 8 * HOUR
 """How long before that it was made at least: more than the hours by which a tool's dates may be
 behind and are believed. If it were less, nobody could know which of the two was first."""
 BEFORE = 40 * HOUR
+COMPLAINING = 12
+"""One of so many people complains in a tool, and has opted in with a sender that says so late."""
+OVERTAKEN = 10
+"""One of so many people opts out in a tool, and opts in with us before the tool has reported it."""
+MEANWHILE = 2 * MINUTE
+"""Within which they opt in: a report dated by a true clock is believed to be older (I5)."""
 
 _ANSWERS = (
     ("confirm_identity",),
@@ -36,6 +42,37 @@ def reported_late(random: Random, acts: Sequence[Act], options: Options) -> Iter
             at, made = _reported(random, act.at, end), random.randrange(BEFORE)
             since = at - act.at + BEHIND + made
             yield Act(at, "opt_in_dated", act.who, act.form, scope, since)
+
+
+def complained(random: Random, options: Options) -> Iterator[Act]:
+    """They complain in a tool, and then a sender reports an opt-in of the day before.
+
+    No list has the complaint with its true date: where the tool's clock shows years ago, or
+    nothing, only the receipt tells that the opt-in was older.
+    """
+    end = options.hours * HOUR
+    for number in range(1400, 1400 + max(4, options.people // COMPLAINING)):
+        own, at = (random.randrange(options.people), 0), random.randrange(max(1, end // 2))
+        yield Act(at, "complaint", *own, number=number)
+        later, made = _reported(random, at, end), random.randrange(BEFORE)
+        scope = random.choice([ALL, NEWS, OFFERS])
+        yield Act(later, "opt_in_dated", *own, scope, later - at + BEHIND + made)
+
+
+def overtaken(random: Random, options: Options) -> Iterator[Act]:
+    """A topic is off in a tool; they opt out of all there, and at once in to the topic with us.
+
+    The tool reports the opt-out afterwards: it is the older one, and the topic is not lifted there.
+    """
+    end = options.hours * HOUR
+    for number in range(1500, 1500 + max(4, options.people // OVERTAKEN)):
+        own, topic = (random.randrange(options.people), 0), random.choice([NEWS, OFFERS])
+        at = random.randrange(max(1, end // 2))
+        yield Act(at, "one_click", *own, topic, number)
+        at = min(at + random.randrange(3 * HOUR, 12 * HOUR), end)
+        yield Act(at, "in_tool", *own, ALL, number)
+        at = min(at + random.randrange(5, MEANWHILE), end)
+        yield Act(at, "opt_in", *own, topic, 1)  # a number without an opt-out of the same time
 
 
 def again_while_down(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
