@@ -96,7 +96,7 @@ TARGETS = {
     ),
     "erasure_tables": Target(
         "preference_center/rights/erasure/tables.py",
-        _in("rights/erasure", "erase", "erase_again"),
+        _in("rights/erasure", "erase", "erase_again", "bystanders"),
         engines=True,
     ),
     "ledger": Target(
