@@ -15,7 +15,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestVia
 
 LIMIT = 60.0

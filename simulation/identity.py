@@ -12,7 +12,7 @@ from preference_center.infra.db.transactions import run_autocommit
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.requests import handle, steps
 from preference_center.rights.requests.clocks import run_clocks
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from simulation.acts import Act
 from simulation.entry_points import address

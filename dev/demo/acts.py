@@ -38,7 +38,7 @@ from preference_center.lists.imports.plan import plan_import
 from preference_center.lists.imports.sources import LocalFile
 from preference_center.lists.rules.instructions import ImportInstructions, build_scope_map
 from preference_center.rights.requests import handle
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 
 SENDER = "key:shop"

@@ -25,8 +25,9 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.steps import find_request_by_reference
-from preference_center.rights.rules.decisions import MAX_REPORT, MAX_TEXT, NewRequest, RightsRequest
-from preference_center.rights.rules.requests import Extent, RequestKind, RequestState, RequestVia
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import MAX_REPORT, MAX_TEXT, NewRequest
+from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.web.emails import may_email
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
@@ -62,7 +63,7 @@ def open_mailed_request(new: NewRequest) -> RightsRequest:
 
 
 def _waits_for_proof(request: RightsRequest) -> bool:
-    return request.kind in _WITH_LINK and request.state is RequestState.IDENTIFYING
+    return request.kind in _WITH_LINK and request.state.rules.was_asked
 
 
 def _insert_link(connection: Connection, request: RightsRequest, new: NewRequest) -> None:

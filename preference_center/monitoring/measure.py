@@ -48,7 +48,7 @@ from preference_center.rights.erasure.journal import find_journal_problem
 from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import count_open
 from preference_center.rights.requests.store import load_stages
-from preference_center.rights.rules.requests import request_stage
+from preference_center.rights.rules.deadlines import request_stage
 
 
 class Heartbeat:

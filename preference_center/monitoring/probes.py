@@ -50,7 +50,7 @@ from preference_center.monitoring.measure import count_due_webhooks, measure_que
 from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.store import OpenErasures, count_open
 from preference_center.rights.requests.store import load_stages
-from preference_center.rights.rules.requests import request_stage
+from preference_center.rights.rules.deadlines import request_stage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

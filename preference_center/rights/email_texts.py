@@ -19,6 +19,7 @@ from preference_center.catalogue.rules.privacy import Law
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
+from preference_center.rights.rules.deadlines import complaint_authority_url
 from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
@@ -26,7 +27,6 @@ from preference_center.rights.rules.requests import (
     RefusalGround,
     RequestKind,
     RequestOutcome,
-    complaint_authority_url,
 )
 from preference_center.rights.titles import right_title
 from preference_center.web.emails import (

@@ -22,15 +22,13 @@ from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingE
 from preference_center.rights.erasure.store import ErasedAccount, ErasureSubject
 from preference_center.rights.requests.store import SealedPart, open_part
 from preference_center.rights.rules.changes import UNDO_PERIOD
-from preference_center.rights.rules.decisions import RightsRequest
 from preference_center.rights.rules.identity import ANSWER_TIMES, answer_url, rights_status_url
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
     ReceiptNote,
     RequestKind,
-    RequestState,
-    RequestVia,
     StepAction,
 )
 from preference_center.web.emails import may_email
@@ -67,9 +65,6 @@ _ANSWERS: Mapping[EmailKind, FormPurpose] = {
 """The emails that ask the person for an answer."""
 
 
-_FROM_ANYBODY = {RequestVia.PAGE, RequestVia.EMAIL, RequestVia.AGENT}
-
-
 _WITHOUT_STAFF = {
     EmailKind.RIGHTS_RECEIVED,
     EmailKind.RIGHTS_DONE,  # an objection counts at once
@@ -87,7 +82,7 @@ def has_email(request: RightsRequest, action: StepAction) -> bool:
     that of `build_notices`, since the stored request no longer names anybody then. Who was asked
     about an agent and did not answer did not ask for anything, and is mailed no end of it.
     """
-    if action is StepAction.LAPSED and request.via is RequestVia.AGENT:
+    if action is StepAction.LAPSED and request.via.rules.by_agent:
         return False
     if action not in (_REPORT_KINDS if request.kind is RequestKind.MINOR else _KINDS):
         return False
@@ -201,7 +196,7 @@ def _is_unproven(request: RightsRequest, kind: EmailKind) -> bool:
 
     What staff answer is none: refusals, extensions, and what they found about a report.
     """
-    by_anybody = request.via in _FROM_ANYBODY and request.level < IdentityLevel.CONTROLS_ADDRESS
+    by_anybody = request.via.rules.from_anybody and request.level < IdentityLevel.CONTROLS_ADDRESS
     return by_anybody and kind in _WITHOUT_STAFF
 
 
@@ -243,19 +238,13 @@ def _notes(request: RightsRequest) -> str:
 def _kind(request: RightsRequest, action: StepAction) -> EmailKind:
     if request.kind is RequestKind.MINOR:
         return _REPORT_KINDS[action]
-    if action is StepAction.RECEIVED and waits_for_principal(request):
+    if action is StepAction.RECEIVED and request.waits_for_principal:
         return EmailKind.RIGHTS_AGENT_ASKED
     return _KINDS[action]
 
 
-def waits_for_principal(request: RightsRequest) -> bool:
-    """Whether an agent asked, and the person has not confirmed it yet."""
-    waits = request.state in {RequestState.RECEIVED, RequestState.IDENTIFYING}
-    return waits and request.via is RequestVia.AGENT
-
-
 def _is_done_at_once(request: RightsRequest) -> bool:
-    if request.state is not RequestState.OPEN:
+    if not request.is_open:
         return False
     closing = current_catalogue_or_empty().rights.closing
     return request.kind is not RequestKind.ACCESS and request.acts_by_itself(closing)

@@ -10,10 +10,10 @@ is a transaction, so a run can be killed anywhere and goes on where it was. Kind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, RetentionRule
 from preference_center.catalogue.store import current_catalogue_or_empty
@@ -118,37 +118,51 @@ WHERE c.seq > %(after)s AND c.seq <= %(up_to)s
 """
 
 
-_EXPIRED: Mapping[RetainedData, str] = {
-    RetainedData.EVIDENCE: _EVIDENCE,
-    RetainedData.DELIVERIES: _DELIVERIES,
-    RetainedData.SUPPRESSED_ADDRESSES: _ADDRESSES,
-    RetainedData.CLOSED_ACCOUNTS: _ACCOUNTS,
-    RetainedData.AUDIT: _AUDIT,
-    RetainedData.BROWSER_CONSENTS: _BROWSER_CONSENTS,
-}
+_DELETE_AUDIT = """
+WITH given AS (SELECT unnest(%s::bigint[]) AS id), looks AS (
+    DELETE FROM person_access USING given WHERE person_access.audit_id = given.id
+)
+DELETE FROM audit USING given WHERE audit.id = given.id
+"""
 
 
-_NUMBERS: Mapping[RetainedData, str] = {
-    RetainedData.EVIDENCE: "SELECT seq AS number FROM event",
-    RetainedData.DELIVERIES: "SELECT id AS number FROM delivery",
-    RetainedData.SUPPRESSED_ADDRESSES: "SELECT id AS number FROM address",
-    RetainedData.CLOSED_ACCOUNTS: "SELECT address_id AS number FROM contact_address",
-    RetainedData.AUDIT: "SELECT id AS number FROM audit",
-    RetainedData.BROWSER_CONSENTS: "SELECT seq AS number FROM browser_consent",
-}
-"""The rows that a run looks at. Their numbers have gaps: a new epoch skips a great many."""
+@dataclass(frozen=True, slots=True)
+class _KindRules:
+    """What follows from a kind of data: the rows that a run looks at, and what it does with them.
+
+    Their numbers have gaps: a new epoch skips a great many.
+    """
+
+    numbers: str
+    expired: str
+    delete: str = ""
+    erase: Extent | None = None
+    """How far what has expired is erased, here and in tools; None if it is deleted here."""
 
 
-_DELETE: Mapping[RetainedData, str] = {
-    RetainedData.EVIDENCE: "DELETE FROM event_evidence WHERE event_id = ANY(%s)",
-    RetainedData.DELIVERIES: "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)",
-    RetainedData.AUDIT: """
-        WITH given AS (SELECT unnest(%s::bigint[]) AS id), looks AS (
-            DELETE FROM person_access USING given WHERE person_access.audit_id = given.id
-        )
-        DELETE FROM audit USING given WHERE audit.id = given.id""",
-    RetainedData.BROWSER_CONSENTS: "DELETE FROM browser_consent WHERE id = ANY(%s)",
-}
+def _rules_of(kind: RetainedData) -> _KindRules:
+    match kind:
+        case RetainedData.EVIDENCE:
+            delete = "DELETE FROM event_evidence WHERE event_id = ANY(%s)"
+            return _KindRules("SELECT seq AS number FROM event", _EVIDENCE, delete)
+        case RetainedData.DELIVERIES:
+            delete = "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)"
+            return _KindRules("SELECT id AS number FROM delivery", _DELIVERIES, delete)
+        case RetainedData.SUPPRESSED_ADDRESSES:
+            rows = "SELECT id AS number FROM address"
+            return _KindRules(rows, _ADDRESSES, erase=Extent.MARKETING)
+        case RetainedData.CLOSED_ACCOUNTS:
+            rows = "SELECT address_id AS number FROM contact_address"
+            return _KindRules(rows, _ACCOUNTS, erase=Extent.ACCOUNT)
+        case RetainedData.AUDIT:
+            return _KindRules("SELECT id AS number FROM audit", _AUDIT, _DELETE_AUDIT)
+        case RetainedData.BROWSER_CONSENTS:
+            delete = "DELETE FROM browser_consent WHERE id = ANY(%s)"
+            return _KindRules(
+                "SELECT seq AS number FROM browser_consent", _BROWSER_CONSENTS, delete
+            )
+        case _:
+            assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +206,7 @@ def apply_rules(now: datetime) -> list[AppliedRule]:
 def window_end(connection: Connection, kind: RetainedData, *, after: int, rows: int) -> int | None:
     """The number of the last of the next `rows` rows; None after the last one."""
     query = f"""SELECT max(number) FROM (
-        SELECT * FROM ({_NUMBERS[kind]}) AS all_rows WHERE number > %s
+        SELECT * FROM ({_rules_of(kind).numbers}) AS all_rows WHERE number > %s
         ORDER BY number LIMIT %s) AS next_rows"""  # noqa: S608 - constants
     row = connection.execute(query.encode(), (after, rows)).fetchone()
     return row[0] if row else None
@@ -204,29 +218,24 @@ def find_expired(connection: Connection, rule: AppliedRule, *, after: int, up_to
     Ids of events, deliveries, addresses, audit entries or choices about cookies, by kind.
     """
     given = {"before": rule.before, "now": rule.now, "after": after, "up_to": up_to}
-    return [row[1] for row in connection.execute(_EXPIRED[rule.kind].encode(), given)]
+    return [row[1] for row in connection.execute(_rules_of(rule.kind).expired.encode(), given)]
 
 
 def delete_expired(connection: Connection, kind: RetainedData, items: list[Any]) -> int:
     """Delete items of a kind that is deleted, not erased; returns how many were there."""
-    return connection.execute(_DELETE[kind].encode(), (items,)).rowcount
+    return connection.execute(_rules_of(kind).delete.encode(), (items,)).rowcount
 
 
-_RUN = """
-SELECT kind, position, removed, started_at, finished_at FROM retention_run WHERE kind = %s
-"""
+_RUN = "SELECT kind, position, removed, started_at, finished_at FROM retention_run WHERE kind = %s"
 
 
-def load_run(connection: Connection, kind: RetainedData) -> RetentionRun | None:
-    """The run of a kind that is under way, or the last one."""
-    row = connection.execute(_RUN, (kind,)).fetchone()
-    return RetentionRun(RetainedData(row[0]), *row[1:]) if row else None
-
-
-def lock_run(connection: Connection, kind: RetainedData) -> RetentionRun | None:
-    """The same, until this transaction ends for nobody else."""
-    row = connection.execute(f"{_RUN} FOR UPDATE", (kind,)).fetchone()
-    return RetentionRun(RetainedData(row[0]), *row[1:]) if row else None
+def load_run(
+    connection: Connection, kind: RetainedData, *, lock: bool = False
+) -> RetentionRun | None:
+    """The run of a kind that is under way, or the last one; `lock` it until the end."""
+    query = f"{_RUN} FOR UPDATE" if lock else _RUN
+    row = connection.execute(query.encode(), (kind,)).fetchone()
+    return RetentionRun(kind, *row[1:]) if row else None
 
 
 def save_run(connection: Connection, run: RetentionRun) -> None:
@@ -237,13 +246,7 @@ def save_run(connection: Connection, run: RetentionRun) -> None:
         ON CONFLICT (kind) DO UPDATE SET position = EXCLUDED.position,
             removed = EXCLUDED.removed, started_at = EXCLUDED.started_at,
             finished_at = EXCLUDED.finished_at""",
-        {
-            "kind": run.kind,
-            "position": run.position,
-            "removed": run.removed,
-            "started_at": run.started_at,
-            "finished_at": run.finished_at,
-        },
+        asdict(run),
     )
 
 
@@ -252,13 +255,6 @@ WINDOW = 5_000
 
 
 RUN_INTERVAL = timedelta(days=1)
-
-
-_ERASED: dict[RetainedData, Extent] = {
-    RetainedData.SUPPRESSED_ADDRESSES: Extent.MARKETING,
-    RetainedData.CLOSED_ACCOUNTS: Extent.ACCOUNT,
-}
-"""The kinds that are erased, here and in tools; the others are deleted here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +309,10 @@ def run_retention(now: datetime, stop: Callable[[], bool] = lambda: False) -> in
 def _run_window(rule: AppliedRule) -> int | None:
     """Remove what the next window of a run holds; None if no run is due."""
     kind, now = rule.kind, rule.now
-    extent = _ERASED.get(kind)
+    extent = _rules_of(kind).erase
 
     def step(connection: Connection) -> tuple[RetentionRun, list[Any]] | None:
-        run = _due_run(lock_run(connection, kind), kind, now)
+        run = _due_run(load_run(connection, kind, lock=True), kind, now)
         if run is None:
             return None
         found = _next_window(connection, rule, run.position)
@@ -367,4 +363,4 @@ def _next_window(
 
 def retained_addresses(planned: PlannedRemoval) -> list[int]:
     """The ids of the addresses that a plan concerns; none for evidence, deliveries and audit."""
-    return list(planned.items) if planned.rule.kind in _ERASED else []
+    return list(planned.items) if _rules_of(planned.rule.kind).erase else []

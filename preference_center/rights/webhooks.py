@@ -22,8 +22,8 @@ from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.rights.requests import store
-from preference_center.rights.rules.decisions import RightsRequest
-from preference_center.rights.rules.requests import Extent, RequestKind, RequestState, StepAction
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import RequestKind, StepAction
 
 RETENTION = timedelta(days=30)
 """How long the outcome of a webhook is kept."""
@@ -91,9 +91,9 @@ def _kinds(request: RightsRequest, action: StepAction) -> Iterator[RightsWebhook
     if action is StepAction.RECEIVED:
         yield RightsWebhookKind.REQUESTED
     became_open = action in {StepAction.RECEIVED, StepAction.IDENTITY_CONFIRMED}
-    if became_open and request.state is RequestState.OPEN:
+    if became_open and request.is_open:
         closing = current_catalogue_or_empty().rights.closing
-        if request.kind is RequestKind.ERASE and request.extent is Extent.ACCOUNT:
+        if request.erases_account:
             yield RightsWebhookKind.ERASE_REQUESTED
         if request.kind is RequestKind.CLOSE and closing is AccountClosing.ASK:
             yield RightsWebhookKind.CLOSE_REQUESTED

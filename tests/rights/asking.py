@@ -8,7 +8,8 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.steps import list_steps
-from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 
 ADA = parse_address("ada@example.com", Channel.EMAIL)

@@ -28,7 +28,7 @@ from preference_center.rights.holds import place_hold
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.steps import withdraw_data_request
 from preference_center.rights.retention import plan_retention, run_retention
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.web.console.looks import insert_person_access
 from tests.clock import START, Clock

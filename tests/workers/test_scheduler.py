@@ -21,8 +21,8 @@ from preference_center.infra.job_queue import (
     rq_queue,
 )
 from preference_center.rights.requests.agents import ask_for_principal
-from preference_center.rights.rules.decisions import Agent
 from preference_center.rights.rules.identity import ProofFile, ProofKind
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import RequestVia
 from preference_center.web.api import idempotency
 from preference_center.web.console.accounts import RETENTION, SESSION_LIFETIME

@@ -49,8 +49,8 @@ from preference_center.rights.requests.steps import (
     complete_data_request,
     load_request,
 )
-from preference_center.rights.rules.decisions import RightsRequest
-from preference_center.rights.rules.requests import RequestKind, RequestOutcome, RequestState
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import RequestKind, RequestOutcome
 from preference_center.web.languages import in_language
 
 PAGE, DATA = "index.html", "data.json"
@@ -212,7 +212,7 @@ def build_access_file(request_id: UUID) -> bool:
     meanwhile.
     """
     request = load_request(request_id)
-    if request.kind is not RequestKind.ACCESS or request.state is not RequestState.OPEN:
+    if request.kind is not RequestKind.ACCESS or not request.is_open:
         return False
     # It waits while the file is written, and locks nothing of anybody's.
     limits = replace(current_limits(), idle=JOB_TIMEOUT_SECONDS, total=JOB_TIMEOUT_SECONDS)

@@ -43,7 +43,7 @@ from preference_center.rights.access_file.records import (
     SuppressionRecord,
 )
 from preference_center.rights.requests import store
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 
 
 @dataclass(frozen=True, slots=True)

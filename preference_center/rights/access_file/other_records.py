@@ -35,7 +35,7 @@ from preference_center.rights.access_file.records import (
 )
 from preference_center.rights.requests import store
 from preference_center.rights.requests.store import RightsStep
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import IdentityLevel
 from preference_center.rights.titles import right_title
 from preference_center.web.console import looks as person_access

@@ -25,8 +25,9 @@ from preference_center.catalogue.rules.privacy import Law
 from preference_center.contacts.bodies import ContactAddressBody, ExternalId
 from preference_center.core.addresses import Channel
 from preference_center.rights.requests.store import RightsStep, SealedPart
-from preference_center.rights.rules.decisions import MAX_NAME, MAX_SUBJECTS, MAX_TEXT, RightsRequest
 from preference_center.rights.rules.identity import MAX_PROOF_BYTES, Proof, ProofKind
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import MAX_NAME, MAX_SUBJECTS, MAX_TEXT
 from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
@@ -114,7 +115,7 @@ class RightsRequestBody(RequestBody):
     def _require_extent_to_erase(self) -> RightsRequestBody:
         if (self.extent is not None) != (self.kind is RequestKind.ERASE):
             raise ValueError("give extent with the kind erase, and with no other kind")
-        if (self.agent is not None) != (self.via is RequestVia.AGENT):
+        if (self.agent is not None) != self.via.rules.by_agent:
             raise ValueError("give agent with via agent, and with no other")
         if not self.addresses and not self.external_ids:
             raise ValueError("give at least one of addresses and external_ids")

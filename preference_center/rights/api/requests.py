@@ -49,8 +49,9 @@ from preference_center.rights.requests.steps import (
     withdraw_data_request,
 )
 from preference_center.rights.requests.store import list_requests
-from preference_center.rights.rules.decisions import Agent, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import ProofFile, proven_level
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent, NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestOutcome, RequestVia
 from preference_center.web.api.endpoint import (
     ApiCall,

@@ -36,11 +36,11 @@ from preference_center.rights.rules.decisions import (
     Decision,
     OwnDecision,
     ProposalChanged,
-    RightsRequest,
     SecondPersonRequired,
     needs_second_person,
 )
-from preference_center.rights.rules.requests import RequestKind, RequestState, RequestVia
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import RequestKind
 from preference_center.web.console.frame import redirect_after_post, render_page
 
 
@@ -112,7 +112,7 @@ def fulfil_hint(kind: RequestKind) -> str:
 
 
 def _identity(asked: RightsRequest) -> Iterator[Action]:
-    if asked.state is not RequestState.OPEN:
+    if not asked.is_open:
         yield Action(
             _url("identify_request", asked),
             lazy_gettext("Ask for proof, or confirm identity"),
@@ -127,7 +127,7 @@ def _identity(asked: RightsRequest) -> Iterator[Action]:
 
 
 def _corrections(asked: RightsRequest) -> Iterator[Action]:
-    if asked.kind is not RequestKind.CORRECT or asked.state is not RequestState.OPEN:
+    if asked.kind is not RequestKind.CORRECT or not asked.is_open:
         return
     yield Action(
         _url("move_address", asked),
@@ -144,7 +144,7 @@ def _corrections(asked: RightsRequest) -> Iterator[Action]:
 
 
 def _fulfilment(asked: RightsRequest) -> Iterator[Action]:
-    if asked.state is not RequestState.OPEN:
+    if not asked.is_open:
         return
     by_two = needs_second_person(asked.kind, Decision.FULFIL)
     yield Action(
@@ -172,7 +172,7 @@ def _others(asked: RightsRequest, extendable_to: datetime | None) -> Iterator[Ac
         else lazy_gettext("Propose to refuse"),
         lazy_gettext("The person is informed, and how to complain. Another person has to agree."),
     )
-    if asked.via is RequestVia.AGENT:
+    if asked.via.rules.by_agent:
         yield Action(
             _url("add_request_proof", asked),
             lazy_gettext("Add a file"),

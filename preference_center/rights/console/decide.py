@@ -36,7 +36,6 @@ from preference_center.rights.requests import agents, decide
 from preference_center.rights.requests.decide import fulfil_data_request
 from preference_center.rights.requests.files import list_proofs
 from preference_center.rights.requests.steps import find_proposal, list_steps
-from preference_center.rights.rules.decisions import RightsRequest
 from preference_center.rights.rules.identity import (
     MAX_PROOF_BYTES,
     MAX_PROOFS,
@@ -44,6 +43,7 @@ from preference_center.rights.rules.identity import (
     ProofKind,
     ProofType,
 )
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RefusalGround, RequestKind, RequestOutcome
 from preference_center.web.console.frame import current_actor, may, redirect_after_post
 

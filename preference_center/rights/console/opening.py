@@ -35,22 +35,15 @@ from preference_center.rights.console.acts import (
 )
 from preference_center.rights.requests import agents, handle
 from preference_center.rights.requests.steps import open_sealed, part_addresses
-from preference_center.rights.rules.decisions import MAX_TEXT, Agent, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import Proof, proven_level
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.web.console.frame import current_actor, redirect_after_post
 from preference_center.web.console.own_looks import open_look, record_look
 from preference_center.web.languages import LANGUAGES
 
-_VIA = (
-    RequestVia.PHONE,
-    RequestVia.POSTAL_MAIL,
-    RequestVia.EMAIL,
-    RequestVia.IN_PERSON,
-    RequestVia.CHAT,
-    RequestVia.AGENT,
-)
-"""How a request reaches staff."""
+_VIA = tuple(via for via in RequestVia if via.rules.by_staff)
 
 
 def new_request() -> ResponseReturnValue:
@@ -217,7 +210,7 @@ def _read_text() -> str:
 def _read_agent(via: RequestVia) -> Agent | None:
     name = request.form.get("agent_name", "").strip()
     address = request.form.get("agent_address", "").strip()
-    if via is RequestVia.AGENT:
+    if via.rules.by_agent:
         return Agent(name, address)
     if name or address:
         raise InvalidInput(_("An agent is named only where the request came by an agent."))

@@ -17,8 +17,9 @@ from preference_center.rights.erasure.tasks import ErasureTask
 from preference_center.rights.requests.correct import CONSENT_RETRACTED
 from preference_center.rights.requests.steps import read_proposal
 from preference_center.rights.requests.store import RightsStep
-from preference_center.rights.rules.decisions import Decision, Proposal, RightsRequest
+from preference_center.rights.rules.decisions import Decision, Proposal
 from preference_center.rights.rules.identity import ProofKind
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,

@@ -44,7 +44,9 @@ from preference_center.rights.requests.steps import (
     part_addresses,
 )
 from preference_center.rights.requests.store import ClosedKey, list_closed
-from preference_center.rights.rules.decisions import Agent, Proposal, RightsRequest
+from preference_center.rights.rules.decisions import Proposal
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import RequestKind, RequestState
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 from preference_center.web.languages import LANGUAGES

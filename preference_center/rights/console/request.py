@@ -59,14 +59,15 @@ from preference_center.rights.requests.steps import (
     withdraw_data_request,
 )
 from preference_center.rights.requests.store import RightsStep, fetch_steps
-from preference_center.rights.rules.decisions import Proposal, RightsRequest
+from preference_center.rights.rules.deadlines import request_stage
+from preference_center.rights.rules.decisions import Proposal
 from preference_center.rights.rules.identity import MAX_FAILURES, Proof, proven_level
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
     RequestKind,
     StepAction,
-    request_stage,
 )
 from preference_center.web.console.frame import current_actor, may, render_page
 

@@ -11,7 +11,7 @@ from preference_center.core.addresses import Address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.rights.requests.store import list_of_subject
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RequestState
 from preference_center.rights.words import kind_words
 from preference_center.web.languages import format_short_time

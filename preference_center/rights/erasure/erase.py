@@ -216,7 +216,7 @@ def _make_plan(
 
     def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
         accounts = store.load_accounts(connection, address_ids, contact_ids)
-        ids = [each.id for each in accounts if extent is Extent.ACCOUNT or each.id in contact_ids]
+        ids = [each.id for each in accounts if extent.rules.of_account or each.id in contact_ids]
         return accounts, store.load_subjects(connection, keys, address_ids, ids)
 
     accounts, subjects = run_in_transaction(load)
@@ -232,7 +232,7 @@ def _make_plan(
         NewErasure(request.find_id(each.digest), each.address_id, each.contact_id)
         for each in open_subjects
     ]
-    if extent is Extent.ACCOUNT:
+    if extent.rules.of_account:
         linked = {each.contact_id for each in subjects}
         bare = [each for each in accounts if each.id not in linked and not each.is_erased]
         new += [NewErasure(request.find_id(each.id), None, each.id) for each in bare]
@@ -350,7 +350,7 @@ def _named(subject: ErasureSubject) -> Address | HashedAddress:
 
 
 def _erased_rows(plan: _Plan, request: _Request) -> ErasedRows:
-    accounts = plan.accounts if request.extent is Extent.ACCOUNT else ()
+    accounts = plan.accounts if request.extent.rules.of_account else ()
     return ErasedRows(
         [each.address_id for each in plan.subjects],
         [each.digest for each in plan.subjects],

@@ -199,7 +199,7 @@ class ErasureSubject:
 
     def is_covered(self, extent: Extent) -> bool:
         """Whether it is erased that far already."""
-        return self.is_erased and self.extent in {extent, Extent.ACCOUNT}
+        return self.is_erased and self.extent in extent.rules.covered_by
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import ExpiredLink, InvalidInput, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
-from preference_center.rights.emails import waits_for_principal
 from preference_center.rights.pages.visitor import (
     RightsVisitor,
     find_form_error,
@@ -35,7 +34,6 @@ from preference_center.rights.requests.agents import (
     refuse_by_principal,
 )
 from preference_center.rights.requests.steps import load_request, open_sealed, part_addresses
-from preference_center.rights.rules.decisions import MAX_TEXT, Agent, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import (
     MAX_PROOF_BYTES,
     MAX_PROOFS,
@@ -43,6 +41,8 @@ from preference_center.rights.rules.identity import (
     ProofKind,
     read_answer_token,
 )
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.rights.titles import AGENT_ACT, act_title, right_title
 from preference_center.web.languages import set_contact_language
@@ -144,7 +144,7 @@ def authority(token: str = "") -> ResponseReturnValue:
         title=right_title(asked.kind),
         agent=part.agent.get("name", ""),
         addresses=[mask_address(each) for each in part_addresses(part)],
-        waits=waits_for_principal(asked) and asked.level < asked.required_level,
+        waits=asked.waits_for_principal and asked.level < asked.required_level,
         confirmed=asked.level > 0,
         late=late,
         answer_token=token,

@@ -39,8 +39,8 @@ from preference_center.rights.pages.visitor import (
     render_rights_page,
 )
 from preference_center.rights.requests.store import KnownSubject, find_subject
-from preference_center.rights.rules.decisions import MAX_TEXT
 from preference_center.rights.rules.identity import is_role_mailbox
+from preference_center.rights.rules.new_request import MAX_TEXT
 from preference_center.rights.rules.requests import Extent, RequestKind
 from preference_center.rights.titles import right_title
 from preference_center.web.languages import page_language

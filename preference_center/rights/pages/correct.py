@@ -45,7 +45,7 @@ from preference_center.rights.requests.correct import correct_address, undo_move
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.requests.steps import PERSON
-from preference_center.rights.rules.decisions import MAX_TEXT, NewRequest
+from preference_center.rights.rules.new_request import MAX_TEXT, NewRequest
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestVia
 from preference_center.rights.titles import right_title
 from preference_center.web.emails import may_email

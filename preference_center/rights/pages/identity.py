@@ -48,9 +48,9 @@ from preference_center.rights.requests.steps import (
     part_addresses,
     withdraw_data_request,
 )
-from preference_center.rights.rules.decisions import RightsRequest
 from preference_center.rights.rules.identity import RightsStatusLink, read_rights_status_token
-from preference_center.rights.rules.requests import RequestKind, RequestState, RequestVia
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import RequestKind
 from preference_center.rights.titles import act_title, right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages import mailed_links
@@ -201,7 +201,7 @@ class StatusPage:
         """Whether a link mailed to the first address proves what the request waits for."""
         asked = self.asked
         waits = asked.waits_for_proof and not asked.waits_for_dealings
-        is_own = asked.via is not RequestVia.AGENT  # who is asked about an agent has a link
+        is_own = not asked.via.rules.by_agent  # who is asked about an agent has a link
         by_email = bool(self.addresses) and self.addresses[0].channel is Channel.EMAIL
         return waits and is_own and by_email and can_mail()
 
@@ -318,7 +318,7 @@ def _list_tools(asked: RightsRequest, catalogue: Catalogue) -> list[ToolErasure]
 
 def _is_held(asked: RightsRequest) -> bool:
     """Whether a legal hold keeps this deletion waiting; `run_clocks` does it after the hold."""
-    if asked.kind is not RequestKind.ERASE or asked.state is not RequestState.OPEN:
+    if asked.kind is not RequestKind.ERASE or not asked.is_open:
         return False
     now = services().now()
     return bool(run_in_transaction(lambda c: held_addresses(c, asked.address_ids, now)))

@@ -29,8 +29,8 @@ from preference_center.rights.pages.visitor import (
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.minors import contradict
 from preference_center.rights.requests.steps import load_request, open_sealed, part_addresses
-from preference_center.rights.rules.decisions import MAX_REPORT, NewRequest
 from preference_center.rights.rules.identity import ANSWER_TIMES, read_answer_token
+from preference_center.rights.rules.new_request import MAX_REPORT, NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.rights.titles import right_title
 from preference_center.web.languages import set_contact_language

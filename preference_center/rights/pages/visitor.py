@@ -28,8 +28,9 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests import store
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.rules.decisions import MAX_TEXT, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import create_rights_status_token
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import MAX_TEXT, NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.rights.titles import right_title
 from preference_center.web.languages import page_language

@@ -39,13 +39,13 @@ from preference_center.rights import emails
 from preference_center.rights.requests import files as proofs
 from preference_center.rights.requests import handle, steps, store
 from preference_center.rights.requests.steps import PERSON, add_step, withdraw_data_request
-from preference_center.rights.rules.decisions import Agent, NewRequest, RightsRequest
 from preference_center.rights.rules.identity import ANSWER_TIMES, MAX_PROOFS, ProofFile
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent, NewRequest
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
     RequestKind,
-    RequestState,
     RequestVia,
     StepAction,
 )
@@ -70,7 +70,7 @@ def ask_for_principal(
     Raises InvalidInput for a request without an agent and for files that can't be taken; then
     nothing is stored.
     """
-    if new.agent is None or new.via is not RequestVia.AGENT:
+    if new.agent is None or not new.via.rules.by_agent:
         raise InvalidInput("state who the agent is: a name and an address")
     if len(files) > MAX_PROOFS:
         raise InvalidInput(f"send up to {MAX_PROOFS} files")
@@ -146,7 +146,7 @@ def confirm_by_principal(request_id: UUID) -> RightsRequest:
     confirmed, or is closed, nothing changes. Raises ExpiredLink after CONFIRM_WITHIN.
     """
     request = steps.load_request(request_id)
-    if not emails.waits_for_principal(request) or _is_confirmed(request):
+    if not request.waits_for_principal or _is_confirmed(request):
         return request
     _require_in_time(request)
     return handle.confirm_identity(request_id, IdentityLevel.CONTROLS_ADDRESS, PERSON)
@@ -158,7 +158,7 @@ def refuse_by_principal(request_id: UUID) -> RightsRequest:
     What was confirmed or is closed stays as it is. Raises ExpiredLink after CONFIRM_WITHIN.
     """
     request = steps.load_request(request_id)
-    if not emails.waits_for_principal(request):
+    if not request.waits_for_principal:
         return request
     _require_in_time(request)
     return withdraw_data_request(request_id, PERSON)
@@ -214,7 +214,7 @@ def remind_principals(now: datetime) -> None:
 
 def _remind(connection: Connection, request_id: UUID) -> None:
     request = store.load_request(connection, request_id, for_update=True)
-    if request is None or not emails.waits_for_principal(request) or _is_confirmed(request):
+    if request is None or not request.waits_for_principal or _is_confirmed(request):
         return
     said = {step.action for step in store.fetch_steps(connection, request_id)}
     if StepAction.AUTHORITY_REMINDED not in said:
@@ -259,9 +259,9 @@ def _require_in_time(request: RightsRequest) -> None:
 
 def _load_asked_by_agent(connection: Connection, request_id: UUID) -> RightsRequest:
     request = store.load_request(connection, request_id, for_update=True)
-    if request is None or request.via is not RequestVia.AGENT:
+    if request is None or not request.via.rules.by_agent:
         raise InvalidInput("no agent asked for this")
-    if request.state not in {RequestState.RECEIVED, RequestState.IDENTIFYING, RequestState.OPEN}:
+    if request.state.closed:
         raise InvalidInput(f"the request is closed ({request.state}): nothing of it can change")
     return request
 

@@ -17,8 +17,9 @@ from preference_center.rights.requests import decide, steps, store
 from preference_center.rights.requests.agents import remind_principals
 from preference_center.rights.requests.decide import SERVICE
 from preference_center.rights.requests.store import RightsStep
-from preference_center.rights.rules.decisions import RightsRequest
-from preference_center.rights.rules.requests import StepAction, request_stage
+from preference_center.rights.rules.deadlines import request_stage
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import StepAction
 from preference_center.web.languages import SOURCE_LANGUAGE, match_language
 
 _LIMIT = 500

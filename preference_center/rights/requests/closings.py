@@ -20,7 +20,7 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.rights import emails
 from preference_center.rights.rules.changes import UNDO_PERIOD
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 
 SOURCE = "rights_page"
 """The source of an account that is opened again by the link of a notice."""

@@ -57,8 +57,8 @@ from preference_center.rights.rules.changes import (
     check_move,
     closings_by_link,
 )
-from preference_center.rights.rules.decisions import RightsRequest
-from preference_center.rights.rules.requests import RequestKind, RequestOutcome, RequestState
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import RequestKind, RequestOutcome
 
 _ATTEMPTS = 5
 
@@ -293,7 +293,7 @@ def correct_address(
     not proven as it needs; AddressConflict where `new` is another contact's; Unavailable.
     """
     request = _require_correction(load_request(request_id))
-    if request.state is RequestState.DONE:
+    if request.outcome is not None:
         done = run_in_transaction(lambda connection: moves.find_by_request(connection, request_id))
         if done is not None:
             return done
@@ -321,7 +321,7 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     is no consent or the request is not open, Unavailable.
     """
     request = _require_correction(load_request(request_id))
-    if request.state is not RequestState.OPEN:
+    if not request.is_open:
         raise InvalidInput(f"the request is {request.state}: only an open one can be fulfilled")
     event, is_retracted = run_in_transaction(lambda c: _find_event(c, request, reference))
     if not event.kind.rules.is_consent:

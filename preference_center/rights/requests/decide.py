@@ -43,13 +43,8 @@ from preference_center.rights.requests.steps import (
     require_second_person,
 )
 from preference_center.rights.requests.store import RightsStep
-from preference_center.rights.rules.decisions import (
-    Decision,
-    Proposal,
-    ProposalChanged,
-    RightsRequest,
-    require_transition,
-)
+from preference_center.rights.rules.decisions import Decision, Proposal, ProposalChanged
+from preference_center.rights.rules.lifecycle import RightsRequest, require_transition
 from preference_center.rights.rules.requests import (
     Extent,
     RefusalGround,
@@ -84,7 +79,7 @@ def act_if_ready(request: RightsRequest) -> RightsRequest:
     A failure is logged: the scheduler tries again.
     """
     closing = current_catalogue_or_empty().rights.closing
-    if request.state is not RequestState.OPEN or not request.acts_by_itself(closing):
+    if not request.is_open or not request.acts_by_itself(closing):
         return request
     if request.kind not in kinds_of_own_acts() or _waits_for_report(request):
         return request
@@ -264,7 +259,7 @@ def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
     """
     refs, extent = _refs(request), request.extent
     assert extent
-    if extent is Extent.ACCOUNT:
+    if extent.rules.of_account:
         _require_proof_of_all(request, refs)
         return erase.erase_contacts(
             refs,

@@ -17,7 +17,8 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.requests import decide, opening, steps
 from preference_center.rights.requests.steps import PERSON, add_step
-from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import AskedFact, IdentityLevel, StepAction
 
 

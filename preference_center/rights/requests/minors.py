@@ -45,12 +45,13 @@ from preference_center.rights.requests.steps import (
     part_addresses,
     require_second_person,
 )
-from preference_center.rights.rules.decisions import Decision, NewRequest, RightsRequest
+from preference_center.rights.rules.decisions import Decision
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RefusalGround,
     RequestKind,
-    RequestState,
     StepAction,
 )
 
@@ -79,8 +80,7 @@ def was_dismissed_lately(new: NewRequest) -> bool:
     """Whether staff found an earlier report about one of these addresses to be wrong."""
     digests = [*map(services().keys.exact_digest, new.addresses)]
     return any(
-        each.state is RequestState.REFUSED
-        for each in run_autocommit(lambda c: list_reports(c, digests))
+        each.refusal is not None for each in run_autocommit(lambda c: list_reports(c, digests))
     )
 
 
@@ -182,7 +182,7 @@ def _restricted_by_reports(connection: Connection, request: RightsRequest) -> da
 
 
 def _is_own_restriction(request: RightsRequest, since: datetime) -> bool:
-    done = request.kind is RequestKind.RESTRICT and request.state is RequestState.DONE
+    done = request.kind is RequestKind.RESTRICT and request.outcome is not None
     return done and request.closed_at is not None and request.closed_at >= since
 
 

@@ -12,7 +12,7 @@ from preference_center.contacts import WrittenContact
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import external_id_digest, find_locale
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.errors import UnknownContact
+from preference_center.core.errors import ForbiddenTransition, UnknownContact
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import hold_digest_length
@@ -28,19 +28,13 @@ from preference_center.rights.requests.steps import (
     time_zone,
 )
 from preference_center.rights.requests.store import SealedPart
-from preference_center.rights.rules.decisions import (
-    NewRequest,
-    RightsRequest,
-    SubjectRows,
-    build_request,
-)
 from preference_center.rights.rules.identity import Circumstance
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest, SubjectRows, build_request
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,
     RequestOutcome,
-    RequestState,
-    RequestVia,
     StepAction,
 )
 
@@ -112,7 +106,7 @@ class _Opener:
     def _policy_shown(self) -> dict[str, str]:
         """The version of the privacy policy, where our own page showed it."""
         policy = self._catalogue.policy_in_force(self._now)
-        return {"policy": policy.reference} if policy and self.new.via is RequestVia.PAGE else {}
+        return {"policy": policy.reference} if policy and self.new.via.rules.shows_policy else {}
 
     def write_after(self, connection: Connection, _: RecordResult) -> None:
         self.write(connection)
@@ -192,7 +186,7 @@ class _Opener:
             detail,
             mails=mails and not is_done,
         )
-        if request.state is RequestState.IDENTIFYING:
+        if request.state.rules.was_asked:
             append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
         if is_done:
             request = request.complete(RequestOutcome.FULFILLED, self._now)
@@ -218,10 +212,11 @@ class _Opener:
 
     def _ask(self, connection: Connection, same: RightsRequest) -> RightsRequest:
         """Stop the clock of a request of which nobody has asked for proof yet."""
-        if same.state is not RequestState.RECEIVED:
-            return same
         stops = deadlines_of(same).stops_for_identity
-        asked = same.ask_identity(self._now, stops_clock=stops)
+        try:
+            asked = same.ask_identity(self._now, stops_clock=stops)
+        except ForbiddenTransition:  # somebody has, or identity is proven
+            return same
         return store_change(connection, asked, self._actor, StepAction.IDENTITY_ASKED)
 
 

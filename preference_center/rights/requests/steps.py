@@ -29,25 +29,22 @@ from preference_center.infra.db.transactions import Connection, run_autocommit, 
 from preference_center.rights import emails, webhooks
 from preference_center.rights.requests import store
 from preference_center.rights.requests.store import OpenRequest, RightsStep, SealedPart
+from preference_center.rights.rules.deadlines import Deadlines, compute_deadlines, request_stage
 from preference_center.rights.rules.decisions import (
     Decision,
     Proposal,
-    RightsRequest,
     check_second_person,
     is_person_of_staff,
 )
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     AskedFact,
-    Deadlines,
     ExtensionReason,
     IdentityLevel,
     RefusalGround,
     RequestKind,
     RequestOutcome,
-    RequestState,
     StepAction,
-    compute_deadlines,
-    request_stage,
 )
 
 _ABOUT_PROPOSALS = (StepAction.DECISION_PROPOSED, StepAction.DECISION_DECLINED)
@@ -355,7 +352,7 @@ def store_change(
     """Write a changed request, which this transaction has locked, with its step."""
     store.update_request(connection, after)
     append_step(connection, after, actor, action, detail)
-    if action is StepAction.IDENTITY_FAILED and after.state is RequestState.REFUSED:
+    if action is StepAction.IDENTITY_FAILED and after.refusal:
         append_step(connection, after, actor, StepAction.REFUSED, {"ground": after.refusal})
     return after
 

@@ -21,9 +21,9 @@ from preference_center.core.keys import Keys
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import rights_request_context
 from preference_center.rights.holds import IN_FORCE
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.deadlines import REPEAT_WINDOW
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
-    REPEAT_WINDOW,
     ExtensionReason,
     Extent,
     IdentityLevel,
@@ -418,11 +418,16 @@ def list_acting(
     return fetch_requests(
         connection,
         f"""{SELECT_REQUESTS} WHERE closed_at IS NULL AND state = 'open' AND kind = ANY(%(kinds)s)
-            AND extent IS DISTINCT FROM 'account'
+            AND (extent IS NULL OR extent <> ALL(%(asked)s))
             AND (kind <> 'erase' OR NOT EXISTS (SELECT FROM hold
                 WHERE address_id = ANY(rights_request.address_ids) AND {IN_FORCE}))
         ORDER BY id LIMIT %(limit)s""",
-        {"kinds": [str(kind) for kind in kinds], "now": now, "limit": limit},
+        {
+            "kinds": [str(kind) for kind in kinds],
+            "asked": [str(extent) for extent in Extent if extent.rules.of_account],
+            "now": now,
+            "limit": limit,
+        },
     )
 
 

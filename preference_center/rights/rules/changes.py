@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import assert_never
 from uuid import UUID, uuid5
 
 from preference_center.contacts.rules.account import build_closure_changes
@@ -227,13 +226,5 @@ def build_erasure_changes(
     received_at: datetime,
 ) -> Sequence[Change]:
     """The suppressions that an erasure leaves: of all marketing, and of a closed account's all."""
-    over_everything, over_marketing = build_closure_changes(
-        event_ids, address, origin, received_at, kind=EventKind.ERASED
-    )
-    match extent:
-        case Extent.ACCOUNT:
-            return over_everything, over_marketing
-        case Extent.MARKETING:
-            return (over_marketing,)
-        case _:
-            assert_never(extent)
+    changes = build_closure_changes(event_ids, address, origin, received_at, kind=EventKind.ERASED)
+    return changes if extent.rules.of_account else changes[1:]

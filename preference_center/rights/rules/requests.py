@@ -1,32 +1,10 @@
-"""Define the kinds, states and outcomes of requests, and compute their deadlines and stages.
-
-Periods are counted as laws write them, in the company's time zone; business days are the days on
-which offices work. Deadlines say by when a request is to be confirmed and answered, under each law;
-the rest says how far its time has run: its stage, its reminders, and when it ends by itself.
-
-Sources: GDPR art. 12(3) and EDPB Guidelines 01/2022, 157-159 (the clock stops while identity
-is open, if that was asked without delay); UK GDPR art. 12A and Data Protection Act 2018 s. 164A
-(complaints), both by the Data (Use and Access) Act 2025; 11 CCR 7021, 7026(f) and 7027(g) for the
-CCPA; LGPD art. 19.
-"""
+"""Define the kinds, states, ways and outcomes of requests, and what follows from each value."""
 
 from __future__ import annotations
 
-import calendar
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import IntEnum, StrEnum
-from fractions import Fraction
-from functools import cache
-from itertools import islice
-from typing import TYPE_CHECKING, assert_never
-
-from preference_center.catalogue.rules.privacy import Law
-from preference_center.core.deadlines import RequestStage
-
-if TYPE_CHECKING:
-    from holidays import HolidayBase
+from typing import assert_never
 
 
 class RequestKind(StrEnum):
@@ -58,6 +36,32 @@ class Extent(StrEnum):
     ACCOUNT = "account"
     """Also the account: no service mail either."""
 
+    @property
+    def rules(self) -> ExtentRules:
+        """What follows from it."""
+        match self:
+            case Extent.MARKETING:
+                return ExtentRules(
+                    covered_by=frozenset({Extent.MARKETING, Extent.ACCOUNT}), of_account=False
+                )
+            case Extent.ACCOUNT:
+                return ExtentRules(covered_by=frozenset({Extent.ACCOUNT}), of_account=True)
+            case _:
+                assert_never(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtentRules:
+    """What follows from an extent of erasure."""
+
+    covered_by: frozenset[Extent]
+    """What an earlier erasure has to have been, so that nothing is left to erase."""
+    of_account: bool
+    """Whether contacts go, with all their addresses, and nothing is sent to them any more.
+
+    That takes the company's agreement. Who asks for it objects to marketing, which counts at once.
+    """
+
 
 class IdentityLevel(IntEnum):
     """How sure it is that the person is who they say; each includes the lower ones."""
@@ -85,9 +89,47 @@ class RequestState(StrEnum):
     """The proof that it waited for did not come in time."""
 
     @property
+    def rules(self) -> StateRules:
+        """What follows from it."""
+        match self:
+            case RequestState.RECEIVED:
+                ends = {RequestState.REFUSED, RequestState.WITHDRAWN, RequestState.LAPSED}
+                following = frozenset({RequestState.IDENTIFYING, RequestState.OPEN, *ends})
+                return StateRules(following, waits_for_proof=True)
+            case RequestState.IDENTIFYING:
+                following = RequestState.RECEIVED.rules.following - {RequestState.IDENTIFYING}
+                return StateRules(following, waits_for_proof=True, was_asked=True)
+            case RequestState.OPEN:
+                ends = {RequestState.DONE, RequestState.REFUSED, RequestState.WITHDRAWN}
+                return StateRules(frozenset(ends), is_open=True)
+            case (
+                RequestState.DONE
+                | RequestState.REFUSED
+                | RequestState.WITHDRAWN
+                | RequestState.LAPSED
+            ):
+                return StateRules()
+            case _:
+                assert_never(self)
+
+    @property
     def closed(self) -> bool:
         """Whether nothing more is to be done."""
-        return self not in {RequestState.RECEIVED, RequestState.IDENTIFYING, RequestState.OPEN}
+        return not self.rules.following
+
+
+@dataclass(frozen=True, slots=True)
+class StateRules:
+    """What follows from the state of a request."""
+
+    following: frozenset[RequestState] = frozenset()
+    """The states that may follow; none is an end. Only who has proven identity gets to DONE."""
+    waits_for_proof: bool = False
+    """Whether the person, or an agent's authority, is still to be proven."""
+    was_asked: bool = False
+    """Whether they were asked for it: if it does not come, the request lapses."""
+    is_open: bool = False
+    """Whether it can be fulfilled."""
 
 
 class RefusalGround(StrEnum):
@@ -109,9 +151,9 @@ class RequestVia(StrEnum):
     PAGE = "page"
     PORTAL = "portal"
     """The company's own page, behind its log-in."""
-    EMAIL = "email"
     PHONE = "phone"
     POSTAL_MAIL = "postal_mail"
+    EMAIL = "email"
     IN_PERSON = "in_person"
     CHAT = "chat"
     API = "api"
@@ -119,15 +161,41 @@ class RequestVia(StrEnum):
     """Somebody whom the person has authorized."""
 
     @property
-    def confirms_at_once(self) -> bool:
-        """Whether the person gets the reference on the spot, as the receipt of the request."""
-        return self in {
-            RequestVia.PAGE,
-            RequestVia.PORTAL,
-            RequestVia.PHONE,
-            RequestVia.IN_PERSON,
-            RequestVia.CHAT,
-        }
+    def rules(self) -> ViaRules:
+        """What follows from it."""
+        match self:
+            case RequestVia.PAGE:
+                return ViaRules(confirms_at_once=True, from_anybody=True, shows_policy=True)
+            case RequestVia.PORTAL:
+                return ViaRules(confirms_at_once=True)
+            case RequestVia.PHONE | RequestVia.IN_PERSON | RequestVia.CHAT:
+                return ViaRules(confirms_at_once=True, by_staff=True)
+            case RequestVia.POSTAL_MAIL:
+                return ViaRules(by_staff=True)
+            case RequestVia.EMAIL:
+                return ViaRules(by_staff=True, from_anybody=True)
+            case RequestVia.API:
+                return ViaRules()
+            case RequestVia.AGENT:
+                return ViaRules(by_staff=True, from_anybody=True, by_agent=True)
+            case _:
+                assert_never(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ViaRules:
+    """What follows from how a request reached the company."""
+
+    confirms_at_once: bool = False
+    """Whether the person gets the reference on the spot, as the receipt of the request."""
+    by_staff: bool = False
+    """Whether staff may record such a request."""
+    from_anybody: bool = False
+    """Whether anybody could have caused it, by a form or by a mail with a forged From."""
+    shows_policy: bool = False
+    """Whether our own page showed the privacy policy."""
+    by_agent: bool = False
+    """Whether it names an agent, who has to be authorized before anything but an objection."""
 
 
 class RequestOutcome(StrEnum):
@@ -204,241 +272,3 @@ class StepAction(StrEnum):
     DECISION_PROPOSED = "decision_proposed"
     """One of the staff would decide so; another one has to."""
     DECISION_DECLINED = "decision_declined"
-
-
-_SATURDAY = 5
-
-
-class Jurisdiction(StrEnum):
-    """Whose public holidays count, as an ISO 3166-2 code."""
-
-    CALIFORNIA = "US-CA"
-
-
-def add_business_days(start: date, days: int, jurisdiction: Jurisdiction) -> date:
-    """The `days`-th business day after `start`, which itself does not count."""
-    return next(islice(_business_days_from(start, jurisdiction), days, None))
-
-
-def _business_days_from(start: date, jurisdiction: Jurisdiction) -> Iterator[date]:
-    """`start` itself, whatever day it is, and every business day after it."""
-    closed, day = _public_holidays(jurisdiction), start
-    yield day
-    while True:
-        day += timedelta(days=1)
-        if day.weekday() < _SATURDAY and day not in closed:
-            yield day
-
-
-@cache
-def _public_holidays(jurisdiction: Jurisdiction) -> HolidayBase:
-    """The library computes a year when it is first asked for a day of it."""
-    from holidays import country_holidays  # noqa: PLC0415 - 10 MiB, for a law with business days
-
-    country, _, subdivision = jurisdiction.partition("-")
-    return country_holidays(country, subdiv=subdivision)
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A length of time, in exactly one of these units."""
-
-    months: int = 0
-    days: int = 0
-    business_days: int = 0
-    hours: int = 0
-    jurisdiction: Jurisdiction = Jurisdiction.CALIFORNIA
-    """Whose business days."""
-
-    def after(self, start: datetime, zone: tzinfo) -> datetime:
-        """When this period ends that begins at `start` (aware); in UTC.
-
-        It ends at the same time of day in `zone`, which is never later than the last hour of
-        that day, as most laws would allow. A time that the clocks skip counts as if they had
-        not changed, one that they repeat as its first. It never moves on over a week-end or a
-        holiday: that would be allowed (Regulation 1182/71 art. 3(4)), but nobody need wait.
-        """
-        if self.hours:
-            return start.astimezone(UTC) + timedelta(hours=self.hours)
-        local = start.astimezone(zone)
-        last = add_months(local.date(), self.months) + timedelta(days=self.days)
-        last = add_business_days(last, self.business_days, self.jurisdiction)
-        return datetime.combine(last, local.time(), zone).astimezone(UTC)
-
-
-def add_months(day: date, months: int) -> date:
-    """The same day `months` later, or the last of that month: 31 January + 1 is 28 February.
-
-    Source: Regulation (EEC, Euratom) 1182/71 art. 3(2)(c).
-    """
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    length = calendar.monthrange(year, month + 1)[1]
-    return date(year, month + 1, min(day.day, length))
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRule:
-    """What one law says about one kind of request; all periods begin when it is received."""
-
-    answer: Period
-    extended: Period | None = None
-    """The whole period if it is extended; None if it can't be."""
-    confirm: Period | None = None
-    """Within what its receipt is to be confirmed."""
-    stops_for_identity: bool = False
-    """Whether the clock stops while the person is to prove who they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """The dates of one request (UTC)."""
-
-    due_at: datetime
-    extendable_to: datetime | None
-    confirm_by: datetime | None
-    stops_for_identity: bool
-
-
-_AT_ONCE = AnswerRule(Period(hours=72))
-"""An objection to marketing counts at once; the tools have the window of any opt-out (I3).
-
-The company reviews a report of a minor in the same time. No law allows more for either.
-"""
-
-
-_GDPR = AnswerRule(Period(months=1), Period(months=3), stops_for_identity=True)
-
-
-_UK_COMPLAINT = AnswerRule(
-    Period(months=1), Period(months=3), confirm=Period(days=30), stops_for_identity=True
-)
-
-
-_CCPA = AnswerRule(Period(days=45), Period(days=90), confirm=Period(business_days=10))
-
-
-_CCPA_LIMIT = AnswerRule(Period(business_days=15))
-"""To limit the use, and not to sell or share."""
-
-
-_LGPD = AnswerRule(Period(days=15))
-
-
-_LGPD_ACCESS = AnswerRule(Period(days=15), confirm=Period())
-
-
-def answer_rule(law: Law, kind: RequestKind) -> AnswerRule:
-    """The rule of `law` for this kind of request."""
-    if kind in {RequestKind.OBJECT, RequestKind.MINOR}:
-        return _AT_ONCE
-    if kind is RequestKind.DONT_SELL_OR_SHARE:  # the other laws have no date of their own for it
-        return _CCPA_LIMIT
-    match law:
-        case Law.GDPR:
-            return _GDPR
-        case Law.UK_GDPR:
-            return _UK_COMPLAINT if kind is RequestKind.COMPLAINT else _GDPR
-        case Law.CCPA:
-            limits = kind in {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
-            return _CCPA_LIMIT if limits else _CCPA
-        case Law.LGPD:
-            return _LGPD_ACCESS if kind is RequestKind.ACCESS else _LGPD
-        case _:
-            assert_never(law)
-
-
-def compute_deadlines(
-    kind: RequestKind,
-    laws: Collection[Law],
-    received_at: datetime,
-    zone: tzinfo,
-    *,
-    stopped: timedelta = timedelta(0),
-) -> Deadlines:
-    """The dates of a request that was received then, and whose clock was stopped for so long.
-
-    Of several laws (where the person lives is not known) the earliest of each date counts;
-    the request can be extended, and the clock stops, only if all of them allow it. Raises
-    ValueError without a law.
-    """
-    if not laws:
-        raise ValueError("name at least one law")
-    rules = [answer_rule(law, kind) for law in laws]
-
-    def earliest(pick: Callable[[AnswerRule], Period | None]) -> datetime | None:
-        ends = [period.after(received_at, zone) for rule in rules if (period := pick(rule))]
-        return min(ends, default=None)
-
-    due_at = earliest(lambda rule: rule.answer)
-    assert due_at  # every rule has an answer
-    extended = all(rule.extended for rule in rules) and earliest(lambda rule: rule.extended)
-    return Deadlines(
-        due_at=due_at + stopped,
-        extendable_to=extended + stopped if extended else None,
-        confirm_by=earliest(lambda rule: rule.confirm),
-        stops_for_identity=all(rule.stops_for_identity for rule in rules),
-    )
-
-
-def complaint_authority_url(law: Law) -> str:
-    """The page of the authority, or of the list of authorities, that hears complaints."""
-    match law:
-        case Law.GDPR:
-            return "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"
-        case Law.UK_GDPR:
-            return "https://ico.org.uk/make-a-complaint/"
-        case Law.CCPA:
-            return "https://cppa.ca.gov/webapplications/complaint"
-        case Law.LGPD:
-            return "https://www.gov.br/anpd/pt-br"
-        case _:
-            assert_never(law)
-
-
-IDENTITY_WAIT = timedelta(days=30)
-"""How long a request waits for proof of identity before it lapses."""
-
-
-REPEAT_WINDOW = timedelta(days=1)
-"""Within it the same request, received again, is the same one."""
-
-
-RETENTION = Period(months=24)
-"""How long a closed request is kept (11 CCR 7101(a))."""
-
-
-MINOR_RETENTION = Period(days=90)
-"""How long a closed report of a minor is kept, and with it who reported it."""
-
-
-REMINDERS = (Fraction(1, 2), Fraction(4, 5), Fraction(1))
-"""The shares of its time after which the company is reminded of a request."""
-
-
-_DUE_SOON = Fraction(4, 5)
-
-
-def request_stage(
-    received_at: datetime, deadline: datetime, now: datetime, *, target: timedelta
-) -> RequestStage:
-    """The stage of a request that is to be answered by `deadline`.
-
-    `target` is within what the company means to answer; laws allow more.
-    """
-    if now >= deadline:
-        return RequestStage.OVERDUE
-    if now >= share_of_time(received_at, deadline, _DUE_SOON):
-        return RequestStage.DUE_SOON
-    late = now >= received_at + target
-    return RequestStage.PAST_TARGET if late else RequestStage.ON_TIME
-
-
-def share_of_time(received_at: datetime, deadline: datetime, share: Fraction) -> datetime:
-    """When this share of the time between the two is gone."""
-    return received_at + (deadline - received_at) * share.numerator / share.denominator
-
-
-def next_reminder(received_at: datetime, deadline: datetime, now: datetime) -> datetime | None:
-    """When the company is reminded next; None after the deadline."""
-    times = (share_of_time(received_at, deadline, share) for share in REMINDERS)
-    return min((time for time in times if time > now), default=None)

@@ -13,7 +13,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import open_sealed
 from preference_center.rights.requests.store import list_requests
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,

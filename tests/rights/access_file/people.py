@@ -22,7 +22,8 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.requests.correct import move_address
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestVia
 from preference_center.web.console.looks import insert_person_access
 from tests.clock import START

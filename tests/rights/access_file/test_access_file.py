@@ -27,7 +27,7 @@ from preference_center.rights.access_file.records import IN_FILE, NOT_IN_FILE, A
 from preference_center.rights.erasure.personal_data import TABLES
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.steps import load_request
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.steps import list_steps, load_request
-from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
 from tests.rights.asking import ADA, new
 

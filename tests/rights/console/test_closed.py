@@ -11,7 +11,7 @@ from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.staff import Role
 from preference_center.rights.console import queue
 from preference_center.rights.requests.steps import refuse_data_request, withdraw_data_request
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RefusalGround, RequestKind, RequestState
 from tests.clock import Clock
 from tests.rights.console.asking import SCRIPT, all_pages, ask

@@ -13,7 +13,8 @@ from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.console import decide
 from preference_center.rights.requests.files import list_proofs
 from preference_center.rights.rules import identity
-from preference_center.rights.rules.decisions import Agent, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,

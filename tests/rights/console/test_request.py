@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.staff import Role
-from preference_center.rights.rules.decisions import Agent, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,

@@ -27,7 +27,7 @@ from preference_center.rights.erasure.erase import (
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.requests.correct import correct_address
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
 from tests.clock import START, Clock
 from tests.core.histories import NEWS

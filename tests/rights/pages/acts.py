@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from preference_center.rights.rules.decisions import RightsRequest
+    from preference_center.rights.rules.lifecycle import RightsRequest
 
 
 def form_fields(

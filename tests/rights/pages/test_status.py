@@ -21,7 +21,7 @@ from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.steps import extend_deadline, list_steps, refuse_data_request
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import (
     ExtensionReason,
     IdentityLevel,

@@ -11,7 +11,7 @@ from preference_center.core.errors import InvalidInput
 from preference_center.infra.outbox import EmailKind
 from preference_center.rights.requests import agents, decide, handle, steps
 from preference_center.rights.requests.steps import list_steps, load_request
-from preference_center.rights.rules.decisions import Agent
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,

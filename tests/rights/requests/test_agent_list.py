@@ -6,7 +6,7 @@ import pytest
 
 from preference_center.core.errors import InvalidList
 from preference_center.rights.requests.agents import AgentRow, read_agent_list
-from preference_center.rights.rules.decisions import Agent
+from preference_center.rights.rules.new_request import Agent
 
 AGENT = Agent("Data Rights Ltd", "post@agents.example")
 

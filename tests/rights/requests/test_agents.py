@@ -14,8 +14,9 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.requests import agents, files, handle
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import list_steps, load_request
-from preference_center.rights.rules.decisions import Agent, RightsRequest
 from preference_center.rights.rules.identity import ProofFile, ProofKind
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,

@@ -18,7 +18,7 @@ from preference_center.infra.context import services
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.erasure.erase import erase_contacts
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestState
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, NUMBER, ask, rows

@@ -22,7 +22,8 @@ from preference_center.rights.requests.correct import (
 )
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.steps import list_steps, load_request
-from preference_center.rights.rules.decisions import NewRequest, RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import (
     IdentityLevel,
     RequestKind,

@@ -20,11 +20,8 @@ from preference_center.rights.requests.steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.decisions import (
-    ProposalChanged,
-    RightsRequest,
-    SecondPersonRequired,
-)
+from preference_center.rights.rules.decisions import ProposalChanged, SecondPersonRequired
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,

@@ -20,7 +20,7 @@ from preference_center.rights.requests.steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.decisions import Agent
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,

@@ -27,7 +27,7 @@ from preference_center.rights.requests.steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.decisions import RightsRequest
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     RefusalGround,
     RequestKind,

@@ -31,8 +31,9 @@ from preference_center.rights.requests.steps import (
     refuse_data_request,
     withdraw_data_request,
 )
-from preference_center.rights.rules.decisions import Agent, RightsRequest
 from preference_center.rights.rules.identity import Circumstance
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,

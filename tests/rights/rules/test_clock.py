@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.deadlines import RequestStage
-from preference_center.rights.rules.requests import (
+from preference_center.rights.rules.deadlines import (
     REMINDERS,
     next_reminder,
     request_stage,

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.rights.rules.requests import (
-    RequestKind,
+from preference_center.rights.rules.deadlines import (
     answer_rule,
     complaint_authority_url,
     compute_deadlines,
 )
+from preference_center.rights.rules.requests import RequestKind
 
 ROME, LOS_ANGELES, UTC_ZONE = (
     ZoneInfo(name) for name in ("Europe/Rome", "America/Los_Angeles", "UTC")

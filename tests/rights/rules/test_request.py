@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 from preference_center.catalogue.rules.privacy import AccountClosing, Law
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.rights.rules.decisions import (
-    Agent,
-    NewRequest,
-    RightsRequest,
-    SubjectRows,
-    build_request,
-)
+from preference_center.rights.rules.deadlines import compute_deadlines
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.new_request import Agent, NewRequest, SubjectRows, build_request
 from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
@@ -31,7 +27,6 @@ from preference_center.rights.rules.requests import (
     RequestOutcome,
     RequestState,
     RequestVia,
-    compute_deadlines,
 )
 from tests.clock import START
 

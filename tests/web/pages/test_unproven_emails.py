@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.inbound.rights_mail import open_mailed_request
-from preference_center.rights.rules.decisions import NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
 from preference_center.web.emails import stop_emails
 from tests.clock import START
