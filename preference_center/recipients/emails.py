@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
-from preference_center.rights.titles import act_title
+from preference_center.rights.person_words import act_title
 from preference_center.web.emails import (
     EmailTexts,
     TextsOfEmail,

@@ -19,6 +19,7 @@ from preference_center.catalogue.rules.privacy import Law
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.infra.context import services
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
+from preference_center.rights.person_words import in_words
 from preference_center.rights.rules.deadlines import complaint_authority_url
 from preference_center.rights.rules.requests import (
     ExtensionReason,
@@ -28,7 +29,6 @@ from preference_center.rights.rules.requests import (
     RequestKind,
     RequestOutcome,
 )
-from preference_center.rights.titles import right_title
 from preference_center.web.emails import (
     EmailTexts,
     TextsOfEmail,
@@ -65,7 +65,7 @@ def reference_of(email: OutgoingEmail) -> str:
 
 def right_of(email: OutgoingEmail) -> str:
     """What is asked for, in the current language."""
-    return right_title(RequestKind(email.values["right"]))
+    return in_words(RequestKind(email.values["right"]))
 
 
 def day_of(email: OutgoingEmail, name: str) -> str:

@@ -41,7 +41,6 @@ from preference_center.rights.access_file.ledger_records import (
     readable_address,
 )
 from preference_center.rights.access_file.records import AccessFileHead, Record
-from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.rights.requests import files
 from preference_center.rights.requests.steps import (
     PERSON,
@@ -50,7 +49,7 @@ from preference_center.rights.requests.steps import (
     load_request,
 )
 from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.requests import RequestKind, RequestOutcome
+from preference_center.rights.rules.requests import RequestKind, RequestOutcome, StepAction
 from preference_center.web.languages import in_language
 
 PAGE, DATA = "index.html", "data.json"
@@ -244,7 +243,7 @@ def read_access_file(request_id: UUID, *, actor: str = PERSON) -> bytes:
         period = files.load_period(connection, request_id)
         if period is None or period[1] <= now:
             raise NoAccessFile("there is no file of this request: ask for a new one")
-        add_step(connection, request_id, now, actor, FILE_DOWNLOADED)
+        add_step(connection, request_id, now, actor, StepAction.FILE_DOWNLOADED)
         return b"".join(files.iter_parts(connection, services().keys, request_id))
 
     return run_in_transaction(read)

@@ -34,7 +34,7 @@ from preference_center.ledger.store.lookup import (
     load_exact_facts,
     load_facts_by_id,
 )
-from preference_center.rights.access_file import words
+from preference_center.rights import person_words as words
 from preference_center.rights.access_file.records import (
     AddressRecord,
     ChoiceRecord,
@@ -185,7 +185,7 @@ def _choice_record(
         title=_title(subject, scope),
         state=status.state.value,
         until=status.until,
-        what=words.choice(status.state),
+        what=words.in_words(status.state),
         frequency=status.frequency,
         frequency_in_words=_frequency_in_words(subject, scope, status.frequency),
     )
@@ -200,7 +200,7 @@ def suppression_records(subject: AccessSubject) -> Iterator[SuppressionRecord]:
                 scope=found.scope,
                 title=_title(subject, found.scope),
                 kind=found.kind.value,
-                what=words.event_kind(found.kind),
+                what=words.in_words(found.kind),
                 since=found.since,
                 until=found.until,
                 reference=format_receipt_code(found.event_id),
@@ -241,7 +241,7 @@ def event_records(subject: AccessSubject) -> Iterator[EventRecord]:
             address=numbers[event.address_id],
             reference=format_receipt_code(event.id),
             kind=event.kind.value,
-            what=words.event_kind(event.kind),
+            what=words.in_words(event.kind),
             scope=event.scope,
             title=_title(subject, event.scope),
             occurred_at=event.occurred_at,

@@ -13,7 +13,8 @@ from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.hooks import Hook
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
-from preference_center.rights.access_file import ledger_records, words
+from preference_center.rights import person_words as words
+from preference_center.rights.access_file import ledger_records
 from preference_center.rights.access_file.ledger_records import AccessSubject, SubjectRows
 from preference_center.rights.access_file.records import (
     AuthorityRecord,
@@ -33,11 +34,11 @@ from preference_center.rights.access_file.records import (
     StepRecord,
     TopicRecord,
 )
+from preference_center.rights.person_words import in_words
 from preference_center.rights.requests import store
 from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import IdentityLevel
-from preference_center.rights.titles import right_title
 from preference_center.web.console import looks as person_access
 
 
@@ -99,7 +100,7 @@ def topic_records(subject: AccessSubject) -> list[TopicRecord]:
             title=localize(topic.title, subject.language),
             purpose=localize(topic.purpose, subject.language) or None,
             legal_basis=topic.legal_basis and topic.legal_basis.value,
-            legal_basis_in_words=words.legal_basis(topic.legal_basis),
+            legal_basis_in_words=words.stated(topic.legal_basis),
         )
         for topic in subject.catalogue.topics.values()
         if topic.channel in channels
@@ -114,7 +115,7 @@ def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[Recipie
             company=recipient.company if recipient else None,
             country=recipient.country if recipient else None,
             role=recipient.role.value if recipient else None,
-            role_in_words=words.recipient_role(recipient.role if recipient else None),
+            role_in_words=words.stated(recipient.role if recipient else None),
             topics=list(sends),
             addresses=[subject.numbers[address_id] for address_id in address_ids],
         )
@@ -220,7 +221,7 @@ def staff_look_records(subject: AccessSubject) -> list[StaffLookRecord]:
             address=numbers[whose],
             at=access.at,
             reason=access.reason.value,
-            reason_in_words=words.access_reason(access.reason),
+            reason_in_words=words.in_words(access.reason),
             reference=access.reference or None,
             by=actor_kind(access.actor),
         )
@@ -233,7 +234,7 @@ def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
     return [
         RetentionRecord(
             kind=kind.value,
-            what=words.retained_data(kind),
+            what=words.in_words(kind),
             days=rule.duration.days,
             ground=subject.catalogue.localize(rule.ground, subject.language),
         )
@@ -252,14 +253,14 @@ def _request_record(subject: AccessSubject, each: RightsRequest) -> RequestRecor
     return RequestRecord(
         reference=each.reference,
         kind=each.kind.value,
-        what=right_title(each.kind),
+        what=in_words(each.kind),
         extent=each.extent and each.extent.value,
         law=each.law and each.law.value,
         received_at=each.received_at,
         due_at=each.due_at,
         extended_to=each.extended_to,
         state=each.state.value,
-        state_in_words=words.request_state(each.state),
+        state_in_words=words.in_words(each.state),
         outcome=each.outcome and each.outcome.value,
         refusal=each.refusal and each.refusal.value,
         closed_at=each.closed_at,

@@ -92,7 +92,7 @@ def decline_proposal(request_id: UUID) -> ResponseReturnValue:
 def _fulfilment_page(asked: RightsRequest) -> ActPage:
     outcomes = _outcomes(asked.kind)
     fields = (
-        (Field("outcome", _("The person reads"), options(outcomes, words.outcome_words)),)
+        (Field("outcome", _("The person reads"), options(outcomes, words.in_words)),)
         if len(outcomes) > 1
         else ()
     )
@@ -142,7 +142,7 @@ def _refusal_page(asked: RightsRequest) -> ActPage:
         if is_report
         else _("The person reads the ground, and how to complain.")
     )
-    grounds = options(_grounds(asked.kind), words.ground_words)
+    grounds = options(_grounds(asked.kind), words.in_words)
     return ActPage(
         title,
         [says, _("Nothing happens until another person agrees.")],
@@ -261,7 +261,7 @@ def _upload_page(_asked: RightsRequest) -> ActPage:
         [says],
         _("Add"),
         (
-            Field("kind", _("What it shows"), options(ProofKind, words.proof_kind_words)),
+            Field("kind", _("What it shows"), options(ProofKind, words.in_words)),
             Field("proof", _("File"), type="file"),
         ),
     )

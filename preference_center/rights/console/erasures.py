@@ -207,7 +207,7 @@ def _render(shown: str = "", problem: str = "") -> ResponseReturnValue:
         tools=_by_tool(found, shown, addresses),
         shown=shown,
         erasures=erasures,
-        ways=options(DoneByHand, words.by_hand_words),
+        ways=options(DoneByHand, words.in_words),
         problem=problem,
         words=words,
     )

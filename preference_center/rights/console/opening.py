@@ -115,9 +115,9 @@ def _request_page(address: Address) -> ActPage:
             Field(
                 "extent",
                 _("How far, if they ask to erase"),
-                [("", "–"), *options(Extent, words.extent_words)],
+                [("", "–"), *options(Extent, words.in_words)],
             ),
-            Field("via", _("How it reached us"), options(_VIA, words.via_words)),
+            Field("via", _("How it reached us"), options(_VIA, words.in_words)),
             Field(
                 "received_at",
                 _("Received"),
@@ -136,7 +136,7 @@ def _request_page(address: Address) -> ActPage:
                 [("yes", _("They were asked for proof: the clock may stop"))],
                 several=True,
             ),
-            Field("law", _("Law of where they live"), [unknown, *options(Law, words.law_words)]),
+            Field("law", _("Law of where they live"), [unknown, *options(Law, words.in_words)]),
             Field("language", _("Language of the answer"), [("", _("theirs")), *_languages()]),
             Field(
                 "text",
@@ -152,7 +152,7 @@ def _request_page(address: Address) -> ActPage:
 
 
 def _proofs() -> list[tuple[str, str]]:
-    return options([proof for proof in Proof if proof is not Proof.NOTHING], words.proof_words)
+    return options([proof for proof in Proof if proof is not Proof.NOTHING], words.in_words)
 
 
 def _languages() -> list[tuple[str, str]]:

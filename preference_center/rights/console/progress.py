@@ -12,9 +12,7 @@ from flask_babel.speaklater import LazyString
 
 from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.infra.outbox import SendResult
-from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.rights.erasure.tasks import ErasureTask
-from preference_center.rights.requests.correct import CONSENT_RETRACTED
 from preference_center.rights.requests.steps import read_proposal
 from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.decisions import Decision, Proposal
@@ -28,14 +26,7 @@ from preference_center.rights.rules.requests import (
     RequestOutcome,
     StepAction,
 )
-from preference_center.rights.words import (
-    extension_words,
-    fact_words,
-    ground_words,
-    level_words,
-    outcome_words,
-    proof_kind_words,
-)
+from preference_center.rights.words import in_words
 
 _HOUR = timedelta(hours=1)
 _IN_HOURS_BELOW = timedelta(days=2)
@@ -68,8 +59,8 @@ def step_words(action: str) -> str:
         StepAction.PROOF_DELETED: _("Deleted a file"),
         StepAction.DECISION_PROPOSED: _("Proposed a decision"),
         StepAction.DECISION_DECLINED: _("Proposal declined"),
-        FILE_DOWNLOADED: _("File downloaded"),
-        CONSENT_RETRACTED: _("Consent retracted"),
+        StepAction.FILE_DOWNLOADED: _("File downloaded"),
+        StepAction.CONSENT_RETRACTED: _("Consent retracted"),
     }
     return str(words.get(action, action))
 
@@ -103,12 +94,12 @@ def proposal_words(proposal: Proposal) -> str:
     match proposal.decision:
         case Decision.REFUSE:
             assert proposal.ground
-            return str(_("to refuse it: %(ground)s", ground=ground_words(proposal.ground)))
+            return str(_("to refuse it: %(ground)s", ground=in_words(proposal.ground)))
         case Decision.FULFIL:
             assert proposal.outcome
             if proposal.outcome is RequestOutcome.FULFILLED:
                 return str(_("to fulfil it"))
-            return str(_("to fulfil it: %(outcome)s", outcome=outcome_words(proposal.outcome)))
+            return str(_("to fulfil it: %(outcome)s", outcome=in_words(proposal.outcome)))
         case _:
             assert_never(proposal.decision)
 
@@ -119,16 +110,16 @@ def detail_words(step: RightsStep) -> str:
     match step.action:
         case StepAction.IDENTITY_CONFIRMED | StepAction.IDENTITY_FAILED:
             level = detail.get("level")
-            said = [level_words(IdentityLevel(level))] if level is not None else []
-            return ", ".join(said + [fact_words(AskedFact(fact)) for fact in detail["facts"]])
+            said = [in_words(IdentityLevel(level))] if level is not None else []
+            return ", ".join(said + [in_words(AskedFact(fact)) for fact in detail["facts"]])
         case StepAction.EXTENDED:
-            return extension_words(ExtensionReason(detail["reason"]))
+            return in_words(ExtensionReason(detail["reason"]))
         case StepAction.REFUSED:
-            return ground_words(RefusalGround(detail["ground"]))
+            return in_words(RefusalGround(detail["ground"]))
         case StepAction.DONE:
-            return outcome_words(RequestOutcome(detail["outcome"]))
+            return in_words(RequestOutcome(detail["outcome"]))
         case StepAction.PROOF_ADDED:
-            return proof_kind_words(ProofKind(detail["kind"]))
+            return in_words(ProofKind(detail["kind"]))
         case StepAction.AUTHORITY_ACCEPTED:
             return str(_("the agent gets the results")) if detail["results_to_agent"] else ""
         case StepAction.DECISION_PROPOSED:

@@ -128,7 +128,7 @@ def request_queue_page() -> ResponseReturnValue:
         matching=len(matching),
         brands=[(brand, brand) for brand in _brands(queue)],
         kinds=options(_QUEUE_KINDS, words.kind_words),
-        laws=options(Law, words.law_words),
+        laws=options(Law, words.in_words),
         stages=_stage_choices(),
         has_more=len(queue) >= MAX_OPEN,
         max_open=MAX_OPEN,
@@ -178,7 +178,7 @@ def _counts(queue: Sequence[QueueEntry]) -> list[tuple[str, str, int]]:
 
 
 def _stage_choices() -> list[tuple[str, str]]:
-    stages = [(str(stage), words.stage_words(stage)) for stage in reversed(RequestStage)]
+    stages = [(str(stage), words.in_words(stage)) for stage in reversed(RequestStage)]
     others = [
         (STOPPED, str(_("clock stopped"))),
         (SECOND_PERSON, str(_("waits for a second person"))),
@@ -254,7 +254,7 @@ def closed_requests() -> ResponseReturnValue:
         older=last and url_for("console.closed_requests", before=last, **filters),
         filters=filters,
         kinds=options(_CLOSED_KINDS, words.kind_words),
-        states=options(_STATES, words.state_words),
+        states=options(_STATES, words.in_words),
         words=words,
     )
 

@@ -213,7 +213,7 @@ def _identity_page(asked: RightsRequest) -> ActPage:
         IdentityResult.CONFIRMED: _("They have proven who they are"),
         IdentityResult.FAILED: _("The check failed"),
     }
-    needed = words.level_words(asked.required_level)
+    needed = words.in_words(asked.required_level)
     says = [_("Needed for this: %(needed)s.", needed=needed)]
     says.append(_("Note what was asked about, never the answers. Ask for no identity card."))
     if asked.failures:
@@ -229,10 +229,10 @@ def _identity_page(asked: RightsRequest) -> ActPage:
             Field(
                 "proof",
                 _("What showed it"),
-                [("", _("nothing")), *options(proofs, words.proof_words)],
+                [("", _("nothing")), *options(proofs, words.in_words)],
                 hint=_("Only where they have proven it"),
             ),
-            Field("facts", _("Asked about"), options(AskedFact, words.fact_words), several=True),
+            Field("facts", _("Asked about"), options(AskedFact, words.in_words), several=True),
         ),
     )
 
@@ -259,7 +259,7 @@ def _extension_page(asked: RightsRequest) -> ActPage:
     ]  # fmt: skip
     if until:
         says.append(_("The law allows until %(day)s.", day=progress.day_words(until)))
-    reasons = options(ExtensionReason, words.extension_words)
+    reasons = options(ExtensionReason, words.in_words)
     return ActPage(_("Extend"), says, _("Extend"), (Field("reason", _("Reason"), reasons),))
 
 

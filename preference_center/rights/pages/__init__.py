@@ -27,9 +27,9 @@ from preference_center.rights.pages.ask import (
 from preference_center.rights.pages.correct import correct
 from preference_center.rights.pages.identity import identify
 from preference_center.rights.pages.visitor import RightsVisitor, contact_page, read_visitor
+from preference_center.rights.person_words import AGENT_ACT
 from preference_center.rights.rules.identity import may_act
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind
-from preference_center.rights.titles import AGENT_ACT
 from preference_center.web.pages.rendering import catalogue_or_empty
 
 _VIEWS: Mapping[str, Callable[[RightsVisitor], ResponseReturnValue]] = {

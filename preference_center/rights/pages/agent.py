@@ -28,6 +28,7 @@ from preference_center.rights.pages.visitor import (
     read_text,
     render_rights_page,
 )
+from preference_center.rights.person_words import AGENT_ACT, act_title, in_words
 from preference_center.rights.requests.agents import (
     ask_for_principal,
     confirm_by_principal,
@@ -44,7 +45,6 @@ from preference_center.rights.rules.identity import (
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
-from preference_center.rights.titles import AGENT_ACT, act_title, right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address
 from preference_center.web.pages.networks import limit_network
@@ -141,7 +141,7 @@ def authority(token: str = "") -> ResponseReturnValue:
         "rights/pages/authority",
         RightsVisitor(),
         asked=asked,
-        title=right_title(asked.kind),
+        title=in_words(asked.kind),
         agent=part.agent.get("name", ""),
         addresses=[mask_address(each) for each in part_addresses(part)],
         waits=asked.waits_for_principal and asked.level < asked.required_level,
@@ -238,7 +238,7 @@ def _page(
         status=status,
         title=act_title(AGENT_ACT),
         form=form_of(visitor),
-        choices=[(value, right_title(kind)) for value, (kind, _) in CHOICES.items()],
+        choices=[(value, in_words(kind)) for value, (kind, _) in CHOICES.items()],
         max_text=MAX_TEXT,
         max_proofs=MAX_PROOFS,
         error=error,

@@ -38,11 +38,11 @@ from preference_center.rights.pages.visitor import (
     redirect_to_status,
     render_rights_page,
 )
+from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.store import KnownSubject, find_subject
 from preference_center.rights.rules.identity import is_role_mailbox
 from preference_center.rights.rules.new_request import MAX_TEXT
 from preference_center.rights.rules.requests import Extent, RequestKind
-from preference_center.rights.titles import right_title
 from preference_center.web.languages import page_language
 from preference_center.web.pages.mailed_links import GivenAddress, read_typed_address
 from preference_center.web.pages.rendering import catalogue_or_empty
@@ -86,7 +86,7 @@ def _erase_page(
         visitor,
         status=status,
         kind=RequestKind.ERASE,
-        title=right_title(RequestKind.ERASE),
+        title=in_words(RequestKind.ERASE),
         form=form_of(visitor),
         extent=extent,
         error=error,
@@ -162,7 +162,7 @@ def _handle_button(
         visitor,
         status=400 if error else 200,
         kind=shown,
-        title=right_title(shown),
+        title=in_words(shown),
         form=form_of(visitor),
         error=error,
         retention=catalogue_or_empty().retention,
@@ -224,7 +224,7 @@ def _words_page(
         visitor,
         status=status,
         kind=kind,
-        title=right_title(kind),
+        title=in_words(kind),
         form=form_of(visitor),
         typed=typed,
         typed_text=text,
@@ -264,7 +264,7 @@ def _known(address: Address) -> KnownSubject:
 
 def _return_now(address: Address) -> None:
     now = services().now()
-    proof = ConsentEvidence(SOURCE, right_title(RequestKind.REOPEN), page_language(), now)
+    proof = ConsentEvidence(SOURCE, in_words(RequestKind.REOPEN), page_language(), now)
     return_after_erasure(address, proof, origin=RequestOrigin(SOURCE, ACTOR, now))
 
 
@@ -274,7 +274,7 @@ def _return_page(template: str, visitor: RightsVisitor, error: str = "") -> Resp
         visitor,
         status=400 if error else 200,
         kind=RequestKind.REOPEN,
-        title=right_title(RequestKind.REOPEN),
+        title=in_words(RequestKind.REOPEN),
         form=form_of(visitor),
         error=error,
     )

@@ -10,9 +10,9 @@ from preference_center.core.errors import ExpiredLink
 from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
 from preference_center.rights.pages.visitor import RightsVisitor, render_rights_page
+from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.closings import undo_closing
 from preference_center.rights.rules.requests import RequestKind
-from preference_center.rights.titles import right_title
 from preference_center.web.languages import page_language
 
 
@@ -31,7 +31,7 @@ def undo_account_closing(token: str = "") -> ResponseReturnValue:
         "rights/pages/close_undo",
         RightsVisitor(),
         status=410 if too_late else 200,
-        title=right_title(RequestKind.CLOSE),
+        title=in_words(RequestKind.CLOSE),
         mailed_token=token,
         undone=undone,
         too_late=too_late,

@@ -41,13 +41,13 @@ from preference_center.rights.pages.visitor import (
     redirect_to_status,
     render_rights_page,
 )
+from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.correct import correct_address, undo_move
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.requests.steps import PERSON
 from preference_center.rights.rules.new_request import MAX_TEXT, NewRequest
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestVia
-from preference_center.rights.titles import right_title
 from preference_center.web.emails import may_email
 from preference_center.web.languages import LANGUAGES, page_language, set_contact_language
 from preference_center.web.pages import mailed_links
@@ -221,7 +221,7 @@ def _email(
 
 
 def _address_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
-    title = right_title(RequestKind.CORRECT)
+    title = in_words(RequestKind.CORRECT)
     return render_rights_page(template, RightsVisitor(), status=status, title=title, **values)
 
 
@@ -330,7 +330,7 @@ def _correction_page(
         visitor,
         status=status,
         kind=RequestKind.CORRECT,
-        title=right_title(RequestKind.CORRECT),
+        title=in_words(RequestKind.CORRECT),
         form=form_of(visitor),
         max_text=MAX_TEXT,
         error=error,

@@ -41,6 +41,7 @@ from preference_center.rights.access_file.build import (
 from preference_center.rights.erasure.tasks import ErasureTask, list_erasures_of_request
 from preference_center.rights.holds import held_addresses
 from preference_center.rights.pages.visitor import RightsVisitor, contact_page, render_rights_page
+from preference_center.rights.person_words import act_title, in_words
 from preference_center.rights.requests.steps import (
     PERSON,
     load_request,
@@ -51,7 +52,6 @@ from preference_center.rights.requests.steps import (
 from preference_center.rights.rules.identity import RightsStatusLink, read_rights_status_token
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RequestKind
-from preference_center.rights.titles import act_title, right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages import mailed_links
 from preference_center.web.pages.mailed_links import (
@@ -271,7 +271,7 @@ def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
         status=status,
         asked=page.asked,
         addresses=[mask_address(address) for address in page.addresses],
-        title=right_title(page.asked.kind),
+        title=in_words(page.asked.kind),
         proven=page.link.proves_control,
         visit_token=_visit_token(page),
         status_token=page.token,

@@ -26,13 +26,13 @@ from preference_center.rights.pages.visitor import (
     read_text,
     render_rights_page,
 )
+from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.minors import contradict
 from preference_center.rights.requests.steps import load_request, open_sealed, part_addresses
 from preference_center.rights.rules.identity import ANSWER_TIMES, read_answer_token
 from preference_center.rights.rules.new_request import MAX_REPORT, NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestVia
-from preference_center.rights.titles import right_title
 from preference_center.web.languages import set_contact_language
 from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address
 from preference_center.web.pages.rendering import catalogue_or_empty
@@ -66,7 +66,7 @@ def report_minor() -> ResponseReturnValue:
         return _form(report, error, 403)
     _record(report.address, report)
     return render_rights_page(
-        "rights/pages/minor_thanks", RightsVisitor(), title=right_title(RequestKind.MINOR)
+        "rights/pages/minor_thanks", RightsVisitor(), title=in_words(RequestKind.MINOR)
     )
 
 
@@ -140,7 +140,7 @@ def _form(report: _Report, error: str = "", status: int = 200) -> ResponseReturn
         "rights/pages/minor",
         visitor,
         status=status,
-        title=right_title(RequestKind.MINOR),
+        title=in_words(RequestKind.MINOR),
         form=form_of(visitor),
         typed=report.typed,
         typed_text=report.text,

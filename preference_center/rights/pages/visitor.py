@@ -26,13 +26,13 @@ from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights.person_words import in_words
 from preference_center.rights.requests import store
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.rules.identity import create_rights_status_token
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import MAX_TEXT, NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
-from preference_center.rights.titles import right_title
 from preference_center.web.languages import page_language
 from preference_center.web.pages.mailed_links import is_cross_site
 from preference_center.web.pages.networks import limit_network
@@ -258,7 +258,7 @@ def list_rights(token: str = "") -> ResponseReturnValue:
     return render_rights_page(
         "rights/pages/list",
         visitor,
-        listed=[(kind, right_title(kind)) for kind in LISTED_RIGHTS],
+        listed=[(kind, in_words(kind)) for kind in LISTED_RIGHTS],
         own_requests=list_own_requests(visitor),
     )
 
@@ -282,7 +282,7 @@ def list_own_requests(visitor: RightsVisitor) -> list[OwnRequest]:
     return [
         OwnRequest(
             each,
-            right_title(each.kind),
+            in_words(each.kind),
             create_rights_status_token(context.links, each.id, context.now(), began_at),
         )
         for each in asked[:MAX_OWN_REQUESTS]

@@ -58,7 +58,7 @@ from preference_center.rights.rules.changes import (
     closings_by_link,
 )
 from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.requests import RequestKind, RequestOutcome
+from preference_center.rights.rules.requests import RequestKind, RequestOutcome, StepAction
 
 _ATTEMPTS = 5
 
@@ -278,10 +278,6 @@ def _audit(connection: Connection, origin: RequestOrigin, action: str, move: Mov
     audit.insert_audit_entry(connection, origin.now, origin.actor, action, detail)
 
 
-CONSENT_RETRACTED = "consent_retracted"
-"""The step of a request whose person never gave a consent."""
-
-
 def correct_address(
     request_id: UUID, new: Address, *, actor: str, in_transaction: InTransaction | None = None
 ) -> Move:
@@ -340,7 +336,7 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     detail = {"event": format_receipt_code(event.id)}
 
     def add_retraction_step(connection: Connection, _: RecordResult) -> None:
-        add_step(connection, request_id, now, actor, CONSENT_RETRACTED, detail)
+        add_step(connection, request_id, now, actor, StepAction.CONSENT_RETRACTED, detail)
 
     record([retraction], add_retraction_step)
     return event

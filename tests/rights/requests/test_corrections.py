@@ -16,7 +16,6 @@ from preference_center.core.events import EventKind, format_receipt_code
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights.requests.correct import (
-    CONSENT_RETRACTED,
     correct_address,
     retract_consent,
 )
@@ -100,7 +99,7 @@ def test_a_consent_that_was_never_given_is_retracted_and_no_other() -> None:  # 
     for _ in range(2):
         assert retract_consent(request.id, format_receipt_code(FIRST), actor="cli").id == FIRST
     assert consents(OLD) == [SECOND]
-    assert actions(request) == ["received", CONSENT_RETRACTED]
+    assert actions(request) == ["received", "consent_retracted"]
     assert load_request(request.id).state is RequestState.OPEN
 
 
