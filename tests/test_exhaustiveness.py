@@ -27,6 +27,7 @@ from preference_center.destinations.rules.delivery import Blocker
 from preference_center.integrations.base.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
 from preference_center.ledger.rules import ReceivedVia
+from preference_center.rights.rules.requests import Extent, RequestState, RequestVia
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "preference_center"
@@ -103,11 +104,13 @@ def test_the_search_for_tables_finds_an_incomplete_one(tmp_path: Path) -> None:
     assert list(incomplete_tables(tmp_path / "a.py")) == [1]
 
 
-@pytest.mark.parametrize("enum", [Channel, EventKind, DecisionRule])
+@pytest.mark.parametrize(
+    "enum", [Channel, EventKind, DecisionRule, Extent, RequestState, RequestVia]
+)
 def test_every_table_of_words_has_every_member(enum: type[StrEnum]) -> None:
     tables = [
         (f"{path}:{node.lineno}", members_in(node, enum.__name__))
-        for path in PACKAGE.rglob("words.py")
+        for path in [*PACKAGE.rglob("words.py"), PACKAGE / "rights" / "person_words.py"]
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Dict)
     ]

@@ -147,11 +147,11 @@ def law_words(law: Law | None) -> str:
 
 def state_to_others(state: RequestState) -> str:
     """How far a request is, for staff who don't handle requests."""
-    others: Mapping[RequestState, LazyString] = {
-        RequestState.OPEN: _("in progress"),
-        RequestState.LAPSED: _("lapsed, since identity was not proven"),
-    }
-    return str(others.get(state) or in_words(state))
+    if state.rules.is_open:
+        return str(_("in progress"))
+    if state is RequestState.LAPSED:
+        return str(_("lapsed, since identity was not proven"))
+    return in_words(state)
 
 
 STAGE_KINDS = {

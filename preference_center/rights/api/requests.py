@@ -8,6 +8,7 @@ a request is about is sent in bodies, never in a URL (I12).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -55,12 +56,15 @@ from preference_center.rights.rules.new_request import Agent, NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestOutcome, RequestVia
 from preference_center.web.api.endpoint import (
     ApiCall,
+    Endpoint,
+    View,
     cursor_position,
     endpoint,
     json_response,
     page_response,
 )
 from preference_center.web.api.keys import KeyScope
+from preference_center.web.api.parsing import RequestBody
 from preference_center.web.api.problems import (
     INVALID_ADDRESS,
     INVALID_CURSOR,
@@ -98,15 +102,28 @@ def post_contacts_minor(call: ApiCall, body: ContactSelector) -> Response:
         ),
         call.key.actor,
     )
-    stored: list[Response] = []
+    answer = _Answer(call)
+    fulfil_data_request(report, call.key.actor, RequestOutcome.FULFILLED, answer.store)
+    return answer.stored
 
-    def respond(connection: Connection, request: RightsRequest) -> None:
-        stored[:] = [json_response(request_response(request))]
-        if call.idempotent_request:
-            call.idempotent_request.store_response(connection, stored[0])
 
-    fulfil_data_request(report, call.key.actor, RequestOutcome.FULFILLED, respond)
-    return stored[0]
+@dataclass(slots=True)
+class _Answer:
+    """The response to a write; `store` it in the transaction, for an Idempotency-Key."""
+
+    call: ApiCall
+    status: int = 200
+    stored: Response = field(init=False)
+
+    def build(self, request: RightsRequest) -> Response:
+        """The request as a response."""
+        return json_response(request_response(request), self.status)
+
+    def store(self, connection: Connection, request: RightsRequest) -> None:
+        """Build it, and store it with the key."""
+        self.stored = self.build(request)
+        if self.call.idempotent_request:
+            self.call.idempotent_request.store_response(connection, self.stored)
 
 
 def _addresses(ref: ContactRef) -> tuple[Address, ...]:
@@ -119,7 +136,20 @@ def _addresses(ref: ContactRef) -> tuple[Address, ...]:
     return tuple(sorted(found, key=lambda address: (address.channel, address.exact)))
 
 
-_PROBLEMS = (NOT_FOUND, REQUEST_CONFLICT)
+def _acts(
+    name: str, body: type[RequestBody] | None = None, status: int = 200
+) -> Callable[[View], Endpoint]:
+    """An endpoint that does something with one request, and answers with it."""
+    return endpoint(
+        "POST",
+        f"/rights/<request_id>/{name}",
+        KeyScope.RIGHTS,
+        body=body,
+        response=RightsRequestResponse,
+        status=status,
+        writes=True,
+        errors=(NOT_FOUND, REQUEST_CONFLICT),
+    )
 
 
 @endpoint(
@@ -140,15 +170,9 @@ def post_rights(call: ApiCall, body: RightsRequestBody) -> Response:
     as identity is proven.
     """
     new = _parse_request(body)
-    stored: list[Response] = []
-
-    def respond(connection: Connection, request: RightsRequest) -> None:
-        stored[:] = [json_response(request_response(request), 201)]
-        if call.idempotent_request:
-            call.idempotent_request.store_response(connection, stored[0])
-
-    request = handle.open_request(new, call.key.actor, respond)
-    return stored[0] if call.idempotent_request else json_response(request_response(request), 201)
+    answer = _Answer(call, 201)
+    request = handle.open_request(new, call.key.actor, answer.store)
+    return answer.stored if call.idempotent_request else answer.build(request)
 
 
 @endpoint(
@@ -197,15 +221,7 @@ def get_rights(_: ApiCall, request_id: str) -> Response:
     return json_response(request_detail(request, part, steps))
 
 
-@endpoint(
-    "POST",
-    "/rights/<request_id>/identify",
-    KeyScope.RIGHTS,
-    body=IdentifyRequest,
-    response=RightsRequestResponse,
-    writes=True,
-    errors=_PROBLEMS,
-)
+@_acts("identify", IdentifyRequest)
 def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) -> Response:
     """Record that identity was asked for, confirmed, or that a check failed.
 
@@ -219,27 +235,12 @@ def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) 
         return _write(
             call, lambda connection: fail_identity(own, actor, body.facts, connection=connection)
         )
-    stored: list[Response] = []
-
-    def respond(connection: Connection, request: RightsRequest) -> None:
-        stored[:] = [json_response(request_response(request))]
-        if call.idempotent_request:
-            call.idempotent_request.store_response(connection, stored[0])
-
-    handle.confirm_identity(own, proven_level(body.proof), actor, body.facts, after=respond)
-    return stored[0]
+    answer = _Answer(call)
+    handle.confirm_identity(own, proven_level(body.proof), actor, body.facts, after=answer.store)
+    return answer.stored
 
 
-@endpoint(
-    "POST",
-    "/rights/<request_id>/proofs",
-    KeyScope.RIGHTS,
-    body=ProofUpload,
-    response=RightsRequestResponse,
-    status=201,
-    writes=True,
-    errors=_PROBLEMS,
-)
+@_acts("proofs", ProofUpload, status=201)
 def post_rights_proofs(call: ApiCall, request_id: str, body: ProofUpload) -> Response:
     """Add a file that proves an agent's authority; a request has up to three.
 
@@ -253,15 +254,7 @@ def post_rights_proofs(call: ApiCall, request_id: str, body: ProofUpload) -> Res
     return _write(call, add, status=201)
 
 
-@endpoint(
-    "POST",
-    "/rights/<request_id>/extend",
-    KeyScope.RIGHTS,
-    body=ExtendRequest,
-    response=RightsRequestResponse,
-    writes=True,
-    errors=_PROBLEMS,
-)
+@_acts("extend", ExtendRequest)
 def post_rights_extend(call: ApiCall, request_id: str, body: ExtendRequest) -> Response:
     """Take the longer time that the law allows.
 
@@ -271,15 +264,7 @@ def post_rights_extend(call: ApiCall, request_id: str, body: ExtendRequest) -> R
     return _write(call, lambda c: extend_deadline(own, body.reason, call.key.actor, connection=c))
 
 
-@endpoint(
-    "POST",
-    "/rights/<request_id>/refuse",
-    KeyScope.RIGHTS,
-    body=RefuseRequest,
-    response=RightsRequestResponse,
-    writes=True,
-    errors=_PROBLEMS,
-)
+@_acts("refuse", RefuseRequest)
 def post_rights_refuse(call: ApiCall, request_id: str, body: RefuseRequest) -> Response:
     """Refuse a request.
 
@@ -291,41 +276,20 @@ def post_rights_refuse(call: ApiCall, request_id: str, body: RefuseRequest) -> R
     )
 
 
-@endpoint(
-    "POST",
-    "/rights/<request_id>/complete",
-    KeyScope.RIGHTS,
-    body=CompleteRequest,
-    response=RightsRequestResponse,
-    writes=True,
-    errors=_PROBLEMS,
-)
+@_acts("complete", CompleteRequest)
 def post_rights_complete(call: ApiCall, request_id: str, body: CompleteRequest) -> Response:
     """Fulfil a request.
 
     This does what it asks for: it erases the account, closes or reopens it, restricts the use of
     its data or ends that. The others are only marked as done. The person is mailed.
     """
-    stored: list[Response] = []
-
-    def respond(connection: Connection, request: RightsRequest) -> None:
-        stored[:] = [json_response(request_response(request))]
-        if call.idempotent_request:
-            call.idempotent_request.store_response(connection, stored[0])
-
+    answer = _Answer(call)
     request = load_request(_parse_id(request_id))
-    fulfil_data_request(request, call.key.actor, body.outcome, respond)
-    return stored[0]
+    fulfil_data_request(request, call.key.actor, body.outcome, answer.store)
+    return answer.stored
 
 
-@endpoint(
-    "POST",
-    "/rights/<request_id>/withdraw",
-    KeyScope.RIGHTS,
-    response=RightsRequestResponse,
-    writes=True,
-    errors=_PROBLEMS,
-)
+@_acts("withdraw")
 def post_rights_withdraw(call: ApiCall, request_id: str) -> Response:
     """Record that the person no longer asks for it."""
     own = _parse_id(request_id)

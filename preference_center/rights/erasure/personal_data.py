@@ -99,288 +99,217 @@ class Table:
     by: str = ""
 
 
-def _other(columns: str) -> frozenset[str]:
-    return frozenset(columns.split())
-
-
-_SEALED, _DIGEST, _REFERENCE, _FACT = Holds
+def _table(by: str, **columns: str) -> Table:
+    """The table whose `columns` are listed by how they hold personal data, or as `other`."""
+    other = columns.pop("other", "").split()
+    personal = {name: Holds(kind) for kind, names in columns.items() for name in names.split()}
+    return Table(personal, frozenset(other), by)
 
 
 TABLES: Mapping[str, Table] = {
     # One row per address, and everything that hangs on it.
-    "address": Table(
-        {
-            "id": _REFERENCE,
-            "digest": _DIGEST,
-            "domain_digest": _DIGEST,
-            "ciphertext": _SEALED,
-            "created_at": _FACT,
-            "erased_at": _FACT,
-            "last_erased_at": _FACT,
-        },
-        _other("channel norm_version widened_xid"),
+    "address": _table(
         "digest",
+        reference="id",
+        digest="digest domain_digest",
+        sealed="ciphertext",
+        fact="created_at erased_at last_erased_at",
+        other="channel norm_version widened_xid",
     ),
-    "address_key": Table(
-        {"digest": _DIGEST, "address_id": _REFERENCE}, _other("channel kind"), "address_id"
+    "address_key": _table(
+        "address_id", reference="address_id", digest="digest", other="channel kind"
     ),
-    "event": Table(
-        {
-            "address_id": _REFERENCE,
-            "kind": _FACT,
-            "scope": _FACT,
-            "occurred_at": _FACT,
-            "received_at": _FACT,
-            "recorded_at": _FACT,
-            "counts_at": _FACT,
-            "until": _FACT,
-            "frequency": _FACT,
-            "source": _FACT,
-            "actor": _FACT,
-            "own": _FACT,
-            "evidence_hash": _DIGEST,
-        },
-        _other("id seq retracts xid frequency_rank"),
+    "event": _table(
         "address_id",
+        reference="address_id",
+        digest="evidence_hash",
+        fact=(
+            "kind scope occurred_at received_at recorded_at counts_at until frequency "
+            "source actor own"
+        ),
+        other="id seq retracts xid frequency_rank",
     ),
-    "event_evidence": Table(
-        {"event_id": _REFERENCE, "evidence": _FACT, "sealed": _SEALED}, by="event_id"
-    ),
-    "event_repeat": Table({"event_id": _REFERENCE, "last_at": _FACT}, by="event_id"),
-    "retraction": Table({"event_id": _REFERENCE}, _other("retraction_event_id"), by="event_id"),
-    "suppression": Table(
-        {
-            "address_id": _REFERENCE,
-            "scope": _FACT,
-            "out_at": _FACT,
-            "out_event": _REFERENCE,
-            "reason": _FACT,
-            "own": _FACT,
-            "lift_at": _FACT,
-            "lift_event": _REFERENCE,
-            "pause_at": _FACT,
-            "pause_event": _REFERENCE,
-            "pause_until": _FACT,
-            "frequency_at": _FACT,
-            "frequency_event": _REFERENCE,
-            "frequency": _FACT,
-            "active": _FACT,
-        },
-        _other("frequency_rank"),
+    "event_evidence": _table("event_id", reference="event_id", sealed="sealed", fact="evidence"),
+    "event_repeat": _table("event_id", reference="event_id", fact="last_at"),
+    "retraction": _table("event_id", reference="event_id", other="retraction_event_id"),
+    "suppression": _table(
         "address_id",
+        reference="address_id out_event lift_event pause_event frequency_event",
+        fact="scope out_at reason own lift_at pause_at pause_until frequency_at frequency active",
+        other="frequency_rank",
     ),
-    "consent": Table(
-        {"address_id": _REFERENCE, "topic": _FACT, "at": _FACT, "event": _REFERENCE},
-        by="address_id",
-    ),
-    "policy_notice": Table(
-        {
-            "address_id": _REFERENCE,
-            "contact_id": _REFERENCE,
-            "reach": _FACT,
-            "selected_at": _FACT,
-            "noticed_at": _FACT,
-            "via": _FACT,
-        },
-        _other("seq version"),
+    "consent": _table("address_id", reference="address_id event", fact="topic at"),
+    "policy_notice": _table(
         "address_id",
+        reference="address_id contact_id",
+        fact="reach selected_at noticed_at via",
+        other="seq version",
     ),
-    "contact": Table(
-        {
-            "id": _REFERENCE,
-            "account": _FACT,
-            "locale": _FACT,
-            "restricted_at": _FACT,
-            "created_at": _FACT,
-            "changed_at": _FACT,
-            "merged_into": _REFERENCE,
-        },
-        _other("version"),
+    "contact": _table(
         "contact_address.contact_id",
+        reference="id merged_into",
+        fact="account locale restricted_at created_at changed_at",
+        other="version",
     ),
-    "contact_address": Table(
-        {"address_id": _REFERENCE, "contact_id": _REFERENCE, "linked_at": _FACT}, by="address_id"
-    ),
-    "contact_external_id": Table(
-        {
-            "digest": _DIGEST,
-            "contact_id": _REFERENCE,
-            "ciphertext": _SEALED,
-            "linked_at": _FACT,
-        },
-        by="contact_id",
+    "contact_address": _table("address_id", reference="address_id contact_id", fact="linked_at"),
+    "contact_external_id": _table(
+        "contact_id", reference="contact_id", digest="digest", sealed="ciphertext", fact="linked_at"
     ),
     # What connected tools hold of a person, and were sent.
-    "sync_state": Table(
-        {"address_id": _REFERENCE, "turned_off": _FACT, "outcome": _FACT, "lift_until": _FACT},
-        _other(
-            "destination_id wanted_version reflected_version due_at next_at attempts lease bulk"
-            " verify_at checks"
+    "sync_state": _table(
+        "address_id",
+        reference="address_id",
+        fact="turned_off outcome lift_until",
+        other=(
+            "destination_id wanted_version reflected_version due_at next_at attempts "
+            "lease bulk verify_at checks"
         ),
-        "address_id",
     ),
-    "delivery": Table(
-        {"address_id": _REFERENCE, "outcome": _FACT, "at": _FACT},
-        _other("id destination_id version note"),
+    "delivery": _table(
         "address_id",
+        reference="address_id",
+        fact="outcome at",
+        other="id destination_id version note",
     ),
-    "delivery_ack": Table({"delivery_id": _REFERENCE, "ack": _FACT}, by="delivery_id"),
-    "deferred_form": Table(
-        {"digest": _DIGEST, "scope": _FACT, "received_at": _FACT},
-        _other("id channel kind version last_address_id started"),
+    "delivery_ack": _table("delivery_id", reference="delivery_id", fact="ack"),
+    "deferred_form": _table(
         "digest",
+        digest="digest",
+        fact="scope received_at",
+        other="id channel kind version last_address_id started",
     ),
     # Mail and webhooks, sealed as they were received or are to be sent.
-    "outgoing_mail": Table(
-        {"ciphertext": _SEALED, "recipient_digest": _DIGEST, "language": _FACT},
-        _other("id kind brand created_at expires_at next_at attempts lease outcome"),
+    "outgoing_mail": _table(
         "recipient_digest",
+        digest="recipient_digest",
+        sealed="ciphertext",
+        fact="language",
+        other="id kind brand created_at expires_at next_at attempts lease outcome",
     ),
-    "email_stop": Table({"digest": _DIGEST, "ends_at": _FACT}, by="digest"),
-    "review_queue": Table(
-        {"content_digest": _DIGEST, "head": _SEALED, "received_at": _FACT},
-        _other("id mailbox reason size resolved_at outcome"),
+    "email_stop": _table("digest", digest="digest", fact="ends_at"),
+    "review_queue": _table(
         "opening each: rows live for weeks",
+        digest="content_digest",
+        sealed="head",
+        fact="received_at",
+        other="id mailbox reason size resolved_at outcome",
     ),
-    "pending_mail_opt_out": Table(
-        {
-            "digest_prefix": _DIGEST,
-            "scope": _FACT,
-            "issued_on": _FACT,
-            "received_at": _FACT,
-            "last_received_at": _FACT,
-        },
-        _other("id scope_hash key_id dismissed_at dismissal_reason"),
+    "pending_mail_opt_out": _table(
         "digest_prefix",
+        digest="digest_prefix",
+        fact="scope issued_on received_at last_received_at",
+        other="id scope_hash key_id dismissed_at dismissal_reason",
     ),
-    "webhook_inbox": Table(
-        {"body_digest": _DIGEST, "body": _SEALED, "received_at": _FACT},
-        _other("id destination_id next_at attempts outcome"),
+    "webhook_inbox": _table(
         "opening each: rows live for days",
+        digest="body_digest",
+        sealed="body",
+        fact="received_at",
+        other="id destination_id next_at attempts outcome",
     ),
-    "undecided_event": Table(
-        {"webhook_id": _REFERENCE},
-        _other("question destination_id received_at decided_at decision"),
+    "undecided_event": _table(
         "webhook_id",
+        reference="webhook_id",
+        other="question destination_id received_at decided_at decision",
     ),
-    "used_webhook_token": Table(
-        {"webhook_id": _REFERENCE}, _other("destination_id token_digest used_at"), "webhook_id"
+    "used_webhook_token": _table(
+        "webhook_id", reference="webhook_id", other="destination_id token_digest used_at"
     ),
-    "counted_bounce": Table(
-        {"digest": _DIGEST, "code": _FACT, "at": _FACT}, _other("id"), "digest"
-    ),
-    "burst": Table(
-        {"domain_digest": _DIGEST, "message_ids": _DIGEST},
-        _other(
-            "id detected_at first_at last_at issued_first issued_last events addresses"
-            " known_addresses"
-        ),
+    "counted_bounce": _table("digest", digest="digest", fact="code at", other="id"),
+    "burst": _table(
         "burst_event.burst_id",
-    ),
-    "burst_event": Table({"event_id": _REFERENCE}, _other("burst_id"), "event_id"),
-    # Lists as they were uploaded, until they are applied.
-    "list_import": Table(
-        {},
-        _other(
-            "id state plan actor name instructions created_at started_at finished_at file_stored"
-            " digest size_bytes position bytes_done line_number planned_stats stats rejected_rows"
-            " problem depends_on last_undone_event undone_count lease lease_until"
+        digest="domain_digest message_ids",
+        other=(
+            "id detected_at first_at last_at issued_first issued_last events addresses "
+            "known_addresses"
         ),
     ),
-    "list_import_part": Table(
-        {"content": _SEALED}, _other("import_id number size_bytes"), "opening each"
+    "burst_event": _table("event_id", reference="event_id", other="burst_id"),
+    # Lists as they were uploaded, until they are applied.
+    "list_import": _table(
+        "",
+        other=(
+            "id state plan actor name instructions created_at started_at finished_at "
+            "file_stored digest size_bytes position bytes_done line_number "
+            "planned_stats stats rejected_rows problem depends_on last_undone_event "
+            "undone_count lease lease_until"
+        ),
     ),
-    "idempotent_response": Table(
-        {"ciphertext": _SEALED}, _other("digest stored_at"), "opening each: rows live for a day"
+    "list_import_part": _table(
+        "opening each", sealed="content", other="import_id number size_bytes"
+    ),
+    "idempotent_response": _table(
+        "opening each: rows live for a day", sealed="ciphertext", other="digest stored_at"
     ),
     # Data-subject requests and erasures.
-    "rights_request": Table(
-        {
-            "kind": _FACT,
-            "extent": _FACT,
-            "law": _FACT,
-            "via": _FACT,
-            "language": _FACT,
-            "received_at": _FACT,
-            "state": _FACT,
-            "outcome": _FACT,
-            "refusal": _FACT,
-            "contact_id": _REFERENCE,
-            "address_ids": _REFERENCE,
-            "subject_digests": _DIGEST,
-            "sealed": _SEALED,
-        },
-        _other(
-            "id brand recorded_at confirm_by confirmed_at due_at stopped_at extended_to"
-            " extension_reason level required_level failures closed_at forget_at next_at version"
-        ),
+    "rights_request": _table(
         "subject_digests",
-    ),
-    "rights_webhook": Table(
-        {"request_id": _REFERENCE, "kind": _FACT, "created_at": _FACT},
-        _other("id next_at attempts outcome"),
-        "rights_request.id",
-    ),
-    "rights_step": Table(
-        {"request_id": _REFERENCE, "at": _FACT, "action": _FACT, "detail": _FACT},
-        _other("id actor"),
-        "rights_request.id",
-    ),
-    "rights_proof": Table(
-        {"request_id": _REFERENCE, "content": _SEALED, "received_at": _FACT},
-        _other("id kind declared_type sniffed_type size_bytes sha256 forget_at"),
-        "rights_request.id",
-    ),
-    "rights_file": Table(
-        {"request_id": _REFERENCE, "content": _SEALED},
-        _other("number created_at expires_at"),
-        "rights_request.id",
-    ),
-    "erasure": Table(
-        {
-            "address_id": _REFERENCE,
-            "contact_id": _REFERENCE,
-            "extent": _FACT,
-            "ciphertext": _SEALED,
-            "begun_at": _FACT,
-        },
-        _other("id request_id give_up_at finished_at entry journaled_at"),
-        "address_id",
-    ),
-    "erasure_task": Table(
-        {"erasure_id": _REFERENCE, "outcome": _FACT, "ack": _REFERENCE, "job": _REFERENCE},
-        _other(
-            "destination_id destination suppressed_at erased_at confirmed_at reason by_hand_since"
-            " done_by next_at lease attempts"
+        reference="contact_id address_ids",
+        digest="subject_digests",
+        sealed="sealed",
+        fact="kind extent law via language received_at state outcome refusal",
+        other=(
+            "id brand recorded_at confirm_by confirmed_at due_at stopped_at "
+            "extended_to extension_reason level required_level failures closed_at "
+            "forget_at next_at version"
         ),
-        "erasure.id",
     ),
-    "address_move": Table(
-        {
-            "from_address_id": _REFERENCE,
-            "to_address_id": _REFERENCE,
-            "contact_id": _REFERENCE,
-            "event_ids": _REFERENCE,
-            "moved_at": _FACT,
-        },
-        _other("id request_id undo_until undone_at"),
-        "from_address_id",
+    "rights_webhook": _table(
+        "rights_request.id",
+        reference="request_id",
+        fact="kind created_at",
+        other="id next_at attempts outcome",
     ),
-    "hold": Table(
-        {"address_id": _REFERENCE, "reference": _FACT, "ground": _FACT},
-        _other("id placed_at placed_by ends_at ended_at ended_by"),
+    "rights_step": _table(
+        "rights_request.id", reference="request_id", fact="at action detail", other="id actor"
+    ),
+    "rights_proof": _table(
+        "rights_request.id",
+        reference="request_id",
+        sealed="content",
+        fact="received_at",
+        other="id kind declared_type sniffed_type size_bytes sha256 forget_at",
+    ),
+    "rights_file": _table(
+        "rights_request.id",
+        reference="request_id",
+        sealed="content",
+        other="number created_at expires_at",
+    ),
+    "erasure": _table(
         "address_id",
+        reference="address_id contact_id",
+        sealed="ciphertext",
+        fact="extent begun_at",
+        other="id request_id give_up_at finished_at entry journaled_at",
     ),
-    "person_access": Table(
-        {
-            "id": _REFERENCE,
-            "digest": _DIGEST,
-            "ciphertext": _SEALED,
-            "at": _FACT,
-            "reason": _FACT,
-            "reference": _FACT,
-        },
-        _other("audit_id channel actor action"),
+    "erasure_task": _table(
+        "erasure.id",
+        reference="erasure_id ack job",
+        fact="outcome",
+        other=(
+            "destination_id destination suppressed_at erased_at confirmed_at reason "
+            "by_hand_since done_by next_at lease attempts"
+        ),
+    ),
+    "address_move": _table(
+        "from_address_id",
+        reference="from_address_id to_address_id contact_id event_ids",
+        fact="moved_at",
+        other="id request_id undo_until undone_at",
+    ),
+    "hold": _table(
+        "address_id",
+        reference="address_id",
+        fact="reference ground",
+        other="id placed_at placed_by ends_at ended_at ended_by",
+    ),
+    "person_access": _table(
         "digest",
+        reference="id",
+        digest="digest",
+        sealed="ciphertext",
+        fact="at reason reference",
+        other="audit_id channel actor action",
     ),
-} | {name: Table(other=_other(columns)) for name, columns in COMPANY_TABLES.items()}
+} | {name: _table("", other=columns) for name, columns in COMPANY_TABLES.items()}
