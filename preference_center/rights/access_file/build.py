@@ -249,9 +249,11 @@ def read_access_file(request_id: UUID, *, actor: str = PERSON) -> bytes:
     return run_in_transaction(read)
 
 
-def file_expires_at(request_id: UUID) -> datetime | None:
+def file_expires_at(request: RightsRequest) -> datetime | None:
     """Until when the file of a request can be downloaded (UTC); None if there is none."""
-    period = run_in_transaction(lambda connection: files.load_period(connection, request_id))
+    if request.kind is not RequestKind.ACCESS:
+        return None
+    period = run_in_transaction(lambda connection: files.load_period(connection, request.id))
     return period[1] if period and period[1] > services().now() else None
 
 

@@ -114,7 +114,7 @@ def _render(asked: RightsRequest, text: str) -> ResponseReturnValue:
         proposal=proposal,
         is_own_proposal=proposal is not None and proposal.by == current_actor(),
         actions=_actions(asked, proposal),
-        file_until=file_expires_at(asked.id) if asked.kind is RequestKind.ACCESS else None,
+        file_until=file_expires_at(asked),
         may_undo_move=_may_undo(stored.move, now),
         words=words,
         progress=progress,

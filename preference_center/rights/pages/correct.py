@@ -27,30 +27,30 @@ from preference_center.core.errors import (
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, enqueue_emails, insert_emails
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.pages.visitor import (
     RightsVisitor,
     ask,
     find_form_error,
-    form_of,
     is_too_long,
     proven_address,
     read_text,
     redirect_to_status,
+    render_form,
     render_rights_page,
+    use_up,
 )
 from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.correct import correct_address, undo_move
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.requests.steps import PERSON
-from preference_center.rights.rules.new_request import MAX_TEXT, NewRequest
+from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import IdentityLevel, RequestKind, RequestVia
 from preference_center.web.emails import may_email
 from preference_center.web.languages import LANGUAGES, page_language, set_contact_language
-from preference_center.web.pages import mailed_links
 from preference_center.web.pages.mailed_links import read_typed_address
 from preference_center.web.pages.networks import limit_network
 from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, lead_brand
@@ -61,27 +61,6 @@ SOURCE = "rights_page"
 
 CONFIRMATION_LIFETIME = timedelta(hours=24)
 """How long the link to the new address works."""
-
-
-def ask_new_address(visitor: RightsVisitor) -> tuple[str, bool, str]:
-    """Mail a link to the typed address, up to the limit of what anybody can cause.
-
-    Returns what was typed, whether the link was mailed, and what is wrong.
-
-    The answer is the same whether the new address is known or not. Call it for a POST whose
-    form was checked.
-    """
-    old, given = proven_address(visitor), read_typed_address()
-    new = given.address
-    if new is None or old.channel is not Channel.EMAIL:
-        return given.display_address, False, given.error or "invalid"
-    if new.exact == old.exact:
-        return given.display_address, False, "same_address"
-    limit_network()
-    was_sent = may_email(new)
-    if was_sent:
-        _mail_confirmation(old, new)
-    return given.display_address, was_sent, ""
 
 
 def confirm_new_address(token: str = "") -> ResponseReturnValue:
@@ -100,21 +79,21 @@ def confirm_new_address(token: str = "") -> ResponseReturnValue:
     }
     expires_at = asked_at + CONFIRMATION_LIFETIME
     if now > expires_at:
-        return _address_page("rights/pages/address_expired", status=410)
+        return _address_page("address_expired", status=410)
     if "confirm" not in request.form:
-        return _address_page("rights/pages/address_confirm", **shown)
+        return _address_page("address_confirm", **shown)
     try:
-        _consume(UUID(data["id"]), expires_at - now)
+        use_up(UUID(data["id"]), expires_at)
         _move(old, new, UUID(data["id"]))
     except ExpiredLink:
-        return _address_page("rights/pages/address_expired", status=410)
+        return _address_page("address_expired", status=410)
     except AddressConflict:
-        return _address_page("rights/pages/address_refused", status=409, why="taken", **shown)
+        return _address_page("address_refused", status=409, why="taken", **shown)
     except ForbiddenTransition:  # a mailbox of a role: several people read it
-        return _address_page("rights/pages/address_refused", status=409, why="identity", **shown)
+        return _address_page("address_refused", status=409, why="identity", **shown)
     except InvalidInput:
-        return _address_page("rights/pages/address_refused", status=409, why="erased", **shown)
-    return _address_page("rights/pages/address_done", **shown)
+        return _address_page("address_refused", status=409, why="erased", **shown)
+    return _address_page("address_done", **shown)
 
 
 def undo_new_address(token: str = "") -> ResponseReturnValue:
@@ -126,14 +105,12 @@ def undo_new_address(token: str = "") -> ResponseReturnValue:
     now = context.now()
     _, data = context.links.open_form(FormPurpose.MOVED_ADDRESS, token, None, now)
     if "undo" not in request.form:
-        return _address_page("rights/pages/address_undo", mailed_token=token)
+        return _address_page("address_undo", mailed_token=token)
     try:
         undo_move(UUID(data["move"]), origin=RequestOrigin(SOURCE, ACTOR, now))
     except InvalidInput:
-        return _address_page(
-            "rights/pages/address_undo", mailed_token=token, too_late=True, status=410
-        )
-    return _address_page("rights/pages/address_undo", mailed_token=token, undone=True)
+        return _address_page("address_undo", mailed_token=token, too_late=True, status=410)
+    return _address_page("address_undo", mailed_token=token, undone=True)
 
 
 def _mail_confirmation(old: Address, new: Address) -> None:
@@ -141,28 +118,8 @@ def _mail_confirmation(old: Address, new: Address) -> None:
     now, token_id = context.now(), context.new_id()
     data = {"id": str(token_id), "old": old.exact, "new": new.exact}
     sealed = context.links.seal_form(FormPurpose.NEW_ADDRESS, data, now)
-    enqueue_emails(
-        [
-            _email(
-                EmailKind.NEW_ADDRESS,
-                new,
-                f"address/{sealed}",
-                token_id,
-                CONFIRMATION_LIFETIME,
-            )
-        ]
-    )
-
-
-def _consume(token_id: UUID, lasts: timedelta) -> None:
-    """Use the link up. Raises ExpiredLink if it was used before."""
-    now = services().now()
-    if not run_in_transaction(
-        lambda connection: mailed_links.consume_token(
-            connection, token_id, now=now, expires_at=now + lasts
-        )
-    ):
-        raise ExpiredLink("this link was used already")
+    path = f"address/{sealed}"
+    enqueue_emails([_email(EmailKind.NEW_ADDRESS, new, path, token_id, CONFIRMATION_LIFETIME)])
 
 
 def _move(old: Address, new: Address, request_id: UUID) -> None:
@@ -222,7 +179,7 @@ def _email(
 
 def _address_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
     title = in_words(RequestKind.CORRECT)
-    return render_rights_page(template, RightsVisitor(), status=status, title=title, **values)
+    return render_rights_page(template, status=status, title=title, **values)
 
 
 class Correction(StrEnum):
@@ -236,13 +193,13 @@ class Correction(StrEnum):
 
 def correct(visitor: RightsVisitor) -> ResponseReturnValue:
     """Choose what is wrong; `what` is the page of one correction."""
-    what = _read_what(request.values.get("what", ""))
-    if what is None:
-        if request.method == "POST":
-            return _correction_page(visitor, "rights/pages/correct", "nothing_chosen", status=422)
-        return _correction_page(visitor, "rights/pages/correct")
+    try:
+        what = Correction(request.values.get("what", ""))
+    except ValueError:
+        error = "nothing_chosen" if request.method == "POST" else ""
+        return _page(visitor, "correct", error=error)
     if request.method == "POST" and (error := find_form_error(visitor)):
-        return _correction_page(visitor, f"rights/pages/correct_{what.value}", error, status=400)
+        return _page(visitor, f"correct_{what.value}", error=error)
     match what:
         case Correction.LANGUAGE:
             return _correct_language(visitor)
@@ -256,83 +213,62 @@ def correct(visitor: RightsVisitor) -> ResponseReturnValue:
 
 def _correct_language(visitor: RightsVisitor) -> ResponseReturnValue:
     """Set the language of the contact with exactly this address, if there is one."""
-    address = proven_address(visitor)
+    address, template = proven_address(visitor), "correct_language"
     try:
         contact = load_contacts([ContactRef(address=address)]).find(ContactRef(address=address))
     except UnknownContact:
-        return _correction_page(visitor, "rights/pages/correct_language", known=False)
+        return _page(visitor, template, known=False)
     chosen = request.form.get("language", "")
     if request.method != "POST":
-        return _correction_page(visitor, "rights/pages/correct_language", current=contact.locale)
+        return _page(visitor, template, current=contact.locale)
     if chosen not in LANGUAGES:
-        return _correction_page(
-            visitor,
-            "rights/pages/correct_language",
-            "nothing_chosen",
-            status=422,
-            current=contact.locale,
-        )
+        return _page(visitor, template, error="nothing_chosen", current=contact.locale)
     origin = RequestOrigin(SOURCE, ACTOR, services().now())
     upsert_contacts([ContactUpdate(addresses=(address,), locale=chosen)], origin)
     set_contact_language(chosen)
-    return _correction_page(visitor, "rights/pages/correct_language", current=chosen, saved=True)
+    return _page(visitor, template, current=chosen, saved=True)
 
 
 def _correct_address(visitor: RightsVisitor) -> ResponseReturnValue:
-    """Ask for the new address, and mail it a link; a phone number is corrected by staff."""
-    if proven_address(visitor).channel is not Channel.EMAIL or not can_mail():
+    """Ask for the new address, and mail it a link; a phone number is corrected by staff.
+
+    Up to the limit of what anybody can cause. The answer is the same whether the new address is
+    known or not.
+    """
+    old = proven_address(visitor)
+    if old.channel is not Channel.EMAIL or not can_mail():
         return _correct_by_words(visitor)
     if request.method != "POST":
-        return _correction_page(visitor, "rights/pages/correct_address")
-    typed, was_sent, error = ask_new_address(visitor)
-    if error:
-        return _correction_page(
-            visitor, "rights/pages/correct_address", error, status=422, typed=typed
-        )
-    return _correction_page(
+        return _page(visitor, "correct_address")
+    given = read_typed_address()
+    new, typed = given.address, given.display_address
+    if new is None or new.exact == old.exact:
+        error = "same_address" if new else given.error or "invalid"
+        return _page(visitor, "correct_address", error=error, typed=typed)
+    limit_network()
+    was_sent = may_email(new)
+    if was_sent:
+        _mail_confirmation(old, new)
+    return _page(
         visitor,
-        "rights/pages/link_sent",
+        "link_sent",
         status=200 if was_sent else 429,
         sent_to=typed,
         was_sent=was_sent,
-        again_path=_path(visitor),
+        again_path=url_for("pages.rights_act", act=RequestKind.CORRECT.value, token=visitor.token),
     )
-
-
-def _path(visitor: RightsVisitor) -> str:
-    return url_for("pages.rights_act", act=RequestKind.CORRECT.value, token=visitor.token)
 
 
 def _correct_by_words(visitor: RightsVisitor) -> ResponseReturnValue:
     text = read_text()
+    error = "too_long" if is_too_long(text) else "" if text else "empty"
     if request.method != "POST":
-        return _correction_page(visitor, "rights/pages/correct_words")
-    if error := "too_long" if is_too_long(text) else "" if text else "empty":
-        return _correction_page(
-            visitor, "rights/pages/correct_words", error, status=422, typed_text=text
-        )
+        return _page(visitor, "correct_words")
+    if error:
+        return _page(visitor, "correct_words", error=error, typed_text=text)
     asked = ask(visitor, RequestKind.CORRECT, proven_address(visitor), text=text)
     return redirect_to_status(visitor, asked)
 
 
-def _read_what(text: str) -> Correction | None:
-    try:
-        return Correction(text)
-    except ValueError:
-        return None
-
-
-def _correction_page(
-    visitor: RightsVisitor, template: str, error: str = "", *, status: int = 200, **values: Any
-) -> ResponseReturnValue:
-    return render_rights_page(
-        template,
-        visitor,
-        status=status,
-        kind=RequestKind.CORRECT,
-        title=in_words(RequestKind.CORRECT),
-        form=form_of(visitor),
-        max_text=MAX_TEXT,
-        error=error,
-        **values,
-    )
+def _page(visitor: RightsVisitor, template: str, **values: Any) -> ResponseReturnValue:
+    return render_form(template, visitor, RequestKind.CORRECT, **values)

@@ -14,12 +14,13 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.catalogue import Authority, Catalogue
+from preference_center.catalogue import Catalogue
 from preference_center.catalogue.rules.model import rights_offered
 from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.errors import (
@@ -40,7 +41,12 @@ from preference_center.rights.access_file.build import (
 )
 from preference_center.rights.erasure.tasks import ErasureTask, list_erasures_of_request
 from preference_center.rights.holds import held_addresses
-from preference_center.rights.pages.visitor import RightsVisitor, contact_page, render_rights_page
+from preference_center.rights.pages.visitor import (
+    RightsVisitor,
+    contact_page,
+    render_rights_page,
+    use_up,
+)
 from preference_center.rights.person_words import act_title, in_words
 from preference_center.rights.requests.steps import (
     PERSON,
@@ -53,7 +59,6 @@ from preference_center.rights.rules.identity import RightsStatusLink, read_right
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RequestKind
 from preference_center.web.languages import set_contact_language
-from preference_center.web.pages import mailed_links
 from preference_center.web.pages.mailed_links import (
     GivenAddress,
     address_of_link,
@@ -77,7 +82,7 @@ def identify(visitor: RightsVisitor, act: str) -> ResponseReturnValue:
         return mail_rights_link(visitor, act, visitor.address)
     if visitor.address is None and "address" in request.form:
         return _mail_link(visitor, act, read_typed_address())
-    return _identify_page(visitor, act, status=403, error="not_identified")
+    return _identify_page(visitor, act, error="not_identified")
 
 
 def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
@@ -88,7 +93,7 @@ def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
     """
     context = services()
     if not rights_offered(catalogue_or_empty()):
-        return contact_page(RightsVisitor(), status=_status_if_not_offered())
+        return contact_page(RightsVisitor())
     try:
         link = context.links.read_one_time_token(token, TokenPurpose.RIGHTS, context.now())
         use_contact_language(link.address)
@@ -96,9 +101,7 @@ def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
             return _use_link(link, act)
     except ExpiredLink:
         return _handle_expired(token, act)
-    return render_rights_page(
-        "rights/pages/open", RightsVisitor(), act=act, title=act_title(act), mailed_token=token
-    )
+    return render_rights_page("open", act=act, title=act_title(act), mailed_token=token)
 
 
 def mail_rights_link(visitor: RightsVisitor, act: str, address: Address) -> ResponseReturnValue:
@@ -110,13 +113,7 @@ def _use_link(link: Link, act: str) -> ResponseReturnValue:
     """Redirect to a visit with the id of the token that opened it. Raises ExpiredLink."""
     context = services()
     now, token_id = context.now(), UUID(link.message_id)
-    expires_at = link.issued_at + LIFETIMES[TokenPurpose.RIGHTS]
-    if not run_in_transaction(
-        lambda connection: mailed_links.consume_token(
-            connection, token_id, now=now, expires_at=expires_at
-        )
-    ):
-        raise ExpiredLink("this link was used already")
+    use_up(token_id, link.issued_at + LIFETIMES[TokenPurpose.RIGHTS])
     visit = context.links.create_one_time_token(
         TokenPurpose.PAGE_VISIT, link.address, token_id, now
     )
@@ -127,8 +124,7 @@ def _handle_expired(token: str, act: str) -> ResponseReturnValue:
     if request.method == "POST" and "again" in request.form:
         return mail_rights_link(RightsVisitor(), act, services().links.address_of(token))
     return render_rights_page(
-        "rights/pages/link_expired",
-        RightsVisitor(),
+        "link_expired",
         status=410,
         act=act,
         title=act_title(act),
@@ -140,9 +136,9 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
     if not can_mail():
         return _identify_page(visitor, act, status=503)
     if given.address is None:
-        return _identify_page(visitor, act, given.display_address, status=422, error=given.error)
+        return _identify_page(visitor, act, given.display_address, error=given.error)
     if is_cross_site():
-        return _identify_page(visitor, act, given.display_address, status=403, error="cross_site")
+        return _identify_page(visitor, act, given.display_address, error="cross_site")
     limit_network()
     was_sent = send_one_time_link(
         given.address,
@@ -152,7 +148,7 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
         values={"right": act},
     )
     return render_rights_page(
-        "rights/pages/link_sent",
+        "link_sent",
         visitor,
         status=200 if was_sent else 429,
         title=act_title(act),
@@ -163,27 +159,17 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
 
 
 def _identify_page(
-    visitor: RightsVisitor,
-    act: str,
-    typed: str = "",
-    *,
-    status: int = 200,
-    error: str = "",
+    visitor: RightsVisitor, act: str, typed: str = "", **values: Any
 ) -> ResponseReturnValue:
     return render_rights_page(
-        "rights/pages/identify",
+        "identify",
         visitor,
-        status=status,
         act=act,
         title=act_title(act),
         typed=typed,
-        error=error,
         mailable=visitor.address is None or address_of_link(visitor.address).address is not None,
+        **values,
     )
-
-
-def _status_if_not_offered() -> int:
-    return 503 if request.method == "POST" else 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +251,9 @@ def _open_page(token: str) -> StatusPage:
 
 def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
     catalogue = catalogue_or_empty()
+    controller = catalogue.controller
     return render_rights_page(
-        "rights/pages/status",
-        RightsVisitor(),
+        "status",
         status=status,
         asked=page.asked,
         addresses=[mask_address(address) for address in page.addresses],
@@ -278,10 +264,10 @@ def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
         self_path=url_for("pages.rights_status", token=page.token, lang=None),
         can_prove_by_link=page.can_prove_by_link,
         acts_by_itself=page.asked.acts_by_itself(catalogue.rights.closing),
-        file_until=_file_until(page.asked),
+        file_until=file_expires_at(page.asked),
         tools=_list_tools(page.asked, catalogue),
         is_held=_is_held(page.asked),
-        authorities=_authorities(catalogue),
+        authorities=[*controller.authorities.values()] if controller else [],
         now=services().now(),
     )
 
@@ -294,10 +280,6 @@ def _visit_token(page: StatusPage) -> str | None:
     return services().links.create_one_time_token(
         TokenPurpose.PAGE_VISIT, page.addresses[0], page.asked.id, began_at
     )
-
-
-def _file_until(asked: RightsRequest) -> datetime | None:
-    return file_expires_at(asked.id) if asked.kind is RequestKind.ACCESS else None
 
 
 def _list_tools(asked: RightsRequest, catalogue: Catalogue) -> list[ToolErasure]:
@@ -322,7 +304,3 @@ def _is_held(asked: RightsRequest) -> bool:
         return False
     now = services().now()
     return bool(run_in_transaction(lambda c: held_addresses(c, asked.address_ids, now)))
-
-
-def _authorities(catalogue: Catalogue) -> list[Authority]:
-    return [*catalogue.controller.authorities.values()] if catalogue.controller else []

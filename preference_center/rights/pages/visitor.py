@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from preference_center.catalogue.rules.model import rights_offered
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.cookies.signal import signal_status
 from preference_center.core.addresses import Address, mask_address
-from preference_center.core.errors import InvalidLink
+from preference_center.core.errors import ExpiredLink, InvalidLink, UnknownRequest
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
@@ -29,12 +29,13 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.person_words import in_words
 from preference_center.rights.requests import store
 from preference_center.rights.requests.handle import open_request
-from preference_center.rights.rules.identity import create_rights_status_token
+from preference_center.rights.requests.steps import load_request
+from preference_center.rights.rules.identity import create_rights_status_token, read_answer_token
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import MAX_TEXT, NewRequest
 from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestVia
-from preference_center.web.languages import page_language
-from preference_center.web.pages.mailed_links import is_cross_site
+from preference_center.web.languages import page_language, set_contact_language
+from preference_center.web.pages.mailed_links import consume_token, is_cross_site
 from preference_center.web.pages.networks import limit_network
 from preference_center.web.pages.rendering import (
     catalogue_or_empty,
@@ -77,6 +78,9 @@ class RightsVisitor:
         return self.link is not None and self.link.expired
 
 
+_NOBODY = RightsVisitor()
+
+
 def read_visitor(token: str) -> RightsVisitor:
     """The visitor with this token: a message's, a visit's or none. Raises InvalidLink.
 
@@ -96,17 +100,28 @@ def proven_address(visitor: RightsVisitor) -> Address:
     return visitor.address
 
 
+_STATUSES = {"": 200, "missing_cookie": 400, "cross_site": 403, "not_identified": 403}
+"""By what is wrong with a form; whatever else is typed or chosen wrongly is 422."""
+
+
 def render_rights_page(
-    template: str, visitor: RightsVisitor, *, status: int = 200, **values: Any
+    template: str,
+    visitor: RightsVisitor = _NOBODY,
+    *,
+    error: str = "",
+    status: int | None = None,
+    **values: Any,
 ) -> ResponseReturnValue:
     """A page of rights: of all brands, with the visitor's address masked (RULES C6).
 
-    The language switch requests this path by GET, also after a POST.
+    `error` is what is wrong with the posted form, and gives the status. The language switch
+    requests this path by GET, also after a POST.
     """
     values.setdefault("self_path", url_for(str(request.endpoint), **_path_values()))
     return render_page(
-        template,
-        status=status,
+        f"rights/pages/{template}",
+        status=status or _STATUSES.get(error, 422),
+        error=error,
         brands=tuple(catalogue_or_empty().brands.values()),
         token=visitor.token,
         rights_token=visitor.token,
@@ -143,6 +158,20 @@ def form_of(visitor: RightsVisitor) -> RightsForm:
     form.state.data = seal_for_link(FormPurpose.RIGHTS, visitor.token, data, context.now())
     form.laws = _laws_to_choose()
     return form
+
+
+def render_form(
+    template: str, visitor: RightsVisitor, kind: RequestKind, **values: Any
+) -> ResponseReturnValue:
+    """A page of this right with its form; `values` as for `render_rights_page`."""
+    return render_rights_page(
+        template,
+        visitor,
+        kind=kind,
+        title=in_words(kind),
+        form=form_of(visitor),
+        **{"max_text": MAX_TEXT, **values},
+    )
 
 
 def find_form_error(visitor: RightsVisitor) -> str:
@@ -215,6 +244,29 @@ def read_form_id(visitor: RightsVisitor) -> UUID | None:
     return UUID(data["id"])
 
 
+def use_up(token_id: UUID, expires_at: datetime) -> None:
+    """Use a mailed link up. Raises ExpiredLink if it was used before."""
+    now = services().now()
+    if not run_in_transaction(
+        lambda connection: consume_token(connection, token_id, now=now, expires_at=expires_at)
+    ):
+        raise ExpiredLink("this link was used already")
+
+
+def open_answer(purpose: FormPurpose, token: str) -> RightsRequest:
+    """The request that a mailed link asks somebody about, however old the link is.
+
+    The page is in the language of the request. Raises InvalidLink.
+    """
+    context = services()
+    try:
+        asked = load_request(read_answer_token(context.links, purpose, token, context.now()))
+    except UnknownRequest:
+        raise InvalidLink("this request was forgotten") from None
+    set_contact_language(asked.language)
+    return asked
+
+
 def redirect_to_status(visitor: RightsVisitor, asked: RightsRequest) -> ResponseReturnValue:
     """To the status page of a request, where its reference is; the visit goes on there."""
     began_at = visitor.link.issued_at if visitor.link and visitor.link.proves_control else None
@@ -256,7 +308,7 @@ def list_rights(token: str = "") -> ResponseReturnValue:
     if not rights_offered(catalogue_or_empty()):
         return contact_page(visitor)
     return render_rights_page(
-        "rights/pages/list",
+        "list",
         visitor,
         listed=[(kind, in_words(kind)) for kind in LISTED_RIGHTS],
         own_requests=list_own_requests(visitor),
@@ -289,6 +341,6 @@ def list_own_requests(visitor: RightsVisitor) -> list[OwnRequest]:
     ]
 
 
-def contact_page(visitor: RightsVisitor, status: int = 200) -> ResponseReturnValue:
+def contact_page(visitor: RightsVisitor) -> ResponseReturnValue:
     """Whom to write to: all that is shown until the catalogue says who answers."""
-    return render_rights_page("rights/pages/contact", visitor, status=status)
+    return render_rights_page("contact", visitor, status=503 if request.method == "POST" else 200)

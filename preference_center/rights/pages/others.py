@@ -1,53 +1,56 @@
-"""Serve `/rights/agent`, where an agent asks, and `/rights/authority`, where the person answers.
+"""Serve the forms by which somebody asks for another person, or reports one.
 
-The agent's own address is proven by a one-time link, as anybody's. What the agent gets to see
-is the same for every principal: a reference, and that the person was asked.
+`/rights/agent`: the agent's own address is proven by a one-time link, as anybody's. What the agent
+gets to see is the same for every principal: a reference, and that the person was asked.
+
+`/rights/minor`: anybody reports a child. The answer is the same for every address, also beyond the
+limit of reports about one mailbox.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from flask import request, url_for
+from flask import request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from preference_center.core.addresses import Address, mask_address
-from preference_center.core.errors import ExpiredLink, InvalidInput, InvalidLink, UnknownRequest
-from preference_center.core.links import FormPurpose
+from preference_center.catalogue.rules.model import rights_offered
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import (
+    InvalidAddress,
+    InvalidInput,
+)
 from preference_center.infra.context import services
 from preference_center.rights.pages.visitor import (
     RightsVisitor,
+    contact_page,
     find_form_error,
     form_of,
     is_too_long,
     proven_address,
     read_form_id,
     read_text,
+    render_form,
     render_rights_page,
 )
 from preference_center.rights.person_words import AGENT_ACT, act_title, in_words
 from preference_center.rights.requests.agents import (
     ask_for_principal,
-    confirm_by_principal,
-    refuse_by_principal,
 )
-from preference_center.rights.requests.steps import load_request, open_sealed, part_addresses
+from preference_center.rights.requests.handle import open_request
 from preference_center.rights.rules.identity import (
     MAX_PROOF_BYTES,
     MAX_PROOFS,
     ProofFile,
     ProofKind,
-    read_answer_token,
 )
-from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
+from preference_center.rights.rules.new_request import MAX_REPORT, MAX_TEXT, Agent, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
-from preference_center.web.languages import set_contact_language
 from preference_center.web.pages.mailed_links import REQUEST_RATE, read_typed_address
 from preference_center.web.pages.networks import limit_network
+from preference_center.web.pages.rendering import catalogue_or_empty
 
 CHOICES: Mapping[str, tuple[RequestKind, Extent | None]] = {
     "access": (RequestKind.ACCESS, None),
@@ -84,12 +87,9 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
     if request.method != "POST":
         return _page(visitor, _Form())
     form = _read_form()
-    if not form.error:
-        form_error = find_form_error(visitor)
-        if form_error:
-            return _page(visitor, form, form_error, 400)
-    if form.error or form.address is None:
-        return _page(visitor, form, form.error, 422)
+    error = form.error or find_form_error(visitor)
+    if error or form.address is None:
+        return _page(visitor, form, error)
     kind, extent = CHOICES[form.choice]
     asked = NewRequest(
         kind=kind,
@@ -104,63 +104,17 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
     try:
         asked.check()
     except InvalidInput:  # all else was checked before
-        return _page(visitor, form, "name", 422)
+        return _page(visitor, form, "name")
     limit_network()
     reference = _record(form.address, asked, form.files)
     return render_rights_page(
-        "rights/pages/agent_sent",
+        "agent_sent",
         visitor,
         status=200 if reference else 429,
         title=act_title(AGENT_ACT),
         reference=reference,
         kind=kind,
     )
-
-
-def authority(token: str = "") -> ResponseReturnValue:
-    """Ask the person whether an agent acts for them; a button confirms or refuses it.
-
-    Raises InvalidLink.
-    """
-    context = services()
-    request_id = read_answer_token(
-        context.links, FormPurpose.RIGHTS_AUTHORITY, token, context.now()
-    )
-    try:
-        asked = load_request(request_id)
-    except UnknownRequest:
-        raise InvalidLink("this request was forgotten") from None
-    set_contact_language(asked.language)
-    late = False
-    try:
-        asked = _answer(asked)
-    except ExpiredLink:
-        late = True
-    part = open_sealed(asked)
-    return render_rights_page(
-        "rights/pages/authority",
-        RightsVisitor(),
-        asked=asked,
-        title=in_words(asked.kind),
-        agent=part.agent.get("name", ""),
-        addresses=[mask_address(each) for each in part_addresses(part)],
-        waits=asked.waits_for_principal and asked.level < asked.required_level,
-        confirmed=asked.level > 0,
-        late=late,
-        answer_token=token,
-        self_path=url_for("pages.authority", token=token, lang=None),
-    )
-
-
-def _answer(asked: RightsRequest) -> RightsRequest:
-    acts: Mapping[str, Callable[..., RightsRequest]] = {
-        "confirm": confirm_by_principal,
-        "refuse": refuse_by_principal,
-    }
-    for name, act in acts.items():
-        if request.method == "POST" and name in request.form:
-            return act(asked.id)
-    return asked
 
 
 def _record(address: Address, asked: NewRequest, files: tuple[ProofFile, ...]) -> str:
@@ -195,9 +149,7 @@ def _read_form() -> _Form:
         error = "nothing_chosen"
     elif is_too_long(text):
         error = "too_long"
-    return _Form(
-        form.name, form.typed, text, form.choice, form.proof_kind, given.address, files, error
-    )
+    return replace(form, files=files, error=error)
 
 
 def _read_files(kind: str) -> tuple[tuple[ProofFile, ...], str]:
@@ -222,25 +174,87 @@ def _read_file(uploaded: FileStorage, kind: ProofKind) -> ProofFile:
     return ProofFile(uploaded.stream.read(MAX_PROOF_BYTES + 1), uploaded.mimetype, kind)
 
 
-def _page(
-    visitor: RightsVisitor, form: _Form, error: str = "", status: int = 200
-) -> ResponseReturnValue:
-    values: dict[str, Any] = {
-        "typed": form.typed,
-        "typed_name": form.name,
-        "typed_text": form.text,
-        "choice": form.choice,
-        "proof_kind": form.proof_kind,
-    }
+def _page(visitor: RightsVisitor, form: _Form, error: str = "") -> ResponseReturnValue:
     return render_rights_page(
-        "rights/pages/agent",
+        "agent",
         visitor,
-        status=status,
+        error=error,
         title=act_title(AGENT_ACT),
         form=form_of(visitor),
         choices=[(value, in_words(kind)) for value, (kind, _) in CHOICES.items()],
         max_text=MAX_TEXT,
         max_proofs=MAX_PROOFS,
+        typed=form.typed,
+        typed_name=form.name,
+        typed_text=form.text,
+        choice=form.choice,
+        proof_kind=form.proof_kind,
+    )
+
+
+_MAX_CONTACT = 320
+"""Characters; RFC 5321 4.5.3.1 allows fewer still."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Report:
+    """What was typed, what it reads as, and what is wrong with it."""
+
+    typed: str = ""
+    text: str = ""
+    contact: str = ""
+    address: Address | None = None
+    reporter: Address | None = None
+    error: str = ""
+
+
+def report_minor() -> ResponseReturnValue:
+    """The form (GET), or a report (POST). It takes no link and no proof."""
+    nobody = RightsVisitor()
+    if not rights_offered(catalogue_or_empty()):
+        return contact_page(nobody)
+    report = _read_report() if request.method == "POST" else _Report()
+    error = report.error or (find_form_error(nobody) if request.method == "POST" else "")
+    if report.address and not error:
+        _record_report(report.address, report)
+        return render_rights_page("minor_thanks", title=in_words(RequestKind.MINOR))
+    return render_form(
+        "minor",
+        nobody,
+        RequestKind.MINOR,
         error=error,
-        **values,
+        typed=report.typed,
+        typed_text=report.text,
+        typed_contact=report.contact,
+        max_text=MAX_REPORT,
+    )
+
+
+def _read_report() -> _Report:
+    given, text = read_typed_address(), read_text()
+    contact = request.form.get("contact", "").strip()[:_MAX_CONTACT]
+    report = _Report(given.display_address, text, contact, given.address, error=given.error)
+    if report.error or not contact or len(text) > MAX_REPORT:
+        return replace(report, error=report.error or ("too_long" if len(text) > MAX_REPORT else ""))
+    try:
+        return replace(report, reporter=parse_address(contact, Channel.EMAIL))
+    except InvalidAddress:
+        return replace(report, error="contact")
+
+
+def _record_report(address: Address, report: _Report) -> None:
+    context = services()
+    mailbox = context.keys.digest(address.mailbox).hex()
+    if not context.limiter.hit(REQUEST_RATE, "minor", mailbox):
+        return
+    open_request(
+        NewRequest(
+            kind=RequestKind.MINOR,
+            via=RequestVia.PAGE,
+            language="",
+            addresses=(address,),
+            text=report.text,
+            reporter=report.reporter.exact if report.reporter else "",
+            id=read_form_id(RightsVisitor()),
+        )
     )
