@@ -15,7 +15,7 @@ from preference_center.monitoring import console as monitoring_console
 from preference_center.recipients import console as recipients_console
 from preference_center.reports import console as reports_console
 from preference_center.rights import console as rights_console
-from preference_center.rights.console.timeline import request_entries
+from preference_center.rights.console.queue import request_entries
 from preference_center.senders import console as senders_console
 from preference_center.web.console import audit, sign_in, staff
 from preference_center.web.console import blueprint as console

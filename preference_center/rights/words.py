@@ -18,6 +18,7 @@ from preference_center.rights.rules.requests import (
     ExtensionReason,
     Extent,
     IdentityLevel,
+    IdentityResult,
     RefusalGround,
     RequestKind,
     RequestOutcome,
@@ -88,6 +89,11 @@ WORDS: Mapping[type[Enum], Mapping[Any, LazyString]] = {
         Proof.PORTAL: _("Our log-in vouches for the address"),
         Proof.CONTACT_LOGIN: _("Our log-in vouches for the account"),
         Proof.RECENT_DEALINGS: _("Two facts about recent dealings were right"),
+    },
+    IdentityResult: {
+        IdentityResult.ASKED: _("The person was asked for proof"),
+        IdentityResult.CONFIRMED: _("They have proven who they are"),
+        IdentityResult.FAILED: _("The check failed"),
     },
     AskedFact: {
         AskedFact.LAST_ORDER: _("Last order"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -32,6 +31,7 @@ from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
     Extent,
+    IdentityResult,
     RefusalGround,
     RequestKind,
     RequestOutcome,
@@ -130,15 +130,6 @@ class RightsRequestQuery(PageQuery):
     due_within_days: Annotated[int, Field(ge=0, le=366)] | None = Field(
         default=None, description="Only requests whose clock runs and that are due by then; 0: late"
     )
-
-
-class IdentityResult(StrEnum):
-    """How a check of identity went."""
-
-    ASKED = "asked"
-    """The person was asked for proof."""
-    CONFIRMED = "confirmed"
-    FAILED = "failed"
 
 
 class IdentifyRequest(RequestBody):

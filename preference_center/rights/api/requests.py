@@ -26,7 +26,6 @@ from preference_center.rights.api import (
     CompleteRequest,
     ExtendRequest,
     IdentifyRequest,
-    IdentityResult,
     ProofUpload,
     RefuseRequest,
     RightsRequestBody,
@@ -40,9 +39,7 @@ from preference_center.rights.api import (
 from preference_center.rights.requests import agents, handle
 from preference_center.rights.requests.decide import fulfil_data_request
 from preference_center.rights.requests.steps import (
-    ask_identity,
     extend_deadline,
-    fail_identity,
     list_steps,
     load_request,
     open_sealed,
@@ -50,7 +47,7 @@ from preference_center.rights.requests.steps import (
     withdraw_data_request,
 )
 from preference_center.rights.requests.store import list_requests
-from preference_center.rights.rules.identity import ProofFile, proven_level
+from preference_center.rights.rules.identity import Proof, ProofFile, proven_level
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import Agent, NewRequest
 from preference_center.rights.rules.requests import RequestKind, RequestOutcome, RequestVia
@@ -227,16 +224,10 @@ def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) 
 
     Three failed checks refuse the request. Send which facts were asked, never the answers.
     """
-    own, actor = _parse_id(request_id), call.key.actor
-
-    if body.result is IdentityResult.ASKED:
-        return _write(call, lambda connection: ask_identity(own, actor, connection=connection))
-    if body.proof is None:
-        return _write(
-            call, lambda connection: fail_identity(own, actor, body.facts, connection=connection)
-        )
-    answer = _Answer(call)
-    handle.confirm_identity(own, proven_level(body.proof), actor, body.facts, after=answer.store)
+    answer, proof = _Answer(call), body.proof or Proof.NOTHING
+    handle.record_check(
+        _parse_id(request_id), body.result, proof, call.key.actor, body.facts, answer.store
+    )
     return answer.stored
 
 

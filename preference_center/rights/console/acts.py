@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
@@ -20,6 +21,8 @@ from flask_babel import format_date, lazy_gettext, to_utc
 from flask_babel import gettext as _
 from flask_babel.speaklater import LazyString
 
+from preference_center.catalogue.words import in_words as channel_words
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import (
     AddressConflict,
     ForbiddenTransition,
@@ -31,6 +34,7 @@ from preference_center.core.errors import (
     UnknownRequest,
 )
 from preference_center.core.staff import Permission
+from preference_center.infra.context import services
 from preference_center.rights.requests.steps import load_request
 from preference_center.rights.rules.decisions import (
     Decision,
@@ -41,6 +45,7 @@ from preference_center.rights.rules.decisions import (
 )
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RequestKind
+from preference_center.rights.words import in_words
 from preference_center.web.console.frame import redirect_after_post, render_page
 
 
@@ -66,49 +71,56 @@ def next_actions(asked: RightsRequest, extendable_to: datetime | None) -> list[A
     ]
 
 
-def fulfil_label(kind: RequestKind) -> str:
-    """What fulfilling a request of this kind does, as a button."""
-    labels: Mapping[RequestKind, LazyString] = {
-        RequestKind.ACCESS: lazy_gettext("Mark as answered"),
-        RequestKind.CORRECT: lazy_gettext("Mark as corrected"),
-        RequestKind.ERASE: lazy_gettext("Propose to erase"),
-        RequestKind.RESTRICT: lazy_gettext("Restrict"),
-        RequestKind.UNRESTRICT: lazy_gettext("End the restriction"),
-        RequestKind.CLOSE: lazy_gettext("Close the account"),
-        RequestKind.REOPEN: lazy_gettext("Reopen the account"),
-        RequestKind.OBJECT: lazy_gettext("Mark as answered"),
-        RequestKind.DONT_SELL_OR_SHARE: lazy_gettext("Mark as answered"),
-        RequestKind.COMPLAINT: lazy_gettext("Mark as answered"),
-        RequestKind.MINOR: lazy_gettext("The report is right: propose to erase"),
-    }
-    return str(labels[kind])
-
-
-def fulfil_hint(kind: RequestKind) -> str:
-    """What that brings about."""
-    hints: Mapping[RequestKind, LazyString] = {
-        RequestKind.ACCESS: lazy_gettext(
+FULFIL: Mapping[RequestKind, tuple[LazyString, LazyString]] = {
+    RequestKind.ACCESS: (
+        lazy_gettext("Mark as answered"),
+        lazy_gettext(
             "A worker builds the file and completes the request by itself, within minutes. Only"
             " where you have answered in another way."
         ),
-        RequestKind.CORRECT: lazy_gettext(
-            "Where you have corrected it elsewhere, as in your own systems."
-        ),
-        RequestKind.ERASE: lazy_gettext("Here and in every tool. Another person has to agree."),
-        RequestKind.RESTRICT: lazy_gettext(
-            "No marketing until the person ends it; service mail goes on."
-        ),
-        RequestKind.UNRESTRICT: lazy_gettext("What they opted in to counts again."),
-        RequestKind.CLOSE: lazy_gettext("No mail any more, but what must be sent after closing."),
-        RequestKind.REOPEN: lazy_gettext("Service mail goes on; marketing stays off."),
-        RequestKind.OBJECT: lazy_gettext("The objection counts already; this ends the request."),
-        RequestKind.DONT_SELL_OR_SHARE: lazy_gettext("It counts already; this ends the request."),
-        RequestKind.COMPLAINT: lazy_gettext("After you have written to the person."),
-        RequestKind.MINOR: lazy_gettext(
-            "Closes the account and erases it. Another person has to agree."
-        ),
-    }
-    return str(hints[kind])
+    ),
+    RequestKind.CORRECT: (
+        lazy_gettext("Mark as corrected"),
+        lazy_gettext("Where you have corrected it elsewhere, as in your own systems."),
+    ),
+    RequestKind.ERASE: (
+        lazy_gettext("Propose to erase"),
+        lazy_gettext("Here and in every tool. Another person has to agree."),
+    ),
+    RequestKind.RESTRICT: (
+        lazy_gettext("Restrict"),
+        lazy_gettext("No marketing until the person ends it; service mail goes on."),
+    ),
+    RequestKind.UNRESTRICT: (
+        lazy_gettext("End the restriction"),
+        lazy_gettext("What they opted in to counts again."),
+    ),
+    RequestKind.CLOSE: (
+        lazy_gettext("Close the account"),
+        lazy_gettext("No mail any more, but what must be sent after closing."),
+    ),
+    RequestKind.REOPEN: (
+        lazy_gettext("Reopen the account"),
+        lazy_gettext("Service mail goes on; marketing stays off."),
+    ),
+    RequestKind.OBJECT: (
+        lazy_gettext("Mark as answered"),
+        lazy_gettext("The objection counts already; this ends the request."),
+    ),
+    RequestKind.DONT_SELL_OR_SHARE: (
+        lazy_gettext("Mark as answered"),
+        lazy_gettext("It counts already; this ends the request."),
+    ),
+    RequestKind.COMPLAINT: (
+        lazy_gettext("Mark as answered"),
+        lazy_gettext("After you have written to the person."),
+    ),
+    RequestKind.MINOR: (
+        lazy_gettext("The report is right: propose to erase"),
+        lazy_gettext("Closes the account and erases it. Another person has to agree."),
+    ),
+}
+"""What fulfilling a request of this kind does, as a button, and what that brings about."""
 
 
 def _identity(asked: RightsRequest) -> Iterator[Action]:
@@ -149,8 +161,7 @@ def _fulfilment(asked: RightsRequest) -> Iterator[Action]:
     by_two = needs_second_person(asked.kind, Decision.FULFIL)
     yield Action(
         _url("propose_fulfilment" if by_two else "fulfil_request", asked),
-        fulfil_label(asked.kind),
-        fulfil_hint(asked.kind),
+        *FULFIL[asked.kind],
         Permission.HANDLE_REQUESTS if by_two else Permission.DECIDE_REQUESTS,
     )
 
@@ -249,33 +260,43 @@ class ActPage:
 
 def act_on_request(
     request_id: UUID,
-    build: Callable[[RightsRequest], ActPage],
+    page: ActPage | Callable[[RightsRequest], ActPage],
     act: Callable[[RightsRequest], object],
 ) -> ResponseReturnValue:
-    """Show the page of an act (GET), or do it (POST) and go to the request.
+    """Show the page of an act (GET), or do it (POST) and go to the request."""
+    asked = load_or_404(request_id)
 
-    What is not possible is explained on the page, with what was entered.
+    def press() -> str:
+        act(asked)
+        return url_of(asked)
+
+    build = page if isinstance(page, ActPage) else partial(page, asked)
+    return handle_act(build, press, url_of(asked), asked=asked)
+
+
+def handle_act(
+    page: ActPage | Callable[[], ActPage],
+    press: Callable[[], str],
+    back: str,
+    *,
+    is_pressed: bool | None = None,
+    asked: RightsRequest | None = None,
+) -> ResponseReturnValue:
+    """Show a page (GET), or `press` its button (POST) and go to the URL which that returns.
+
+    What is not possible is explained on the page, with what was entered. `back` is where its second
+    link leads; `is_pressed` is said of a page that is shown by POST.
     """
-    asked, problem = load_or_404(request_id), ""
-    if request.method == "POST":
+    problem = ""
+    if request.method == "POST" if is_pressed is None else is_pressed:
         try:
-            act(asked)
+            return redirect_after_post(press())
         except InvalidInput as error:
             problem = problem_words(error)
-        else:
-            return redirect_after_post(url_of(asked))
-    page = build(asked)
-    return render_act(page, url_of(asked), problem, asked)
-
-
-def render_act(
-    page: ActPage, back: str, problem: str = "", asked: RightsRequest | None = None
-) -> ResponseReturnValue:
-    """The page of an act; `back` is where its second link leads."""
     return render_page(
         "rights/console/act",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
-        page=page,
+        page=page if isinstance(page, ActPage) else page(),
         asked=asked,
         back=back,
         problem=problem,
@@ -296,9 +317,26 @@ def url_of(asked: RightsRequest) -> str:
     return url_for("console.show_request", request_id=asked.id)
 
 
-def options(choices: Iterable[E], words: Callable[[E], str]) -> list[tuple[str, str]]:
+def options(choices: Iterable[E], words: Callable[[E], str] = in_words) -> list[tuple[str, str]]:
     """The choices of a field, with their words."""
     return [(choice.value, words(choice)) for choice in choices]
+
+
+def address_fields(channel: str, address: str) -> tuple[Field, Field]:
+    """The two fields, with these labels, that `read_address` reads."""
+    return Field("channel", channel, options(Channel, channel_words)), Field("address", address)
+
+
+def read_address() -> Address:
+    """The address that was typed. Raises InvalidInput."""
+    region = services().settings.phone_region
+    typed, channel = request.form.get("address", ""), read_choice(Channel, "channel")
+    return parse_address(typed, channel, region=region)
+
+
+def read_line(name: str) -> str:
+    """What was typed in a field, without spaces around it."""
+    return request.form.get(name, "").strip()
 
 
 def read_choice(choices: type[E], name: str, among: Iterable[E] | None = None) -> E:
@@ -315,7 +353,7 @@ def read_time(name: str) -> datetime | None:
 
     Raises InvalidInput.
     """
-    typed = request.form.get(name, "").strip()
+    typed = read_line(name)
     if not typed:
         return None
     try:

@@ -7,6 +7,7 @@ It is saved as an attachment only, and so is the file that answers a request for
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from uuid import UUID
 
@@ -18,15 +19,13 @@ from werkzeug.datastructures import FileStorage
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Permission
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.rights import words
 from preference_center.rights.access_file.build import NoAccessFile, read_access_file
 from preference_center.rights.console import progress
 from preference_center.rights.console.acts import (
+    FULFIL,
     ActPage,
     Field,
     act_on_request,
-    fulfil_hint,
-    fulfil_label,
     load_or_404,
     options,
     read_choice,
@@ -82,24 +81,20 @@ def decline_proposal(request_id: UUID) -> ResponseReturnValue:
     is_own = proposal is not None and proposal.by == current_actor()
     if not is_own and not may(Permission.DECIDE_REQUESTS):
         abort(HTTPStatus.FORBIDDEN)
-    try:
+    with suppress(InvalidInput):  # decided or declined meanwhile: the request's page says so
         decide.decline(asked.id, current_actor())
-    except InvalidInput:  # decided or declined meanwhile: the request's page says so
-        return redirect_after_post(url_of(asked))
     return redirect_after_post(url_of(asked))
 
 
 def _fulfilment_page(asked: RightsRequest) -> ActPage:
     outcomes = _outcomes(asked.kind)
     fields = (
-        (Field("outcome", _("The person reads"), options(outcomes, words.in_words)),)
-        if len(outcomes) > 1
-        else ()
+        (Field("outcome", _("The person reads"), options(outcomes)),) if len(outcomes) > 1 else ()
     )
-    label = fulfil_label(asked.kind)
+    label, hint = map(str, FULFIL[asked.kind])
     return ActPage(
         label,
-        [fulfil_hint(asked.kind), _("The person is informed, by mail if they can be mailed.")],
+        [hint, _("The person is informed, by mail if they can be mailed.")],
         label,
         fields,
         danger=asked.kind in {RequestKind.CLOSE, RequestKind.ERASE, RequestKind.MINOR},
@@ -142,7 +137,7 @@ def _refusal_page(asked: RightsRequest) -> ActPage:
         if is_report
         else _("The person reads the ground, and how to complain.")
     )
-    grounds = options(_grounds(asked.kind), words.in_words)
+    grounds = options(_grounds(asked.kind))
     return ActPage(
         title,
         [says, _("Nothing happens until another person agrees.")],
@@ -204,7 +199,7 @@ def delete_request_proof(request_id: UUID, proof_id: UUID) -> ResponseReturnValu
     def delete(asked: RightsRequest) -> object:
         return agents.delete_proof(asked.id, proof_id, current_actor())
 
-    return act_on_request(request_id, lambda _asked: page, delete)
+    return act_on_request(request_id, page, delete)
 
 
 def accept_agent(request_id: UUID) -> ResponseReturnValue:
@@ -225,16 +220,14 @@ def accept_agent(request_id: UUID) -> ResponseReturnValue:
             ),
         ),
     )  # fmt: skip
-    return act_on_request(request_id, lambda _asked: page, _accept)
+    return act_on_request(request_id, page, _accept)
 
 
 def reject_agent(request_id: UUID) -> ResponseReturnValue:
     """Find that the files prove nothing (POST); the person can still confirm the request."""
     asked = load_or_404(request_id)
-    try:
+    with suppress(InvalidInput):  # closed meanwhile: the request's page says so
         agents.reject_authority(asked.id, current_actor())
-    except InvalidInput:  # closed meanwhile: the request's page says so
-        return redirect_after_post(url_of(asked))
     return redirect_after_post(url_of(asked))
 
 
@@ -261,7 +254,7 @@ def _upload_page(_asked: RightsRequest) -> ActPage:
         [says],
         _("Add"),
         (
-            Field("kind", _("What it shows"), options(ProofKind, words.in_words)),
+            Field("kind", _("What it shows"), options(ProofKind)),
             Field("proof", _("File"), type="file"),
         ),
     )

@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
@@ -18,8 +18,6 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.catalogue.words import in_words
-from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
@@ -28,11 +26,14 @@ from preference_center.rights.console import progress
 from preference_center.rights.console.acts import (
     ActPage,
     Field,
+    address_fields,
+    handle_act,
     options,
     problem_words,
+    read_address,
     read_choice,
+    read_line,
     read_time,
-    render_act,
 )
 from preference_center.rights.erasure import tasks
 from preference_center.rights.erasure.tasks import DoneByHand, ErasureTask, HandTask, list_erasures
@@ -68,48 +69,7 @@ def hold_list() -> ResponseReturnValue:
 
 def place_case() -> ResponseReturnValue:
     """Hold an address and the others of its contact: the form (GET), and the hold (POST)."""
-    problem = ""
-    if request.method == "POST":
-        try:
-            _place()
-        except InvalidInput as error:
-            problem = problem_words(error)
-        else:
-            return redirect_after_post(url_for("console.hold_list"))
-    return render_act(_hold_page(), url_for("console.hold_list"), problem)
-
-
-def end_case() -> ResponseReturnValue:
-    """End the holds of a case: a page that says so first, then the end (POST)."""
-    reference, problem = request.form.get("reference", ""), ""
-    if "confirmed" in request.form:
-        try:
-            end_hold(reference, current_actor())
-        except InvalidInput as error:
-            problem = problem_words(error)
-        else:
-            return redirect_after_post(url_for("console.hold_list"))
     page = ActPage(
-        _("End a hold"),
-        [
-            _(
-                "Case %(case)s: erasure and retention of its people go on.",
-                case=reference,
-            ),
-            _("Who placed the hold can’t end it."),
-        ],
-        _("End the hold"),
-        (
-            Field("reference", "", type="hidden", value=reference),
-            Field("confirmed", "", type="hidden", value="yes"),
-        ),
-        danger=True,
-    )
-    return render_act(page, url_for("console.hold_list"), problem)
-
-
-def _hold_page() -> ActPage:
-    return ActPage(
         _("Place a hold"),
         [
             _("While it lasts, neither erasure nor retention touches this address and the others of"
@@ -117,8 +77,7 @@ def _hold_page() -> ActPage:
         ],
         _("Place the hold"),
         (
-            Field("channel", _("Channel"), options(Channel, in_words)),
-            Field("address", _("Address")),
+            *address_fields(_("Channel"), _("Address")),
             Field("reference", _("Case"), hint=_("As you name it, and nothing personal")),
             Field("ground", _("Ground"), hint=_("The person reads it, e.g. claims")),
             Field(
@@ -130,16 +89,39 @@ def _hold_page() -> ActPage:
             ),
         ),
     )  # fmt: skip
+    return handle_act(page, _place, url_for("console.hold_list"))
 
 
-def _place() -> None:
-    reference, ground = (request.form.get(name, "").strip() for name in ("reference", "ground"))
+def _place() -> str:
+    reference, ground = read_line("reference"), read_line("ground")
     if not reference or not ground:
         raise InvalidInput(_("State the case and the ground."))
-    region = services().settings.phone_region
-    typed, channel = request.form.get("address", ""), read_choice(Channel, "channel")
-    address = parse_address(typed, channel, region=region)
-    place_hold(address, reference, ground, current_actor(), read_time("until"))
+    place_hold(read_address(), reference, ground, current_actor(), read_time("until"))
+    return url_for("console.hold_list")
+
+
+def end_case() -> ResponseReturnValue:
+    """End the holds of a case: a page that says so first, then the end (POST)."""
+    reference, holds = request.form.get("reference", ""), url_for("console.hold_list")
+
+    def end() -> str:
+        end_hold(reference, current_actor())
+        return holds
+
+    page = ActPage(
+        _("End a hold"),
+        [
+            _("Case %(case)s: erasure and retention of its people go on.", case=reference),
+            _("Who placed the hold can’t end it."),
+        ],
+        _("End the hold"),
+        (
+            Field("reference", "", type="hidden", value=reference),
+            Field("confirmed", "", type="hidden", value="yes"),
+        ),
+        danger=True,
+    )
+    return handle_act(page, end, holds, is_pressed="confirmed" in request.form)
 
 
 def _cases(holds: Iterable[Hold]) -> Iterable[Case]:
@@ -156,14 +138,13 @@ _MAX_TASKS = 200
 """Tasks on the page, the longest waiting first."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
+class TaskRow(NamedTuple):
     """A task as the page shows it; `address` only where somebody asked to see it."""
 
     task: ErasureTask
     give_up_at: datetime
     is_readable: bool
-    address: str = field(repr=False)
+    address: str
 
 
 def erasure_tasks() -> ResponseReturnValue:
@@ -192,13 +173,9 @@ def finish_task(erasure_id: UUID) -> ResponseReturnValue:
 
 
 def _render(shown: str = "", problem: str = "") -> ResponseReturnValue:
-    actor = current_actor()
-    found = tasks.list_hand_tasks(actor, with_addresses=False, limit=_MAX_TASKS)
-    seen = (
-        tasks.list_hand_tasks(actor, with_addresses=True, destination=shown, limit=_MAX_TASKS)
-        if shown
-        else []
-    )
+    load = partial(tasks.list_hand_tasks, current_actor(), limit=_MAX_TASKS)
+    found = load(with_addresses=False)
+    seen = load(with_addresses=True, destination=shown) if shown else []
     addresses = {each.task.erasure_id: each.address or "" for each in seen}
     erasures = run_autocommit(lambda c: list_erasures(c, _MAX_ERASURES, only_open=True))
     return render_page(
@@ -207,7 +184,7 @@ def _render(shown: str = "", problem: str = "") -> ResponseReturnValue:
         tools=_by_tool(found, shown, addresses),
         shown=shown,
         erasures=erasures,
-        ways=options(DoneByHand, words.in_words),
+        ways=options(DoneByHand),
         problem=problem,
         words=words,
     )
@@ -217,13 +194,11 @@ def _by_tool(
     tasks: list[HandTask], shown: str, addresses: dict[UUID, str]
 ) -> list[tuple[str, list[TaskRow]]]:
     """The tasks of each tool, the one that has waited longest first."""
+
+    def row(each: HandTask) -> TaskRow:
+        address = addresses.get(each.task.erasure_id, "") if each.task.destination == shown else ""
+        return TaskRow(each.task, each.give_up_at, each.address is not None, address)
+
     ordered = sorted(tasks, key=lambda each: each.task.destination)
-    return [
-        (tool, [_row(each, addresses if tool == shown else {}) for each in group])
-        for tool, group in groupby(ordered, key=lambda each: each.task.destination)
-    ]
-
-
-def _row(each: HandTask, addresses: dict[UUID, str]) -> TaskRow:
-    address = addresses.get(each.task.erasure_id, "")
-    return TaskRow(each.task, each.give_up_at, each.address is not None, address)
+    groups = groupby(ordered, key=lambda each: each.task.destination)
+    return [(tool, [*map(row, group)]) for tool, group in groups]

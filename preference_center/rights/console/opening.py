@@ -15,9 +15,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.catalogue.words import in_words
 from preference_center.contacts.words import access_reasons
-from preference_center.core.addresses import Address, Channel, mask_address, parse_address
+from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import STAFF_REASONS, AccessReason
 from preference_center.infra.context import services
@@ -25,17 +24,19 @@ from preference_center.rights import words
 from preference_center.rights.console.acts import (
     ActPage,
     Field,
+    address_fields,
+    handle_act,
     load_or_404,
     options,
-    problem_words,
+    read_address,
     read_choice,
+    read_line,
     read_time,
-    render_act,
     url_of,
 )
 from preference_center.rights.requests import agents, handle
 from preference_center.rights.requests.steps import open_sealed, part_addresses
-from preference_center.rights.rules.identity import Proof, proven_level
+from preference_center.rights.rules.identity import PROOFS, Proof, proven_level
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
@@ -48,29 +49,23 @@ _VIA = tuple(via for via in RequestVia if via.rules.by_staff)
 
 def new_request() -> ResponseReturnValue:
     """Name whom a request is about (GET); the look is recorded, then the form follows (POST)."""
-    problem = ""
-    if request.method == "POST":
-        try:
-            address, reason = _read_address(), read_choice(AccessReason, "reason", STAFF_REASONS)
-            access_id = record_look(address, reason, request.form.get("reference", "").strip())
-        except InvalidInput as error:
-            problem = problem_words(error)
-        else:
-            return redirect_after_post(url_for("console.open_request", access_id=access_id))
-    return render_act(_address_page(), url_for("console.request_queue_page"), problem)
+
+    def look() -> str:
+        address, reason = read_address(), read_choice(AccessReason, "reason", STAFF_REASONS)
+        access_id = record_look(address, reason, read_line("reference"))
+        return url_for("console.open_request", access_id=access_id)
+
+    return handle_act(_address_page, look, url_for("console.request_queue_page"))
 
 
 def open_request(access_id: UUID) -> ResponseReturnValue:
     """Record a request about the person of a look."""
-    address, problem = open_look(access_id).address, ""
-    if request.method == "POST":
-        try:
-            opened = _open(address)
-        except InvalidInput as error:
-            problem = problem_words(error)
-        else:
-            return redirect_after_post(url_of(opened))
-    return render_act(_request_page(address), url_for("console.request_queue_page"), problem)
+    address = open_look(access_id).address
+    return handle_act(
+        lambda: _request_page(address),
+        lambda: url_of(_open(address)),
+        url_for("console.request_queue_page"),
+    )
 
 
 def see_person(request_id: UUID) -> ResponseReturnValue:
@@ -89,8 +84,7 @@ def _address_page() -> ActPage:
         [_("The look is recorded, and shown to the person if they ask for their data.")],
         _("Continue"),
         (
-            Field("channel", _("Channel"), options(Channel, in_words)),
-            Field("address", _("Address")),
+            *address_fields(_("Channel"), _("Address")),
             Field(
                 "reason",
                 _("Why do you look this person up?"),
@@ -115,9 +109,9 @@ def _request_page(address: Address) -> ActPage:
             Field(
                 "extent",
                 _("How far, if they ask to erase"),
-                [("", "–"), *options(Extent, words.in_words)],
+                [("", "–"), *options(Extent)],
             ),
-            Field("via", _("How it reached us"), options(_VIA, words.in_words)),
+            Field("via", _("How it reached us"), options(_VIA)),
             Field(
                 "received_at",
                 _("Received"),
@@ -128,7 +122,7 @@ def _request_page(address: Address) -> ActPage:
             Field(
                 "proof",
                 _("What shows who they are"),
-                [(Proof.NOTHING.value, later), *_proofs()],
+                [(Proof.NOTHING.value, later), *options(PROOFS)],
             ),
             Field(
                 "asked",
@@ -136,8 +130,8 @@ def _request_page(address: Address) -> ActPage:
                 [("yes", _("They were asked for proof: the clock may stop"))],
                 several=True,
             ),
-            Field("law", _("Law of where they live"), [unknown, *options(Law, words.in_words)]),
-            Field("language", _("Language of the answer"), [("", _("theirs")), *_languages()]),
+            Field("law", _("Law of where they live"), [unknown, *options(Law)]),
+            Field("language", _("Language of the answer"), [("", _("theirs")), *LANGUAGES.items()]),
             Field(
                 "text",
                 _("What they wrote or said"),
@@ -151,27 +145,13 @@ def _request_page(address: Address) -> ActPage:
     )
 
 
-def _proofs() -> list[tuple[str, str]]:
-    return options([proof for proof in Proof if proof is not Proof.NOTHING], words.in_words)
-
-
-def _languages() -> list[tuple[str, str]]:
-    return list(LANGUAGES.items())
-
-
-def _read_address() -> Address:
-    region = services().settings.phone_region
-    typed, channel = request.form.get("address", ""), read_choice(Channel, "channel")
-    return parse_address(typed, channel, region=region)
-
-
 def _open(address: Address) -> RightsRequest:
     extent, law = request.form.get("extent"), request.form.get("law")
-    via = read_choice(RequestVia, "via", _VIA)
+    via, language = read_choice(RequestVia, "via", _VIA), request.form.get("language", "")
     new = NewRequest(
         kind=read_choice(RequestKind, "kind"),
         via=via,
-        language=_read_language(),
+        language=language if language in LANGUAGES else "",
         addresses=(address,),
         extent=read_choice(Extent, "extent") if extent else None,
         law=read_choice(Law, "law") if law else None,
@@ -184,11 +164,6 @@ def _open(address: Address) -> RightsRequest:
     if new.agent:
         return agents.ask_for_principal(new, actor=current_actor())
     return handle.open_request(new, current_actor())
-
-
-def _read_language() -> str:
-    chosen = request.form.get("language", "")
-    return chosen if chosen in LANGUAGES else ""
 
 
 def _read_received_at() -> datetime | None:
@@ -208,8 +183,7 @@ def _read_text() -> str:
 
 
 def _read_agent(via: RequestVia) -> Agent | None:
-    name = request.form.get("agent_name", "").strip()
-    address = request.form.get("agent_address", "").strip()
+    name, address = read_line("agent_name"), read_line("agent_address")
     if via.rules.by_agent:
         return Agent(name, address)
     if name or address:

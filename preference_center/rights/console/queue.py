@@ -25,11 +25,12 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.rules.privacy import Law
-from preference_center.core.addresses import mask_address
+from preference_center.contacts.rules.statements import RequestEntry
+from preference_center.core.addresses import Address, mask_address
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.rights import words
 from preference_center.rights.console import progress
 from preference_center.rights.console.acts import options, problem_words
@@ -49,7 +50,7 @@ from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import Agent
 from preference_center.rights.rules.requests import RequestKind, RequestState
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
-from preference_center.web.languages import LANGUAGES
+from preference_center.web.languages import LANGUAGES, format_short_time
 
 PAGE = 50
 """Requests on one page."""
@@ -128,7 +129,7 @@ def request_queue_page() -> ResponseReturnValue:
         matching=len(matching),
         brands=[(brand, brand) for brand in _brands(queue)],
         kinds=options(_QUEUE_KINDS, words.kind_words),
-        laws=options(Law, words.in_words),
+        laws=options(Law),
         stages=_stage_choices(),
         has_more=len(queue) >= MAX_OPEN,
         max_open=MAX_OPEN,
@@ -254,7 +255,7 @@ def closed_requests() -> ResponseReturnValue:
         older=last and url_for("console.closed_requests", before=last, **filters),
         filters=filters,
         kinds=options(_CLOSED_KINDS, words.kind_words),
-        states=options(_STATES, words.in_words),
+        states=options(_STATES),
         words=words,
     )
 
@@ -323,3 +324,19 @@ def _read() -> list[AgentRow]:
     except UnicodeDecodeError:
         raise InvalidInput(_("The list is not in UTF-8: save it as CSV in UTF-8.")) from None
     return rows
+
+
+def request_entries(connection: Connection, address: Address) -> list[RequestEntry]:
+    """Every request about exactly this address, in words, in the order of recording (I9)."""
+    found = store.list_of_subject(connection, [services().keys.exact_digest(address)])
+    return [_entry(each) for each in found]
+
+
+def _entry(request: RightsRequest) -> RequestEntry:
+    return RequestEntry(
+        request.received_at,
+        _("Data-subject request: %(kind)s", kind=words.kind_words(request.kind)),
+        words.state_to_others(request.state),
+        [(_("Due"), format_short_time(request.deadline))] if request.closed_at is None else [],
+        request.reference,
+    )

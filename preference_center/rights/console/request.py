@@ -7,10 +7,8 @@ request ends are in `rights.console.decide`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from http import HTTPStatus
 from uuid import UUID
 
@@ -19,9 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.catalogue.words import in_words
 from preference_center.contacts.store import list_addresses
-from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import RequestStage
 from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
@@ -35,9 +31,11 @@ from preference_center.rights.console.acts import (
     ActPage,
     Field,
     act_on_request,
+    address_fields,
     load_or_404,
     next_actions,
     options,
+    read_address,
     read_choice,
 )
 from preference_center.rights.console.queue import masked_subject
@@ -49,11 +47,9 @@ from preference_center.rights.requests.files import StoredProof
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.requests.steps import (
     SOURCE,
-    ask_identity,
     confirm_receipt,
     deadlines_of,
     extend_deadline,
-    fail_identity,
     find_proposal,
     open_sealed,
     withdraw_data_request,
@@ -61,11 +57,12 @@ from preference_center.rights.requests.steps import (
 from preference_center.rights.requests.store import RightsStep, fetch_steps
 from preference_center.rights.rules.deadlines import request_stage
 from preference_center.rights.rules.decisions import Proposal
-from preference_center.rights.rules.identity import MAX_FAILURES, Proof, proven_level
+from preference_center.rights.rules.identity import MAX_FAILURES, PROOFS, Proof
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     AskedFact,
     ExtensionReason,
+    IdentityResult,
     RequestKind,
     StepAction,
 )
@@ -160,14 +157,6 @@ def _may_undo(move: Move | None, now: datetime) -> bool:
     return move is not None and move.undone_at is None and now <= move.undo_until
 
 
-class IdentityResult(StrEnum):
-    """What came of asking who somebody is."""
-
-    ASKED = "asked"
-    CONFIRMED = "confirmed"
-    FAILED = "failed"
-
-
 def identify_request(request_id: UUID) -> ResponseReturnValue:
     """Record that proof was asked for, came, or did not convince."""
     return act_on_request(request_id, _identity_page, _identify)
@@ -182,7 +171,7 @@ def confirm_request_receipt(request_id: UUID) -> ResponseReturnValue:
     )
     return act_on_request(
         request_id,
-        lambda _asked: page,
+        page,
         lambda asked: confirm_receipt(asked.id, current_actor()),
     )
 
@@ -202,53 +191,40 @@ def withdraw_request(request_id: UUID) -> ResponseReturnValue:
     )
     return act_on_request(
         request_id,
-        lambda _asked: page,
+        page,
         lambda asked: withdraw_data_request(asked.id, current_actor()),
     )
 
 
 def _identity_page(asked: RightsRequest) -> ActPage:
-    results: Mapping[IdentityResult, str] = {
-        IdentityResult.ASKED: _("The person was asked for proof"),
-        IdentityResult.CONFIRMED: _("They have proven who they are"),
-        IdentityResult.FAILED: _("The check failed"),
-    }
     needed = words.in_words(asked.required_level)
     says = [_("Needed for this: %(needed)s.", needed=needed)]
     says.append(_("Note what was asked about, never the answers. Ask for no identity card."))
     if asked.failures:
         left = MAX_FAILURES - asked.failures
         says.append(_("Failed checks left before it is refused: %(left)s.", left=left))
-    proofs = [proof for proof in Proof if proof is not Proof.NOTHING]
     return ActPage(
         _("Identity"),
         says,
         _("Record"),
         (
-            Field("result", _("What happened"), options(IdentityResult, results.__getitem__)),
+            Field("result", _("What happened"), options(IdentityResult)),
             Field(
                 "proof",
                 _("What showed it"),
-                [("", _("nothing")), *options(proofs, words.in_words)],
+                [("", _("nothing")), *options(PROOFS)],
                 hint=_("Only where they have proven it"),
             ),
-            Field("facts", _("Asked about"), options(AskedFact, words.in_words), several=True),
+            Field("facts", _("Asked about"), options(AskedFact), several=True),
         ),
     )
 
 
 def _identify(asked: RightsRequest) -> object:
-    actor = current_actor()
-    typed = request.form.getlist("facts")
+    result, typed = read_choice(IdentityResult, "result"), request.form.getlist("facts")
+    proof = read_choice(Proof, "proof") if result is IdentityResult.CONFIRMED else Proof.NOTHING
     facts = [fact for fact in AskedFact if fact.value in typed]
-    match read_choice(IdentityResult, "result"):
-        case IdentityResult.ASKED:
-            return ask_identity(asked.id, actor)
-        case IdentityResult.FAILED:
-            return fail_identity(asked.id, actor, facts)
-        case IdentityResult.CONFIRMED:
-            level = proven_level(read_choice(Proof, "proof"))
-            return handle.confirm_identity(asked.id, level, actor, facts)
+    return handle.record_check(asked.id, result, proof, current_actor(), facts)
 
 
 def _extension_page(asked: RightsRequest) -> ActPage:
@@ -259,7 +235,7 @@ def _extension_page(asked: RightsRequest) -> ActPage:
     ]  # fmt: skip
     if until:
         says.append(_("The law allows until %(day)s.", day=progress.day_words(until)))
-    reasons = options(ExtensionReason, words.in_words)
+    reasons = options(ExtensionReason)
     return ActPage(_("Extend"), says, _("Extend"), (Field("reason", _("Reason"), reasons),))
 
 
@@ -270,7 +246,24 @@ def _extend(asked: RightsRequest) -> object:
 
 def move_address(request_id: UUID) -> ResponseReturnValue:
     """Move the person to another address, and complete the request."""
-    return act_on_request(request_id, _move_page, _move)
+    page = ActPage(
+        _("Move to another address"),
+        [
+            _("What the person said at the old address holds for the new one; the old one gets no"
+              " marketing any more. It can be undone for 7 days.")
+        ],
+        _("Move"),
+        (
+            *address_fields(_("Channel of both"), _("New address")),
+            Field(
+                "proven",
+                _("Proof"),
+                [("yes", _("The person has shown that the new address is theirs"))],
+                several=True,
+            ),
+        ),
+    )  # fmt: skip
+    return act_on_request(request_id, page, _move)
 
 
 def undo_address_move(request_id: UUID) -> ResponseReturnValue:
@@ -281,7 +274,7 @@ def undo_address_move(request_id: UUID) -> ResponseReturnValue:
         _("Undo the move"),
         danger=True,
     )
-    return act_on_request(request_id, lambda _asked: page, _undo)
+    return act_on_request(request_id, page, _undo)
 
 
 def retract_request_consent(request_id: UUID) -> ResponseReturnValue:
@@ -301,41 +294,17 @@ def retract_request_consent(request_id: UUID) -> ResponseReturnValue:
     )
     return act_on_request(
         request_id,
-        lambda _asked: page,
+        page,
         lambda asked: retract_consent(
             asked.id, request.form.get("event", ""), actor=current_actor()
         ),
     )
 
 
-def _move_page(_asked: RightsRequest) -> ActPage:
-    return ActPage(
-        _("Move to another address"),
-        [
-            _("What the person said at the old address holds for the new one; the old one gets no"
-              " marketing any more. It can be undone for 7 days.")
-        ],
-        _("Move"),
-        (
-            Field("channel", _("Channel of both"), options(Channel, in_words)),
-            Field("address", _("New address")),
-            Field(
-                "proven",
-                _("Proof"),
-                [("yes", _("The person has shown that the new address is theirs"))],
-                several=True,
-            ),
-        ),
-    )  # fmt: skip
-
-
 def _move(asked: RightsRequest) -> object:
     if "yes" not in request.form.getlist("proven"):
         raise InvalidInput(_("First make sure that the new address is the person’s."))
-    channel = read_choice(Channel, "channel")
-    region = services().settings.phone_region
-    new = parse_address(request.form.get("address", ""), channel, region=region)
-    return correct_address(asked.id, new, actor=current_actor())
+    return correct_address(asked.id, read_address(), actor=current_actor())
 
 
 def _undo(asked: RightsRequest) -> object:

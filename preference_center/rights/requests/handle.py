@@ -17,9 +17,15 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.requests import decide, opening, steps
 from preference_center.rights.requests.steps import PERSON, add_step
+from preference_center.rights.rules.identity import Proof, proven_level
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.requests import AskedFact, IdentityLevel, StepAction
+from preference_center.rights.rules.requests import (
+    AskedFact,
+    IdentityLevel,
+    IdentityResult,
+    StepAction,
+)
 
 
 def open_request(
@@ -61,6 +67,30 @@ def confirm_identity(
 
     record(_opt_outs_of_proof(steps.load_request(request_id), level, actor), write)
     return decide.act_if_ready(confirmed[-1])
+
+
+def record_check(
+    request_id: UUID,
+    result: IdentityResult,
+    proof: Proof,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    after: opening.InTransaction | None = None,
+) -> RightsRequest:
+    """Record that proof was asked for, came, or did not convince; as for `confirm_identity`."""
+    if result is IdentityResult.CONFIRMED:
+        return confirm_identity(request_id, proven_level(proof), actor, facts, after=after)
+
+    def write(connection: Connection) -> RightsRequest:
+        if result is IdentityResult.ASKED:
+            request = steps.ask_identity(request_id, actor, connection=connection)
+        else:
+            request = steps.fail_identity(request_id, actor, facts, connection=connection)
+        if after:
+            after(connection, request)
+        return request
+
+    return run_in_transaction(write)
 
 
 def _opt_outs_of_proof(request: RightsRequest, level: IdentityLevel, actor: str) -> list[Change]:

@@ -64,6 +64,9 @@ class Proof(StrEnum):
     """Two facts about recent dealings were right, besides control of the address."""
 
 
+PROOFS = tuple(proof for proof in Proof if proof is not Proof.NOTHING)
+
+
 def proven_level(proof: Proof) -> IdentityLevel:
     """The level of identity that a proof gives."""
     match proof:

@@ -75,6 +75,15 @@ class IdentityLevel(IntEnum):
     """The contact: vouched for by a log-in, or two facts about recent dealings were right."""
 
 
+class IdentityResult(StrEnum):
+    """How a check of identity went."""
+
+    ASKED = "asked"
+    """The person was asked for proof."""
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+
+
 class RequestState(StrEnum):
     """Where a request is. That it was extended is a mark, not a state."""
 
