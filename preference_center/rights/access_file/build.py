@@ -76,9 +76,6 @@ def write_archive(output: IO[bytes], subject: AccessSubject, expires_at: datetim
 
 def build_head(subject: AccessSubject, expires_at: datetime) -> AccessFileHead:
     """Everything but events and deliveries."""
-    rows = ledger_records.load_rows(
-        subject.connection, subject.ids, [each.digest for each in subject.addresses]
-    )
     return AccessFileHead(
         made_at=subject.now,
         expires_at=expires_at,
@@ -91,12 +88,12 @@ def build_head(subject: AccessSubject, expires_at: datetime) -> AccessFileHead:
         suppressions=list(ledger_records.suppression_records(subject)),
         consents=list(ledger_records.consent_records(subject)),
         topics=other_records.topic_records(subject),
-        recipients=other_records.recipient_records(subject, rows),
-        bounces=other_records.bounce_records(subject, rows),
+        recipients=other_records.recipient_records(subject),
+        bounces=other_records.bounce_records(subject),
         requests=other_records.request_records(subject),
-        erasures=other_records.erasure_records(subject, rows),
-        moves=other_records.move_records(subject, rows),
-        holds=other_records.hold_records(subject, rows),
+        erasures=other_records.erasure_records(subject),
+        moves=other_records.move_records(subject),
+        holds=other_records.hold_records(subject),
         policy_notices=other_records.policy_notice_records(subject),
         retention=other_records.retention_records(subject),
         looks_by_staff=other_records.staff_look_records(subject),

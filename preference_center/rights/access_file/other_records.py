@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from flask_babel import gettext as _
+from psycopg.rows import dict_row
 
 from preference_center.contacts.notices.store import list_notices_of
 from preference_center.core.staff import actor_kind
 from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.rights import person_words as words
-from preference_center.rights.access_file import ledger_records
-from preference_center.rights.access_file.ledger_records import AccessSubject, SubjectRows
+from preference_center.rights.access_file.ledger_records import AccessSubject
 from preference_center.rights.access_file.records import (
     AuthorityRecord,
     BounceRecord,
@@ -41,6 +45,46 @@ from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import IdentityLevel
 from preference_center.web.console import looks as person_access
 
+_FETCH_SIZE = 500
+_SELECT_CONTACTS = """
+SELECT c.id, c.account, c.restricted_at, c.locale AS language, c.created_at, c.changed_at,
+    array_agg(linked.address_id ORDER BY linked.address_id) AS address_ids
+FROM contact c JOIN contact_address linked ON linked.contact_id = c.id
+WHERE linked.address_id = ANY(%(ids)b) GROUP BY c.id ORDER BY c.created_at, c.id
+"""
+_SELECT_DELIVERIES = """
+SELECT d.address_id, destination.name, d.at, d.outcome, answered.ack
+FROM delivery d LEFT JOIN destination ON destination.id = d.destination_id
+LEFT JOIN delivery_ack answered ON answered.delivery_id = d.id
+WHERE d.address_id = ANY(%(ids)b) ORDER BY d.id
+"""
+_SELECT_TOOLS = """
+SELECT d.name, d.sends, array_agg(a.id ORDER BY a.id)
+FROM address a
+CROSS JOIN destination d
+JOIN sync_state s ON s.destination_id = d.id AND s.address_id = a.id
+WHERE a.id = ANY(%(ids)b) GROUP BY d.id ORDER BY d.name
+"""
+_SELECT_BOUNCES = """
+SELECT digest, at, code FROM counted_bounce WHERE digest = ANY(%(digests)s) ORDER BY at
+"""
+_SELECT_ERASURES = """
+SELECT id, address_id, extent, begun_at, finished_at FROM erasure
+WHERE address_id = ANY(%(ids)s) ORDER BY begun_at
+"""
+_SELECT_ERASURE_TASKS = """
+SELECT erasure_id, destination, suppressed_at, erased_at, confirmed_at, by_hand_since
+FROM erasure_task WHERE erasure_id = ANY(%(ids)s) ORDER BY destination
+"""
+_SELECT_MOVES = """
+SELECT from_address_id, to_address_id, moved_at, undone_at FROM address_move
+WHERE from_address_id = ANY(%(ids)s) OR to_address_id = ANY(%(ids)s) ORDER BY moved_at
+"""
+_SELECT_HOLDS = """
+SELECT address_id, ground, placed_at, ends_at, ended_at FROM hold
+WHERE address_id = ANY(%(ids)s) ORDER BY placed_at
+"""
+
 
 @Hook
 def mail_review_period() -> timedelta:
@@ -65,6 +109,13 @@ def controller_record(subject: AccessSubject) -> ControllerRecord | None:
     )
 
 
+def _rows(
+    connection: Connection, query: str, given: Mapping[str, object], *, binary: bool = False
+) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row, binary=binary) as cursor:
+        return cursor.execute(query.encode(), given).fetchall()
+
+
 def contact_records(subject: AccessSubject) -> list[ContactRecord]:
     """The contacts of these addresses. Other addresses of theirs are not in the file.
 
@@ -72,22 +123,28 @@ def contact_records(subject: AccessSubject) -> list[ContactRecord]:
     contact, not only of one address.
     """
     shows_ids = subject.request.level >= IdentityLevel.CONTACT
-    connection, keys, numbers = subject.connection, services().keys, subject.numbers
+    numbers, given = subject.numbers, {"ids": subject.ids}
     return [
         ContactRecord(
-            account=each.account,
-            account_in_words=words.account_state(each.account),
-            restricted_at=each.restricted_at,
-            language=each.locale,
-            created_at=each.created_at,
-            changed_at=each.changed_at,
-            external_ids=ledger_records.list_external_ids(connection, keys, each.id)
-            if shows_ids
-            else None,
-            addresses=[numbers[address_id] for address_id in each.address_ids],
+            account_in_words=words.account_state(row["account"]),
+            external_ids=_external_ids(subject.connection, contact_id) if shows_ids else None,
+            addresses=[numbers[address_id] for address_id in address_ids],
+            **row,
         )
-        for each in ledger_records.list_contacts(connection, subject.ids)
+        for row in _rows(subject.connection, _SELECT_CONTACTS, given, binary=True)
+        for contact_id, address_ids in [(row.pop("id"), row.pop("address_ids"))]
     ]
+
+
+def _external_ids(connection: Connection, contact_id: UUID) -> list[str]:
+    """The company's own ids of this contact, as far as they can be read."""
+    rows = connection.execute(
+        """SELECT digest, ciphertext FROM contact_external_id
+        WHERE contact_id = %s AND ciphertext IS NOT NULL ORDER BY linked_at, digest""",
+        (contact_id,),
+    )
+    keys = services().keys
+    return [keys.open(ciphertext, context=digest) for digest, ciphertext in rows]
 
 
 def topic_records(subject: AccessSubject) -> list[TopicRecord]:
@@ -107,8 +164,9 @@ def topic_records(subject: AccessSubject) -> list[TopicRecord]:
     ]
 
 
-def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[RecipientRecord]:
+def recipient_records(subject: AccessSubject) -> list[RecipientRecord]:
     """The tools to which these addresses were reported, or are to be."""
+    tools = subject.connection.execute(_SELECT_TOOLS, {"ids": subject.ids}, binary=True)
     return [
         RecipientRecord(
             title=subject.titles(name),
@@ -119,7 +177,7 @@ def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[Recipie
             topics=list(sends),
             addresses=[subject.numbers[address_id] for address_id in address_ids],
         )
-        for name, sends, address_ids in rows.tools
+        for name, sends, address_ids in tools
         for recipient in (subject.catalogue.recipients.get(name),)
     ]
 
@@ -127,75 +185,56 @@ def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[Recipie
 def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
     """What was reported to each tool, and its answer; the oldest first."""
     numbers = subject.numbers
-    for each in ledger_records.iter_deliveries(subject.connection, subject.ids):
-        yield DeliveryRecord(
-            address=numbers[each.address_id],
-            tool=subject.titles(each.tool or ""),
-            at=each.at,
-            outcome=each.outcome,
-            what=words.delivery_outcome(each.outcome),
-            acknowledgement=each.ack or None,
-        )
+    with closing(subject.connection.cursor("deliveries", binary=True)) as cursor:
+        cursor.execute(_SELECT_DELIVERIES, {"ids": subject.ids})
+        while rows := cursor.fetchmany(_FETCH_SIZE):
+            for address_id, tool, at, outcome, ack in rows:
+                yield DeliveryRecord(
+                    address=numbers[address_id],
+                    tool=subject.titles(tool or ""),
+                    at=at,
+                    outcome=outcome,
+                    what=words.delivery_outcome(outcome),
+                    acknowledgement=ack or None,
+                )
 
 
-def bounce_records(subject: AccessSubject, rows: SubjectRows) -> list[BounceRecord]:
+def bounce_records(subject: AccessSubject) -> list[BounceRecord]:
     """Messages that came back and count for some days."""
     numbers = {each.digest: number for number, each in enumerate(subject.addresses, 1)}
-    return [
-        BounceRecord(address=numbers[digest], at=at, code=code) for digest, at, code in rows.bounces
-    ]
+    rows = _rows(subject.connection, _SELECT_BOUNCES, {"digests": list(numbers)})
+    return [BounceRecord(address=numbers[row.pop("digest")], **row) for row in rows]
 
 
-def erasure_records(subject: AccessSubject, rows: SubjectRows) -> list[ErasureRecord]:
+def erasure_records(subject: AccessSubject) -> list[ErasureRecord]:
     """Erasures of these addresses, here and in each tool."""
+    rows = _rows(subject.connection, _SELECT_ERASURES, {"ids": subject.ids})
+    tools: dict[UUID, list[ErasureTaskRecord]] = {row["id"]: [] for row in rows}
+    for task in _rows(subject.connection, _SELECT_ERASURE_TASKS, {"ids": list(tools)}):
+        title = subject.titles(task.pop("destination"))
+        tools[task.pop("erasure_id")].append(ErasureTaskRecord(tool=title, **task))
     return [
         ErasureRecord(
-            address=subject.numbers[address_id],
-            extent=extent,
-            begun_at=begun_at,
-            finished_at=finished_at,
-            tools=[
-                ErasureTaskRecord(
-                    tool=subject.titles(tool),
-                    suppressed_at=suppressed_at,
-                    erased_at=erased_at,
-                    confirmed_at=confirmed_at,
-                    by_hand_since=by_hand_since,
-                )
-                for tool, suppressed_at, erased_at, confirmed_at, by_hand_since in (
-                    rows.erasure_tasks.get(erasure_id, ())
-                )
-            ],
+            address=subject.numbers[row.pop("address_id")], tools=tools[row.pop("id")], **row
         )
-        for erasure_id, address_id, extent, begun_at, finished_at in rows.erasures
+        for row in rows
     ]
 
 
-def move_records(subject: AccessSubject, rows: SubjectRows) -> list[MoveRecord]:
+def move_records(subject: AccessSubject) -> list[MoveRecord]:
     """Corrections of these addresses."""
+    numbers = subject.numbers
     return [
-        MoveRecord(
-            from_address=subject.numbers.get(old),
-            to_address=subject.numbers.get(new),
-            moved_at=moved_at,
-            undone_at=undone_at,
-        )
-        for old, new, moved_at, undone_at in rows.moves
+        MoveRecord(from_address=numbers.get(old), to_address=numbers.get(new), **row)
+        for row in _rows(subject.connection, _SELECT_MOVES, {"ids": subject.ids})
+        for old, new in [(row.pop("from_address_id"), row.pop("to_address_id"))]
     ]
 
 
-def hold_records(subject: AccessSubject, rows: SubjectRows) -> list[HoldRecord]:
+def hold_records(subject: AccessSubject) -> list[HoldRecord]:
     """What keeps these addresses from being erased; the company's name of the case is its own."""
-    return [
-        HoldRecord(
-            address=subject.numbers[address_id],
-            ground=ground,
-            placed_at=placed_at,
-            ends_at=ends_at,
-            ended_at=ended_at,
-        )
-        for address_id, ground, placed_at, ends_at, ended_at in rows.holds
-    ]
+    rows = _rows(subject.connection, _SELECT_HOLDS, {"ids": subject.ids})
+    return [HoldRecord(address=subject.numbers[row.pop("address_id")], **row) for row in rows]
 
 
 def policy_notice_records(subject: AccessSubject) -> list[PolicyNoticeRecord]:
