@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Table
 
 from dev.maintenance.layout import (
     PRODUCT,
@@ -199,13 +200,19 @@ def test_integrations_know_core_only() -> None:
 
 def table_subjects() -> dict[str, str]:
     """The subject whose module maps each table."""
-    return {
+    mapped = {
         value.__tablename__: subject_of(module.__name__)
         for module in MODELS
         for value in vars(module).values()
         if isinstance(value, type)
         and value.__module__ == module.__name__
         and hasattr(value, "__tablename__")
+    }
+    return mapped | {
+        value.name: subject_of(module.__name__)
+        for module in MODELS
+        for value in vars(module).values()
+        if isinstance(value, Table)
     }
 
 

@@ -6,18 +6,23 @@ statement, unless a trigger of the table rejects it (I8).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from enum import IntEnum
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     DateTime,
     Identity,
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -25,12 +30,40 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from preference_center.infra.context import db
 
 TimestampTz = DateTime(timezone=True)
 """The type of every point in time: `timestamp with time zone`."""
+
+
+_TYPES: Mapping[type[Any], type[TypeEngine[Any]] | TypeEngine[Any]] = {
+    UUID: Uuid,
+    datetime: TimestampTz,
+    str: Text,
+    bytes: LargeBinary,
+    IntEnum: SmallInteger,
+}
+
+
+def describe_table(
+    name: str, kind: type[Any], *given: Column[Any] | Index, key: str = "id"
+) -> Table:
+    """The table that has a column for each field of a dataclass.
+
+    `given` are its indexes, and the columns that the types of the fields don't describe.
+    """
+    columns = {each.name: each for each in given if isinstance(each, Column)}
+    for field, hint in get_type_hints(kind).items():
+        if field not in columns:
+            allowed = [each for each in get_args(hint) or (hint,) if each is not NoneType]
+            base = next(base for base in _TYPES if issubclass(allowed[0], base))
+            columns[field] = Column(
+                field, _TYPES[base], primary_key=field == key, nullable=hint not in allowed
+            )
+    ordered = [columns[field.name] for field in fields(kind)]
+    return Table(name, db.metadata, *ordered, *(each for each in given if isinstance(each, Index)))
 
 
 class TransactionId(UserDefinedType[int]):

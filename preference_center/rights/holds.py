@@ -6,7 +6,7 @@ While one lasts, neither erasure nor retention touches its address.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput, NamesAddress
 from preference_center.infra import audit
 from preference_center.infra.context import services
+from preference_center.infra.db.rows import columns_of, fetch_rows, insert_row
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import contains_address, is_opaque
@@ -21,10 +22,6 @@ from preference_center.rights.rules.decisions import check_ends_hold
 
 IN_FORCE = "ended_at IS NULL AND (ends_at IS NULL OR ends_at > %(now)s)"
 """A condition on `hold`: whether it lasts at the time `now`."""
-
-
-_SELECT = """SELECT id, reference, ground, address_id, placed_at, placed_by, ends_at, ended_at,
-    ended_by FROM hold"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,48 +43,13 @@ class Hold:
         return self.ended_at is None and (self.ends_at is None or self.ends_at > now)
 
 
-def insert_hold(connection: Connection, hold: Hold) -> None:
-    """Store a new hold."""
-    connection.execute(
-        """INSERT INTO hold (id, reference, ground, address_id, placed_at, placed_by, ends_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)""",
-        (
-            hold.id,
-            hold.reference,
-            hold.ground,
-            hold.address_id,
-            hold.placed_at,
-            hold.placed_by,
-            hold.ends_at,
-        ),
-    )
-
-
-def end_holds(connection: Connection, reference: str, now: datetime, actor: str) -> int:
-    """End the holds of a case that are in force; returns how many."""
-    return connection.execute(
-        f"""UPDATE hold SET ended_at = %(now)s, ended_by = %(actor)s
-        WHERE reference = %(reference)s AND {IN_FORCE}""",  # noqa: S608 - a constant
-        {"reference": reference, "now": now, "actor": actor},
-    ).rowcount
+_SELECT = f"SELECT {columns_of(Hold)} FROM hold"  # noqa: S608 - constants
 
 
 def list_holds(connection: Connection, limit: int = 10_000) -> list[Hold]:
     """The newest holds, the newest first."""
-    rows = connection.execute(
-        f"{_SELECT} ORDER BY placed_at DESC, id DESC LIMIT %s",
-        (limit,),
-    )
-    return [Hold(*row) for row in rows]
-
-
-def list_in_force(connection: Connection, reference: str, now: datetime) -> list[Hold]:
-    """The holds of a case that last at `now`, locked until the transaction ends."""
-    rows = connection.execute(
-        f"{_SELECT} WHERE reference = %(reference)s AND {IN_FORCE} ORDER BY id FOR UPDATE",
-        {"reference": reference, "now": now},
-    )
-    return [Hold(*row) for row in rows]
+    query = f"{_SELECT} ORDER BY placed_at DESC, id DESC LIMIT %(limit)s"
+    return fetch_rows(connection, Hold, query, {"limit": limit})
 
 
 def held_addresses(
@@ -139,7 +101,7 @@ def place_hold(
             for row in connection.execute(_WITH_CONTACT, key)
         ]
         for hold in placed:
-            insert_hold(connection, hold)
+            insert_row(connection, "hold", asdict(hold))
         detail = {"reference": reference, "holds": [str(hold.id) for hold in placed]}
         audit.insert_audit_entry(connection, now, actor, "holds.placed", detail)
 
@@ -154,13 +116,18 @@ def end_hold(reference: str, actor: str) -> int:
     """
     now = services().now()
 
+    given = {"reference": reference, "now": now}
+
     def write(connection: Connection) -> int:
-        for hold in list_in_force(connection, reference, now):
+        query = f"{_SELECT} WHERE reference = %(reference)s AND {IN_FORCE} ORDER BY id FOR UPDATE"
+        found = fetch_rows(connection, Hold, query, given)
+        for hold in found:
             check_ends_hold(hold.placed_by, actor)
-        ended = end_holds(connection, reference, now, actor)
-        if ended:
-            detail = {"reference": reference, "ended": str(ended)}
+        if found:
+            end = "UPDATE hold SET ended_at = %s, ended_by = %s WHERE id = ANY(%s)"
+            connection.execute(end, (now, actor, [hold.id for hold in found]))
+            detail = {"reference": reference, "ended": str(len(found))}
             audit.insert_audit_entry(connection, now, actor, "holds.ended", detail)
-        return ended
+        return len(found)
 
     return run_in_transaction(write)

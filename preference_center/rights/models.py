@@ -1,4 +1,7 @@
-"""Define the tables of requests, erasures, moved addresses and holds."""
+"""Define the tables of requests, erasures, moved addresses and holds.
+
+A table whose rows are read as one frozen dataclass has the columns of its fields.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     Identity,
     Index,
     Integer,
@@ -21,69 +25,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.infra.context import db
-from preference_center.infra.models import APPEND_ONLY, TimestampTz
+from preference_center.infra.models import APPEND_ONLY, TimestampTz, describe_table
+from preference_center.rights.holds import Hold
+from preference_center.rights.requests.moves import Move
+from preference_center.rights.retention import RetentionRun
+from preference_center.rights.rules.lifecycle import RightsRequest
 
 _NOT_CLOSED = text("closed_at IS NULL")
-
-
-class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
-    """One data-subject request, its clock and its outcome; `rights.rules` has the values.
-
-    Its reference is the receipt code of `id`. While the clock is stopped `stopped_at` is set, and
-    `due_at` is moved on when it starts again. `sealed` is the free text, the subject as it was
-    typed, the agent and the reporter: JSON, sealed, wiped when the request is forgotten, as are
-    the digests. `next_at` is the queue of what the request waits for: reminders, an end by time.
-    """
-
-    __tablename__ = "rights_request"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)
-    extent: Mapped[str | None] = mapped_column(Text)
-    law: Mapped[str | None] = mapped_column(Text)
-    via: Mapped[str] = mapped_column(Text)
-    language: Mapped[str] = mapped_column(Text)
-    brand: Mapped[str | None] = mapped_column(Text)
-    received_at: Mapped[datetime] = mapped_column(TimestampTz)
-    recorded_at: Mapped[datetime] = mapped_column(TimestampTz)
-    confirm_by: Mapped[datetime | None] = mapped_column(TimestampTz)
-    confirmed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    due_at: Mapped[datetime] = mapped_column(TimestampTz)
-    stopped_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    extended_to: Mapped[datetime | None] = mapped_column(TimestampTz)
-    extension_reason: Mapped[str] = mapped_column(Text, server_default="")
-    level: Mapped[int] = mapped_column(SmallInteger)
-    required_level: Mapped[int] = mapped_column(SmallInteger)
-    """What the act needs, as it was when the request was received."""
-    failures: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """How often the check of identity failed."""
-    state: Mapped[str] = mapped_column(Text)
-    outcome: Mapped[str] = mapped_column(Text, server_default="")
-    refusal: Mapped[str | None] = mapped_column(Text)
-    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
-    address_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
-    subject_digests: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
-    """Exact digests of the addresses and external ids that it is about, known here or not."""
-    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    closed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    forget_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    version: Mapped[int] = mapped_column(Integer, server_default="1")
-    __table_args__ = (
-        Index("rights_request_open", "due_at", postgresql_where=_NOT_CLOSED),
-        Index(
-            "rights_request_closed",
-            "closed_at",
-            "id",
-            postgresql_where=text("closed_at IS NOT NULL"),
-        ),
-        Index("rights_request_received", "received_at"),
-        Index(
-            "rights_request_contact", "contact_id", postgresql_where=text("contact_id IS NOT NULL")
-        ),
-        Index("rights_request_subject", "subject_digests", postgresql_using="gin"),
-        Index("rights_request_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
-        Index("rights_request_forget", "forget_at", postgresql_where=text("forget_at IS NOT NULL")),
-    )
 
 
 class RightsWebhookRow(db.Model):  # type: ignore[misc,name-defined]
@@ -237,59 +185,6 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
     )
 
 
-class AddressMoveRow(db.Model):  # type: ignore[misc,name-defined]
-    """An address that was corrected to another; until `undo_until` the old one may object.
-
-    `contact_id` is the contact that the move linked the new address to; null if it was linked
-    already, so that an undo leaves that link alone.
-    """
-
-    __tablename__ = "address_move"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    request_id: Mapped[UUID | None] = mapped_column(Uuid)
-    from_address_id: Mapped[int] = mapped_column(BigInteger, index=True)
-    to_address_id: Mapped[int] = mapped_column(BigInteger, index=True)
-    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
-    event_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
-    """What it recorded: an undo retracts exactly these."""
-    moved_at: Mapped[datetime] = mapped_column(TimestampTz)
-    undo_until: Mapped[datetime] = mapped_column(TimestampTz)
-    undone_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    __table_args__ = (
-        Index(
-            "address_move_request", "request_id", postgresql_where=text("request_id IS NOT NULL")
-        ),
-    )
-
-
-class HoldRow(db.Model):  # type: ignore[misc,name-defined]
-    """A legal hold: while it lasts, neither erasure nor retention touches its subject."""
-
-    __tablename__ = "hold"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    reference: Mapped[str] = mapped_column(Text)
-    """The case, as the company names it; nothing personal."""
-    ground: Mapped[str] = mapped_column(Text)
-    address_id: Mapped[int] = mapped_column(BigInteger, index=True)
-    placed_at: Mapped[datetime] = mapped_column(TimestampTz)
-    placed_by: Mapped[str] = mapped_column(Text)
-    ends_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    ended_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    ended_by: Mapped[str | None] = mapped_column(Text)
-    __table_args__ = (Index("hold_placed", "placed_at", "id"),)
-
-
-class RetentionRunRow(db.Model):  # type: ignore[misc,name-defined]
-    """The last run of the retention of one kind of data; items up to `position` were looked at."""
-
-    __tablename__ = "retention_run"
-    kind: Mapped[str] = mapped_column(Text, primary_key=True)
-    position: Mapped[int] = mapped_column(BigInteger)
-    removed: Mapped[int] = mapped_column(BigInteger)
-    started_at: Mapped[datetime] = mapped_column(TimestampTz)
-    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-
-
 class ErasureJournalRow(db.Model):  # type: ignore[misc,name-defined]
     """One row: how far this database has the erasure journal, which is kept elsewhere.
 
@@ -304,3 +199,65 @@ class ErasureJournalRow(db.Model):  # type: ignore[misc,name-defined]
     replayed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     last_file: Mapped[int | None] = mapped_column(BigInteger)
     head: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+RIGHTS_REQUEST = describe_table(
+    "rights_request",
+    RightsRequest,
+    # What the act needs, as it was when the request was received, and how often a check failed.
+    Column("required_level", SmallInteger, nullable=False),
+    Column("failures", SmallInteger, nullable=False, server_default="0"),
+    Column("extension_reason", Text, nullable=False, server_default=""),
+    Column("outcome", Text, nullable=False, server_default=""),
+    # Of the addresses and external ids that it is about, known here or not, the exact digests.
+    Column("address_ids", ARRAY(BigInteger), nullable=False, server_default="{}"),
+    Column("subject_digests", ARRAY(LargeBinary), nullable=False, server_default="{}"),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index("rights_request_open", "due_at", postgresql_where=_NOT_CLOSED),
+    Index(
+        "rights_request_closed", "closed_at", "id", postgresql_where=text("closed_at IS NOT NULL")
+    ),
+    Index("rights_request_received", "received_at"),
+    Index("rights_request_contact", "contact_id", postgresql_where=text("contact_id IS NOT NULL")),
+    Index("rights_request_subject", "subject_digests", postgresql_using="gin"),
+    Index("rights_request_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+    Index("rights_request_forget", "forget_at", postgresql_where=text("forget_at IS NOT NULL")),
+)
+"""One data-subject request, its clock and its outcome. Its reference is the receipt code of `id`.
+
+While the clock is stopped `stopped_at` is set, and `due_at` is moved on when it starts again.
+`sealed` is the free text, the subject as it was typed, the agent and the reporter: JSON, sealed,
+wiped when the request is forgotten, as are the digests. `next_at` is the queue of what the request
+waits for: reminders, an end by time.
+"""
+
+ADDRESS_MOVE = describe_table(
+    "address_move",
+    Move,
+    Column("from_address_id", BigInteger, nullable=False, index=True),
+    Column("to_address_id", BigInteger, nullable=False, index=True),
+    Column("event_ids", ARRAY(Uuid), nullable=False),
+    Index("address_move_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
+)
+"""An address that was corrected to another; until `undo_until` the old one may object.
+
+`contact_id` is the contact that the move linked the new address to; null if it was linked
+already, so that an undo leaves that link alone. An undo retracts exactly `event_ids`.
+"""
+
+HOLD = describe_table(
+    "hold",
+    Hold,
+    Column("address_id", BigInteger, nullable=False, index=True),
+    Index("hold_placed", "placed_at", "id"),
+)
+"""A legal hold: while it lasts, neither erasure nor retention touches its subject."""
+
+RETENTION_RUN = describe_table(
+    "retention_run",
+    RetentionRun,
+    Column("kind", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("removed", BigInteger, nullable=False),
+)
+"""The last run of the retention of one kind of data; items up to `position` were looked at."""

@@ -19,6 +19,7 @@ from preference_center.catalogue import DEFAULT_RETENTION, RetainedData, Retenti
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.rules.contact import AccountState
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION
+from preference_center.infra.db.rows import insert_row
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import KINDS_MAY_MATCH
@@ -240,14 +241,10 @@ def load_run(
 
 def save_run(connection: Connection, run: RetentionRun) -> None:
     """Store how far a run is."""
-    connection.execute(
-        """INSERT INTO retention_run AS r (kind, position, removed, started_at, finished_at)
-        VALUES (%(kind)s, %(position)s, %(removed)s, %(started_at)s, %(finished_at)s)
-        ON CONFLICT (kind) DO UPDATE SET position = EXCLUDED.position,
-            removed = EXCLUDED.removed, started_at = EXCLUDED.started_at,
-            finished_at = EXCLUDED.finished_at""",
-        asdict(run),
-    )
+    replaced = """(kind) DO UPDATE SET position = EXCLUDED.position,
+        removed = EXCLUDED.removed, started_at = EXCLUDED.started_at,
+        finished_at = EXCLUDED.finished_at"""
+    insert_row(connection, "retention_run", asdict(run), replaced)
 
 
 WINDOW = 5_000

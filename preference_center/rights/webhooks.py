@@ -19,6 +19,7 @@ from preference_center.catalogue.rules.privacy import AccountClosing
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.infra.company_webhooks import ClaimedRow, Outbox, send_due, send_signed
 from preference_center.infra.context import Services, services
+from preference_center.infra.db.rows import insert_row
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.rights.requests import store
@@ -38,17 +39,6 @@ class ClaimedWebhook(ClaimedRow):
 
 
 OUTBOX = Outbox("rights_webhook", ClaimedWebhook)
-
-
-def insert_webhook(
-    connection: Connection, webhook_id: UUID, request_id: UUID, kind: str, now: datetime
-) -> None:
-    """Queue a webhook of this kind about a request."""
-    connection.execute(
-        """INSERT INTO rights_webhook (id, request_id, kind, created_at, next_at)
-        VALUES (%s, %s, %s, %s, %s)""",
-        (webhook_id, request_id, kind, now, now),
-    )
 
 
 def purge_webhooks(connection: Connection, now: datetime) -> int:
@@ -75,8 +65,10 @@ def insert_webhooks(connection: Connection, request: RightsRequest, action: Step
     context = services()
     if context.settings.rights_webhook_url is None:
         return
+    now = context.now()
     for kind in _kinds(request, action):
-        insert_webhook(connection, context.new_id(), request.id, kind, context.now())
+        row = {"id": context.new_id(), "request_id": request.id, "kind": kind}
+        insert_row(connection, "rights_webhook", {**row, "created_at": now, "next_at": now})
 
 
 def send_due_webhooks(*, until: datetime, stop: Callable[[], bool]) -> int:

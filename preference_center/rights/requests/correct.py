@@ -202,7 +202,7 @@ def _plan(connection: Connection, asked: _Correction) -> tuple[Move, list[Change
         old_id,
         new_id,
         None,
-        (),
+        [],
         asked.origin.now,
         asked.origin.now + UNDO_PERIOD,
     )
@@ -245,7 +245,7 @@ def _write(
             from_address_id=rows[asked.old].id,
             to_address_id=rows[asked.new].id,
             contact_id=owner.id if owner else move.contact_id,
-            event_ids=tuple(dict.fromkeys([*move.event_ids, *(each.id for each in changes)])),
+            event_ids=[*dict.fromkeys([*move.event_ids, *(each.id for each in changes)])],
         )
         _ensure_unchanged(connection, asked, done)
         contacts.save_contacts(connection, keys, contact_set, asked.origin.now)

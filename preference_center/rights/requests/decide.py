@@ -24,7 +24,6 @@ from preference_center.core.errors import (
     InvalidRows,
     PreferenceCenterError,
     UnknownContact,
-    UnknownRequest,
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
@@ -307,13 +306,13 @@ def propose_refusal(request_id: UUID, ground: RefusalGround, actor: str) -> Righ
     waits, UnknownRequest, Unavailable.
     """
     detail = {"decision": Decision.REFUSE.value, "ground": ground.value}
-    return _propose(request_id, actor, detail, lambda r: r.refuse(ground, services().now()))
+    return _propose(request_id, actor, detail, lambda request, now: request.refuse(ground, now))
 
 
 def propose_fulfilment(request_id: UUID, outcome: RequestOutcome, actor: str) -> RightsRequest:
     """Record that `actor` would fulfil the request; another person decides. Raises as above."""
     detail = {"decision": Decision.FULFIL.value, "outcome": outcome.value}
-    return _propose(request_id, actor, detail, lambda r: r.complete(outcome, services().now()))
+    return _propose(request_id, actor, detail, lambda request, now: request.complete(outcome, now))
 
 
 def decline(request_id: UUID, actor: str) -> RightsRequest:
@@ -323,7 +322,7 @@ def decline(request_id: UUID, actor: str) -> RightsRequest:
     """
 
     def write(connection: Connection) -> RightsRequest:
-        request = _load(connection, request_id)
+        request = steps.require_request(store.load_request(connection, request_id, for_update=True))
         _require_proposal(request, store.fetch_steps(connection, request_id))
         steps.append_step(connection, request, actor, StepAction.DECISION_DECLINED)
         return request
@@ -360,8 +359,8 @@ def _propose(
     request_id: UUID, actor: str, detail: dict[str, str], try_out: steps.Change
 ) -> RightsRequest:
     def write(connection: Connection) -> RightsRequest:
-        request = _load(connection, request_id)
-        try_out(request)
+        request = steps.require_request(store.load_request(connection, request_id, for_update=True))
+        try_out(request, now=services().now())
         if find_proposal(request, store.fetch_steps(connection, request_id)) is not None:
             raise InvalidInput("a decision is proposed already: decide on that one first")
         steps.append_step(connection, request, actor, StepAction.DECISION_PROPOSED, detail)
@@ -377,10 +376,3 @@ def _require_proposal(request: RightsRequest, history: Iterable[RightsStep]) -> 
     if proposal is None:
         raise InvalidInput("nothing is proposed about this request any more")
     return proposal
-
-
-def _load(connection: Connection, request_id: UUID) -> RightsRequest:
-    request = store.load_request(connection, request_id, for_update=True)
-    if request is None:
-        raise UnknownRequest("there is no such request")
-    return request

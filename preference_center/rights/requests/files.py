@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.core.keys import Keys
+from preference_center.infra.db.rows import insert_row
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import rights_file_context, rights_proof_context
 from preference_center.rights.rules.identity import ProofFile, ProofKind, ProofType
@@ -221,23 +222,19 @@ def insert_proof(
 ) -> None:
     """Store a file that was checked. An id is stored once."""
     text = base64.b64encode(proof.content).decode()
-    connection.execute(
-        """INSERT INTO rights_proof (id, request_id, kind, content, declared_type, sniffed_type,
-            size_bytes, sha256, received_at, forget_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING""",
-        (
-            proof_id,
-            request_id,
-            proof.kind,
-            keys.seal(text, context=rights_proof_context(proof_id)),
-            proof.declared_type[:_DECLARED_LENGTH],
-            proof.type,
-            len(proof.content),
-            hashlib.sha256(proof.content).digest(),
-            now,
-            now + PROOF_RETENTION,
-        ),
-    )
+    row = {
+        "id": proof_id,
+        "request_id": request_id,
+        "kind": proof.kind,
+        "content": keys.seal(text, context=rights_proof_context(proof_id)),
+        "declared_type": proof.declared_type[:_DECLARED_LENGTH],
+        "sniffed_type": proof.type,
+        "size_bytes": len(proof.content),
+        "sha256": hashlib.sha256(proof.content).digest(),
+        "received_at": now,
+        "forget_at": now + PROOF_RETENTION,
+    }
+    insert_row(connection, "rights_proof", row, "(id) DO NOTHING")
 
 
 def list_proofs(connection: Connection, request_id: UUID) -> list[StoredProof]:

@@ -5,20 +5,17 @@ Of two open requests for the same the earlier date counts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from preference_center.core.addresses import Address
 from preference_center.core.keys import Keys
+from preference_center.infra.db.rows import columns_of, fetch_rows, insert_row
 from preference_center.infra.db.transactions import Connection
 from preference_center.rights.rules.requests import StepAction
-
-_COLUMNS = """id, request_id, from_address_id, to_address_id, contact_id, event_ids, moved_at,
-    undo_until, undone_at"""
-
 
 _UNLINK = """
 WITH linked AS (
@@ -46,7 +43,7 @@ class Move:
     from_address_id: int
     to_address_id: int
     contact_id: UUID | None
-    event_ids: tuple[UUID, ...]
+    event_ids: list[UUID]
     moved_at: datetime
     undo_until: datetime
     undone_at: datetime | None = None
@@ -78,54 +75,36 @@ def find_addresses(
     return {given[digest, channel]: AddressRow(*rest) for digest, channel, *rest in rows}
 
 
+_SELECT = f"SELECT {columns_of(Move)} FROM address_move"  # noqa: S608 - constants
+
+
 def find_move(connection: Connection, from_id: int, to_id: int) -> Move | None:
     """The newest move from the one address to the other that was not undone."""
-    row = connection.execute(
-        f"""SELECT {_COLUMNS} FROM address_move
-        WHERE from_address_id = %s AND to_address_id = %s AND undone_at IS NULL
-        ORDER BY moved_at DESC LIMIT 1""",  # noqa: S608 - a constant
-        (from_id, to_id),
-    ).fetchone()
-    return _to_move(row) if row else None
+    query = """WHERE from_address_id = %(from)s AND to_address_id = %(to)s AND undone_at IS NULL
+        ORDER BY moved_at DESC LIMIT 1"""
+    return _find(connection, query, {"from": from_id, "to": to_id})
 
 
 def find_by_request(connection: Connection, request_id: UUID) -> Move | None:
     """The move that fulfilled a request."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM address_move WHERE request_id = %s ORDER BY moved_at LIMIT 1",  # noqa: S608 - a constant
-        (request_id,),
-    ).fetchone()
-    return _to_move(row) if row else None
+    query = "WHERE request_id = %(id)s ORDER BY moved_at LIMIT 1"
+    return _find(connection, query, {"id": request_id})
 
 
 def load_move(connection: Connection, move_id: UUID, *, lock: bool = False) -> Move | None:
     """The move of this id."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM address_move WHERE id = %s{' FOR UPDATE' if lock else ''}",  # noqa: S608 - a constant
-        (move_id,),
-    ).fetchone()
-    return _to_move(row) if row else None
+    query = f"WHERE id = %(id)s{' FOR UPDATE' if lock else ''}"
+    return _find(connection, query, {"id": move_id})
+
+
+def _find(connection: Connection, condition: str, given: Mapping[str, Any]) -> Move | None:
+    return next(iter(fetch_rows(connection, Move, f"{_SELECT} {condition}", given)), None)
 
 
 def save_move(connection: Connection, move: Move) -> None:
     """Store a move, or what a repeat of it has added: events, and the link of a contact."""
-    connection.execute(
-        f"""INSERT INTO address_move ({_COLUMNS})
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-        ON CONFLICT (id) DO UPDATE SET event_ids = EXCLUDED.event_ids,
-            contact_id = EXCLUDED.contact_id""",  # noqa: S608 - a constant
-        (
-            move.id,
-            move.request_id,
-            move.from_address_id,
-            move.to_address_id,
-            move.contact_id,
-            list(move.event_ids),
-            move.moved_at,
-            move.undo_until,
-            move.undone_at,
-        ),
-    )
+    replaced = "(id) DO UPDATE SET event_ids = EXCLUDED.event_ids, contact_id = EXCLUDED.contact_id"
+    insert_row(connection, "address_move", asdict(move), replaced)
 
 
 def undo(connection: Connection, move: Move, now: datetime) -> None:
@@ -135,11 +114,6 @@ def undo(connection: Connection, move: Move, now: datetime) -> None:
         connection.execute(
             _UNLINK, {"contact": move.contact_id, "address": move.to_address_id, "now": now}
         )
-
-
-def _to_move(row: Sequence[Any]) -> Move:
-    move = Move(*row)
-    return replace(move, event_ids=tuple(move.event_ids))
 
 
 _MOVE = """

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -105,16 +107,16 @@ InTransaction = Callable[[Connection], None]
 """Writes what belongs to the same transaction; it may be called again after a failure."""
 
 
-Change = Callable[[RightsRequest], RightsRequest]
+class Change(Protocol):
+    """Makes of a request what it is after an act at this time."""
 
-
-Check = Callable[[Connection, RightsRequest], None]
-"""Raises where the locked request must not be changed."""
+    def __call__(self, request: RightsRequest, /, *, now: datetime) -> RightsRequest:
+        """The request as it is afterwards. Raises ForbiddenTransition."""
 
 
 def load_request(request_id: UUID) -> RightsRequest:
     """The request of this id. Raises UnknownRequest, Unavailable."""
-    return _require(run_autocommit(lambda c: store.load_request(c, request_id)))
+    return require_request(run_autocommit(lambda c: store.load_request(c, request_id)))
 
 
 def find_request_by_reference(text: str) -> RightsRequest:
@@ -123,7 +125,7 @@ def find_request_by_reference(text: str) -> RightsRequest:
     Raises InvalidInput if it is no reference, UnknownRequest if none has it.
     """
     first, last = parse_receipt_code(text)
-    return _require(run_autocommit(lambda c: store.find_between(c, first, last)))
+    return require_request(run_autocommit(lambda c: store.find_between(c, first, last)))
 
 
 def list_steps(request_id: UUID) -> list[RightsStep]:
@@ -158,9 +160,8 @@ def ask_identity(
 ) -> RightsRequest:
     """Record that the person was asked to prove who they are; the clock may stop."""
 
-    def ask(request: RightsRequest) -> RightsRequest:
-        stops = deadlines_of(request).stops_for_identity
-        return request.ask_identity(services().now(), stops_clock=stops)
+    def ask(request: RightsRequest, now: datetime) -> RightsRequest:
+        return request.ask_identity(now, stops_clock=deadlines_of(request).stops_for_identity)
 
     return _act(request_id, actor, StepAction.IDENTITY_ASKED, ask, connection=connection)
 
@@ -178,14 +179,9 @@ def confirm_identity(
     Opens the request if that is enough for it.
     """
     detail = {"level": level.value, "facts": sorted(facts)}
-    return _act(
-        request_id,
-        actor,
-        StepAction.IDENTITY_CONFIRMED,
-        lambda request: request.confirm_identity(level, services().now()),
-        detail,
-        connection=connection,
-    )
+    confirm = partial(RightsRequest.confirm_identity, level=level)
+    act = StepAction.IDENTITY_CONFIRMED
+    return _act(request_id, actor, act, confirm, detail, connection=connection)
 
 
 def fail_identity(
@@ -196,21 +192,15 @@ def fail_identity(
     connection: Connection | None = None,
 ) -> RightsRequest:
     """Record a failed check of identity; the third refuses the request."""
-    return _act(
-        request_id,
-        actor,
-        StepAction.IDENTITY_FAILED,
-        lambda request: request.fail_identity(services().now()),
-        {"facts": sorted(facts)},
-        connection=connection,
-    )
+    act, detail = StepAction.IDENTITY_FAILED, {"facts": sorted(facts)}
+    return _act(request_id, actor, act, RightsRequest.fail_identity, detail, connection=connection)
 
 
 def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
     """Record that the person was informed that the request was received, e.g. by letter."""
 
-    def confirm(request: RightsRequest) -> RightsRequest:
-        return replace(request, confirmed_at=request.confirmed_at or services().now())
+    def confirm(request: RightsRequest, now: datetime) -> RightsRequest:
+        return replace(request, confirmed_at=request.confirmed_at or now)
 
     return _act(request_id, actor, StepAction.RECEIPT_CONFIRMED, confirm)
 
@@ -224,9 +214,8 @@ def extend_deadline(
 ) -> RightsRequest:
     """Take the longer time that the law allows, and inform the person of it and why."""
 
-    def lengthen(request: RightsRequest) -> RightsRequest:
-        extendable_to = deadlines_of(request).extendable_to
-        return request.extend(extendable_to, reason, services().now())
+    def lengthen(request: RightsRequest, now: datetime) -> RightsRequest:
+        return request.extend(deadlines_of(request).extendable_to, reason, now)
 
     detail = {"reason": reason}
     return _act(request_id, actor, StepAction.EXTENDED, lengthen, detail, connection=connection)
@@ -244,61 +233,39 @@ def refuse_data_request(
     Raises SecondPersonRequired for one of the staff alone.
     """
 
-    def check(connection: Connection, request: RightsRequest) -> None:
-        require_second_person(connection, request, Decision.REFUSE, actor, ground)
+    def refuse(request: RightsRequest, now: datetime) -> RightsRequest:
+        return request.refuse(ground, now)
 
-    return _act(
-        request_id,
-        actor,
-        StepAction.REFUSED,
-        lambda request: request.refuse(ground, services().now()),
-        {"ground": ground},
-        check=check,
-        connection=connection,
-    )
+    detail = {"ground": ground}
+    return _act(request_id, actor, StepAction.REFUSED, refuse, detail, connection=connection)
 
 
 def complete_data_request(
     request_id: UUID,
     outcome: RequestOutcome,
     actor: str,
-    in_transaction: InTransaction | None = None,
     *,
     connection: Connection | None = None,
 ) -> RightsRequest:
-    """Record that the request is fulfilled, with its effect, and inform the person.
+    """Record that the request is fulfilled, and inform the person.
 
-    The effect is what `in_transaction` writes; or pass the `connection` of the transaction that
-    writes it. Raises ForbiddenTransition unless identity is proven, SecondPersonRequired for one
-    of the staff alone.
+    Its effect is written in the same transaction, that of `connection`. Raises ForbiddenTransition
+    unless identity is proven, SecondPersonRequired for one of the staff alone.
     """
 
-    def check(connection: Connection, request: RightsRequest) -> None:
-        require_second_person(connection, request, Decision.FULFIL, actor)
+    def complete(request: RightsRequest, now: datetime) -> RightsRequest:
+        return request.complete(outcome, now)
 
-    return _act(
-        request_id,
-        actor,
-        StepAction.DONE,
-        lambda request: request.complete(outcome, services().now()),
-        {"outcome": outcome},
-        in_transaction,
-        check=check,
-        connection=connection,
-    )
+    detail = {"outcome": outcome}
+    return _act(request_id, actor, StepAction.DONE, complete, detail, connection=connection)
 
 
 def withdraw_data_request(
     request_id: UUID, actor: str, *, connection: Connection | None = None
 ) -> RightsRequest:
     """Record that the person no longer asks for it."""
-    return _act(
-        request_id,
-        actor,
-        StepAction.WITHDRAWN,
-        lambda request: request.withdraw(services().now()),
-        connection=connection,
-    )
+    act = StepAction.WITHDRAWN
+    return _act(request_id, actor, act, RightsRequest.withdraw, connection=connection)
 
 
 def deadlines_of(request: RightsRequest) -> Deadlines:
@@ -321,25 +288,23 @@ def _act(
     actor: str,
     action: StepAction,
     change: Change,
-    detail: Mapping[str, Any] | None = None,
-    in_transaction: InTransaction | None = None,
+    detail: Mapping[str, Any] = MappingProxyType({}),
     *,
-    check: Check | None = None,
     connection: Connection | None = None,
 ) -> RightsRequest:
     """Change the locked request, append its step, and write what follows from it."""
 
     def write(connection: Connection) -> RightsRequest:
-        before = _require(store.load_request(connection, request_id, for_update=True))
-        after = change(before)
-        if check:
-            check(connection, before)
-        stored = store_change(connection, after, actor, action, detail)
-        if in_transaction:
-            in_transaction(connection)
-        return stored
+        before = require_request(store.load_request(connection, request_id, for_update=True))
+        after = change(before, now=services().now())
+        if decision := _DECISIONS.get(action):
+            require_second_person(connection, before, decision, actor, detail.get("ground"))
+        return store_change(connection, after, actor, action, detail)
 
     return write(connection) if connection else run_in_transaction(write)
+
+
+_DECISIONS = {StepAction.REFUSED: Decision.REFUSE, StepAction.DONE: Decision.FULFIL}
 
 
 def store_change(
@@ -375,7 +340,8 @@ def append_step(
     webhooks.insert_webhooks(connection, request, action)
 
 
-def _require(request: RightsRequest | None) -> RightsRequest:
+def require_request(request: RightsRequest | None) -> RightsRequest:
+    """The request. Raises UnknownRequest if there is none."""
     if request is None:
         raise UnknownRequest("there is no such request")
     return request

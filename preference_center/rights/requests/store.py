@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
 
 from psycopg.rows import dict_row
@@ -18,50 +18,31 @@ from psycopg.types.json import Jsonb
 
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.keys import Keys
+from preference_center.infra.db.rows import columns_of, insert_row
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import rights_request_context
 from preference_center.rights.holds import IN_FORCE
 from preference_center.rights.rules.deadlines import REPEAT_WINDOW
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
-    ExtensionReason,
     Extent,
-    IdentityLevel,
-    RefusalGround,
     RequestKind,
-    RequestOutcome,
     RequestState,
-    RequestVia,
 )
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))
 
 
-SELECT_REQUESTS = f"SELECT {', '.join(_COLUMNS)} FROM rights_request"  # noqa: S608 - constants
+SELECT_REQUESTS = f"SELECT {columns_of(RightsRequest)} FROM rights_request"  # noqa: S608 - constants
 
 
 _ENUMS: Mapping[str, type[Enum]] = {
-    "kind": RequestKind,
-    "extent": Extent,
-    "law": Law,
-    "via": RequestVia,
-    "extension_reason": ExtensionReason,
-    "level": IdentityLevel,
-    "required_level": IdentityLevel,
-    "state": RequestState,
-    "outcome": RequestOutcome,
-    "refusal": RefusalGround,
+    name: kind
+    for name, hint in get_type_hints(RightsRequest).items()
+    for kind in get_args(hint) or (hint,)
+    if isinstance(kind, type) and issubclass(kind, Enum)
 }
-
-
 _EMPTY_IF_NONE = ("extension_reason", "outcome")
-
-
-_INSERT = f"""
-INSERT INTO rights_request ({", ".join(_COLUMNS)})
-VALUES ({", ".join(f"%({name})s" for name in _COLUMNS)})
-ON CONFLICT (id) DO NOTHING
-"""  # noqa: S608 - constants
 
 
 _UPDATE = f"""
@@ -131,7 +112,7 @@ class SealedPart:
 
 def insert_request(connection: Connection, request: RightsRequest) -> None:
     """Store a new request; nothing if its id is stored already."""
-    connection.execute(_INSERT, _to_row(request))
+    insert_row(connection, "rights_request", _to_row(request), "(id) DO NOTHING")
 
 
 def update_request(connection: Connection, request: RightsRequest) -> None:

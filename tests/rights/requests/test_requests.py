@@ -16,7 +16,7 @@ from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownRequest
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.requests import handle
 from preference_center.rights.requests.steps import (
@@ -261,11 +261,12 @@ def test_a_closed_request_is_forgotten_two_years_later_and_never_changes(end: st
 def test_an_effect_that_fails_leaves_the_request_open_and_no_step() -> None:
     asked = ask(level=CONTROLS)
 
-    def fail(_: Connection) -> None:
+    def complete_and_fail(connection: Connection) -> None:
+        complete_data_request(asked.id, RequestOutcome.FULFILLED, "test", connection=connection)
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        complete_data_request(asked.id, RequestOutcome.FULFILLED, "test", fail)
+        run_in_transaction(complete_and_fail)
     assert load_request(asked.id).state is RequestState.OPEN
     assert actions(asked) == ["received"]
 
