@@ -19,25 +19,8 @@ from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
 from preference_center.rights import person_words as words
+from preference_center.rights.access_file import records
 from preference_center.rights.access_file.ledger_records import AccessSubject
-from preference_center.rights.access_file.records import (
-    AuthorityRecord,
-    BounceRecord,
-    ContactRecord,
-    ControllerRecord,
-    DeliveryRecord,
-    ErasureRecord,
-    ErasureTaskRecord,
-    HoldRecord,
-    MoveRecord,
-    PolicyNoticeRecord,
-    RecipientRecord,
-    RequestRecord,
-    RetentionRecord,
-    StaffLookRecord,
-    StepRecord,
-    TopicRecord,
-)
 from preference_center.rights.person_words import in_words
 from preference_center.rights.requests import store
 from preference_center.rights.requests.store import RightsStep
@@ -92,19 +75,20 @@ def mail_review_period() -> timedelta:
     raise NotImplementedError
 
 
-def controller_record(subject: AccessSubject) -> ControllerRecord | None:
+def controller_record(subject: AccessSubject) -> records.ControllerRecord | None:
     """The company, as its catalogue states it."""
     company, localize = subject.catalogue.controller, subject.catalogue.localize
     if company is None:
         return None
-    return ControllerRecord(
+    return records.ControllerRecord(
         name=localize(company.name, subject.language),
         address=company.address,
         privacy_contact=company.privacy_contact,
         officer=company.officer,
         privacy_notice=localize(company.privacy_notice, subject.language) or None,
         authorities=[
-            AuthorityRecord(name=each.name, url=each.url) for each in company.authorities.values()
+            records.AuthorityRecord(name=each.name, url=each.url)
+            for each in company.authorities.values()
         ],
     )
 
@@ -116,7 +100,7 @@ def _rows(
         return cursor.execute(query.encode(), given).fetchall()
 
 
-def contact_records(subject: AccessSubject) -> list[ContactRecord]:
+def contact_records(subject: AccessSubject) -> list[records.ContactRecord]:
     """The contacts of these addresses. Other addresses of theirs are not in the file.
 
     The company's own ids of a person may name them elsewhere, so they need the identity of the
@@ -125,7 +109,7 @@ def contact_records(subject: AccessSubject) -> list[ContactRecord]:
     shows_ids = subject.request.level >= IdentityLevel.CONTACT
     numbers, given = subject.numbers, {"ids": subject.ids}
     return [
-        ContactRecord(
+        records.ContactRecord(
             account_in_words=words.account_state(row["account"]),
             external_ids=_external_ids(subject.connection, contact_id) if shows_ids else None,
             addresses=[numbers[address_id] for address_id in address_ids],
@@ -147,12 +131,12 @@ def _external_ids(connection: Connection, contact_id: UUID) -> list[str]:
     return [keys.open(ciphertext, context=digest) for digest, ciphertext in rows]
 
 
-def topic_records(subject: AccessSubject) -> list[TopicRecord]:
+def topic_records(subject: AccessSubject) -> list[records.TopicRecord]:
     """What the addresses may be used for, and what allows it."""
     channels = {each.channel for each in subject.addresses}
     localize = subject.catalogue.localize
     return [
-        TopicRecord(
+        records.TopicRecord(
             topic=topic.key,
             title=localize(topic.title, subject.language),
             purpose=localize(topic.purpose, subject.language) or None,
@@ -164,11 +148,11 @@ def topic_records(subject: AccessSubject) -> list[TopicRecord]:
     ]
 
 
-def recipient_records(subject: AccessSubject) -> list[RecipientRecord]:
+def recipient_records(subject: AccessSubject) -> list[records.RecipientRecord]:
     """The tools to which these addresses were reported, or are to be."""
     tools = subject.connection.execute(_SELECT_TOOLS, {"ids": subject.ids}, binary=True)
     return [
-        RecipientRecord(
+        records.RecipientRecord(
             title=subject.titles(name),
             company=recipient.company if recipient else None,
             country=recipient.country if recipient else None,
@@ -182,14 +166,14 @@ def recipient_records(subject: AccessSubject) -> list[RecipientRecord]:
     ]
 
 
-def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
+def delivery_records(subject: AccessSubject) -> Iterator[records.DeliveryRecord]:
     """What was reported to each tool, and its answer; the oldest first."""
     numbers = subject.numbers
     with closing(subject.connection.cursor("deliveries", binary=True)) as cursor:
         cursor.execute(_SELECT_DELIVERIES, {"ids": subject.ids})
         while rows := cursor.fetchmany(_FETCH_SIZE):
             for address_id, tool, at, outcome, ack in rows:
-                yield DeliveryRecord(
+                yield records.DeliveryRecord(
                     address=numbers[address_id],
                     tool=subject.titles(tool or ""),
                     at=at,
@@ -199,48 +183,50 @@ def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
                 )
 
 
-def bounce_records(subject: AccessSubject) -> list[BounceRecord]:
+def bounce_records(subject: AccessSubject) -> list[records.BounceRecord]:
     """Messages that came back and count for some days."""
     numbers = {each.digest: number for number, each in enumerate(subject.addresses, 1)}
     rows = _rows(subject.connection, _SELECT_BOUNCES, {"digests": list(numbers)})
-    return [BounceRecord(address=numbers[row.pop("digest")], **row) for row in rows]
+    return [records.BounceRecord(address=numbers[row.pop("digest")], **row) for row in rows]
 
 
-def erasure_records(subject: AccessSubject) -> list[ErasureRecord]:
+def erasure_records(subject: AccessSubject) -> list[records.ErasureRecord]:
     """Erasures of these addresses, here and in each tool."""
     rows = _rows(subject.connection, _SELECT_ERASURES, {"ids": subject.ids})
-    tools: dict[UUID, list[ErasureTaskRecord]] = {row["id"]: [] for row in rows}
+    tools: dict[UUID, list[records.ErasureTaskRecord]] = {row["id"]: [] for row in rows}
     for task in _rows(subject.connection, _SELECT_ERASURE_TASKS, {"ids": list(tools)}):
         title = subject.titles(task.pop("destination"))
-        tools[task.pop("erasure_id")].append(ErasureTaskRecord(tool=title, **task))
+        tools[task.pop("erasure_id")].append(records.ErasureTaskRecord(tool=title, **task))
     return [
-        ErasureRecord(
+        records.ErasureRecord(
             address=subject.numbers[row.pop("address_id")], tools=tools[row.pop("id")], **row
         )
         for row in rows
     ]
 
 
-def move_records(subject: AccessSubject) -> list[MoveRecord]:
+def move_records(subject: AccessSubject) -> list[records.MoveRecord]:
     """Corrections of these addresses."""
     numbers = subject.numbers
     return [
-        MoveRecord(from_address=numbers.get(old), to_address=numbers.get(new), **row)
+        records.MoveRecord(from_address=numbers.get(old), to_address=numbers.get(new), **row)
         for row in _rows(subject.connection, _SELECT_MOVES, {"ids": subject.ids})
         for old, new in [(row.pop("from_address_id"), row.pop("to_address_id"))]
     ]
 
 
-def hold_records(subject: AccessSubject) -> list[HoldRecord]:
+def hold_records(subject: AccessSubject) -> list[records.HoldRecord]:
     """What keeps these addresses from being erased; the company's name of the case is its own."""
     rows = _rows(subject.connection, _SELECT_HOLDS, {"ids": subject.ids})
-    return [HoldRecord(address=subject.numbers[row.pop("address_id")], **row) for row in rows]
+    return [
+        records.HoldRecord(address=subject.numbers[row.pop("address_id")], **row) for row in rows
+    ]
 
 
-def policy_notice_records(subject: AccessSubject) -> list[PolicyNoticeRecord]:
+def policy_notice_records(subject: AccessSubject) -> list[records.PolicyNoticeRecord]:
     """The versions of the privacy policy that these people are informed of."""
     return [
-        PolicyNoticeRecord(
+        records.PolicyNoticeRecord(
             address=subject.numbers.get(each.address_id),
             version=each.version,
             reach=each.reach.value,
@@ -251,12 +237,12 @@ def policy_notice_records(subject: AccessSubject) -> list[PolicyNoticeRecord]:
     ]
 
 
-def staff_look_records(subject: AccessSubject) -> list[StaffLookRecord]:
+def staff_look_records(subject: AccessSubject) -> list[records.StaffLookRecord]:
     """When and why somebody of the staff looked at these addresses: of who, only the kind."""
     numbers = {(each.channel, each.digest): n for n, each in enumerate(subject.addresses, 1)}
     looks = person_access.list_accesses_of(subject.connection, numbers)
     return [
-        StaffLookRecord(
+        records.StaffLookRecord(
             address=numbers[whose],
             at=access.at,
             reason=access.reason.value,
@@ -268,10 +254,10 @@ def staff_look_records(subject: AccessSubject) -> list[StaffLookRecord]:
     ]
 
 
-def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
+def retention_records(subject: AccessSubject) -> list[records.RetentionRecord]:
     """How long the company keeps what it does not keep for good."""
     return [
-        RetentionRecord(
+        records.RetentionRecord(
             kind=kind.value,
             what=words.in_words(kind),
             days=rule.duration.days,
@@ -281,15 +267,15 @@ def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
     ]
 
 
-def request_records(subject: AccessSubject) -> list[RequestRecord]:
+def request_records(subject: AccessSubject) -> list[records.RequestRecord]:
     """Every request about these addresses, this one included."""
     found = store.list_of_subject(subject.connection, subject.request.subject_digests)
     return [_request_record(subject, each) for each in found]
 
 
-def _request_record(subject: AccessSubject, each: RightsRequest) -> RequestRecord:
+def _request_record(subject: AccessSubject, each: RightsRequest) -> records.RequestRecord:
     steps = store.fetch_steps(subject.connection, each.id)
-    return RequestRecord(
+    return records.RequestRecord(
         reference=each.reference,
         kind=each.kind.value,
         what=in_words(each.kind),
@@ -315,8 +301,8 @@ def _own_words(each: RightsRequest) -> str | None:
     return sealed.text or None if is_own else None
 
 
-def _step_record(step: RightsStep) -> StepRecord:
-    return StepRecord(
+def _step_record(step: RightsStep) -> records.StepRecord:
+    return records.StepRecord(
         at=step.at,
         action=step.action,
         what=words.step_action(step.action),

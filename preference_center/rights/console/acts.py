@@ -22,17 +22,8 @@ from flask_babel import gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.catalogue.words import in_words as channel_words
+from preference_center.core import errors
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.errors import (
-    AddressConflict,
-    ForbiddenTransition,
-    InvalidAddress,
-    InvalidInput,
-    NamesAddress,
-    UnderHold,
-    UnknownEvent,
-    UnknownRequest,
-)
 from preference_center.core.staff import Permission
 from preference_center.infra.context import services
 from preference_center.rights.requests.steps import load_request
@@ -201,7 +192,7 @@ def _url(endpoint: str, asked: RightsRequest) -> str:
     return url_for(f"console.{endpoint}", request_id=asked.id)
 
 
-def problem_words(error: InvalidInput) -> str:
+def problem_words(error: errors.InvalidInput) -> str:
     """What to fix. Of what is rare the error's own words, which are English."""
     match error:
         case OwnDecision():
@@ -210,17 +201,17 @@ def problem_words(error: InvalidInput) -> str:
             text = _("Two people decide this: one proposes it, then another one decides.")
         case ProposalChanged():
             text = _("Something else is proposed now: read it below, then decide.")
-        case ForbiddenTransition():
+        case errors.ForbiddenTransition():
             text = _("This can’t be done now: the request is closed, or identity is not proven.")
-        case UnderHold():
+        case errors.UnderHold():
             text = _("A legal hold keeps this person from being erased.")
-        case InvalidAddress():
+        case errors.InvalidAddress():
             text = _("This is no address that can be used: check it.")
-        case AddressConflict():
+        case errors.AddressConflict():
             text = _("The new address is another person’s: merge the two first.")
-        case NamesAddress():
+        case errors.NamesAddress():
             text = _("The case is a number or a name of yours, and never an address.")
-        case UnknownEvent():
+        case errors.UnknownEvent():
             text = _("No event of this person has this reference.")
         case _:
             text = str(error)
@@ -291,7 +282,7 @@ def handle_act(
     if request.method == "POST" if is_pressed is None else is_pressed:
         try:
             return redirect_after_post(press())
-        except InvalidInput as error:
+        except errors.InvalidInput as error:
             problem = problem_words(error)
     return render_page(
         "rights/console/act",
@@ -308,7 +299,7 @@ def load_or_404(request_id: UUID) -> RightsRequest:
     """The request of a page, which answers 404 if there is none."""
     try:
         return load_request(request_id)
-    except UnknownRequest:
+    except errors.UnknownRequest:
         abort(HTTPStatus.NOT_FOUND)
 
 
@@ -345,7 +336,7 @@ def read_choice(choices: type[E], name: str, among: Iterable[E] | None = None) -
     for choice in choices if among is None else among:
         if choice.value == typed:
             return choice
-    raise InvalidInput(_("Choose one of the list: %(field)s.", field=name))
+    raise errors.InvalidInput(_("Choose one of the list: %(field)s.", field=name))
 
 
 def read_time(name: str) -> datetime | None:
@@ -359,5 +350,5 @@ def read_time(name: str) -> datetime | None:
     try:
         utc: datetime = to_utc(datetime.fromisoformat(typed).replace(tzinfo=None))
     except (ValueError, OverflowError):  # the latter: the first day that there is
-        raise InvalidInput(_("Write the time as 2026-11-24T09:30.")) from None
+        raise errors.InvalidInput(_("Write the time as 2026-11-24T09:30.")) from None
     return utc.replace(tzinfo=UTC)

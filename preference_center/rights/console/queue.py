@@ -34,16 +34,8 @@ from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.rights import words
 from preference_center.rights.console import progress
 from preference_center.rights.console.acts import options, problem_words
-from preference_center.rights.requests import minors, store
+from preference_center.rights.requests import minors, steps, store
 from preference_center.rights.requests.agents import COLUMNS, AgentRow, read_agent_list, record_row
-from preference_center.rights.requests.steps import (
-    MAX_OPEN,
-    QueueEntry,
-    find_request_by_reference,
-    load_queue,
-    open_sealed,
-    part_addresses,
-)
 from preference_center.rights.requests.store import ClosedKey, list_closed
 from preference_center.rights.rules.decisions import Proposal
 from preference_center.rights.rules.lifecycle import RightsRequest
@@ -83,7 +75,7 @@ class Filters:
     stage: str
     brand: str
 
-    def match(self, entry: QueueEntry) -> bool:
+    def match(self, entry: steps.QueueEntry) -> bool:
         """Whether an entry is in the list."""
         asked = entry.request
         return (
@@ -110,7 +102,7 @@ SECOND_PERSON = "second_person"
 
 def request_queue_page() -> ResponseReturnValue:
     """The open requests; reports of minors have a page of their own."""
-    queue = load_queue(_QUEUE_KINDS)
+    queue = steps.load_queue(_QUEUE_KINDS)
     filters = Filters(
         chosen(RequestKind, "kind"),
         chosen(Law, "law"),
@@ -131,8 +123,8 @@ def request_queue_page() -> ResponseReturnValue:
         kinds=options(_QUEUE_KINDS, words.kind_words),
         laws=options(Law),
         stages=_stage_choices(),
-        has_more=len(queue) >= MAX_OPEN,
-        max_open=MAX_OPEN,
+        has_more=len(queue) >= steps.MAX_OPEN,
+        max_open=steps.MAX_OPEN,
         words=words,
         progress=progress,
     )
@@ -140,7 +132,7 @@ def request_queue_page() -> ResponseReturnValue:
 
 def minor_reports() -> ResponseReturnValue:
     """The open reports of minors, to be decided within 72 hours."""
-    queue = load_queue([RequestKind.MINOR])
+    queue = steps.load_queue([RequestKind.MINOR])
     shown, following = _page(queue, request.args.get("after", ""))
     rows = _rows(shown)
     return render_page(
@@ -160,18 +152,18 @@ def find_request() -> ResponseReturnValue:
     """
     typed = request.form.get("reference", "")
     try:
-        found = find_request_by_reference(typed)
+        found = steps.find_request_by_reference(typed)
     except InvalidInput:
         problem = _("No request has this reference. It has 16 letters and digits.")
         return render_page("rights/console/not_found", status=404, problem=problem, typed=typed)
     return redirect_after_post(url_for("console.show_request", request_id=found.id))
 
 
-def _brands(queue: Sequence[QueueEntry]) -> list[str]:
+def _brands(queue: Sequence[steps.QueueEntry]) -> list[str]:
     return sorted({each.request.brand for each in queue if each.request.brand})
 
 
-def _counts(queue: Sequence[QueueEntry]) -> list[tuple[str, str, int]]:
+def _counts(queue: Sequence[steps.QueueEntry]) -> list[tuple[str, str, int]]:
     """For each stage its code, its words and how many requests are in it, the worst first."""
     counted = Counter(str(each.stage or STOPPED) for each in queue)
     counted[SECOND_PERSON] = sum(each.proposal is not None for each in queue)
@@ -187,21 +179,21 @@ def _stage_choices() -> list[tuple[str, str]]:
     return [*stages, *others]
 
 
-def _page(entries: Sequence[QueueEntry], after: str) -> tuple[list[QueueEntry], str]:
+def _page(entries: Sequence[steps.QueueEntry], after: str) -> tuple[list[steps.QueueEntry], str]:
     """The entries after a key of the order, and the key that the next page continues after."""
     rest = dropwhile(lambda each: _key(each) <= after, entries) if after else iter(entries)
     found = list(islice(rest, PAGE + 1))
     return found[:PAGE], _key(found[PAGE - 1]) if len(found) > PAGE else ""
 
 
-def _key(entry: QueueEntry) -> str:
+def _key(entry: steps.QueueEntry) -> str:
     """The place of an entry in the order of the queue."""
     asked = entry.request
     stopped = int(asked.stopped_at is not None)
     return f"{stopped}.{asked.deadline.timestamp():017.6f}.{asked.id}"
 
 
-def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
+def _rows(entries: Sequence[steps.QueueEntry]) -> list[Row]:
     ids = [each.request.id for each in entries]
     found = run_autocommit(lambda connection: store.load_requests(connection, ids))
     by_id = {each.request.id: each for each in entries}
@@ -220,8 +212,8 @@ def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
 
 def masked_subject(request: RightsRequest) -> str:
     """Whom a request is about, masked; what is known of it where it names no address."""
-    part = open_sealed(request)
-    addresses = [mask_address(each) for each in part_addresses(part)]
+    part = steps.open_sealed(request)
+    addresses = [mask_address(each) for each in steps.part_addresses(part)]
     if addresses:
         return ", ".join(addresses)
     return str(_("an id of the company")) if part.external_ids else str(_("nobody any more"))

@@ -22,15 +22,8 @@ from preference_center import contacts
 from preference_center.contacts.rules.account import closure_changes_decisions
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import ConcurrentContactUpdate
+from preference_center.core import errors
 from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
-from preference_center.core.errors import (
-    JournalUnavailable,
-    ReplayPending,
-    Unavailable,
-    UnavailableCause,
-    UnderHold,
-    UnknownContact,
-)
 from preference_center.core.events import REPEAT_INTERVAL, Change, ScopeFact
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra import audit
@@ -189,7 +182,7 @@ def erase_again(
     """
     ids = erasure_ids or {}
     request = _Request(extent, origin, None, begun_at, is_replay=True, erasure_ids=ids)
-    with suppress(UnknownContact):
+    with suppress(errors.UnknownContact):
         _erase(address_ids, contact_ids, request, None)
 
 
@@ -206,7 +199,9 @@ def _erase(
         except ConcurrentContactUpdate:
             continue
         return plan.ids
-    raise Unavailable("the database is too busy with these contacts", UnavailableCause.LOCK_TIMEOUT)
+    raise errors.Unavailable(
+        "the database is too busy with these contacts", errors.UnavailableCause.LOCK_TIMEOUT
+    )
 
 
 def _make_plan(
@@ -221,7 +216,7 @@ def _make_plan(
 
     accounts, subjects = run_in_transaction(load)
     if not accounts and not subjects:
-        raise UnknownContact("none of these addresses is known")
+        raise errors.UnknownContact("none of these addresses is known")
     covered = [each for each in subjects if each.is_covered(extent)]
     again = _opted_in_since(covered, request.begun_at) | _erased_later(covered, request)
     open_subjects = [
@@ -325,7 +320,7 @@ def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now
     held = holds.held_addresses(connection, [each.address_id for each in subjects], now)
     if held:
         ground = min(held.values())
-        raise UnderHold(f"not erased while a legal hold lasts: {ground}")
+        raise errors.UnderHold(f"not erased while a legal hold lasts: {ground}")
 
 
 def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
@@ -375,5 +370,5 @@ def tidy_erasures(now: datetime) -> None:
     run_in_transaction(lambda connection: store.forget_overdue(connection, now))
     try:
         write_journal()
-    except (JournalUnavailable, ReplayPending) as error:
+    except (errors.JournalUnavailable, errors.ReplayPending) as error:
         log.warning("erasure_journal_unavailable", reason=str(error))

@@ -26,17 +26,9 @@ from preference_center.core.errors import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
+from preference_center.rights.erasure import journal_store
 from preference_center.rights.erasure.journal_chain import Head, Journal, JournalEntry
 from preference_center.rights.erasure.journal_files import open_files
-from preference_center.rights.erasure.journal_store import (
-    count_unwritten,
-    knows_all,
-    load_head,
-    lock_unwritten,
-    mark_unwritten,
-    mark_written,
-    save_head,
-)
 
 log = structlog.get_logger()
 
@@ -100,7 +92,9 @@ def load_status() -> JournalStatus | None:
         return None
 
     # The database first: it may gain an erasure meanwhile, and the journal after it.
-    head, unwritten = run_in_transaction(lambda c: (load_head(c), count_unwritten(c)))
+    head, unwritten = run_in_transaction(
+        lambda c: (journal_store.load_head(c), journal_store.count_unwritten(c))
+    )
     return JournalStatus(_find_problem(journal, head), head, unwritten)
 
 
@@ -115,7 +109,7 @@ def _find_problem(journal: Journal, head: Head | None) -> str | None:
         if not journal.holds(head):
             return OTHER_JOURNAL
         for file in journal.after(head):
-            if not run_autocommit(partial(knows_all, file=file)):
+            if not run_autocommit(partial(journal_store.knows_all, file=file)):
                 return BEHIND
     except (JournalUnavailable, InvalidInput) as error:
         return str(error)
@@ -144,8 +138,8 @@ def begin_chain(journal: Journal) -> None:
         raise InvalidInput("another process has begun the journal: run `flask erasures replay`")
 
     def save(connection: Connection) -> None:
-        mark_unwritten(connection)
-        save_head(connection, head)
+        journal_store.mark_unwritten(connection)
+        journal_store.save_head(connection, head)
 
     run_in_transaction(save)
 
@@ -169,22 +163,22 @@ def write_journal() -> int:
 
 
 def _write_some(connection: Connection, journal: Journal) -> int:
-    unwritten = lock_unwritten(connection, _ENTRIES_PER_FILE)
+    unwritten = journal_store.lock_unwritten(connection, _ENTRIES_PER_FILE)
     if not unwritten:
         return 0
-    head = load_head(connection)
+    head = journal_store.load_head(connection)
     if head is None or not journal.holds(head):
         raise ReplayPending(OTHER_JOURNAL if head else NO_HEAD)
     following = next(journal.after(head), None)
     new = None if following else write_entries(journal, head, unwritten)
     if new is None:  # somebody was faster: this process, before it was killed, or another database
         following = following or next(journal.after(head))
-        if not knows_all(connection, following):
+        if not journal_store.knows_all(connection, following):
             raise ReplayPending(BEHIND)
         new, unwritten = following.head, list(following.entries)
     ids = [each.erasure_id for each in unwritten if each.erasure_id]
-    mark_written(connection, ids, services().now())
-    save_head(connection, new)
+    journal_store.mark_written(connection, ids, services().now())
+    journal_store.save_head(connection, new)
     return len(ids)
 
 

@@ -16,14 +16,8 @@ from flask.typing import ResponseReturnValue
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.contacts.choices import ACTOR
 from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
+from preference_center.core import errors
 from preference_center.core.addresses import Address, Channel, mask_address
-from preference_center.core.errors import (
-    AddressConflict,
-    ExpiredLink,
-    ForbiddenTransition,
-    InvalidInput,
-    UnknownContact,
-)
 from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra.context import services
@@ -85,13 +79,13 @@ def confirm_new_address(token: str = "") -> ResponseReturnValue:
     try:
         use_up(UUID(data["id"]), expires_at)
         _move(old, new, UUID(data["id"]))
-    except ExpiredLink:
+    except errors.ExpiredLink:
         return _address_page("address_expired", status=410)
-    except AddressConflict:
+    except errors.AddressConflict:
         return _address_page("address_refused", status=409, why="taken", **shown)
-    except ForbiddenTransition:  # a mailbox of a role: several people read it
+    except errors.ForbiddenTransition:  # a mailbox of a role: several people read it
         return _address_page("address_refused", status=409, why="identity", **shown)
-    except InvalidInput:
+    except errors.InvalidInput:
         return _address_page("address_refused", status=409, why="erased", **shown)
     return _address_page("address_done", **shown)
 
@@ -108,7 +102,7 @@ def undo_new_address(token: str = "") -> ResponseReturnValue:
         return _address_page("address_undo", mailed_token=token)
     try:
         undo_move(UUID(data["move"]), origin=RequestOrigin(SOURCE, ACTOR, now))
-    except InvalidInput:
+    except errors.InvalidInput:
         return _address_page("address_undo", mailed_token=token, too_late=True, status=410)
     return _address_page("address_undo", mailed_token=token, undone=True)
 
@@ -216,7 +210,7 @@ def _correct_language(visitor: RightsVisitor) -> ResponseReturnValue:
     address, template = proven_address(visitor), "correct_language"
     try:
         contact = load_contacts([ContactRef(address=address)]).find(ContactRef(address=address))
-    except UnknownContact:
+    except errors.UnknownContact:
         return _page(visitor, template, known=False)
     chosen = request.form.get("language", "")
     if request.method != "POST":

@@ -48,13 +48,7 @@ from preference_center.rights.pages.visitor import (
     use_up,
 )
 from preference_center.rights.person_words import act_title, in_words
-from preference_center.rights.requests.steps import (
-    PERSON,
-    load_request,
-    open_sealed,
-    part_addresses,
-    withdraw_data_request,
-)
+from preference_center.rights.requests import steps
 from preference_center.rights.rules.identity import RightsStatusLink, read_rights_status_token
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import RequestKind
@@ -209,7 +203,7 @@ def rights_status(token: str = "") -> ResponseReturnValue:
     page = _open_page(token)
     if "withdraw" in request.form:
         with suppress(ForbiddenTransition):  # closed meanwhile: the page says how
-            withdraw_data_request(page.asked.id, PERSON)
+            steps.withdraw_data_request(page.asked.id, steps.PERSON)
         return redirect(url_for("pages.rights_status", token=token, _anchor="result"), 303)
     is_for_file = page.asked.kind is RequestKind.ACCESS
     if "mail" in request.form and page.addresses and (is_for_file or page.can_prove_by_link):
@@ -240,13 +234,13 @@ def _open_page(token: str) -> StatusPage:
     context = services()
     link = read_rights_status_token(context.links, token, context.now())
     try:
-        asked = load_request(link.request_id)
+        asked = steps.load_request(link.request_id)
     except UnknownRequest:
         raise InvalidLink("this request was forgotten") from None
     if asked.kind is RequestKind.MINOR:
         raise InvalidLink("a report about a person is not theirs to see or to withdraw")
     set_contact_language(asked.language)
-    return StatusPage(token, link, asked, part_addresses(open_sealed(asked)))
+    return StatusPage(token, link, asked, steps.part_addresses(steps.open_sealed(asked)))
 
 
 def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:

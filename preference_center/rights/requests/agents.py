@@ -38,7 +38,6 @@ from preference_center.infra.db.transactions import Connection, run_autocommit, 
 from preference_center.rights import emails
 from preference_center.rights.requests import files as proofs
 from preference_center.rights.requests import handle, steps, store
-from preference_center.rights.requests.steps import PERSON, add_step, withdraw_data_request
 from preference_center.rights.rules.identity import ANSWER_TIMES, MAX_PROOFS, ProofFile
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import Agent, NewRequest
@@ -117,7 +116,7 @@ def read_proof(request_id: UUID, proof_id: UUID, actor: str) -> bytes | None:
     def read(connection: Connection) -> bytes | None:
         content = proofs.load_content(connection, context.keys, request_id, proof_id)
         if content is not None:
-            add_step(connection, request_id, context.now(), actor, StepAction.PROOF_READ)
+            steps.add_step(connection, request_id, context.now(), actor, StepAction.PROOF_READ)
         return content
 
     return run_in_transaction(read)
@@ -133,7 +132,7 @@ def delete_proof(request_id: UUID, proof_id: UUID, actor: str) -> bool:
         deleted = proofs.delete_proof(connection, request_id, proof_id)
         if deleted:
             now = services().now()
-            add_step(connection, request_id, now, actor, StepAction.PROOF_DELETED)
+            steps.add_step(connection, request_id, now, actor, StepAction.PROOF_DELETED)
         return deleted
 
     return run_in_transaction(delete)
@@ -149,7 +148,7 @@ def confirm_by_principal(request_id: UUID) -> RightsRequest:
     if not request.waits_for_principal or _is_confirmed(request):
         return request
     _require_in_time(request)
-    return handle.confirm_identity(request_id, IdentityLevel.CONTROLS_ADDRESS, PERSON)
+    return handle.confirm_identity(request_id, IdentityLevel.CONTROLS_ADDRESS, steps.PERSON)
 
 
 def refuse_by_principal(request_id: UUID) -> RightsRequest:
@@ -161,7 +160,7 @@ def refuse_by_principal(request_id: UUID) -> RightsRequest:
     if not request.waits_for_principal:
         return request
     _require_in_time(request)
-    return withdraw_data_request(request_id, PERSON)
+    return steps.withdraw_data_request(request_id, steps.PERSON)
 
 
 def accept_authority(

@@ -18,14 +18,8 @@ from preference_center.contacts import load_contacts
 from preference_center.contacts import store as contacts
 from preference_center.contacts.rules.contact import ContactRef, ContactSet, ContactUpdate
 from preference_center.contacts.store import ConcurrentContactUpdate, list_addresses
+from preference_center.core import errors
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.errors import (
-    AddressConflict,
-    InvalidInput,
-    Unavailable,
-    UnavailableCause,
-    UnknownEvent,
-)
 from preference_center.core.events import (
     MOVE_SOURCE,
     Change,
@@ -42,15 +36,8 @@ from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.events import list_events_between, list_events_of
 from preference_center.ledger.store.lookup import load_facts
-from preference_center.rights.requests import moves
+from preference_center.rights.requests import moves, steps
 from preference_center.rights.requests.moves import Move
-from preference_center.rights.requests.steps import (
-    SOURCE,
-    add_step,
-    complete_data_request,
-    load_request,
-    open_sealed,
-)
 from preference_center.rights.rules.changes import (
     UNDO_PERIOD,
     build_move_changes,
@@ -107,7 +94,9 @@ def move_address(
             return _write(asked, contact_set, move, changes, in_transaction)
         except (ConcurrentContactUpdate, _ConcurrentChange):
             continue
-    raise Unavailable("the database is too busy with this address", UnavailableCause.LOCK_TIMEOUT)
+    raise errors.Unavailable(
+        "the database is too busy with this address", errors.UnavailableCause.LOCK_TIMEOUT
+    )
 
 
 def undo_move(
@@ -122,18 +111,20 @@ def undo_move(
     for _ in range(_ATTEMPTS):
         move = run_in_transaction(lambda connection: moves.load_move(connection, move_id))
         if move is None:
-            raise InvalidInput("no address was corrected under this id")
+            raise errors.InvalidInput("no address was corrected under this id")
         if move.undone_at:
             return move
         if origin.now > move.undo_until:
-            raise InvalidInput(
+            raise errors.InvalidInput(
                 f"a correction can be undone for {UNDO_PERIOD.days} days: correct the address again"
             )
         try:
             return _undo(move, origin, in_transaction)
         except _ConcurrentChange:
             continue
-    raise Unavailable("the database is too busy with this address", UnavailableCause.LOCK_TIMEOUT)
+    raise errors.Unavailable(
+        "the database is too busy with this address", errors.UnavailableCause.LOCK_TIMEOUT
+    )
 
 
 def _undo(move: Move, origin: RequestOrigin, in_transaction: InTransaction | None) -> Move:
@@ -181,7 +172,7 @@ def _link(asked: _Correction) -> ContactSet:
     if contact is None:
         return ContactSet({})
     if owner is not None and owner != contact:
-        raise AddressConflict(0)
+        raise errors.AddressConflict(0)
     contact_set.upsert(ContactUpdate(addresses=(asked.old, asked.new)), contact.id)
     return contact_set
 
@@ -194,7 +185,9 @@ def _plan(connection: Connection, asked: _Correction) -> tuple[Move, list[Change
     context = services()
     rows = moves.find_addresses(connection, context.keys, [asked.old, asked.new])
     if any(row.erased for row in rows.values()):
-        raise InvalidInput("one of the two addresses was erased: its person has to come back first")
+        raise errors.InvalidInput(
+            "one of the two addresses was erased: its person has to come back first"
+        )
     old_id, new_id = (rows[a].id if a in rows else 0 for a in (asked.old, asked.new))
     move = moves.find_move(connection, old_id, new_id) or Move(
         context.new_id(),
@@ -288,15 +281,17 @@ def correct_address(
     Raises InvalidInput, also unless the request names exactly one other address, or identity is
     not proven as it needs; AddressConflict where `new` is another contact's; Unavailable.
     """
-    request = _require_correction(load_request(request_id))
+    request = _require_correction(steps.load_request(request_id))
     if request.outcome is not None:
         done = run_in_transaction(lambda connection: moves.find_by_request(connection, request_id))
         if done is not None:
             return done
-    origin = RequestOrigin(SOURCE, actor, services().now())
+    origin = RequestOrigin(steps.SOURCE, actor, services().now())
 
     def complete_correction(connection: Connection, move: Move) -> None:
-        complete_data_request(request_id, RequestOutcome.FULFILLED, actor, connection=connection)
+        steps.complete_data_request(
+            request_id, RequestOutcome.FULFILLED, actor, connection=connection
+        )
         if in_transaction:
             in_transaction(connection, move)
 
@@ -316,12 +311,16 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     changes nothing. Raises UnknownEvent where it is none of theirs, InvalidInput where the event
     is no consent or the request is not open, Unavailable.
     """
-    request = _require_correction(load_request(request_id))
+    request = _require_correction(steps.load_request(request_id))
     if not request.is_open:
-        raise InvalidInput(f"the request is {request.state}: only an open one can be fulfilled")
+        raise errors.InvalidInput(
+            f"the request is {request.state}: only an open one can be fulfilled"
+        )
     event, is_retracted = run_in_transaction(lambda c: _find_event(c, request, reference))
     if not event.kind.rules.is_consent:
-        raise InvalidInput(f"this event is {event.kind}: only consents and opt-ins are retracted")
+        raise errors.InvalidInput(
+            f"this event is {event.kind}: only consents and opt-ins are retracted"
+        )
     if is_retracted:
         return event
     now = services().now()
@@ -329,14 +328,14 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
         uuid5(request_id, str(event.id)),
         (event.id,),
         now,
-        SOURCE,
+        steps.SOURCE,
         actor,
         {"request": str(request_id)},
     )
     detail = {"event": format_receipt_code(event.id)}
 
     def add_retraction_step(connection: Connection, _: RecordResult) -> None:
-        add_step(connection, request_id, now, actor, StepAction.CONSENT_RETRACTED, detail)
+        steps.add_step(connection, request_id, now, actor, StepAction.CONSENT_RETRACTED, detail)
 
     record([retraction], add_retraction_step)
     return event
@@ -344,17 +343,20 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
 
 def _require_correction(request: RightsRequest) -> RightsRequest:
     if request.kind is not RequestKind.CORRECT:
-        raise InvalidInput(f"this is a request to {request.kind}, not to correct")
+        raise errors.InvalidInput(f"this is a request to {request.kind}, not to correct")
     return request
 
 
 def _old_address(request: RightsRequest, new: Address) -> Address:
     named = [
-        restore_address(text, Channel(channel)) for channel, text in open_sealed(request).addresses
+        restore_address(text, Channel(channel))
+        for channel, text in steps.open_sealed(request).addresses
     ]
     old = [address for address in named if address != new]
     if len(old) != 1:
-        raise InvalidInput("the request has to name exactly one address that is to be corrected")
+        raise errors.InvalidInput(
+            "the request has to name exactly one address that is to be corrected"
+        )
     return old[0]
 
 
@@ -372,4 +374,6 @@ def _find_event(
     for event in list_events_between(connection, first, last):
         if event.address_id in theirs:
             return event, event.id in list_events_of(connection, [event.address_id])[1]
-    raise UnknownEvent("no event of this person has this reference: compare it with their file")
+    raise errors.UnknownEvent(
+        "no event of this person has this reference: compare it with their file"
+    )

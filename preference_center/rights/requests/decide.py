@@ -35,12 +35,6 @@ from preference_center.rights.erasure import store as erasures
 from preference_center.rights.erasure.come_back import return_after_erasure
 from preference_center.rights.erasure.tasks import systems_follow_until
 from preference_center.rights.requests import closings, minors, steps, store
-from preference_center.rights.requests.steps import (
-    SOURCE,
-    find_proposal,
-    part_addresses,
-    require_second_person,
-)
 from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.decisions import Decision, Proposal, ProposalChanged
 from preference_center.rights.rules.lifecycle import RightsRequest, require_transition
@@ -117,16 +111,16 @@ def fulfil_data_request(
     """
     require_transition(request.state, RequestState.DONE)
     # `complete_data_request` checks it again, when some effects have begun already.
-    run_autocommit(lambda c: require_second_person(c, request, Decision.FULFIL, actor))
+    run_autocommit(lambda c: steps.require_second_person(c, request, Decision.FULFIL, actor))
     completion = _Completion(request, actor, outcome, in_transaction)
     effect = _EFFECTS.get(request.kind, _nothing)
     try:
-        effect(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
+        effect(request, RequestOrigin(steps.SOURCE, actor, services().now()), completion.write)
     except (UnknownContact, InvalidRows) as error:
         if not _is_about_nobody(error):
             raise
         completion.outcome = RequestOutcome.NOTHING_HELD
-        _nothing(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
+        _nothing(request, RequestOrigin(steps.SOURCE, actor, services().now()), completion.write)
     assert completion.completed
     return completion.completed
 
@@ -168,7 +162,7 @@ class _Completion:
 def _refs(request: RightsRequest) -> list[ContactRef]:
     """The contacts that the request is about, by what it names exactly (I9)."""
     part = steps.open_sealed(request)
-    refs = [ContactRef(address=each) for each in part_addresses(part)]
+    refs = [ContactRef(address=each) for each in steps.part_addresses(part)]
     refs += [ContactRef(external_id=each) for each in part.external_ids]
     if not refs:
         raise InvalidInput("the request names nobody any more: what it named was erased")
@@ -177,7 +171,7 @@ def _refs(request: RightsRequest) -> list[ContactRef]:
 
 def _proof(request: RightsRequest, act: str) -> ConsentEvidence:
     wording = f"Data-subject request {request.reference}: {act}"
-    return ConsentEvidence(SOURCE, wording, SOURCE_LANGUAGE, request.received_at)
+    return ConsentEvidence(steps.SOURCE, wording, SOURCE_LANGUAGE, request.received_at)
 
 
 def _nothing(_: RightsRequest, __: RequestOrigin, done: InTransaction) -> object:
@@ -361,7 +355,7 @@ def _propose(
     def write(connection: Connection) -> RightsRequest:
         request = steps.require_request(store.load_request(connection, request_id, for_update=True))
         try_out(request, now=services().now())
-        if find_proposal(request, store.fetch_steps(connection, request_id)) is not None:
+        if steps.find_proposal(request, store.fetch_steps(connection, request_id)) is not None:
             raise InvalidInput("a decision is proposed already: decide on that one first")
         steps.append_step(connection, request, actor, StepAction.DECISION_PROPOSED, detail)
         return request
@@ -372,7 +366,7 @@ def _propose(
 def _require_proposal(request: RightsRequest, history: Iterable[RightsStep]) -> Proposal:
     """What waits for a second person. Raises ForbiddenTransition, InvalidInput."""
     require_transition(request.state, RequestState.REFUSED)  # whatever is open can end
-    proposal = find_proposal(request, history)
+    proposal = steps.find_proposal(request, history)
     if proposal is None:
         raise InvalidInput("nothing is proposed about this request any more")
     return proposal

@@ -16,7 +16,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.requests import decide, opening, steps
-from preference_center.rights.requests.steps import PERSON, add_step
 from preference_center.rights.rules.identity import Proof, proven_level
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import NewRequest
@@ -29,7 +28,7 @@ from preference_center.rights.rules.requests import (
 
 
 def open_request(
-    new: NewRequest, actor: str = PERSON, in_transaction: opening.InTransaction | None = None
+    new: NewRequest, actor: str = steps.PERSON, in_transaction: opening.InTransaction | None = None
 ) -> RightsRequest:
     """Record a request and send its reference; returns it, or the one that it repeats.
 
@@ -119,4 +118,4 @@ def _opt_outs_of_proof(request: RightsRequest, level: IdentityLevel, actor: str)
 def record_look(request_id: UUID, look: StepAction, actor: str) -> None:
     """Record that staff read what a request keeps sealed. Raises Unavailable."""
     now = services().now()
-    run_in_transaction(lambda c: add_step(c, request_id, now, actor, look))
+    run_in_transaction(lambda c: steps.add_step(c, request_id, now, actor, look))

@@ -39,12 +39,6 @@ from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights import emails
 from preference_center.rights.requests import steps, store
-from preference_center.rights.requests.steps import (
-    PERSON,
-    SOURCE,
-    part_addresses,
-    require_second_person,
-)
 from preference_center.rights.rules.decisions import Decision
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import NewRequest
@@ -71,7 +65,7 @@ def restrict_reported(
     if not refs or was_dismissed_lately(new):
         run_in_transaction(lambda connection: in_transaction(connection, ()))
         return
-    origin = RequestOrigin(SOURCE, actor, services().now())
+    origin = RequestOrigin(steps.SOURCE, actor, services().now())
     named = [(ref, received_at) for ref in refs]
     contacts.restrict_contacts(named, origin, in_transaction)
 
@@ -106,7 +100,7 @@ def contradict(request_id: UUID) -> RightsRequest:
         request = _load(connection, request_id)
         said = {step.action for step in store.fetch_steps(connection, request_id)}
         if not request.state.closed and StepAction.CONTRADICTED not in said:
-            steps.append_step(connection, request, PERSON, StepAction.CONTRADICTED)
+            steps.append_step(connection, request, steps.PERSON, StepAction.CONTRADICTED)
         return request
 
     return run_in_transaction(write)
@@ -124,7 +118,7 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
     if request.state.closed:
         raise ForbiddenTransition(f"the report is closed ({request.state})")
     part = steps.open_sealed(request)
-    refs = [*map(_ref_of_address, part_addresses(part)), *_known(part.external_ids)]
+    refs = [*map(_ref_of_address, steps.part_addresses(part)), *_known(part.external_ids)]
     dismissed: list[RightsRequest] = []
 
     def write(connection: Connection, _: object) -> None:
@@ -132,7 +126,7 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
 
     since = run_autocommit(lambda c: _restricted_by_reports(c, request))
     if refs and since:
-        origin = RequestOrigin(SOURCE, actor, services().now())
+        origin = RequestOrigin(steps.SOURCE, actor, services().now())
         proof = DismissedReport(request.id, since)
         contacts.unrestrict_contacts([(ref, proof) for ref in refs], origin, write)
     else:
@@ -142,7 +136,7 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
 
 def _refuse(connection: Connection, request_id: UUID, actor: str) -> RightsRequest:
     before, keys = _load(connection, request_id), services().keys
-    require_second_person(connection, before, Decision.REFUSE, actor, RefusalGround.UNFOUNDED)
+    steps.require_second_person(connection, before, Decision.REFUSE, actor, RefusalGround.UNFOUNDED)
     emails.inform_reporter(connection, before)
     after = before.refuse(RefusalGround.UNFOUNDED, services().now())
     detail = {"ground": RefusalGround.UNFOUNDED}

@@ -19,14 +19,7 @@ from preference_center.infra.db.connections import hold_digest_length
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.rules import clamp_to_now
-from preference_center.rights.requests import minors, store
-from preference_center.rights.requests.steps import (
-    SOURCE,
-    append_step,
-    deadlines_of,
-    store_change,
-    time_zone,
-)
+from preference_center.rights.requests import minors, steps, store
 from preference_center.rights.requests.store import SealedPart
 from preference_center.rights.rules.identity import Circumstance
 from preference_center.rights.rules.lifecycle import RightsRequest
@@ -98,7 +91,7 @@ class _Opener:
             scope=scope,
             occurred_at=self.received_at,
             received_at=self.received_at,
-            source=SOURCE,
+            source=steps.SOURCE,
             actor=self._actor,
             evidence={"request": str(self._id), "via": self.new.via, **self._policy_shown()},
         )
@@ -165,7 +158,7 @@ class _Opener:
             self._id,
             SubjectRows(digests + named, known.address_ids, known.contact_id),
             self._catalogue.rights.laws,
-            time_zone(self._catalogue),
+            steps.time_zone(self._catalogue),
             self.received_at,
             self._now,
         )
@@ -178,7 +171,7 @@ class _Opener:
         # Where no address is known, nothing has counted yet: staff find out whose it is.
         is_done = bool(self.new.is_only_opt_out and self.new.addresses and not self.new.text)
         store.insert_request(connection, request)
-        append_step(
+        steps.append_step(
             connection,
             request,
             self._actor,
@@ -187,12 +180,12 @@ class _Opener:
             mails=mails and not is_done,
         )
         if request.state.rules.was_asked:
-            append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
+            steps.append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
         if is_done:
             request = request.complete(RequestOutcome.FULFILLED, self._now)
             store.update_request(connection, request)
             done = {"outcome": RequestOutcome.FULFILLED}
-            append_step(connection, request, self._actor, StepAction.DONE, done, mails=mails)
+            steps.append_step(connection, request, self._actor, StepAction.DONE, done, mails=mails)
         return request
 
     def _mails_receipt(self, connection: Connection, request: RightsRequest) -> bool:
@@ -203,21 +196,25 @@ class _Opener:
 
     def _repeat(self, connection: Connection, same: RightsRequest) -> RightsRequest:
         level = self.new.level
-        append_step(connection, same, self._actor, StepAction.REPEATED, {"level": level.value})
+        steps.append_step(
+            connection, same, self._actor, StepAction.REPEATED, {"level": level.value}
+        )
         if level <= same.level:
             return self._ask(connection, same) if self.new.identity_asked else same
         known = same.confirm_identity(level, self._now)
         detail: dict[str, object] = {"level": level.value, "facts": []}
-        return store_change(connection, known, self._actor, StepAction.IDENTITY_CONFIRMED, detail)
+        return steps.store_change(
+            connection, known, self._actor, StepAction.IDENTITY_CONFIRMED, detail
+        )
 
     def _ask(self, connection: Connection, same: RightsRequest) -> RightsRequest:
         """Stop the clock of a request of which nobody has asked for proof yet."""
-        stops = deadlines_of(same).stops_for_identity
+        stops = steps.deadlines_of(same).stops_for_identity
         try:
             asked = same.ask_identity(self._now, stops_clock=stops)
         except ForbiddenTransition:  # somebody has, or identity is proven
             return same
-        return store_change(connection, asked, self._actor, StepAction.IDENTITY_ASKED)
+        return steps.store_change(connection, asked, self._actor, StepAction.IDENTITY_ASKED)
 
 
 def _sealed_part(new: NewRequest) -> SealedPart:
