@@ -36,7 +36,7 @@ from preference_center.ledger.store.suppressions import (
 from preference_center.recipients.emails import LINK_TEXTS
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.email_texts import ADDRESS_TEXTS, ERASURE_TEXTS, RIGHTS_TEXTS
-from preference_center.rights.erasure.store import erase_again_in_tool
+from preference_center.rights.erasure.tasks import erase_again_in_tool
 from preference_center.rights.requests.moves import merge_requests
 from preference_center.web.api.keys import list_asking_keys
 from preference_center.web.emails import TextsOfEmail, email_texts

@@ -46,8 +46,8 @@ from preference_center.ledger.feed import cursors
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.journal import find_journal_problem
 from preference_center.rights.erasure.journal_store import count_unwritten
-from preference_center.rights.erasure.store import count_open
-from preference_center.rights.requests.store import load_stages
+from preference_center.rights.erasure.tasks import count_open
+from preference_center.rights.requests.queue import load_stages
 from preference_center.rights.rules.deadlines import request_stage
 
 

@@ -48,8 +48,8 @@ from preference_center.ledger.feed import cursors
 from preference_center.monitoring.gauges import list_collectors
 from preference_center.monitoring.measure import count_due_webhooks, measure_queue
 from preference_center.rights.erasure.journal_store import count_unwritten
-from preference_center.rights.erasure.store import OpenErasures, count_open
-from preference_center.rights.requests.store import load_stages
+from preference_center.rights.erasure.tasks import OpenErasures, count_open
+from preference_center.rights.requests.queue import load_stages
 from preference_center.rights.rules.deadlines import request_stage
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from preference_center.integrations.base.presets import PRESETS
 from preference_center.lists.imports.read import NamedColumns
 from preference_center.lists.rules.instructions import ImportInstructions, ScopeMap
 from preference_center.lists.rules.rows import cell_text
-from preference_center.rights.requests.agents import read_agent_list
+from preference_center.rights.requests.agent_lists import read_agent_list
 from preference_center.rights.rules.new_request import Agent
 
 NAMES = [name for group in address_column_names() for name in group]

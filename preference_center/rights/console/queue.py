@@ -35,8 +35,20 @@ from preference_center.rights import words
 from preference_center.rights.console import progress
 from preference_center.rights.console.acts import options, problem_words
 from preference_center.rights.requests import minors, steps, store
-from preference_center.rights.requests.agents import COLUMNS, AgentRow, read_agent_list, record_row
-from preference_center.rights.requests.store import ClosedKey, list_closed
+from preference_center.rights.requests.agent_lists import (
+    COLUMNS,
+    AgentRow,
+    read_agent_list,
+    record_row,
+)
+from preference_center.rights.requests.queue import (
+    MAX_OPEN,
+    ClosedKey,
+    QueueEntry,
+    list_closed,
+    load_queue,
+    load_requests,
+)
 from preference_center.rights.rules.decisions import Proposal
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import Agent
@@ -75,7 +87,7 @@ class Filters:
     stage: str
     brand: str
 
-    def match(self, entry: steps.QueueEntry) -> bool:
+    def match(self, entry: QueueEntry) -> bool:
         """Whether an entry is in the list."""
         asked = entry.request
         return (
@@ -102,7 +114,7 @@ SECOND_PERSON = "second_person"
 
 def request_queue_page() -> ResponseReturnValue:
     """The open requests; reports of minors have a page of their own."""
-    queue = steps.load_queue(_QUEUE_KINDS)
+    queue = load_queue(_QUEUE_KINDS)
     filters = Filters(
         chosen(RequestKind, "kind"),
         chosen(Law, "law"),
@@ -123,8 +135,8 @@ def request_queue_page() -> ResponseReturnValue:
         kinds=options(_QUEUE_KINDS, words.kind_words),
         laws=options(Law),
         stages=_stage_choices(),
-        has_more=len(queue) >= steps.MAX_OPEN,
-        max_open=steps.MAX_OPEN,
+        has_more=len(queue) >= MAX_OPEN,
+        max_open=MAX_OPEN,
         words=words,
         progress=progress,
     )
@@ -132,7 +144,7 @@ def request_queue_page() -> ResponseReturnValue:
 
 def minor_reports() -> ResponseReturnValue:
     """The open reports of minors, to be decided within 72 hours."""
-    queue = steps.load_queue([RequestKind.MINOR])
+    queue = load_queue([RequestKind.MINOR])
     shown, following = _page(queue, request.args.get("after", ""))
     rows = _rows(shown)
     return render_page(
@@ -159,11 +171,11 @@ def find_request() -> ResponseReturnValue:
     return redirect_after_post(url_for("console.show_request", request_id=found.id))
 
 
-def _brands(queue: Sequence[steps.QueueEntry]) -> list[str]:
+def _brands(queue: Sequence[QueueEntry]) -> list[str]:
     return sorted({each.request.brand for each in queue if each.request.brand})
 
 
-def _counts(queue: Sequence[steps.QueueEntry]) -> list[tuple[str, str, int]]:
+def _counts(queue: Sequence[QueueEntry]) -> list[tuple[str, str, int]]:
     """For each stage its code, its words and how many requests are in it, the worst first."""
     counted = Counter(str(each.stage or STOPPED) for each in queue)
     counted[SECOND_PERSON] = sum(each.proposal is not None for each in queue)
@@ -179,23 +191,23 @@ def _stage_choices() -> list[tuple[str, str]]:
     return [*stages, *others]
 
 
-def _page(entries: Sequence[steps.QueueEntry], after: str) -> tuple[list[steps.QueueEntry], str]:
+def _page(entries: Sequence[QueueEntry], after: str) -> tuple[list[QueueEntry], str]:
     """The entries after a key of the order, and the key that the next page continues after."""
     rest = dropwhile(lambda each: _key(each) <= after, entries) if after else iter(entries)
     found = list(islice(rest, PAGE + 1))
     return found[:PAGE], _key(found[PAGE - 1]) if len(found) > PAGE else ""
 
 
-def _key(entry: steps.QueueEntry) -> str:
+def _key(entry: QueueEntry) -> str:
     """The place of an entry in the order of the queue."""
     asked = entry.request
     stopped = int(asked.stopped_at is not None)
     return f"{stopped}.{asked.deadline.timestamp():017.6f}.{asked.id}"
 
 
-def _rows(entries: Sequence[steps.QueueEntry]) -> list[Row]:
+def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
     ids = [each.request.id for each in entries]
-    found = run_autocommit(lambda connection: store.load_requests(connection, ids))
+    found = run_autocommit(lambda connection: load_requests(connection, ids))
     by_id = {each.request.id: each for each in entries}
     now = services().now()
     return [

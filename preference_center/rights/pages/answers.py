@@ -18,7 +18,7 @@ from preference_center.infra.context import services
 from preference_center.rights.pages.visitor import open_answer, render_rights_page
 from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.agents import confirm_by_principal, refuse_by_principal
-from preference_center.rights.requests.closings import undo_closing
+from preference_center.rights.requests.handle import undo_closing
 from preference_center.rights.requests.minors import contradict
 from preference_center.rights.requests.steps import open_sealed, part_addresses
 from preference_center.rights.rules.identity import ANSWER_TIMES

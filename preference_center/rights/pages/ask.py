@@ -25,7 +25,6 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.rights.erasure.come_back import return_after_erasure
-from preference_center.rights.pages.correct import SOURCE
 from preference_center.rights.pages.visitor import (
     RightsVisitor,
     ask,
@@ -38,6 +37,7 @@ from preference_center.rights.pages.visitor import (
     render_form,
 )
 from preference_center.rights.person_words import in_words
+from preference_center.rights.requests.handle import PAGE_SOURCE
 from preference_center.rights.requests.store import KnownSubject, find_subject
 from preference_center.rights.rules.identity import is_role_mailbox
 from preference_center.rights.rules.requests import Extent, RequestKind
@@ -186,5 +186,5 @@ def _known(address: Address) -> KnownSubject:
 
 def _return_now(address: Address) -> None:
     now = services().now()
-    proof = ConsentEvidence(SOURCE, in_words(RequestKind.REOPEN), page_language(), now)
-    return_after_erasure(address, proof, origin=RequestOrigin(SOURCE, ACTOR, now))
+    proof = ConsentEvidence(PAGE_SOURCE, in_words(RequestKind.REOPEN), page_language(), now)
+    return_after_erasure(address, proof, origin=RequestOrigin(PAGE_SOURCE, ACTOR, now))

@@ -38,7 +38,7 @@ from preference_center.rights.pages.visitor import (
 )
 from preference_center.rights.person_words import in_words
 from preference_center.rights.requests.correct import correct_address, undo_move
-from preference_center.rights.requests.handle import open_request
+from preference_center.rights.requests.handle import PAGE_SOURCE, open_request
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.requests.steps import PERSON
 from preference_center.rights.rules.new_request import NewRequest
@@ -48,10 +48,6 @@ from preference_center.web.languages import LANGUAGES, page_language, set_contac
 from preference_center.web.pages.mailed_links import read_typed_address
 from preference_center.web.pages.networks import limit_network
 from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, lead_brand
-
-SOURCE = "rights_page"
-"""The source of what is corrected here."""
-
 
 CONFIRMATION_LIFETIME = timedelta(hours=24)
 """How long the link to the new address works."""
@@ -101,7 +97,7 @@ def undo_new_address(token: str = "") -> ResponseReturnValue:
     if "undo" not in request.form:
         return _address_page("address_undo", mailed_token=token)
     try:
-        undo_move(UUID(data["move"]), origin=RequestOrigin(SOURCE, ACTOR, now))
+        undo_move(UUID(data["move"]), origin=RequestOrigin(PAGE_SOURCE, ACTOR, now))
     except errors.InvalidInput:
         return _address_page("address_undo", mailed_token=token, too_late=True, status=410)
     return _address_page("address_undo", mailed_token=token, undone=True)
@@ -217,7 +213,7 @@ def _correct_language(visitor: RightsVisitor) -> ResponseReturnValue:
         return _page(visitor, template, current=contact.locale)
     if chosen not in LANGUAGES:
         return _page(visitor, template, error="nothing_chosen", current=contact.locale)
-    origin = RequestOrigin(SOURCE, ACTOR, services().now())
+    origin = RequestOrigin(PAGE_SOURCE, ACTOR, services().now())
     upsert_contacts([ContactUpdate(addresses=(address,), locale=chosen)], origin)
     set_contact_language(chosen)
     return _page(visitor, template, current=chosen, saved=True)

@@ -34,7 +34,7 @@ from preference_center.rights.erasure import erase
 from preference_center.rights.erasure import store as erasures
 from preference_center.rights.erasure.come_back import return_after_erasure
 from preference_center.rights.erasure.tasks import systems_follow_until
-from preference_center.rights.requests import closings, minors, steps, store
+from preference_center.rights.requests import minors, steps, store
 from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.decisions import Decision, Proposal, ProposalChanged
 from preference_center.rights.rules.lifecycle import RightsRequest, require_transition
@@ -184,7 +184,9 @@ def _close(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
 
     def write(connection: Connection, written: Sequence[WrittenContact]) -> None:
         done(connection, written)
-        closings.inform_other_addresses(connection, request, written)
+        for each in written:
+            if each.is_changed:  # who proves one mailbox closes the account for all of them
+                emails.insert_closing_notices(connection, request, each.contact)
 
     named = [(ref, request.received_at) for ref in refs]
     return contacts.deactivate_contacts(named, origin, write)

@@ -11,11 +11,18 @@ from collections.abc import Collection
 from dataclasses import replace
 from uuid import UUID
 
+from preference_center import contacts
+from preference_center.contacts.choices import ACTOR
+from preference_center.contacts.rules.contact import ContactRef
+from preference_center.core.errors import ExpiredLink, InvalidRows
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import RecordResult, record
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.rights.requests import decide, opening, steps
+from preference_center.rights.rules.changes import UNDO_PERIOD
 from preference_center.rights.rules.identity import Proof, proven_level
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import NewRequest
@@ -25,6 +32,9 @@ from preference_center.rights.rules.requests import (
     IdentityResult,
     StepAction,
 )
+
+PAGE_SOURCE = "rights_page"
+"""The source of what people change on the pages of rights."""
 
 
 def open_request(
@@ -119,3 +129,21 @@ def record_look(request_id: UUID, look: StepAction, actor: str) -> None:
     """Record that staff read what a request keeps sealed. Raises Unavailable."""
     now = services().now()
     run_in_transaction(lambda c: steps.add_step(c, request_id, now, actor, look))
+
+
+def undo_closing(token: str, wording: str, language: str) -> None:
+    """Open the account of a notice's link again; marketing stays off (I6). Safe to repeat.
+
+    Raises InvalidLink; ExpiredLink after UNDO_PERIOD, and where the account is gone; Unavailable.
+    """
+    context = services()
+    now = context.now()
+    closed_at, data = context.links.open_form(FormPurpose.CLOSED_ACCOUNT, token, None, now)
+    if now > closed_at + UNDO_PERIOD:
+        raise ExpiredLink(f"a closing can be undone for {UNDO_PERIOD.days} days")
+    proof = ConsentEvidence(PAGE_SOURCE, wording, language, now)
+    named = ContactRef(id=UUID(data["contact"]))
+    try:
+        contacts.reopen_contacts([(named, proof)], RequestOrigin(PAGE_SOURCE, ACTOR, now))
+    except InvalidRows:
+        raise ExpiredLink("this account was deleted, or closed again") from None

@@ -1,17 +1,16 @@
-"""Do each act on a stored request in one transaction, with its step; list the open requests.
+"""Do each act on a stored request in one transaction, with its step.
 
 Entry points use `rights.requests.handle`. The rules are those of `rights.rules`. What the person
 must know of is mailed, and the company's program informed, in the same transaction; with a
 `connection` that is the caller's.
 
-What somebody of the staff proposed to decide is read from the steps of the request. The queue of
-open requests is in the order in which staff work on it, the worst first.
+What somebody of the staff proposed to decide is read from the steps of the request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -22,7 +21,6 @@ from zoneinfo import ZoneInfo
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.deadlines import RequestStage
 from preference_center.core.errors import UnknownRequest
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
@@ -30,8 +28,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.rights import emails, webhooks
 from preference_center.rights.requests import store
-from preference_center.rights.requests.store import OpenRequest, RightsStep, SealedPart
-from preference_center.rights.rules.deadlines import Deadlines, compute_deadlines, request_stage
+from preference_center.rights.requests.store import RightsStep, SealedPart
+from preference_center.rights.rules.deadlines import Deadlines, compute_deadlines
 from preference_center.rights.rules.decisions import (
     Decision,
     Proposal,
@@ -44,7 +42,6 @@ from preference_center.rights.rules.requests import (
     ExtensionReason,
     IdentityLevel,
     RefusalGround,
-    RequestKind,
     RequestOutcome,
     StepAction,
 )
@@ -345,41 +342,3 @@ def require_request(request: RightsRequest | None) -> RightsRequest:
     if request is None:
         raise UnknownRequest("there is no such request")
     return request
-
-
-MAX_OPEN = 5_000
-"""Requests that are sorted and counted; what is beyond them has the latest deadlines."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueEntry:
-    """An open request, and how late it is; `stage` is None while its clock is stopped."""
-
-    request: OpenRequest
-    stage: RequestStage | None
-    proposal: Proposal | None
-    """What waits for a second person, if anything does."""
-
-
-def load_queue(kinds: Collection[RequestKind]) -> list[QueueEntry]:
-    """The open requests of these kinds, the earliest deadline first and stopped clocks last.
-
-    Raises Unavailable.
-    """
-    now, target = services().now(), current_catalogue_or_empty().rights.target
-
-    def load(connection: Connection) -> tuple[list[OpenRequest], dict[UUID, Proposal]]:
-        found = store.list_open(connection, kinds, MAX_OPEN)
-        return found, find_proposals(connection)
-
-    found, proposals = run_autocommit(load)
-    return [
-        QueueEntry(
-            each,
-            None
-            if each.stopped_at
-            else request_stage(each.received_at, each.deadline, now, target=target),
-            proposals.get(each.id),
-        )
-        for each in found
-    ]

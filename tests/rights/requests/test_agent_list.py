@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.core.errors import InvalidList
-from preference_center.rights.requests.agents import AgentRow, read_agent_list
+from preference_center.rights.requests.agent_lists import AgentRow, read_agent_list
 from preference_center.rights.rules.new_request import Agent
 
 AGENT = Agent("Data Rights Ltd", "post@agents.example")
