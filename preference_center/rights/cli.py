@@ -33,11 +33,7 @@ from preference_center.rights.erasure.journal import load_status
 from preference_center.rights.erasure.journal import start_journal as start_journal_
 from preference_center.rights.erasure.replay import replay as replay_journal
 from preference_center.rights.erasure.tasks import Erasure, ErasureTask, find_erasure, list_erasures
-from preference_center.rights.retention import (
-    PlannedRemoval,
-    plan_retention,
-    retained_addresses,
-)
+from preference_center.rights.retention import PlannedRemoval, plan_retention, retained_addresses
 from preference_center.rights.rules.requests import Extent
 
 _MAX_LISTED = 500
@@ -123,9 +119,7 @@ def show(erasure_id: UUID) -> None:
 
 @erasures_group.command("tasks")
 @click.option(
-    "--show-address",
-    is_flag=True,
-    help="Show whom it is about. That you looked is recorded.",
+    "--show-address", is_flag=True, help="Show whom it is about. That you looked is recorded."
 )
 def tasks(*, show_address: bool) -> None:
     """List what a person has to erase in a tool, the longest waiting first.
@@ -178,7 +172,7 @@ def replay() -> None:
 @erasures_group.command("start-journal")
 @click.confirmation_option(
     prompt="Was there never a journal, or is it lost for good? After a restore of the database an"
-    " empty folder means that the right one is not mounted",
+    " empty folder means that the right one is not mounted"
 )
 def start_journal() -> None:
     """Begin the journal in an empty ERASURE_JOURNAL, with all erasures of this database.

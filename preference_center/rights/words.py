@@ -40,10 +40,7 @@ WORDS: Mapping[type[Enum], Mapping[Any, LazyString]] = {
         RequestKind.COMPLAINT: _("Complaint"),
         RequestKind.MINOR: _("Report of a minor"),
     },
-    Extent: {
-        Extent.MARKETING: _("marketing only"),
-        Extent.ACCOUNT: _("whole account"),
-    },
+    Extent: {Extent.MARKETING: _("marketing only"), Extent.ACCOUNT: _("whole account")},
     RequestState: {
         RequestState.RECEIVED: _("received"),
         RequestState.IDENTIFYING: _("waits for proof of identity"),
@@ -59,12 +56,7 @@ WORDS: Mapping[type[Enum], Mapping[Any, LazyString]] = {
         RequestStage.DUE_SOON: _("due soon"),
         RequestStage.OVERDUE: _("overdue"),
     },
-    Law: {
-        Law.GDPR: _("GDPR"),
-        Law.UK_GDPR: _("UK GDPR"),
-        Law.CCPA: _("CCPA"),
-        Law.LGPD: _("LGPD"),
-    },
+    Law: {Law.GDPR: _("GDPR"), Law.UK_GDPR: _("UK GDPR"), Law.CCPA: _("CCPA"), Law.LGPD: _("LGPD")},
     RequestVia: {
         RequestVia.PAGE: _("on the pages of rights"),
         RequestVia.PORTAL: _("in the company’s portal"),

@@ -281,11 +281,5 @@ def _copy_file(connection: Connection, earlier: UUID, request_id: UUID) -> None:
     parts: Iterator[bytes] = files.iter_parts(connection, keys, earlier)
     for number, data in enumerate(parts):
         files.insert_part(
-            connection,
-            keys,
-            request_id,
-            number,
-            data,
-            created_at=period[0],
-            expires_at=period[1],
+            connection, keys, request_id, number, data, created_at=period[0], expires_at=period[1]
         )

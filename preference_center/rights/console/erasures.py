@@ -60,10 +60,7 @@ def hold_list() -> ResponseReturnValue:
     """The newest cases, and whether they last."""
     holds = run_autocommit(lambda connection: list_holds(connection, _MAX_HOLDS))
     return render_page(
-        "rights/console/holds",
-        cases=list(_cases(holds)),
-        actor=current_actor(),
-        progress=progress,
+        "rights/console/holds", cases=list(_cases(holds)), actor=current_actor(), progress=progress
     )
 
 

@@ -106,11 +106,7 @@ def _request_page(address: Address) -> ActPage:
         _("Open the request"),
         (
             Field("kind", _("What they ask for"), options(RequestKind, words.kind_words)),
-            Field(
-                "extent",
-                _("How far, if they ask to erase"),
-                [("", "–"), *options(Extent)],
-            ),
+            Field("extent", _("How far, if they ask to erase"), [("", "–"), *options(Extent)]),
             Field("via", _("How it reached us"), options(_VIA)),
             Field(
                 "received_at",

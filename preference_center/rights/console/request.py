@@ -170,9 +170,7 @@ def confirm_request_receipt(request_id: UUID) -> ResponseReturnValue:
         _("Record"),
     )
     return act_on_request(
-        request_id,
-        page,
-        lambda asked: confirm_receipt(asked.id, current_actor()),
+        request_id, page, lambda asked: confirm_receipt(asked.id, current_actor())
     )
 
 
@@ -190,9 +188,7 @@ def withdraw_request(request_id: UUID) -> ResponseReturnValue:
         danger=True,
     )
     return act_on_request(
-        request_id,
-        page,
-        lambda asked: withdraw_data_request(asked.id, current_actor()),
+        request_id, page, lambda asked: withdraw_data_request(asked.id, current_actor())
     )
 
 

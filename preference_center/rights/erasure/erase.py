@@ -37,11 +37,7 @@ from preference_center.rights import holds
 from preference_center.rights.emails import build_notices
 from preference_center.rights.erasure import store
 from preference_center.rights.erasure.journal import write_journal
-from preference_center.rights.erasure.store import (
-    ErasedAccount,
-    ErasureSubject,
-    NewErasure,
-)
+from preference_center.rights.erasure.store import ErasedAccount, ErasureSubject, NewErasure
 from preference_center.rights.erasure.tables import ErasedRows, erase_rows
 from preference_center.rights.rules.changes import build_erasure_changes
 from preference_center.rights.rules.requests import Extent
@@ -300,12 +296,7 @@ def _erase_new(connection: Connection, plan: _Plan, request: _Request) -> None:
         _refuse_held(connection, plan.subjects, now)
     store.lock_accounts(connection, plan.accounts)
     store.insert_erasures(
-        connection,
-        plan.new,
-        request.extent,
-        request.request_id,
-        begun_at=request.begun_at,
-        now=now,
+        connection, plan.new, request.extent, request.request_id, begun_at=request.begun_at, now=now
     )
     erase_rows(connection, _erased_rows(plan, request), now)
     if request.notify:
@@ -327,11 +318,7 @@ def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
     new_id = services().new_id
     for subject in (*plan.subjects, *plan.repeated):
         yield from build_erasure_changes(
-            (new_id(), new_id()),
-            _named(subject),
-            request.extent,
-            request.origin,
-            request.begun_at,
+            (new_id(), new_id()), _named(subject), request.extent, request.origin, request.begun_at
         )
 
 

@@ -8,11 +8,7 @@ from itertools import groupby
 from uuid import UUID
 
 from preference_center.core.addresses import HashAlgorithm, HashedAddress
-from preference_center.core.errors import (
-    ConfigError,
-    JournalUnavailable,
-    KeyMismatch,
-)
+from preference_center.core.errors import ConfigError, JournalUnavailable, KeyMismatch
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

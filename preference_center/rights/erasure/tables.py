@@ -95,11 +95,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
         WHERE address_id = ANY(%(addresses)s) AND frequency_at IS NOT NULL
             AND COALESCE(out_at, lift_at, pause_at) IS NOT NULL""",
     ),
-    "consent": ErasureRule(
-        _DELETE,
-        "a choice that was erased",
-        _delete_rows("consent"),
-    ),
+    "consent": ErasureRule(_DELETE, "a choice that was erased", _delete_rows("consent")),
     "contact": ErasureRule(
         _CLEAR,
         "the row of an erased account stays, so that an update of it stores nothing",
@@ -144,9 +140,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "undecided_event": ErasureRule(_EXPIRE, "deleted 30 days after the decision"),
     "used_webhook_token": ErasureRule(_EXPIRE, "deleted with the webhook"),
     "counted_bounce": ErasureRule(
-        _DELETE,
-        "what is known of the mailbox",
-        _delete_rows("counted_bounce"),
+        _DELETE, "what is known of the mailbox", _delete_rows("counted_bounce")
     ),
     "burst": ErasureRule(_KEEP, "counts and digests of a domain's burst"),
     "burst_event": ErasureRule(_KEEP, "which events are part of a burst"),

@@ -266,10 +266,7 @@ the suppression, or was done by hand: anyone who did it would be asked again at 
 
 
 def erase_again_in_tool(
-    connection: Connection,
-    destination: int,
-    seen: Mapping[int, tuple[UUID, bytes]],
-    now: datetime,
+    connection: Connection, destination: int, seen: Mapping[int, tuple[UUID, bytes]], now: datetime
 ) -> set[int]:
     """Open the erasure of these addresses at this destination again; returns of which.
 

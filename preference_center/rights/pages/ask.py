@@ -112,11 +112,7 @@ def close(visitor: RightsVisitor) -> ResponseReturnValue:
 
 
 def _handle_button(
-    visitor: RightsVisitor,
-    kind: RequestKind,
-    *,
-    offered: RequestKind | None = None,
-    **values: Any,
+    visitor: RightsVisitor, kind: RequestKind, *, offered: RequestKind | None = None, **values: Any
 ) -> ResponseReturnValue:
     """The page (GET), or the request that its button makes. `offered` is what it asks for."""
     error = ""

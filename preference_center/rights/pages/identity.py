@@ -118,11 +118,7 @@ def _handle_expired(token: str, act: str) -> ResponseReturnValue:
     if request.method == "POST" and "again" in request.form:
         return mail_rights_link(RightsVisitor(), act, services().links.address_of(token))
     return render_rights_page(
-        "link_expired",
-        status=410,
-        act=act,
-        title=act_title(act),
-        mailed_token=token,
+        "link_expired", status=410, act=act, title=act_title(act), mailed_token=token
     )
 
 

@@ -18,10 +18,7 @@ from werkzeug.datastructures import FileStorage
 
 from preference_center.catalogue.rules.model import rights_offered
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.errors import (
-    InvalidAddress,
-    InvalidInput,
-)
+from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.infra.context import services
 from preference_center.rights.pages.visitor import (
     RightsVisitor,
@@ -36,9 +33,7 @@ from preference_center.rights.pages.visitor import (
     render_rights_page,
 )
 from preference_center.rights.person_words import AGENT_ACT, act_title, in_words
-from preference_center.rights.requests.agents import (
-    ask_for_principal,
-)
+from preference_center.rights.requests.agents import ask_for_principal
 from preference_center.rights.requests.handle import open_request
 from preference_center.rights.rules.identity import (
     MAX_PROOF_BYTES,

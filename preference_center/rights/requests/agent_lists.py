@@ -12,11 +12,7 @@ from typing import TypeVar
 
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.errors import (
-    InvalidInput,
-    InvalidList,
-    PreferenceCenterError,
-)
+from preference_center.core.errors import InvalidInput, InvalidList, PreferenceCenterError
 from preference_center.core.tabular import (
     detect_delimiter,
     find_likely_columns,
@@ -24,11 +20,7 @@ from preference_center.core.tabular import (
 )
 from preference_center.rights.requests.agents import ask_for_principal
 from preference_center.rights.rules.new_request import Agent, NewRequest
-from preference_center.rights.rules.requests import (
-    Extent,
-    RequestKind,
-    RequestVia,
-)
+from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 
 COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "received_at", "text")
 """The columns that a list may have; `kind`, and `address` or `external_id`, must be there.

@@ -13,10 +13,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from preference_center.core.errors import (
-    ExpiredLink,
-    InvalidInput,
-)
+from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.core.links import FormPurpose
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
@@ -26,10 +23,7 @@ from preference_center.rights.requests import handle, steps, store
 from preference_center.rights.rules.identity import ANSWER_TIMES, MAX_PROOFS, ProofFile
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.new_request import NewRequest
-from preference_center.rights.rules.requests import (
-    IdentityLevel,
-    StepAction,
-)
+from preference_center.rights.rules.requests import IdentityLevel, StepAction
 
 AGENT = "agent"
 """The actor of what agents do themselves."""

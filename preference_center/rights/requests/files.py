@@ -256,8 +256,7 @@ def load_content(
 ) -> bytes | None:
     """The bytes of a file of this request; None if it is gone. Raises DecryptionError."""
     row = connection.execute(
-        "SELECT content FROM rights_proof WHERE id = %s AND request_id = %s",
-        (proof_id, request_id),
+        "SELECT content FROM rights_proof WHERE id = %s AND request_id = %s", (proof_id, request_id)
     ).fetchone()
     if row is None:
         return None

@@ -67,10 +67,7 @@ def find_addresses(
         """SELECT a.digest, a.channel, a.id, a.erased_at IS NOT NULL, a.last_erased_at
         FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
         JOIN address a ON a.digest = given.digest AND a.channel = given.channel""",
-        {
-            "digests": [digest for digest, _ in given],
-            "channels": [channel for _, channel in given],
-        },
+        {"digests": [digest for digest, _ in given], "channels": [channel for _, channel in given]},
     )
     return {given[digest, channel]: AddressRow(*rest) for digest, channel, *rest in rows}
 

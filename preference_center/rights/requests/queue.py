@@ -14,21 +14,11 @@ from preference_center.core.deadlines import RequestStage
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.rights.requests.steps import find_proposals
-from preference_center.rights.requests.store import (
-    SELECT_REQUESTS,
-    fetch_requests,
-)
-from preference_center.rights.rules.deadlines import (
-    request_stage,
-)
-from preference_center.rights.rules.decisions import (
-    Proposal,
-)
+from preference_center.rights.requests.store import SELECT_REQUESTS, fetch_requests
+from preference_center.rights.rules.deadlines import request_stage
+from preference_center.rights.rules.decisions import Proposal
 from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.requests import (
-    RequestKind,
-    RequestState,
-)
+from preference_center.rights.rules.requests import RequestKind, RequestState
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,11 +203,7 @@ def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
 
 
 def extend_deadline(
-    request_id: UUID,
-    reason: ExtensionReason,
-    actor: str,
-    *,
-    connection: Connection | None = None,
+    request_id: UUID, reason: ExtensionReason, actor: str, *, connection: Connection | None = None
 ) -> RightsRequest:
     """Take the longer time that the law allows, and inform the person of it and why."""
 
@@ -219,11 +215,7 @@ def extend_deadline(
 
 
 def refuse_data_request(
-    request_id: UUID,
-    ground: RefusalGround,
-    actor: str,
-    *,
-    connection: Connection | None = None,
+    request_id: UUID, ground: RefusalGround, actor: str, *, connection: Connection | None = None
 ) -> RightsRequest:
     """Refuse the request, and inform the person why and how to complain.
 
@@ -238,11 +230,7 @@ def refuse_data_request(
 
 
 def complete_data_request(
-    request_id: UUID,
-    outcome: RequestOutcome,
-    actor: str,
-    *,
-    connection: Connection | None = None,
+    request_id: UUID, outcome: RequestOutcome, actor: str, *, connection: Connection | None = None
 ) -> RightsRequest:
     """Record that the request is fulfilled, and inform the person.
 

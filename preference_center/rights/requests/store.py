@@ -23,11 +23,7 @@ from preference_center.infra.keys.sealed_columns import rights_request_context
 from preference_center.rights.holds import IN_FORCE
 from preference_center.rights.rules.deadlines import REPEAT_WINDOW
 from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.requests import (
-    Extent,
-    RequestKind,
-    RequestState,
-)
+from preference_center.rights.rules.requests import Extent, RequestKind, RequestState
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))
 

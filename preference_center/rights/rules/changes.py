@@ -170,9 +170,7 @@ def _copy_facts(
                 )
 
 
-def _opt_outs_of(
-    fact: ScopeFact,
-) -> Iterator[tuple[Timestamped, EventKind, str, datetime | None]]:
+def _opt_outs_of(fact: ScopeFact) -> Iterator[tuple[Timestamped, EventKind, str, datetime | None]]:
     """What the fact denies: when, as which kind, for which scope, and the end of a pause.
 
     A restriction of another form stays there: it is ended there.

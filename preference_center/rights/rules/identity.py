@@ -83,9 +83,7 @@ def proven_level(proof: Proof) -> IdentityLevel:
 
 
 def required_level(
-    kind: RequestKind,
-    extent: Extent | None = None,
-    circumstances: Collection[Circumstance] = (),
+    kind: RequestKind, extent: Extent | None = None, circumstances: Collection[Circumstance] = ()
 ) -> IdentityLevel:
     """The level that this act needs; an erasure of unknown extent needs the highest.
 

@@ -167,9 +167,7 @@ class RightsRequest:
         """The person was asked to prove who they are; the law says whether the clock stops."""
         require_transition(self.state, RequestState.IDENTIFYING)
         asked = replace(
-            self,
-            state=RequestState.IDENTIFYING,
-            stopped_at=now if stops_clock else None,
+            self, state=RequestState.IDENTIFYING, stopped_at=now if stops_clock else None
         )
         return asked.schedule(now)
 
