@@ -138,20 +138,34 @@ def insert_closing_notices(
         return
     informed, now = set(answered_addresses(request)), context.now()
     sealed = context.links.seal_form(FormPurpose.CLOSED_ACCOUNT, {"contact": str(contact.id)}, now)
+    values = {"link": f"{context.links.base_url(_host(request))}/rights/closed/{sealed}"}
     notices = [
-        OutgoingEmail(
-            id=context.new_id(),
-            kind=EmailKind.ACCOUNT_CLOSED,
-            recipient=address,
-            language=_language(request),
-            brand=request.brand,
-            values={"link": f"{context.links.base_url(_host(request))}/rights/closed/{sealed}"},
-            expires_at=now + UNDO_PERIOD,
-        )
+        _email(request, EmailKind.ACCOUNT_CLOSED, address, values, now + UNDO_PERIOD)
         for address in sorted(contact.addresses - informed, key=lambda each: each.exact)
         if address.channel is Channel.EMAIL
     ]
     insert_emails(connection, notices)
+
+
+def _email(
+    request: RightsRequest,
+    kind: EmailKind,
+    recipient: Address,
+    values: Mapping[str, str],
+    expires_at: datetime,
+    *,
+    unproven: bool = False,
+) -> OutgoingEmail:
+    return OutgoingEmail(
+        id=services().new_id(),
+        kind=kind,
+        recipient=recipient,
+        language=_language(request),
+        brand=request.brand,
+        values=values,
+        expires_at=expires_at,
+        unproven=unproven,
+    )
 
 
 def _language(request: RightsRequest) -> str:
@@ -176,19 +190,10 @@ def _insert(
     unproven = _is_unproven(request, kind)
     if context.settings.mail_server is None or (unproven and not may_email(recipient)):
         return None
-    email_id = context.new_id()
-    email = OutgoingEmail(
-        id=email_id,
-        kind=kind,
-        recipient=recipient,
-        language=_language(request),
-        brand=request.brand,
-        values=_values(request, kind, systems_until),
-        expires_at=context.now() + EMAIL_LIFETIME,
-        unproven=unproven,
-    )
+    values, expires_at = _values(request, kind, systems_until), context.now() + EMAIL_LIFETIME
+    email = _email(request, kind, recipient, values, expires_at, unproven=unproven)
     insert_emails(connection, [email])
-    return email_id
+    return email.id
 
 
 def _is_unproven(request: RightsRequest, kind: EmailKind) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -269,16 +270,7 @@ def request_detail(
             for channel, address in part.addresses
         ],
         external_ids=list(part.external_ids),
-        steps=[
-            RightsStepResponse(
-                at=s.at,
-                actor=s.actor,
-                action=s.action,
-                detail=dict(s.detail),
-                email_outcome=s.email_outcome,
-            )
-            for s in steps
-        ],
+        steps=[RightsStepResponse(**asdict(step)) for step in steps],
     )
 
 

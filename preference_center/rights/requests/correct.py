@@ -11,6 +11,7 @@ A change of language is a contact update, and needs nothing of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
@@ -19,7 +20,7 @@ from preference_center.contacts import store as contacts
 from preference_center.contacts.rules.contact import ContactRef, ContactSet, ContactUpdate
 from preference_center.contacts.store import ConcurrentContactUpdate, list_addresses
 from preference_center.core import errors
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address
 from preference_center.core.events import (
     MOVE_SOURCE,
     Change,
@@ -28,7 +29,6 @@ from preference_center.core.events import (
     format_receipt_code,
     parse_receipt_code,
 )
-from preference_center.core.links.tokens import restore_address
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -87,16 +87,13 @@ def move_address(
     """
     check_move(old, new)
     asked = _Correction(old, new, origin, request_id)
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> Move:
         contact_set = _link(asked)
         move, changes = run_in_transaction(lambda connection: _plan(connection, asked))
-        try:
-            return _write(asked, contact_set, move, changes, in_transaction)
-        except (ConcurrentContactUpdate, _ConcurrentChange):
-            continue
-    raise errors.Unavailable(
-        "the database is too busy with this address", errors.UnavailableCause.LOCK_TIMEOUT
-    )
+        return _write(asked, contact_set, move, changes, in_transaction)
+
+    return _repeat_until_unchanged(attempt)
 
 
 def undo_move(
@@ -108,20 +105,24 @@ def undo_move(
     it by that link is open there again. Safe to repeat. Raises InvalidInput if there is no such
     move, or once it can't be undone any more; Unavailable.
     """
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> Move:
         move = run_in_transaction(lambda connection: moves.load_move(connection, move_id))
         if move is None:
             raise errors.InvalidInput("no address was corrected under this id")
-        if move.undone_at:
-            return move
-        if origin.now > move.undo_until:
+        if not move.undone_at and origin.now > move.undo_until:
             raise errors.InvalidInput(
                 f"a correction can be undone for {UNDO_PERIOD.days} days: correct the address again"
             )
-        try:
-            return _undo(move, origin, in_transaction)
-        except _ConcurrentChange:
-            continue
+        return move if move.undone_at else _undo(move, origin, in_transaction)
+
+    return _repeat_until_unchanged(attempt)
+
+
+def _repeat_until_unchanged(attempt: Callable[[], Move]) -> Move:
+    for _ in range(_ATTEMPTS):
+        with suppress(ConcurrentContactUpdate, _ConcurrentChange):
+            return attempt()
     raise errors.Unavailable(
         "the database is too busy with this address", errors.UnavailableCause.LOCK_TIMEOUT
     )
@@ -348,10 +349,7 @@ def _require_correction(request: RightsRequest) -> RightsRequest:
 
 
 def _old_address(request: RightsRequest, new: Address) -> Address:
-    named = [
-        restore_address(text, Channel(channel))
-        for channel, text in steps.open_sealed(request).addresses
-    ]
+    named = steps.part_addresses(steps.open_sealed(request))
     old = [address for address in named if address != new]
     if len(old) != 1:
         raise errors.InvalidInput(
