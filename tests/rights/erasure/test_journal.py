@@ -30,7 +30,7 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure import erase as erase_module
-from preference_center.rights.erasure import journal
+from preference_center.rights.erasure import journal, journal_store
 from preference_center.rights.erasure import store as erasure_store
 from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.journal import (
@@ -439,9 +439,9 @@ STEPS = [
     (audit, "insert_audit_entry"),
     (erasure_store, "number_entries"),
     (erase_module, "write_journal"),
-    (journal, "lock_unwritten"),
+    (journal_store, "lock_unwritten"),
     (journal, "write_entries"),
-    (journal, "mark_written"),
+    (journal_store, "mark_written"),
 ]
 
 
