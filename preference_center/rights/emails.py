@@ -87,7 +87,7 @@ def has_email(request: RightsRequest, action: StepAction) -> bool:
     if action not in (_REPORT_KINDS if request.kind is RequestKind.MINOR else _KINDS):
         return False
     if action is StepAction.DONE:
-        return request.kind not in {RequestKind.ERASE, RequestKind.MINOR}
+        return not request.kind.erases
     return not (action is StepAction.RECEIVED and _is_done_at_once(request))
 
 

@@ -97,7 +97,7 @@ def _fulfilment_page(asked: RightsRequest) -> ActPage:
         [hint, _("The person is informed, by mail if they can be mailed.")],
         label,
         fields,
-        danger=asked.kind in {RequestKind.CLOSE, RequestKind.ERASE, RequestKind.MINOR},
+        danger=asked.kind.erases or asked.kind is RequestKind.CLOSE,
     )
 
 

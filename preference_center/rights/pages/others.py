@@ -60,9 +60,6 @@ CHOICES: Mapping[str, tuple[RequestKind, Extent | None]] = {
 """What an agent can ask for here, by the value of its radio button."""
 
 
-_COUNT_AT_ONCE = {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class _Form:
     """What was typed, and what is wrong with it. Files have to be chosen again."""
@@ -119,7 +116,7 @@ def _record(address: Address, asked: NewRequest, files: tuple[ProofFile, ...]) -
     """
     context = services()
     mailbox = context.keys.digest(address.mailbox).hex()
-    counted = f"{mailbox} {asked.kind}" if asked.kind in _COUNT_AT_ONCE else mailbox
+    counted = f"{mailbox} {asked.kind}" if asked.kind.is_opt_out else mailbox
     if not context.limiter.hit(REQUEST_RATE, "agent", counted):
         return ""
     return ask_for_principal(asked, files).reference

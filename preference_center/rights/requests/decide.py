@@ -148,7 +148,7 @@ class _Completion:
         completed = steps.complete_data_request(
             self.request.id, outcome, self.actor, connection=connection
         )
-        if self.request.kind in _ERASING:
+        if self.request.kind.erases:
             # From the copy made before: the stored request no longer names anybody.
             notice = replace(completed, sealed=self.request.sealed)
             until = systems_follow_until(connection, completed.id)
@@ -279,9 +279,6 @@ def _erase_minor(request: RightsRequest, origin: RequestOrigin, done: InTransact
     return erase.erase_contacts(
         _refs(request), Extent.ACCOUNT, origin=origin, request_id=request.id, in_transaction=done
     )
-
-
-_ERASING = {RequestKind.ERASE, RequestKind.MINOR}
 
 
 _EFFECTS: Mapping[RequestKind, Effect] = {

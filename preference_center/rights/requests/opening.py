@@ -169,7 +169,7 @@ class _Opener:
         detail = {"via": request.via, "level": request.level.value, **self._detail}
         mails = self._mails_receipt(connection, request)
         # Where no address is known, nothing has counted yet: staff find out whose it is.
-        is_done = bool(self.new.is_only_opt_out and self.new.addresses and not self.new.text)
+        is_done = bool(request.kind.is_opt_out and self.new.addresses and not self.new.text)
         store.insert_request(connection, request)
         steps.append_step(
             connection,

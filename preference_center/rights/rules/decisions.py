@@ -68,7 +68,7 @@ def needs_second_person(kind: RequestKind, decision: Decision) -> bool:
         case Decision.REFUSE:
             return True
         case Decision.FULFIL:
-            return kind in {RequestKind.ERASE, RequestKind.MINOR}
+            return kind.erases
         case _:
             assert_never(decision)
 

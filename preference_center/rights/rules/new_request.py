@@ -113,11 +113,6 @@ class NewRequest:
         return opt_out_scope(self.kind, self.extent, self.via, self.level)
 
     @property
-    def is_only_opt_out(self) -> bool:
-        """Whether nothing is left to do once the opt-out is recorded and any words were read."""
-        return self.kind in {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
-
-    @property
     def reaches_contact(self) -> bool:
         """Whether it concerns all addresses of the contact, also those that it does not name."""
         return self.kind is RequestKind.CLOSE or bool(self.extent and self.extent.rules.of_account)

@@ -27,6 +27,16 @@ class RequestKind(StrEnum):
     MINOR = "minor"
     """A report that an address is a minor's."""
 
+    @property
+    def erases(self) -> bool:
+        """Whether fulfilling it erases the person: two people of the staff decide that."""
+        return self in {RequestKind.ERASE, RequestKind.MINOR}
+
+    @property
+    def is_opt_out(self) -> bool:
+        """Whether it counts as soon as it is received, at any level of identity."""
+        return self in {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
+
 
 class Extent(StrEnum):
     """How far an erasure goes. Both leave suppressions by digest (I6)."""
