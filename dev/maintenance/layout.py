@@ -44,6 +44,25 @@ SURFACES = frozenset({"pages", "api", "console", "cli"})
 """The names of the modules and folders through which people and programs reach a subject."""
 
 
+def packages() -> Mapping[str, str]:
+    """Each package of the product but those of single vendors, and what its docstring begins with.
+
+    The paths are relative to preference_center/, in the order of the subjects.
+    """
+    product = ROOT / "preference_center"
+    found = {
+        path.parent.relative_to(product): ast.get_docstring(parse(path)) or ""
+        for path in product.rglob("__init__.py")
+        if path.parent != product
+    }
+    ordered = sorted(found, key=lambda path: (RANK[path.parts[0]], path))
+    return {
+        f"{path}/": found[path].split("\n\n", maxsplit=1)[0].replace("\n", " ")
+        for path in ordered
+        if path.parts[0] != "integrations" or path.name in {"integrations", "base"}
+    }
+
+
 def modules(*folders: str, tree: Path = ROOT) -> list[Path]:
     """The Python files below these folders of a checkout."""
     return [path for folder in folders for path in sorted((tree / folder).rglob("*.py"))]

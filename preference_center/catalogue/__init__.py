@@ -1,4 +1,4 @@
-"""The catalogue: the file that declares brands, topics and message types.
+"""The file that declares brands, topics, message types, laws and texts: read, checked, applied.
 
 `parse_catalogue` reads it or reports every error at once; `diff_catalogues` and
 `rejection_reasons` compute what a new version would change and whether it may be applied.

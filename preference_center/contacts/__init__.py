@@ -1,4 +1,4 @@
-"""Write contacts, and what follows for the ledger, in one transaction."""
+"""People with their addresses and accounts: updates, choices, notices."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Record the choice of cookies per browser, and follow the signal that a browser sends."""
+"""The consent tool: choices about cookies per browser, and Global Privacy Control."""

@@ -1,4 +1,4 @@
-"""Values and rules that every subject shares: addresses, events, deadlines, keys, links.
+"""Values and rules that every subject shares: addresses, channels, events, deadlines, links.
 
 No I/O and no clock: time is an argument.
 """

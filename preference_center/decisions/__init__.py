@@ -1,1 +1,1 @@
-"""Whether a message may be sent to an address: the rules, the API, and filters for senders."""
+"""May this message be sent to this address? `decide`, with its facts."""

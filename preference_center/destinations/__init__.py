@@ -1,1 +1,1 @@
-"""A destination is a connected tool: we set it up, push to it, read it, and erase people in it."""
+"""Connected tools: set up, push, read back, scan, and ingest what they report."""

@@ -1,4 +1,4 @@
-"""The ledger stores every opt-out and opt-in; `record` is the only write path of its events."""
+"""Events, suppressions and consents: `record` is the only write path."""
 
 from preference_center.ledger.recording import RecordResult, record, record_batched
 

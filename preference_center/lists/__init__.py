@@ -1,1 +1,1 @@
-"""Lists of addresses: imports, scrubbing and export."""
+"""Lists of addresses: imports, scrubbing, export."""

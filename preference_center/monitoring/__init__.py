@@ -1,1 +1,1 @@
-"""What the service measures of itself: gauges, alerts, probes, the board."""
+"""What the service measures of itself: metrics, alerts, probes, the board."""

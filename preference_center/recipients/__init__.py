@@ -1,1 +1,1 @@
-"""The pages of recipients: unsubscribe, preferences, status of an opt-out."""
+"""What recipients do: unsubscribe, choose topics, ask for a link, see the status of an opt-out."""

@@ -1,1 +1,1 @@
-"""Handle data-subject requests, of agents and minors too, with erasure, holds and retention."""
+"""Requests of data subjects, of agents and about minors; erasure, restriction, holds, retention."""

@@ -1,1 +1,1 @@
-"""What senders use: keys, opt-outs and suppressions by API, links, the check of a mail."""
+"""What senders use besides decisions: keys, opt-outs and suppressions by API, links."""

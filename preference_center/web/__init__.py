@@ -1,1 +1,1 @@
-"""The surfaces of every subject use this base of pages, emails, `/v1` and the console."""
+"""What all surfaces share: layout of pages, emails, `/v1`, the console, translations."""

@@ -1,4 +1,4 @@
-"""`flask catalogue` reads a catalogue with the files that it names, checks it and applies it."""
+"""`flask catalogue`: check, preview and apply a catalogue with the files that it names."""
 
 from __future__ import annotations
 

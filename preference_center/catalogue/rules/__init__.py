@@ -1,1 +1,1 @@
-"""The rules describe what a catalogue holds, and check and compare catalogues: pure."""
+"""The model of a catalogue, its checks, and the comparison of two. Pure."""

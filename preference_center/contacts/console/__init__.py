@@ -1,4 +1,4 @@
-"""Route the pages of people: find one, read their timeline, record what they said, send a link."""
+"""The console's pages of people: search, timeline, recording an opt-out, sending a link."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Inform people of new versions of the privacy policy."""
+"""Notices about new versions of the privacy policy."""

@@ -1,1 +1,1 @@
-"""Hold the rules about contacts and their choices, without I/O."""
+"""Choices of a person, timelines, and closing of accounts. Pure."""

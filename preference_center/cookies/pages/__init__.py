@@ -1,4 +1,4 @@
-"""Say what people read of cookies, in their language."""
+"""The pages and texts of the consent tool."""
 
 from __future__ import annotations
 

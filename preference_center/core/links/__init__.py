@@ -1,4 +1,4 @@
-"""Signed links let a person opt out; one-time tokens prove that a person controls an address.
+"""Tokens: the signed links of emails, and one-time tokens that prove control of an address.
 
 A link in a message never expires: an opt-out must work for as long as the mail exists
 (RULES: 16 CFR 316.5, CASL). `core.links.tokens` encodes, encrypts and signs tokens;

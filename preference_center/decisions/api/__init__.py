@@ -1,4 +1,4 @@
-"""The API decides for one recipient, ten thousand, or a list of any length.
+"""`/v1/decisions`: one recipient, ten thousand, or a stream; the filters for senders.
 
 The models are here, too: what is asked, what is answered, and the lines of a stream.
 

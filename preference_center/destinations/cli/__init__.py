@@ -1,4 +1,4 @@
-"""`flask destinations` manages the connected tools."""
+"""`flask destinations`."""
 
 from __future__ import annotations
 

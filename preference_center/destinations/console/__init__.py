@@ -1,4 +1,4 @@
-"""The window has a page for each destination; `monitoring.console` shows how far every one is."""
+"""The console's pages of destinations: the window, one tool, its settings."""
 
 from preference_center.core.staff import Permission
 from preference_center.destinations.console.add import (

@@ -1,1 +1,1 @@
-"""These rules compute states, plans and promises of destinations; they are pure."""
+"""The state that a tool should reflect, the plan of a push, the classification of reports. Pure."""

@@ -1,1 +1,1 @@
-"""These statements are about destinations, sync states, deliveries and webhooks."""
+"""SQL of destinations, sync states, deliveries and webhooks."""

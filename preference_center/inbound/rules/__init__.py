@@ -1,4 +1,4 @@
-"""What mails from recipients and mail servers state. Pure: no I/O, no clock.
+"""What mails and text messages state: replies, bounces, complaints, keywords. Pure.
 
 `interpret.interpret_mail` takes the beginning of a raw mail and returns values: who opted out,
 who complained, whose mail bounced, or why a person must review it. It verifies nothing: whether

@@ -1,1 +1,1 @@
-"""These commands of `flask` look after the database, Redis and the keys of the service."""
+"""`flask keys`, `flask redis` and `flask rotate`."""

@@ -1,1 +1,1 @@
-"""Stored data depends on keys: here are their fingerprints, senders' link keys and rotation."""
+"""Keys: their fingerprints, senders' keys for links, and the rotation of stored data."""

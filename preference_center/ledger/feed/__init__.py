@@ -1,1 +1,1 @@
-"""The feed of changes has one order, readers and publishers."""
+"""The feed of changes: its order, its readers, and publishers to files and Kafka."""

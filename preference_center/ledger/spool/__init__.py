@@ -1,4 +1,4 @@
-"""The spool keeps opt-outs accepted without the database on local disk until recorded (I1).
+"""Opt-outs accepted while the database is away: written to local disk, then replayed (I1).
 
 `record_or_spool` records opt-outs or spools them; `start_spool` makes a process do so, and replay
 what is pending. `docs/decisions/0032-spool.md` explains the design.

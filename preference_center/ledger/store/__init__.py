@@ -1,1 +1,1 @@
-"""These statements read the ledger and what is derived from it."""
+"""SQL of the ledger: look-ups, addresses, the state that is derived from events."""

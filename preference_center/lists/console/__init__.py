@@ -1,4 +1,4 @@
-"""Imports: begun with a file and how to read it, planned, confirmed, followed and undone."""
+"""The console's pages of imports: upload, plan, confirm, follow, undo."""
 
 from __future__ import annotations
 

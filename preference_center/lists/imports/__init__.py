@@ -1,1 +1,1 @@
-"""Import a list: read, plan, apply, undo."""
+"""An import: read, plan, apply, undo."""

@@ -1,1 +1,1 @@
-"""How rows of a list are read: pure."""
+"""How the columns and rows of a list are read. Pure."""

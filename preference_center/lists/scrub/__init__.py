@@ -1,4 +1,4 @@
-"""Scrub lists: which of ten million rows may be sent this message?
+"""Scrubbing: which rows of a list may be sent a message, by a snapshot.
 
 The same decisions as `POST /v1/decisions`, by one SQL statement over a snapshot. The entry points
 are `scrub_list.scrub_list` and `snapshots.create_snapshot`; engines are `duck` on one machine and

@@ -1,1 +1,1 @@
-"""Pages that a link in a mail leads to."""
+"""The pages behind the links of an email."""

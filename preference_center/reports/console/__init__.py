@@ -1,4 +1,4 @@
-"""/console/reports: what compliance is asked, answered from counts per day."""
+"""`/console/reports`: the counts that compliance is asked for."""
 
 from __future__ import annotations
 

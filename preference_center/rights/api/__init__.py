@@ -1,4 +1,4 @@
-"""Define the request and response models of the endpoints of data-subject requests."""
+"""`/v1` of requests and erasures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Route the console's pages of requests: queue, steps, decisions, tasks by hand, and holds."""
+"""The console's pages of requests: queue, steps, decisions, tasks by hand, holds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Erase a person everywhere, and keep them erased."""
+"""Erasure here and in the tools, its journal, and the replay after a restore."""

@@ -1,1 +1,1 @@
-"""The pages on which people use their rights."""
+"""The pages of rights, `/rights/`, and of a request's status."""

@@ -1,1 +1,1 @@
-"""Take a request from opening to its answer, step by step."""
+"""A request from its opening to its answer: identity, steps, emails, files, agents."""

@@ -1,1 +1,1 @@
-"""Decide about requests without I/O: kinds, laws, deadlines, identity and decisions."""
+"""Kinds, laws, deadlines, identity and decisions of requests. Pure."""

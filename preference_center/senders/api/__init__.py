@@ -1,4 +1,4 @@
-"""Links that senders ask for: of a message, and to the page of a person who is signed in."""
+"""`/v1` of links, opt-outs, consents and suppressions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""These commands manage senders' keys, and check emails and hosts as deployed.
+"""`flask keys` of senders, `flask links`, `flask check-mail` and `check-domain`.
 
 - `flask keys add` and related commands: keys with which senders call the API.
 - `flask keys link-key` and related commands: keys with which senders create links offline.

@@ -1,4 +1,4 @@
-"""`check_email` checks a whole mail, as it was received: does opting out work?
+"""The check of a received mail: does opting out work?
 
 `check_sender` tells whether marketing comes from another address than service mail (RULES A13).
 """

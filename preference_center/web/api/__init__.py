@@ -1,4 +1,4 @@
-"""Senders use the /v1 API, whose blueprint and own documentation `blueprint` makes.
+"""The frame of `/v1`: endpoints, keys, errors, idempotency, streams, OpenAPI.
 
 docs/api.md is the reference of the API. The API's own documentation is the OpenAPI document, a page
 of it, and a page of each problem type.

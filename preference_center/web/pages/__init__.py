@@ -1,4 +1,4 @@
-"""Recipients see these pages: one-click unsubscribe, the unsubscribe page, the preference page.
+"""The frame of the pages of recipients: brands, languages, forms, errors.
 
 The token in the URL is the only credential: there is no log-in, and no response may leak
 the URL: no referrer, no cache, no index, no third-party content.

@@ -1,4 +1,4 @@
-"""What people write when they object to advertising: a grammar, and a table for each language."""
+"""Objections to marketing in replies: a grammar, and a table for each language."""
 
 from __future__ import annotations
 
