@@ -1,1 +1,1 @@
-"""`flask keys`, `flask redis` and `flask rotate`."""
+"""`flask keys` of the service (`generate`, `status`, `rotate`), and `flask redis`."""
