@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench import measured_requests, measured_work
+from bench import idle, measured_requests, measured_work
 from bench.reporting import Options
 from dev.engines import Engines
 
@@ -33,4 +33,5 @@ MEASUREMENTS: dict[str, Measure] = {
     "counting": measured_work.measure_counting,
     "consent-tag": measured_requests.measure_consent_tag,
     "console": measured_requests.measure_console,
+    "idle": idle.measure,
 }
