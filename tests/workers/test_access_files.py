@@ -25,7 +25,7 @@ def test_an_open_request_gets_its_file(app: Flask, clock: Clock, redis_url: str)
         assert (job.func, job.args) == (jobs.build_access_file, [str(request.id)])  # I12
         jobs.build_access_file(str(request.id))
         assert load_request(request.id).state is RequestState.DONE
-        assert file_expires_at(request.id) == clock.now + FILE_RETENTION
+        assert file_expires_at(request) == clock.now + FILE_RETENTION
         assert scheduler.tick() == 0
 
 
@@ -47,4 +47,4 @@ def test_a_file_is_deleted_when_it_expires(app: Flask, clock: Clock) -> None:
         jobs.build_access_file(str(request.id))
         clock.advance(FILE_RETENTION)
         scheduler.purge_expired(services().now())
-        assert file_expires_at(request.id) is None
+        assert file_expires_at(request) is None
