@@ -103,8 +103,8 @@ def preload(modules: Iterable[str]) -> None:
     Each makes its application itself, with the connections and threads. The collector is kept from
     writing into what was imported, which would copy it.
     """
-    # For `infra.metrics`, which reads it when it is imported.
-    os.environ["PREFERENCE_CENTER_SERVER_PID"] = str(os.getpid())
+    # Before they are imported: `infra.metrics` looks for its SERVER_NAME.
+    multiprocessing.current_process().name = "web server"
     for module in modules:
         import_module(module)
     gc.collect()

@@ -41,8 +41,8 @@ from preference_center.core.links import LinkKeyProblem
 log = structlog.get_logger()
 
 
-SERVER_PID = "PREFERENCE_CENTER_SERVER_PID"
-"""The environment variable by which `workers.web` tells of workers that it is going to fork."""
+SERVER_NAME = "web server"
+"""The name of a process that imports this module for workers that it will fork: `workers.web`."""
 
 
 _PREFIX = "preference-center-metrics"
@@ -55,13 +55,14 @@ def share_between_workers() -> Path | None:
     """Make metrics that are created from now on count in files, if this is one of several workers.
 
     Workers are processes that another Python process started by `multiprocessing`, as granian
-    does. One that imports this module for those it will fork sets SERVER_PID to its own id.
-    Returns the folder; None where this process counts alone in memory, also where no folder can be
-    written.
+    does, or will be forked by this one, which then has SERVER_NAME. Returns the folder; None where
+    this process counts alone in memory, also where no folder can be written.
     """
     parent = multiprocessing.parent_process()
-    server = parent.pid if parent else int(os.environ.get(SERVER_PID, "0"))
-    if not server:
+    if parent is None and multiprocessing.current_process().name != SERVER_NAME:
+        return None
+    server = os.getpid() if parent is None else parent.pid
+    if server is None:
         return None
     try:
         folder = _make_folder(Path(tempfile.gettempdir()), server)
