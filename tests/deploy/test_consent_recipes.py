@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from dev.processes import wait_until
 from dev.server import free_port
 from tests.cookies.pages.shop import ORIGIN, SITES
 from tests.in_force import put_in_force
+from tests.infra.tls import serving as serving_tls
 from tests.web.pages.fixtures import CATALOGUE
 
 if TYPE_CHECKING:
@@ -286,6 +288,39 @@ def test_an_answer_that_is_not_all_there_in_time_holds_nobody_longer(
 def test_a_service_whose_name_nobody_knows_stops_no_site(through: Callable[..., Ask]) -> None:
     target = "https://preferences.invalid/consent/shop"
     assert_not_saved(through(target, 1)("GET", "/consent"))
+
+
+@pytest.mark.parametrize("days", [1, -1], ids=["of an unknown authority", "expired"])
+def test_a_service_with_a_bad_certificate_is_asked_nothing(
+    through: Callable[..., Ask], tmp_path: Path, days: int
+) -> None:
+    seen: list[object] = []
+
+    def front(environ: Any, start_response: Any) -> Any:
+        seen.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [b"not to be trusted"]
+
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    with serving_tls(front, folder, datetime.now(UTC) + timedelta(days=days)) as site:
+        assert_not_saved(through(f"{site.url}/consent/shop")("GET", "/consent"))
+    assert not seen
+
+
+def test_the_log_of_the_site_says_that_the_certificate_is_bad(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = io.StringIO()
+    with serving_tls(lambda *_: [], tmp_path) as site:
+        app = load("wsgi")(f"{site.url}/consent/shop", timeout=PATIENCE)
+        transport = httpx.WSGITransport(app=app, wsgi_errors=said)
+        assert_not_saved(httpx.Client(transport=transport, base_url=ORIGIN).get("/consent"))
+        with ExitStack() as stack:
+            ask = through_asgi(f"{site.url}/consent/shop", tmp_path, stack)
+            assert_not_saved(ask("GET", "/consent"))
+    for line in (said.getvalue(), caplog.text):
+        assert "certificate verify failed: self-signed certificate" in line
 
 
 def test_the_limit_of_a_site_is_three_seconds_as_the_page_says() -> None:

@@ -38,9 +38,12 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(front: WSGIApplication, folder: Path) -> Iterator[Site]:
-    """Serve until the end of the block; the certificate is valid for 60 days from `START`."""
-    ends = max(datetime.now(UTC) + timedelta(days=1), START + timedelta(days=60))
+def serving(front: WSGIApplication, folder: Path, ends: datetime | None = None) -> Iterator[Site]:
+    """Serve until the end of the block; the certificate is valid for 60 days from `START`.
+
+    Or to its `ends`, which may be past.
+    """
+    ends = ends or max(datetime.now(UTC) + timedelta(days=1), START + timedelta(days=60))
     certificate, key = make_certificate(folder, ends)
     site = Site("", certificate, ends, front)
 
