@@ -306,7 +306,8 @@ class Settings(MailSettings, ConsoleSettings):
     @field_validator("consent_secrets")
     @classmethod
     def _validate_consent_secrets(cls, text: str) -> str:
-        if any(len(each.partition(":")[2]) < _MIN_CONSENT_SECRET for each in text.split()):
+        pairs = (each.partition(":") for each in text.split())
+        if any(not site or len(secret) < _MIN_CONSENT_SECRET for site, _, secret in pairs):
             raise ValueError(
                 f"write site:secret, each secret of {_MIN_CONSENT_SECRET} characters or more"
             )

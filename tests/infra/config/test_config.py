@@ -41,6 +41,29 @@ def test_an_unknown_region_of_phone_numbers_stops_the_start(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        "hunter2",
+        "shop:",
+        "shop:hunter2",
+        f":{'s' * 32}",
+        f"shop:{'s' * 32} blog:hunter2",
+        f"shop: {'s' * 32}",
+        f"shop={'s' * 32}",
+    ],
+)
+def test_secrets_of_sites_that_protect_nothing_stop_the_start(
+    right: Settings, monkeypatch: pytest.MonkeyPatch, secrets: str
+) -> None:
+    monkeypatch.setenv("CONSENT_SECRETS", f"shop:{'s' * 32} shop:{'t' * 32}")
+    assert len(load_settings().secrets_of_site("shop")) == 2
+    monkeypatch.setenv("CONSENT_SECRETS", secrets)
+    with pytest.raises(ConfigError, match=r"CONSENT_SECRETS: .*site:secret, each .* 32") as raised:
+        load_settings()
+    assert "hunter2" not in str(raised.value)
+
+
 def test_a_variable_that_is_set_to_nothing_counts_as_not_set(
     right: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
