@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import parseaddr
 
-from preference_center.catalogue.rules.model import Brand, Catalogue
+from preference_center.catalogue.rules.model import (
+    NOTICE_PERIOD,
+    Brand,
+    Catalogue,
+    TopicDefault,
+)
 from preference_center.catalogue.rules.reader import LocalizedText, TomlTable
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import (
@@ -135,8 +140,8 @@ LONGEST_FIELDS = {
 
 def catalogue_warnings(catalogue: Catalogue) -> list[str]:
     """Each as "what is missing; remedy", in the order of the brands."""
-    topics = [*_topic_warnings(catalogue)]
-    return topics + [
+    common = [*_topic_warnings(catalogue), *_policy_warnings(catalogue)]
+    return common + [
         line
         for brand in catalogue.brands.values()
         for line in (
@@ -156,6 +161,24 @@ def _topic_warnings(catalogue: Catalogue) -> Iterator[str]:
             yield (
                 f"topic {topic.key} has no {' and no '.join(missing)}, so people who ask for"
                 f' their data read "not stated"; add {" and ".join(missing)}'
+            )
+
+
+def _policy_warnings(catalogue: Catalogue) -> Iterator[str]:
+    """Whether nobody can agree to the newest version before its day; older ones are past."""
+    ended = [
+        topic.key
+        for topic in catalogue.topics.values()
+        if topic.default is TopicDefault.OPT_IN and not topic.retired
+    ]
+    for version in catalogue.policy_versions[-1:]:
+        if version.reconsent and version.ask_from is None and ended:
+            yield (
+                f"policies.privacy.{version.version} has reconsent and no ask_from, so nobody can"
+                f" agree to it before {version.effective}: from that day on nobody is sent"
+                f" {', '.join(ended)} until they opt in again; add ask_from, a day of the"
+                f" {NOTICE_PERIOD.days} days before, from which you show this version wherever"
+                " you ask for consent"
             )
 
 

@@ -6,7 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from preference_center.catalogue import Catalogue, diff_catalogues, parse_catalogue
+from preference_center.catalogue import (
+    Catalogue,
+    catalogue_warnings,
+    diff_catalogues,
+    parse_catalogue,
+)
 from preference_center.core.errors import CatalogueError, InvalidInput, UnknownPolicyVersion
 from preference_center.ledger.rules import check_policy_shown
 from tests.catalogue.catalogues import SMALL, edited
@@ -146,3 +151,26 @@ def test_evidence_may_name_any_version_that_still_counts() -> None:
         check_policy_shown("privacy/2026-01", catalogue, IN_FORCE)
     with pytest.raises(UnknownPolicyVersion, match="no such version"):
         check_policy_shown("privacy/1999", catalogue, IN_FORCE)
+
+
+def test_a_newest_version_that_nobody_can_agree_to_before_its_day_is_warned_of() -> None:
+    def warnings(*changes: tuple[str, str]) -> list[str]:
+        return [line for line in catalogue_warnings(parse(*changes)) if "ask_from" in line]
+
+    (line,) = warnings()
+    assert line.startswith(
+        "policies.privacy.2027-01 has reconsent and no ask_from, so nobody can agree to it before"
+        " 2027-01-01: from that day on nobody is sent acme.news until they opt in again;"
+    )
+    assert "add ask_from, a day of the 30 days before" in line
+    assert warnings(EARLY) == []
+    assert warnings(("reconsent = true", "reconsent = false")) == []
+    assert warnings(('default = "opt_in"', 'default = "opt_out"')) == []
+    newer = f"""{VERSIONS}
+[policies.privacy."2028"]
+effective = 2028-01-01
+url = "https://acme.example/2028"
+sha256 = "{SHA256}"
+summary = {{ it = "Altro", en = "More" }}
+"""
+    assert "ask_from" not in str(catalogue_warnings(parse_catalogue(SMALL + newer)))
