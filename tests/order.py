@@ -53,10 +53,11 @@ SLOW_FILES = tuple(
 )
 _SLOW_IN_BROWSER = re.compile(
     r"\[(light-)?(it|de|fr|es)[-\]]|-rights\]|\[(desktop|wide|1024 px.*|inspector[1-5])"
-    r"|\[no script\]"
+    r"|\[no script\]|-phone on its side-firefox\]"
 )
 """Pages in other languages than English, on a second size of screen, and all of rights;
-and flows without script, since no page has one, as `test_pages.py` shows."""
+flows without script, since no page has one, as `test_pages.py` shows; and what Firefox shows on a
+second size of screen."""
 _SLOW_BY_NAME = re.compile(
     r"after_ctrl_c_and_after_a_kill|left_open_with_its_scripts|no_trace_is_left\[with"
     r"|redis_goes_and_are_delivered_after\[(frozen|killed)|loses_no_promise\[killed"

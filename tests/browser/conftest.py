@@ -1,41 +1,74 @@
-"""A real Chromium, and the service on a port for it."""
+"""Real browsers, and the service on a port for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dev.errors import BrowserError
-from dev.maintenance.browser import chromium
+from dev.maintenance.browser import FOR_FIREFOX, start_chromium, start_firefox
 from dev.postgres import make_database
 from tests.environment import connecting_within, link_clicks_within, patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
     from dev.demo.states import Demo
     from dev.engines import Engines
     from preference_center.infra.db.connections import DatabaseTimeouts
+    from tests.browser.both import Start
     from tests.environment import Environment
 
+GPC = {
+    "privacy.globalprivacycontrol.enabled": True,
+    "privacy.globalprivacycontrol.functionality.enabled": True,
+}
+"""What "Tell websites not to sell or share my data" of Firefox's settings sets."""
+STARTS: dict[str, Callable[[Playwright], Browser]] = {
+    "chromium": start_chromium,
+    "firefox": start_firefox,
+    "firefox with GPC": lambda playwright: start_firefox(playwright, GPC),
+}
 PATIENCE = 30_000  # milliseconds; an action of Playwright waits that long, an assertion 5 s
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this worker."""
-    from playwright.sync_api import expect
+def start() -> Iterator[Start]:
+    """Starts a browser by its name, one of each for all tests of this worker."""
+    from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
-    try:
-        with chromium() as browser:
-            yield browser
-    except BrowserError as error:
-        pytest.skip(str(error))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NODE_OPTIONS", f'--require "{FOR_FIREFOX}"')
+        playwright = sync_playwright().start()
+    with ExitStack() as stack:
+        stack.callback(playwright.stop)
+
+        @cache
+        def started(name: str) -> Browser:
+            browser = STARTS[name](playwright)
+            stack.callback(browser.close)
+            return browser
+
+        def start(name: str) -> Browser:
+            try:
+                return started(name)
+            except BrowserError as error:
+                pytest.skip(str(error))
+
+        yield start
+
+
+@pytest.fixture
+def browser(start: Start, request: pytest.FixtureRequest) -> Browser:
+    """Chromium, or what IN_BOTH asks for."""
+    return start(getattr(request, "param", "chromium"))
 
 
 @pytest.fixture

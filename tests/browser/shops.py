@@ -28,6 +28,8 @@ FUNCTIONAL = ("functional", "functional, in the page")
 """What the shops' dummies of a category log, in order."""
 ADVERTISING = ("advertising",)
 ALL = (*FUNCTIONAL, *ADVERTISING)
+EXPECTED = "has been rejected for invalid domain"
+"""What Firefox says where a cookie is deleted at domains that it can't be of."""
 OPTIONAL_FILES = ("shop-functional.js", "shop-advertising.js", "shop-pixel.svg")
 
 GPC = "Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })"
@@ -79,11 +81,15 @@ class Visit:
         # Playwright takes no builtin.
         self.page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108
         self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("pageerror", lambda error: self._note(str(error)))
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.complaints.append(message.text)
+            self._note(message.text)
+
+    def _note(self, complaint: str) -> None:
+        if EXPECTED not in complaint:
+            self.complaints.append(complaint)
 
     @property
     def banner(self) -> Locator:

@@ -16,12 +16,15 @@ from tests.dev.running import TOOLS, Run, running
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from tests.browser.both import Start
+
 MINUTE = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
-def run(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A run that tests share. Starts only where there is a browser."""
+    start("chromium")
     checkout = tmp_path_factory.mktemp("checkout")
     with running(checkout) as run:
         yield run
