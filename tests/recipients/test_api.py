@@ -11,12 +11,28 @@ from hypothesis import strategies as st
 
 from tests.clock import START, Clock
 from tests.destinations.connected import connect
+from tests.in_force import CATALOGUE, put_in_force
 from tests.web.api.sender import Sender, evidence, make_sender
 
 if TYPE_CHECKING:
     from flask import Flask
 
 ADA = "ada@example.com"
+VERSIONS = f"""
+[policies.privacy."2026"]
+effective = 2026-01-01
+url = "https://acme.example/privacy/2026"
+sha256 = "{"0" * 64}"
+summary = {{ en = "The first one.", it = "La prima." }}
+
+[policies.privacy."2026-12"]
+effective = 2026-12-01
+url = "https://acme.example/privacy/2026-12"
+sha256 = "{"f" * 64}"
+summary = {{ en = "A new supplier.", it = "Un nuovo fornitore." }}
+reconsent = true
+ask_from = 2026-11-26
+"""
 MINUTE = timedelta(minutes=1)
 EVENTS = """SELECT kind, scope, occurred_at, received_at, actor FROM event ORDER BY seq"""
 
@@ -398,3 +414,46 @@ def test_a_pause_holds_for_what_is_turned_on_under_it(sender: Sender, clock: Clo
     clock.advance(5 * MINUTE)
     assert put(sender, clock, topics=topics(offers="on"))["topics"]["acme.offers"]["state"] == "on"
     assert sender.ask("offers.weekly", ADA)["allow"]
+
+
+class TestKeep:
+    """A topic that ends with a coming version of the privacy policy is agreed to before."""
+
+    @pytest.fixture
+    def sender(self, in_force: Flask, sender: Sender, clock: Clock) -> Sender:
+        put_in_force(in_force, CATALOGUE + VERSIONS)
+        put(sender, clock, topics=topics(news="on"))
+        clock.advance(timedelta(days=3))
+        return sender
+
+    def kept(self, sender: Sender, clock: Clock, state: str = "on", **stated: str) -> list[str]:
+        given = evidence(occurred_at=clock().isoformat(), **stated)
+        events: list[str] = put(sender, clock, evidence=given, topics=topics(news=state))["events"]
+        return events
+
+    def test_with_that_version_as_evidence(self, sender: Sender, clock: Clock) -> None:
+        assert len(self.kept(sender, clock, policy="privacy/2026-12")) == 1
+        assert self.kept(sender, clock, policy="privacy/2026-12") == []  # I7
+        assert sender.evidence()[-1]["policy"] == "privacy/2026-12"
+        clock.advance(timedelta(days=7))
+        assert sender.ask("newsletter.monthly", ADA)["rule"] == "consented"
+
+    def test_not_without_it(self, sender: Sender, clock: Clock) -> None:
+        assert self.kept(sender, clock) == []
+        clock.advance(timedelta(days=7))
+        assert sender.ask("newsletter.monthly", ADA)["rule"] == "no_consent"
+
+    def test_not_before_it_is_asked_for(self, sender: Sender, clock: Clock) -> None:
+        clock.advance(timedelta(days=-2))
+        assert self.kept(sender, clock, policy="privacy/2026-12") == []
+
+    def test_an_opt_out_since_the_page_was_rendered_stays(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I5
+        rendered = clock().isoformat()
+        clock.advance(MINUTE)
+        sender.opt_out(ADA, "acme.news", received_at=clock().isoformat())
+        clock.advance(MINUTE)
+        given = evidence(occurred_at=clock().isoformat(), policy="privacy/2026-12")
+        found = put(sender, clock, rendered_at=rendered, evidence=given, topics=topics(news="on"))
+        assert found["topics"]["acme.news"]["state"] == "off"

@@ -184,6 +184,9 @@ def build_preference_change(
 ) -> Change | None:
     """The change that a submission asks for `scope`; None where `current` has it already.
 
+    What is on and ends with a coming version of the privacy policy is asked for again where the
+    evidence states that version, so that it does not end.
+
     An opt-in counts from when the page was rendered, so a stale one lifts no opt-out made
     since; an opt-out and a pause count from the act (I5). Raises UnknownTopic,
     WrongChannel, or InvalidInput for what can't be chosen.
@@ -194,7 +197,8 @@ def build_preference_change(
     acted_at = submission.consent_evidence.occurred_at
     opts_in = choice.state is PreferenceState.ON
     since = min(submission.rendered_at, acted_at) if opts_in else acted_at
-    if _is_unchanged(current.for_scope(scope), choice, since):
+    status = current.for_scope(scope)
+    if _is_unchanged(status, choice, since) and not _keeps(status, submission, since, catalogue):
         return None
     return Change(
         id=id,
@@ -261,6 +265,20 @@ def _is_unchanged(current: ScopeStatus | None, choice: PreferenceChoice, since: 
             return current.state is PreferenceState.ON or is_stale
         case _:
             assert_never(choice.state)
+
+
+def _keeps(
+    status: ScopeStatus | None,
+    submission: PreferenceSubmission,
+    since: datetime,
+    catalogue: Catalogue,
+) -> bool:
+    """Whether a choice made `since` agrees to the coming version by which the topic ends."""
+    if status is None or status.ends_by is None or status.state is not PreferenceState.ON:
+        return False
+    asked = catalogue.policy_asked_for(since)
+    shown = submission.consent_evidence.policy
+    return since >= status.ends_by.asked_at and asked is not None and shown == asked.reference
 
 
 def _validate_choice(
