@@ -162,18 +162,21 @@ def _serving(database_url: str, redis_url: str) -> Iterator[str]:
     port = free_port()
     site, clock = f"http://127.0.0.1:{port}", Clock(lambda: NOW)
     settings = settings_for_pictures(database_url, redis_url, site)
-    settings = settings.model_copy(update={"reply_addresses": REPLIES})
     os.environ[ALLOW_PRIVATE] = "1"
-    app = create_app(settings, now=clock, random=Random(7))  # noqa: S311 - no secret
-    app.register_blueprint(console.blueprint)
-    with TemporaryDirectory() as folder, app.app_context():
-        files = Files(Path(folder))
-        seed(files, TOOLS, 8300, clock)
-        Pushes(clock, files).push()
-        count_new_events(NOW)
-        with on_port(app, port):
-            yield site
-        disconnect(app)
+    with TemporaryDirectory() as folder:
+        settings = settings.model_copy(
+            update={"reply_addresses": REPLIES, "file_drop_root": folder}
+        )
+        app = create_app(settings, now=clock, random=Random(7))  # noqa: S311 - no secret
+        app.register_blueprint(console.blueprint)
+        with app.app_context():
+            files = Files(Path(folder))
+            seed(files, TOOLS, 8300, clock)
+            Pushes(clock, files).push()
+            count_new_events(NOW)
+            with on_port(app, port):
+                yield site
+            disconnect(app)
 
 
 def _sign_in_all(browser: Browser, site: str) -> StorageState:
