@@ -237,46 +237,27 @@ def _waiting_since(*stages: DeadlineStage) -> Condition:
     return holds
 
 
-def _rights(stage: RequestStage) -> Condition:
+def _feed_publisher_behind(seen: Observation) -> Iterator[str]:
+    for name, since in seen.measured.publishers.items() if seen.measured else ():
+        if since and seen.at >= since + PUBLISHER_BEHIND_AFTER:
+            yield name
+
+
+def _measured(is_so: Callable[[Measurements], object]) -> Condition:
     def holds(seen: Observation) -> Iterator[str]:
-        if seen.measured and seen.measured.rights.get(stage):
+        if seen.measured and is_so(seen.measured):
             yield ""
 
     return holds
 
 
-def _email_stuck(seen: Observation) -> Iterator[str]:
-    oldest = seen.measured and seen.measured.oldest_email_due_at
-    if oldest and seen.at >= oldest + EMAIL_STUCK_AFTER:
-        yield ""
+def _longer_than(limit: timedelta, since: Callable[[Measurements], datetime | None]) -> Condition:
+    def holds(seen: Observation) -> Iterator[str]:
+        begun = seen.measured and since(seen.measured)
+        if begun and seen.at >= begun + limit:
+            yield ""
 
-
-def _erasures_not_in_journal(seen: Observation) -> Iterator[str]:
-    if seen.measured and seen.measured.erasures_not_in_journal:
-        yield ""
-
-
-def _journal_closed(seen: Observation) -> Iterator[str]:
-    if seen.measured and seen.measured.is_journal_closed:
-        yield ""
-
-
-def _rotation_unfinished(seen: Observation) -> Iterator[str]:
-    since = seen.measured and seen.measured.rotation_started_at
-    if since and seen.at >= since + ROTATION_UNFINISHED_AFTER:
-        yield ""
-
-
-def _feed_held(seen: Observation) -> Iterator[str]:
-    since = seen.measured and seen.measured.feed_held_since
-    if since and seen.at >= since + FEED_HELD_AFTER:
-        yield ""
-
-
-def _feed_publisher_behind(seen: Observation) -> Iterator[str]:
-    for name, since in seen.measured.publishers.items() if seen.measured else ():
-        if since and seen.at >= since + PUBLISHER_BEHIND_AFTER:
-            yield name
+    return holds
 
 
 def _disk_nearly_full(seen: Observation) -> Iterator[str]:
@@ -324,13 +305,15 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.DRIFT_REPEATS: _drift_repeats,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
     AlertKind.WORK_LATE: _waiting_since(*_LATE),
-    AlertKind.RIGHTS_DUE_SOON: _rights(RequestStage.DUE_SOON),
-    AlertKind.RIGHTS_OVERDUE: _rights(RequestStage.OVERDUE),
-    AlertKind.EMAIL_STUCK: _email_stuck,
-    AlertKind.ERASURES_NOT_IN_JOURNAL: _erasures_not_in_journal,
-    AlertKind.ERASURE_JOURNAL_CLOSED: _journal_closed,
-    AlertKind.KEY_ROTATION_UNFINISHED: _rotation_unfinished,
-    AlertKind.FEED_HELD: _feed_held,
+    AlertKind.RIGHTS_DUE_SOON: _measured(lambda m: m.rights.get(RequestStage.DUE_SOON)),
+    AlertKind.RIGHTS_OVERDUE: _measured(lambda m: m.rights.get(RequestStage.OVERDUE)),
+    AlertKind.EMAIL_STUCK: _longer_than(EMAIL_STUCK_AFTER, lambda m: m.oldest_email_due_at),
+    AlertKind.ERASURES_NOT_IN_JOURNAL: _measured(lambda m: m.erasures_not_in_journal),
+    AlertKind.ERASURE_JOURNAL_CLOSED: _measured(lambda m: m.is_journal_closed),
+    AlertKind.KEY_ROTATION_UNFINISHED: _longer_than(
+        ROTATION_UNFINISHED_AFTER, lambda m: m.rotation_started_at
+    ),
+    AlertKind.FEED_HELD: _longer_than(FEED_HELD_AFTER, lambda m: m.feed_held_since),
     AlertKind.FEED_PUBLISHER_BEHIND: _feed_publisher_behind,
     AlertKind.DISK_NEARLY_FULL: _disk_nearly_full,
     AlertKind.CLOCK_DIFFERS: _clock_differs,
