@@ -7,10 +7,9 @@ under way, to which destinations, and since when.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -29,8 +28,7 @@ from preference_center.destinations.rules.states import (
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import destination_context
 
-_COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
-    reason, failures, retry_at, pulled_at, slow_until, trouble, trouble_since"""
+_COLUMNS = [column.name for column in fields(Destination)]
 
 
 def insert_destination(  # noqa: PLR0913 - a row has that many columns
@@ -80,8 +78,7 @@ def insert_destination(  # noqa: PLR0913 - a row has that many columns
 
 def list_destinations(connection: Connection, keys: Keys) -> list[Destination]:
     """All destinations, by name."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM destination ORDER BY name")  # noqa: S608 - constants of this module
-    return [_destination(row, keys) for row in rows]
+    return [*_select(connection, keys, "ORDER BY name")]
 
 
 def list_names(connection: Connection) -> list[str]:
@@ -113,20 +110,12 @@ def list_names_without_lifts(connection: Connection, topics: Collection[str]) ->
 
 def find_by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
     """One destination, or None."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM destination WHERE id = %s",  # noqa: S608 - constants of this module
-        (destination_id,),
-    ).fetchone()
-    return _destination(row, keys) if row else None
+    return next(_select(connection, keys, "WHERE id = %s", destination_id), None)
 
 
 def find_by_name(connection: Connection, keys: Keys, name: str) -> Destination | None:
     """One destination, or None."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM destination WHERE name = %s",  # noqa: S608 - constants of this module
-        (name,),
-    ).fetchone()
-    return _destination(row, keys) if row else None
+    return next(_select(connection, keys, "WHERE name = %s", name), None)
 
 
 def get_by_name(connection: Connection, keys: Keys, name: str) -> Destination:
@@ -253,29 +242,20 @@ def close_circuit(connection: Connection, destination_id: int) -> None:
     )
 
 
-def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
-    destination_id, name, kind, settings, channels, sends, mapping, *rest = row
-    sends_service, can_lift, status, reason, failures, retry_at, *times = rest
-    pulled_at, slow_until, trouble, trouble_since = times
-    return Destination(
-        id=destination_id,
-        name=name,
-        kind=kind,
-        settings=json.loads(keys.open(settings, context=destination_context(name))),
-        channels=frozenset(Channel(channel) for channel in channels),
-        sends=frozenset(sends),
-        mapping=mapping,
-        sends_service=sends_service,
-        can_lift=can_lift,
-        status=DestinationStatus(status),
-        reason=reason,
-        failures=failures,
-        retry_at=retry_at,
-        pulled_at=pulled_at,
-        slow_until=slow_until,
-        trouble=find_trouble(retry_at, trouble),
-        trouble_since=trouble_since,
-    )
+def _select(
+    connection: Connection, keys: Keys, condition: str, *given: object
+) -> Iterator[Destination]:
+    query = f"SELECT {', '.join(_COLUMNS)} FROM destination {condition}"  # noqa: S608 - of this module
+    for values in connection.execute(query.encode(), given):
+        row = dict(zip(_COLUMNS, values, strict=True))
+        row["settings"] = json.loads(
+            keys.open(row["settings"], context=destination_context(row["name"]))
+        )
+        row["channels"] = frozenset(map(Channel, row["channels"]))
+        row["sends"] = frozenset(row["sends"])
+        row["status"] = DestinationStatus(row["status"])
+        row["trouble"] = find_trouble(row["retry_at"], row["trouble"])
+        yield Destination(**row)
 
 
 @dataclass(frozen=True, slots=True)

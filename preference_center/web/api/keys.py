@@ -16,12 +16,11 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from multiprocessing.util import Finalize
-from typing import Any
 
 import structlog
 from flask import Flask, current_app
@@ -136,7 +135,9 @@ def find_key(text: str) -> ApiKey | None:
     cached = cache.get(digest)
     if cached and time.monotonic() < cached[0]:
         return cached[1]
-    key = run_autocommit(lambda connection: _select(connection, digest))
+    key = run_autocommit(
+        lambda connection: next(_select(connection, "WHERE digest = %s", digest), None)
+    )
     if key is None or key.revoked_at is not None:
         cache.pop(digest, None)
         return None
@@ -165,19 +166,15 @@ def revoke_key(connection: Connection, name: str, now: datetime) -> bool:
 
 def get_key(connection: Connection, name: str) -> ApiKey:
     """The key of this name, also a revoked one. Raises InvalidInput if there is none."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM api_key WHERE name = %s",  # noqa: S608 - constants of this module
-        (name,),
-    ).fetchone()
-    if row is None:
+    key = next(_select(connection, "WHERE name = %s", name), None)
+    if key is None:
         raise InvalidInput(f"there is no key named {name}: `flask keys list` shows them all")
-    return _key(row)
+    return key
 
 
 def list_keys(connection: Connection) -> list[ApiKey]:
     """All keys by name, revoked ones too."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY name")  # noqa: S608 - constants of this module
-    return [_key(row) for row in rows]
+    return [*_select(connection, "ORDER BY name")]
 
 
 def list_asking_keys(connection: Connection) -> list[SenderKey]:
@@ -198,17 +195,10 @@ def clear_key_cache() -> None:
     current_app.extensions.pop(_CACHE, None)
 
 
-def _select(connection: Connection, digest: bytes) -> ApiKey | None:
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM api_key WHERE digest = %s",  # noqa: S608 - constants of this module
-        (digest,),
-    ).fetchone()
-    return _key(row) if row else None
-
-
-def _key(row: tuple[Any, ...]) -> ApiKey:
-    name, scopes, message_types, *others = row
-    return ApiKey(name, frozenset(scopes), frozenset(message_types), *others)
+def _select(connection: Connection, condition: str, *given: object) -> Iterator[ApiKey]:
+    query = f"SELECT {_COLUMNS} FROM api_key {condition}"  # noqa: S608 - of this module
+    for name, scopes, message_types, *others in connection.execute(query.encode(), given):
+        yield ApiKey(name, frozenset(scopes), frozenset(message_types), *others)
 
 
 def _digest(text: str) -> bytes:

@@ -6,13 +6,14 @@ cookie of a session has a token, of which the digest alone is stored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg import errors
+from psycopg.abc import Params
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
@@ -73,41 +74,25 @@ def insert_account(
 
 def find_account(connection: Connection, name: str) -> StaffAccount | None:
     """The account of this name."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM staff_account WHERE name = %s",  # noqa: S608 - a constant
-        (name,),
-    ).fetchone()
-    return _to_account(row) if row else None
+    return next(_select_accounts(connection, "name = %s", name), None)
 
 
 def load_account(connection: Connection, account_id: int) -> StaffAccount | None:
     """The account with this id."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM staff_account WHERE id = %s",  # noqa: S608 - a constant
-        (account_id,),
-    ).fetchone()
-    return _to_account(row) if row else None
+    return next(_select_accounts(connection, "id = %s", account_id), None)
 
 
 def find_enrolling_account(
     connection: Connection, digest: bytes, now: datetime
 ) -> StaffAccount | None:
     """The account whose link for setting a password has a token of this digest, in time."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM staff_account"  # noqa: S608 - a constant
-        " WHERE enrolment_digest = %s AND enrolment_expires_at > %s AND disabled_at IS NULL",
-        (digest, now),
-    ).fetchone()
-    return _to_account(row) if row else None
+    condition = "enrolment_digest = %s AND enrolment_expires_at > %s AND disabled_at IS NULL"
+    return next(_select_accounts(connection, condition, digest, now), None)
 
 
 def list_accounts(connection: Connection) -> list[StaffAccount]:
     """Every account, by name; at most MAX_ACCOUNTS."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM staff_account ORDER BY name LIMIT %s",  # noqa: S608 - a constant
-        (MAX_ACCOUNTS,),
-    )
-    return [_to_account(row) for row in rows]
+    return [*_select_accounts(connection, "true ORDER BY name LIMIT %s", MAX_ACCOUNTS)]
 
 
 def begin_enrolment(
@@ -117,7 +102,8 @@ def begin_enrolment(
 
     False if there is no such account, or if it is disabled.
     """
-    row = connection.execute(
+    return _is_changed(
+        connection,
         """WITH forgotten AS (
             DELETE FROM staff_recovery_code
             WHERE account_id = (SELECT id FROM staff_account
@@ -126,15 +112,14 @@ def begin_enrolment(
         UPDATE staff_account SET password_hash = NULL, totp_secret = %(secret)s, totp_step = 0,
             failures = 0, locked_until = NULL,
             enrolment_digest = %(digest)s, enrolment_expires_at = %(expires_at)s
-        WHERE name = %(name)s AND disabled_at IS NULL RETURNING 1""",
+        WHERE name = %(name)s AND disabled_at IS NULL""",
         {
             "name": name,
             "secret": totp_secret,
             "digest": enrolment[0],
             "expires_at": enrolment[1],
         },
-    ).fetchone()
-    return row is not None
+    )
 
 
 def finish_enrolment(
@@ -145,18 +130,19 @@ def finish_enrolment(
     recovery_codes: Sequence[bytes],
 ) -> bool:
     """Set the password, and the digests of recovery codes; false if the link was used already."""
-    row = connection.execute(
+    is_done = _is_changed(
+        connection,
         """UPDATE staff_account SET password_hash = %s, totp_step = %s,
             enrolment_digest = NULL, enrolment_expires_at = NULL
-        WHERE id = %s AND enrolment_digest IS NOT NULL RETURNING 1""",
+        WHERE id = %s AND enrolment_digest IS NOT NULL""",
         (password_hash, totp_step, account_id),
-    ).fetchone()
-    if row is not None:
+    )
+    if is_done:
         connection.execute(
             "INSERT INTO staff_recovery_code (digest, account_id) SELECT unnest(%s::bytea[]), %s",
             (list(recovery_codes), account_id),
         )
-    return row is not None
+    return is_done
 
 
 def change_account(
@@ -168,43 +154,44 @@ def change_account(
     disabled: bool | None,
 ) -> bool:
     """Set the roles, and whether it is disabled; None leaves either. False if there is none."""
-    row = connection.execute(
+    return _is_changed(
+        connection,
         """UPDATE staff_account SET roles = COALESCE(%(roles)s, roles),
             disabled_at = CASE %(disabled)s::boolean WHEN true THEN COALESCE(disabled_at, %(now)s)
                 WHEN false THEN NULL ELSE disabled_at END
-        WHERE name = %(name)s RETURNING 1""",
+        WHERE name = %(name)s""",
         {
             "roles": sorted(roles) if roles else None,
             "disabled": disabled,
             "now": now,
             "name": name,
         },
-    ).fetchone()
-    return row is not None
+    )
 
 
 def use_totp_step(connection: Connection, account_id: int, step: int) -> bool:
     """Use up the codes up to this time step (RFC 6238 5.2); false if it was used before."""
-    row = connection.execute(
+    return _is_changed(
+        connection,
         "UPDATE staff_account SET totp_step = %s, failures = 0, locked_until = NULL"
-        " WHERE id = %s AND totp_step < %s RETURNING 1",
+        " WHERE id = %s AND totp_step < %s",
         (step, account_id, step),
-    ).fetchone()
-    return row is not None
+    )
 
 
 def use_recovery_code(connection: Connection, account_id: int, digest: bytes) -> bool:
     """Use up a recovery code; false if the account has no such code."""
-    row = connection.execute(
-        "DELETE FROM staff_recovery_code WHERE account_id = %s AND digest = %s RETURNING 1",
+    is_used = _is_changed(
+        connection,
+        "DELETE FROM staff_recovery_code WHERE account_id = %s AND digest = %s",
         (account_id, digest),
-    ).fetchone()
-    if row is not None:
+    )
+    if is_used:
         connection.execute(
             "UPDATE staff_account SET failures = 0, locked_until = NULL WHERE id = %s",
             (account_id,),
         )
-    return row is not None
+    return is_used
 
 
 def count_recovery_codes(connection: Connection, account_id: int) -> int:
@@ -234,9 +221,16 @@ def lock_account(connection: Connection, account_id: int, until: datetime) -> No
     )
 
 
-def _to_account(row: Sequence[Any]) -> StaffAccount:
-    account_id, name, roles, *rest = row
-    return StaffAccount(account_id, name, frozenset(map(Role, roles)), *rest)
+def _select_accounts(
+    connection: Connection, condition: str, *given: object
+) -> Iterator[StaffAccount]:
+    query = f"SELECT {_COLUMNS} FROM staff_account WHERE {condition}"  # noqa: S608 - of this module
+    for account_id, name, roles, *rest in connection.execute(query.encode(), given):
+        yield StaffAccount(account_id, name, frozenset(map(Role, roles)), *rest)
+
+
+def _is_changed(connection: Connection, statement: LiteralString, given: Params) -> bool:
+    return connection.execute(statement, given).rowcount > 0
 
 
 # An account's own roles count, so that a change of them holds at once.
@@ -306,8 +300,7 @@ def find_session(
 ) -> StaffSession | None:
     """The session of this token, if it has not ended, expired, or been idle since that time."""
     given = {"now": now, "idle_since": idle_since, "digest": digest}
-    row = connection.execute(f"{_SELECT} AND s.digest = %(digest)s".encode(), given).fetchone()
-    return _to_session(row) if row else None
+    return next(_select_sessions(connection, "AND s.digest = %(digest)s", given), None)
 
 
 def list_sessions(
@@ -315,9 +308,8 @@ def list_sessions(
 ) -> list[StaffSession]:
     """Every session that is in use, the one seen last first; at most MAX_SESSIONS."""
     given = {"now": now, "idle_since": idle_since, "limit": MAX_SESSIONS}
-    query = f"{_SELECT} ORDER BY s.last_seen_at DESC LIMIT %(limit)s"
-    rows = connection.execute(query.encode(), given)
-    return [_to_session(row) for row in rows]
+    order = "ORDER BY s.last_seen_at DESC LIMIT %(limit)s"
+    return [*_select_sessions(connection, order, given)]
 
 
 def is_name_used(
@@ -331,11 +323,11 @@ def is_name_used(
         "issuer": wanted.issuer,
         "subject": wanted.subject,
     }
-    query = (
-        f"{_SELECT} AND s.name = %(name)s AND (s.issuer, s.subject)"
+    condition = (
+        "AND s.name = %(name)s AND (s.issuer, s.subject)"
         " IS DISTINCT FROM (%(issuer)s::text, %(subject)s::text) LIMIT 1"
     )
-    return connection.execute(query.encode(), given).fetchone() is not None
+    return any(_select_sessions(connection, condition, given))
 
 
 def touch_session(connection: Connection, session_id: UUID, now: datetime) -> None:
@@ -349,11 +341,11 @@ def claim_check(
     connection: Connection, session_id: UUID, seen: datetime, checked_at: datetime
 ) -> bool:
     """Set when the provider was asked; false if another request has, since that was `seen`."""
-    row = connection.execute(
-        "UPDATE staff_session SET checked_at = %s WHERE id = %s AND checked_at = %s RETURNING 1",
+    return _is_changed(
+        connection,
+        "UPDATE staff_session SET checked_at = %s WHERE id = %s AND checked_at = %s",
         (checked_at, session_id, seen),
-    ).fetchone()
-    return row is not None
+    )
 
 
 def store_tokens(connection: Connection, session_id: UUID, tokens: bytes) -> None:
@@ -403,6 +395,9 @@ def delete_old_sessions(connection: Connection, before: datetime) -> int:
     return connection.execute("DELETE FROM staff_session WHERE expires_at < %s", (before,)).rowcount
 
 
-def _to_session(row: Sequence[Any]) -> StaffSession:
-    session_id, name, roles, *rest = row
-    return StaffSession(session_id, name, frozenset(map(Role, roles)), *rest)
+def _select_sessions(
+    connection: Connection, condition: str, given: Params
+) -> Iterator[StaffSession]:
+    query = f"{_SELECT} {condition}".encode()
+    for session_id, name, roles, *rest in connection.execute(query, given):
+        yield StaffSession(session_id, name, frozenset(map(Role, roles)), *rest)
