@@ -8,30 +8,12 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Date,
-    Identity,
-    Index,
-    Integer,
-    Interval,
-    LargeBinary,
-    SmallInteger,
-    Text,
-    Uuid,
-    text,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import BigInteger, Identity, Index, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.infra.context import db
-from preference_center.infra.models import (
-    APPEND_ONLY,
-    INSERT_OR_DELETE_ONLY,
-    VACUUM_OFTEN,
-    TimestampTz,
-)
+from preference_center.infra.models import APPEND_ONLY, INSERT_OR_DELETE_ONLY, VACUUM_OFTEN
 
 VACUUM_EARLY = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "500"}
 """Settings of small tables that are written all the time.
@@ -45,26 +27,26 @@ class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
     """One configured account of a connected tool, and the state of its circuit."""
 
     __tablename__ = "destination"
-    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
-    kind: Mapped[str] = mapped_column(Text)
-    settings: Mapped[bytes] = mapped_column(LargeBinary)
-    channels: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    sends: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    settings: Mapped[bytes]
+    channels: Mapped[list[str]]
+    sends: Mapped[list[str]]
     mapping: Mapped[dict[str, str]] = mapped_column(JSONB)
-    sends_service: Mapped[bool] = mapped_column(Boolean)
-    can_lift: Mapped[bool] = mapped_column(Boolean, server_default="true")
-    status: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text, server_default="")
-    failures: Mapped[int] = mapped_column(Integer, server_default="0")
-    retry_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    trouble: Mapped[str | None] = mapped_column(Text)
+    sends_service: Mapped[bool]
+    can_lift: Mapped[bool] = mapped_column(server_default="true")
+    status: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="")
+    failures: Mapped[int] = mapped_column(server_default="0")
+    retry_at: Mapped[datetime | None]
+    trouble: Mapped[str | None]
     """A `Trouble`; means nothing without a `retry_at`."""
-    trouble_since: Mapped[datetime | None] = mapped_column(TimestampTz)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    pulled_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    trouble_since: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    pulled_at: Mapped[datetime | None]
     """When the tool's own opt-outs had been read; the backfill waits for that."""
-    slow_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    slow_until: Mapped[datetime | None]
     """Until when it counts as slow, after a long push (`destinations.rules.plan`)."""
     __table_args__ = ({"postgresql_with": VACUUM_EARLY},)
 
@@ -73,10 +55,10 @@ class PushRow(db.Model):  # type: ignore[misc,name-defined]
     """A push under way; one whose `expires_at` has passed was a worker's that died."""
 
     __tablename__ = "push"
-    lease: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    destination_id: Mapped[int] = mapped_column(Integer)
-    started_at: Mapped[datetime] = mapped_column(TimestampTz)
-    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
+    lease: Mapped[UUID] = mapped_column(primary_key=True)
+    destination_id: Mapped[int]
+    started_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
     __table_args__ = (
         Index("push_destination", "destination_id"),
         {"postgresql_with": VACUUM_EARLY},
@@ -96,19 +78,19 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "sync_state"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(primary_key=True)
     address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     wanted_version: Mapped[int] = mapped_column(BigInteger)
     reflected_version: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    due_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    lease: Mapped[UUID | None] = mapped_column(Uuid)
-    lift_until: Mapped[datetime | None] = mapped_column(TimestampTz)
-    turned_off: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    outcome: Mapped[str | None] = mapped_column(Text)
-    bulk: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    verify_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    due_at: Mapped[datetime | None]
+    next_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    lease: Mapped[UUID | None]
+    lift_until: Mapped[datetime | None]
+    turned_off: Mapped[list[str]] = mapped_column(server_default="{}")
+    outcome: Mapped[str | None]
+    bulk: Mapped[bool] = mapped_column(server_default=text("false"))
+    verify_at: Mapped[datetime | None]
     checks: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     __table_args__ = (
         Index(
@@ -145,12 +127,12 @@ class BackfillRow(db.Model):  # type: ignore[misc,name-defined]
     """How far a destination's first sync states have been created: a `Backfill`."""
 
     __tablename__ = "backfill"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    destination_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last_address_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
     until_id: Mapped[int | None] = mapped_column(BigInteger)
     rows_created: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    started_at: Mapped[datetime] = mapped_column(TimestampTz)
-    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
 
 
 class DeferredFormRow(db.Model):  # type: ignore[misc,name-defined]
@@ -163,14 +145,14 @@ class DeferredFormRow(db.Model):  # type: ignore[misc,name-defined]
 
     __tablename__ = "deferred_form"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    digest: Mapped[bytes] = mapped_column(LargeBinary)
-    channel: Mapped[str] = mapped_column(Text)
+    digest: Mapped[bytes]
+    channel: Mapped[str]
     kind: Mapped[int] = mapped_column(SmallInteger)
-    scope: Mapped[str] = mapped_column(Text)
+    scope: Mapped[str]
     version: Mapped[int] = mapped_column(BigInteger)
-    received_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    received_at: Mapped[datetime | None]
     last_address_id: Mapped[int] = mapped_column(BigInteger)
-    started: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    started: Mapped[bool] = mapped_column(server_default=text("false"))
     __table_args__ = (
         Index(
             "deferred_form_not_started",
@@ -192,12 +174,12 @@ class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
 
     __tablename__ = "delivery"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    destination_id: Mapped[int] = mapped_column(Integer)
+    destination_id: Mapped[int]
     address_id: Mapped[int] = mapped_column(BigInteger, index=True)
     version: Mapped[int] = mapped_column(BigInteger)
-    outcome: Mapped[str] = mapped_column(Text)
-    note: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime] = mapped_column(TimestampTz)
+    outcome: Mapped[str]
+    note: Mapped[str]
+    at: Mapped[datetime]
     __table_args__ = ({**APPEND_ONLY, "postgresql_with": VACUUM_OFTEN},)
 
 
@@ -209,7 +191,7 @@ class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
 
     __tablename__ = "delivery_ack"
     delivery_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    ack: Mapped[str] = mapped_column(Text)
+    ack: Mapped[str]
     __table_args__ = ({**INSERT_OR_DELETE_ONLY, "postgresql_with": VACUUM_OFTEN},)
 
 
@@ -221,23 +203,23 @@ class ListingRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "listing"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text, primary_key=True)
-    cursor: Mapped[str | None] = mapped_column(Text)
-    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    lease: Mapped[UUID | None] = mapped_column(Uuid)
-    started_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    destination_id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[str | None]
+    next_at: Mapped[datetime | None]
+    lease: Mapped[UUID | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
     row_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    failures: Mapped[int] = mapped_column(Integer, server_default="0")
-    reason: Mapped[str] = mapped_column(Text, server_default="")
+    failures: Mapped[int] = mapped_column(server_default="0")
+    reason: Mapped[str] = mapped_column(server_default="")
 
 
 class VerificationRow(db.Model):  # type: ignore[misc,name-defined]
     """Counts of what was read from a destination since it was set up."""
 
     __tablename__ = "verification"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    destination_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     contacts: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reported: Mapped[int] = mapped_column(BigInteger, server_default="0")
     recorded: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -246,7 +228,7 @@ class VerificationRow(db.Model):  # type: ignore[misc,name-defined]
     newly_suppressed: Mapped[int] = mapped_column(BigInteger, server_default="0")
     checked: Mapped[int] = mapped_column(BigInteger, server_default="0")
     drift: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    drift_repeated_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    drift_repeated_at: Mapped[datetime | None]
     links_written: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
@@ -259,12 +241,12 @@ class DestinationSampleRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "destination_sample"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    at: Mapped[datetime] = mapped_column(TimestampTz, primary_key=True)
-    pending: Mapped[int] = mapped_column(Integer)
-    oldest_received_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    pushed: Mapped[int] = mapped_column(Integer)
-    failed: Mapped[int] = mapped_column(Integer)
+    destination_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    pending: Mapped[int]
+    oldest_received_at: Mapped[datetime | None]
+    pushed: Mapped[int]
+    failed: Mapped[int]
     __table_args__ = (Index("destination_sample_at", "at"),)
 
 
@@ -276,11 +258,11 @@ class ReflectionCountRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "reflection_count"
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    destination: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    destination: Mapped[str] = mapped_column(primary_key=True)
     bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
-    longest: Mapped[timedelta] = mapped_column(Interval)
+    longest: Mapped[timedelta]
     __table_args__ = ({"postgresql_with": VACUUM_EARLY},)
 
 
@@ -291,14 +273,14 @@ class WebhookInboxRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "webhook_inbox"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    destination_id: Mapped[int] = mapped_column(Integer)
-    body_digest: Mapped[bytes] = mapped_column(LargeBinary)
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    received_at: Mapped[datetime] = mapped_column(TimestampTz)
-    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    destination_id: Mapped[int]
+    body_digest: Mapped[bytes]
+    body: Mapped[bytes]
+    received_at: Mapped[datetime]
+    next_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    outcome: Mapped[str] = mapped_column(server_default="")
     __table_args__ = (
         Index("webhook_inbox_body_digest", "destination_id", "body_digest", unique=True),
         Index(
@@ -320,10 +302,10 @@ class UsedWebhookTokenRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "used_webhook_token"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    token_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    webhook_id: Mapped[UUID] = mapped_column(Uuid)
-    used_at: Mapped[datetime] = mapped_column(TimestampTz)
+    destination_id: Mapped[int] = mapped_column(primary_key=True)
+    token_digest: Mapped[bytes] = mapped_column(primary_key=True)
+    webhook_id: Mapped[UUID]
+    used_at: Mapped[datetime]
     __table_args__ = (Index("used_webhook_token_used_at", "used_at"),)
 
 
@@ -331,12 +313,12 @@ class UndecidedEventRow(db.Model):  # type: ignore[misc,name-defined]
     """A question that a vendor event leaves open, until somebody decides."""
 
     __tablename__ = "undecided_event"
-    webhook_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    question: Mapped[str] = mapped_column(Text, primary_key=True)
-    destination_id: Mapped[int] = mapped_column(Integer)
-    received_at: Mapped[datetime] = mapped_column(TimestampTz)
-    decided_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    decision: Mapped[str] = mapped_column(Text, server_default="")
+    webhook_id: Mapped[UUID] = mapped_column(primary_key=True)
+    question: Mapped[str] = mapped_column(primary_key=True)
+    destination_id: Mapped[int]
+    received_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decision: Mapped[str] = mapped_column(server_default="")
     __table_args__ = (
         Index("undecided_event_open", "received_at", postgresql_where=text("decided_at IS NULL")),
         Index(
@@ -351,17 +333,17 @@ class IgnoredQuestionRow(db.Model):  # type: ignore[misc,name-defined]
     """A question that is not to be asked again at one destination."""
 
     __tablename__ = "ignored_question"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    question: Mapped[str] = mapped_column(Text, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text)
-    ignored_at: Mapped[datetime] = mapped_column(TimestampTz)
+    destination_id: Mapped[int] = mapped_column(primary_key=True)
+    question: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    ignored_at: Mapped[datetime]
 
 
 class UnknownEventTypeRow(db.Model):  # type: ignore[misc,name-defined]
     """A type of vendor event that a tool reported and no integration knows."""
 
     __tablename__ = "unknown_event_type"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    type: Mapped[str] = mapped_column(Text, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
-    last_at: Mapped[datetime] = mapped_column(TimestampTz)
+    last_at: Mapped[datetime]

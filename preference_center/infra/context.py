@@ -18,6 +18,9 @@ from flask import Flask, Request, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from sqlalchemy import DateTime, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import DeclarativeBase, registry
 from werkzeug.exceptions import RequestEntityTooLarge
 
 if TYPE_CHECKING:
@@ -60,7 +63,19 @@ def services() -> Services:
     return cast("Services", current_app.extensions[EXTENSION_NAME])
 
 
-db = SQLAlchemy()
+TIMESTAMP_TZ = DateTime(timezone=True)
+"""The type of every point in time: `timestamp with time zone`."""
+
+
+class Model(DeclarativeBase):
+    """The base of all mapped classes. An `int` has four bytes, unless its column says otherwise."""
+
+    registry = registry(
+        type_annotation_map={str: Text, datetime: TIMESTAMP_TZ, list[str]: ARRAY(Text)}
+    )
+
+
+db = SQLAlchemy(model_class=Model)
 
 
 csrf = CSRFProtect()

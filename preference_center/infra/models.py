@@ -17,10 +17,8 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
-    DateTime,
     Identity,
     Index,
-    Integer,
     LargeBinary,
     SmallInteger,
     Table,
@@ -28,14 +26,14 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from preference_center.infra.context import db
+from preference_center.infra.context import TIMESTAMP_TZ, db
 
-TimestampTz = DateTime(timezone=True)
-"""The type of every point in time: `timestamp with time zone`."""
+TimestampTz = TIMESTAMP_TZ
+"""For columns that name their type."""
 
 
 _TYPES: Mapping[type[Any], type[TypeEngine[Any]] | TypeEngine[Any]] = {
@@ -83,20 +81,20 @@ class LinkKeyRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "link_key"
-    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
-    ring_key: Mapped[str] = mapped_column(Text)
-    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    ring_key: Mapped[str]
+    topics: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class PermanentLinksRow(db.Model):  # type: ignore[misc,name-defined]
     """From when on the permanent links of a destination count; older ones only opt out."""
 
     __tablename__ = "permanent_links"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    since: Mapped[datetime] = mapped_column(TimestampTz)
+    destination_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    since: Mapped[datetime]
 
 
 class AuditRow(db.Model):  # type: ignore[misc,name-defined]
@@ -104,9 +102,9 @@ class AuditRow(db.Model):  # type: ignore[misc,name-defined]
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime] = mapped_column(TimestampTz)
-    actor: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    action: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
     __table_args__ = (
         Index("audit_at", "at", "id"),
@@ -119,20 +117,20 @@ class KeyFingerprintRow(db.Model):  # type: ignore[misc,name-defined]
     """Fingerprint of a key that stored data depends on."""
 
     __tablename__ = "key_fingerprint"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
 
 
 class KeyRotationRow(db.Model):  # type: ignore[misc,name-defined]
     """A rotation of keys under way or done: `column` was brought to the newest key up to `last`."""
 
     __tablename__ = "key_rotation"
-    column: Mapped[str] = mapped_column(Text, primary_key=True)
-    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    last: Mapped[str] = mapped_column(Text, server_default="")
+    column: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[str] = mapped_column(server_default="")
     rows_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    started_at: Mapped[datetime] = mapped_column(TimestampTz)
-    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
 
 
 class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
@@ -144,18 +142,18 @@ class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "outgoing_mail"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)
-    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
-    recipient_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
-    language: Mapped[str] = mapped_column(Text)
-    brand: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
-    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    lease: Mapped[UUID | None] = mapped_column(Uuid)
-    outcome: Mapped[str | None] = mapped_column(Text)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    ciphertext: Mapped[bytes | None]
+    recipient_digest: Mapped[bytes | None]
+    language: Mapped[str]
+    brand: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    next_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    lease: Mapped[UUID | None]
+    outcome: Mapped[str | None]
     __table_args__ = (
         Index("outgoing_mail_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index(

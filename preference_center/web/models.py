@@ -8,22 +8,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Date,
-    ForeignKey,
-    Identity,
-    Index,
-    Integer,
-    LargeBinary,
-    Text,
-    Uuid,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.infra.context import db
-from preference_center.infra.models import TimestampTz
 
 
 class StaffAccountRow(db.Model):  # type: ignore[misc,name-defined]
@@ -33,25 +21,25 @@ class StaffAccountRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "staff_account"
-    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
-    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    password_hash: Mapped[str | None] = mapped_column(Text)
-    totp_secret: Mapped[bytes] = mapped_column(LargeBinary)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    roles: Mapped[list[str]]
+    password_hash: Mapped[str | None]
+    totp_secret: Mapped[bytes]
     totp_step: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    failures: Mapped[int] = mapped_column(Integer, server_default="0")
-    locked_until: Mapped[datetime | None] = mapped_column(TimestampTz)
-    enrolment_digest: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
-    enrolment_expires_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    disabled_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    failures: Mapped[int] = mapped_column(server_default="0")
+    locked_until: Mapped[datetime | None]
+    enrolment_digest: Mapped[bytes | None] = mapped_column(unique=True)
+    enrolment_expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
 
 
 class StaffRecoveryCodeRow(db.Model):  # type: ignore[misc,name-defined]
     """A code that replaces one from the authenticator once, hashed; deleted when used."""
 
     __tablename__ = "staff_recovery_code"
-    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(
         ForeignKey("staff_account.id", ondelete="CASCADE"), index=True
     )
@@ -65,21 +53,21 @@ class StaffSessionRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "staff_session"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
-    name: Mapped[str] = mapped_column(Text)
-    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    name: Mapped[str]
+    roles: Mapped[list[str]]
     account_id: Mapped[int | None] = mapped_column(
         ForeignKey("staff_account.id", ondelete="CASCADE"), index=True
     )
-    issuer: Mapped[str | None] = mapped_column(Text)
-    subject: Mapped[str | None] = mapped_column(Text)
-    tokens: Mapped[bytes | None] = mapped_column(LargeBinary)
-    checked_at: Mapped[datetime] = mapped_column(TimestampTz)
-    started_at: Mapped[datetime] = mapped_column(TimestampTz)
-    last_seen_at: Mapped[datetime] = mapped_column(TimestampTz)
-    expires_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
-    ended_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    issuer: Mapped[str | None]
+    subject: Mapped[str | None]
+    tokens: Mapped[bytes | None]
+    checked_at: Mapped[datetime]
+    started_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]
 
 
 class EmailStopRow(db.Model):  # type: ignore[misc,name-defined]
@@ -89,31 +77,31 @@ class EmailStopRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "email_stop"
-    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    ends_at: Mapped[datetime] = mapped_column(TimestampTz)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime]
 
 
 class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
     """A sender's key, hashed."""
 
     __tablename__ = "api_key"
-    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
-    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
-    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    message_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    rate: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    last_used_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    message_types: Mapped[list[str]]
+    rate: Mapped[str | None]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
 
 
 class KeyUsageRow(db.Model):  # type: ignore[misc,name-defined]
     """What was done with a sender's key on one day (UTC): counts, and nothing about whom."""
 
     __tablename__ = "key_usage"
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
     requests: Mapped[int] = mapped_column(BigInteger)
     decisions: Mapped[int] = mapped_column(BigInteger)
     denied: Mapped[int] = mapped_column(BigInteger)
@@ -125,27 +113,27 @@ class ConsumedOneTimeTokenRow(db.Model):  # type: ignore[misc,name-defined]
     """A one-time token that was used; deleted once it has expired."""
 
     __tablename__ = "consumed_one_time_token"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    consumed_at: Mapped[datetime] = mapped_column(TimestampTz)
-    expires_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    consumed_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class ShortLinkRow(db.Model):  # type: ignore[misc,name-defined]
     """What a short link stands for, encrypted by its code; see `web.pages.mailed_links`."""
 
     __tablename__ = "short_link"
-    lookup: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    content: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    lookup: Mapped[bytes] = mapped_column(primary_key=True)
+    content: Mapped[bytes]
+    created_at: Mapped[datetime]
 
 
 class IdempotentResponseRow(db.Model):  # type: ignore[misc,name-defined]
     """The sealed response to a write with an Idempotency-Key, for its repeats."""
 
     __tablename__ = "idempotent_response"
-    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
-    stored_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    ciphertext: Mapped[bytes]
+    stored_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class PersonAccessRow(db.Model):  # type: ignore[misc,name-defined]
@@ -155,14 +143,14 @@ class PersonAccessRow(db.Model):  # type: ignore[misc,name-defined]
     """
 
     __tablename__ = "person_access"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     audit_id: Mapped[int] = mapped_column(BigInteger, unique=True)
-    at: Mapped[datetime] = mapped_column(TimestampTz)
-    actor: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    reference: Mapped[str] = mapped_column(Text)
-    channel: Mapped[str] = mapped_column(Text)
-    digest: Mapped[bytes] = mapped_column(LargeBinary)
-    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    action: Mapped[str]
+    reason: Mapped[str]
+    reference: Mapped[str]
+    channel: Mapped[str]
+    digest: Mapped[bytes]
+    ciphertext: Mapped[bytes | None]
     __table_args__ = (Index("person_access_digest", "digest"),)
