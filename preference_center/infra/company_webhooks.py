@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.infra.context import Services, services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, fetch_count, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.network import split_url
@@ -54,9 +54,7 @@ class Outbox(Generic[W]):
         """How many are due (to 1,000)."""
         query = f"""SELECT count(*) FROM (
             SELECT FROM {self.table} WHERE next_at <= %s LIMIT 1000) AS due"""  # noqa: S608 - a constant
-        row = connection.execute(query.encode(), (now,)).fetchone()
-        assert row
-        return int(row[0])
+        return fetch_count(connection, query.encode(), (now,))
 
     def claim(self, connection: Connection, *, now: datetime, until: datetime) -> W | None:
         """Claim the webhook that has been due for longest; the lease ends at `until`."""

@@ -19,7 +19,7 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import MailServerNotConfigured
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, fetch_count, run_in_transaction
 from preference_center.infra.keys.sealed_columns import outgoing_mail_context
 
 
@@ -89,24 +89,12 @@ RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""
 EVIDENCE_RETENTION = timedelta(days=731)
 """The same for an email about a data-subject request: 24 months (11 CCR 7101(a)), as its steps."""
-_EVIDENCE_KINDS = frozenset(
-    {
-        EmailKind.NEW_ADDRESS,
-        EmailKind.ADDRESS_MOVED,
-        EmailKind.ACCOUNT_CLOSED,
-        EmailKind.RIGHTS_RECEIVED,
-        EmailKind.RIGHTS_DONE,
-        EmailKind.RIGHTS_REFUSED,
-        EmailKind.RIGHTS_EXTENDED,
-        EmailKind.RIGHTS_LAPSED,
-        EmailKind.RIGHTS_AGENT_ASKED,
-        EmailKind.MINOR_REPORTED,
-        EmailKind.MINOR_CONFIRMED,
-        EmailKind.MINOR_DISMISSED,
-        EmailKind.MINOR_REVIEWED,
-        EmailKind.ERASED,
-    }
-)
+_EVIDENCE_KINDS = frozenset(EmailKind) - {
+    EmailKind.ONE_TIME_LINK,
+    EmailKind.CONFIRM_OPT_IN,
+    EmailKind.RIGHTS_LINK,
+    EmailKind.RIGHTS_REMINDER,
+}
 _PURGE_LIMIT = 10_000
 
 LANGUAGE_SWITCHED = "switched"
@@ -284,13 +272,9 @@ DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
 
 def count_due_emails(connection: Connection, now: datetime) -> int:
     """How many emails are due (to 1,000)."""
-    row = connection.execute(
-        """SELECT count(*) FROM (SELECT FROM outgoing_mail
-            WHERE next_at <= %(now)s AND expires_at > %(now)s LIMIT 1000) AS due""",
-        {"now": now},
-    ).fetchone()
-    assert row
-    return int(row[0])
+    query = """SELECT count(*) FROM (SELECT FROM outgoing_mail
+        WHERE next_at <= %(now)s AND expires_at > %(now)s LIMIT 1000) AS due"""
+    return fetch_count(connection, query, {"now": now})
 
 
 def claim_email(

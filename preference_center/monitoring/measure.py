@@ -103,7 +103,7 @@ def measure_database(now: datetime) -> Measurements:
             backlog=_load_backlog(connection, now),
             waiting={kind.value: count for kind, count in waiting.items()},
             capped=frozenset(_list_capped(pending, late, waiting, emails)),
-            rights=_count_rights(connection, now),
+            rights=count_rights(connection, now),
             rights_webhooks_due=count_due_webhooks(connection, now),
             emails_due=emails,
             oldest_email_due_at=oldest,
@@ -159,7 +159,8 @@ def _load_backlog(connection: Connection, now: datetime) -> dict[tuple[str, Dead
     return found
 
 
-def _count_rights(connection: Connection, now: datetime) -> dict[RequestStage, int]:
+def count_rights(connection: Connection, now: datetime) -> Counter[RequestStage]:
+    """Open requests of data subjects whose clock runs, by how late they are."""
     target = current_catalogue_or_empty().rights.target
     return Counter(
         request_stage(received_at, deadline, now, target=target)

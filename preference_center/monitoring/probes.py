@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, request
 
-from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
 from preference_center.core.errors import ConfigError, Unavailable, UnavailableCause
 from preference_center.destinations.store import states, webhooks
@@ -46,11 +44,9 @@ from preference_center.infra.metrics import CONTENT_TYPE, render_metrics
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
 from preference_center.monitoring.gauges import list_collectors
-from preference_center.monitoring.measure import count_due_webhooks, measure_queue
+from preference_center.monitoring.measure import count_due_webhooks, count_rights, measure_queue
 from preference_center.rights.erasure.journal_store import count_unwritten
 from preference_center.rights.erasure.tasks import OpenErasures, count_open
-from preference_center.rights.requests.queue import load_stages
-from preference_center.rights.rules.deadlines import request_stage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -344,11 +340,7 @@ def _erasures_to_json(open_erasures: OpenErasures, unwritten: int) -> dict[str, 
 
 
 def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
-    target = current_catalogue_or_empty().rights.target
-    stages = Counter(
-        request_stage(received_at, deadline, now, target=target)
-        for received_at, deadline in load_stages(connection)
-    )
+    stages = count_rights(connection, now)
     late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
     return late | {"webhooks_due": count_due_webhooks(connection, now)}
 

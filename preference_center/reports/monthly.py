@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import BigInteger, Date, Integer, Text
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.core.small_cells import MonthlyCell, merge_small_cells
@@ -141,9 +141,9 @@ class DailyDeliveryCountRow(db.Model):  # type: ignore[misc,name-defined]
     """Deliveries of one day (UTC); nothing about whom. `daily_count_progress` has how far."""
 
     __tablename__ = "daily_delivery_count"
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    outcome: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    destination_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -151,9 +151,9 @@ class MonthlyCountRow(db.Model):  # type: ignore[misc,name-defined]
     """Events and deliveries of a month that is over; no ids, no small cells."""
 
     __tablename__ = "monthly_count"
-    month: Mapped[date] = mapped_column(Date, primary_key=True)
-    what: Mapped[str] = mapped_column(Text, primary_key=True)
-    scope: Mapped[str] = mapped_column(Text, primary_key=True)
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
-    outcome: Mapped[str] = mapped_column(Text, primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    what: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)

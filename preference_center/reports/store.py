@@ -18,12 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Date,
-    SmallInteger,
-    Text,
-)
+from sqlalchemy import BigInteger, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.catalogue.rules.privacy import Law
@@ -35,10 +30,10 @@ from preference_center.infra.db.transactions import (
     Connection,
     await_writers,
     current_limits,
+    fetch_count,
     override_limits,
     run_in_transaction,
 )
-from preference_center.infra.models import TimestampTz
 from preference_center.rights.rules.requests import RequestKind
 
 RECORDING_SPAN = timedelta(hours=1)
@@ -113,10 +108,7 @@ def save_progress(connection: Connection, progress: CountProgress) -> None:
 
 def last_seq(connection: Connection) -> int:
     """The highest `seq` that is visible; 0 in an empty ledger."""
-    row = connection.execute("SELECT COALESCE(max(seq), 0) FROM event").fetchone()
-    assert row  # an aggregate
-    found: int = row[0]
-    return found
+    return fetch_count(connection, "SELECT COALESCE(max(seq), 0) FROM event")
 
 
 def count_chunk(
@@ -413,10 +405,10 @@ class DailyCountRow(db.Model):  # type: ignore[misc,name-defined]
     """Events recorded on one day (UTC); nothing about whom. `daily_count_progress` has how far."""
 
     __tablename__ = "daily_count"
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text, primary_key=True)
-    scope: Mapped[str] = mapped_column(Text, primary_key=True)
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
     """The event's; of what a tool reported, `destination:` and its name."""
     count: Mapped[int] = mapped_column(BigInteger)
 
@@ -431,10 +423,10 @@ class DailyCountProgressRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "daily_count_progress"
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
     seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    counted_until: Mapped[datetime | None] = mapped_column(TimestampTz)
-    first_day: Mapped[date | None] = mapped_column(Date)
-    rebuilt_since: Mapped[date | None] = mapped_column(Date)
+    counted_until: Mapped[datetime | None]
+    first_day: Mapped[date | None]
+    rebuilt_since: Mapped[date | None]
     rebuilt_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
     delivery_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Deliveries up to this one are counted, and all that were made until `delivered_until`."""
-    delivered_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    delivered_until: Mapped[datetime | None]

@@ -211,7 +211,7 @@ def list_() -> None:
         catalogue = current_catalogue_or_empty()
     for destination in found:
         backfill = unfinished.get(destination.id)
-        click.echo(_format_row(destination, known[destination.name], backfill))
+        click.echo("\t".join(_row_cells(destination, known[destination.name], backfill)))
     for destination in found:
         for hint in title_hints(destination.name, catalogue):
             click.echo(f"note: {destination.name}: {hint}", err=True)
@@ -330,12 +330,6 @@ def _format_backlog(pending: DestinationBacklog) -> str:
         f"{pending.pending_count} addresses are pending, the first is due "
         f"{pending.due_at:%Y-%m-%d %H:%M} UTC"
     )
-
-
-def _format_row(
-    destination: Destination, pending: DestinationBacklog, backfill: Backfill | None
-) -> str:
-    return "\t".join(_row_cells(destination, pending, backfill))
 
 
 def _row_cells(

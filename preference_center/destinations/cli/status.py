@@ -24,14 +24,8 @@ from preference_center.destinations.store import destinations as stored
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.backfills import Backfill
 from preference_center.destinations.store.destinations import DestinationBacklog
-from preference_center.destinations.store.forecasts import (
-    SEEN,
-    Forecast,
-    load_forecast,
-    needs_forecast,
-)
+from preference_center.destinations.store.forecasts import Forecast, find_forecast
 from preference_center.destinations.store.listings import ListingKind, ListingProgress
-from preference_center.destinations.store.samples import load_recent_deliveries
 from preference_center.destinations.store.webhooks import BODY_RETENTION
 from preference_center.infra import audit
 from preference_center.infra.commands import actor, click_errors, with_service
@@ -119,7 +113,8 @@ def show(name: str) -> None:
         backfill = run_in_transaction(lambda c: backfills.load_backfill(c, destination.id))
         waiting = run_in_transaction(lambda c: stored.count_pending_bulk(c, destination.id))
         unknown = run_in_transaction(lambda c: webhooks.list_unknown_types(c, destination.id))
-        forecast = run_in_transaction(lambda c: _load_forecast(c, destination, row.due_at))
+        now = services().now()
+        forecast = run_in_transaction(lambda c: find_forecast(c, destination.id, row.due_at, now))
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
@@ -246,16 +241,6 @@ def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterat
     if row.retry_at:
         resume = f"or at once by `flask destinations resume {row.destination}`"
         yield f"next attempt\t{_format_time(row.retry_at)}, {resume}"
-
-
-def _load_forecast(
-    connection: Connection, destination: Destination, due_at: datetime | None
-) -> Forecast | None:
-    now = services().now()
-    if not needs_forecast(due_at, now):
-        return None
-    recent = load_recent_deliveries(connection, now - SEEN)
-    return load_forecast(connection, destination.id, due_at, recent, now)
 
 
 def _format_forecast(forecast: Forecast) -> str:

@@ -40,7 +40,7 @@ from preference_center.destinations.store import (
     samples,
     webhooks,
 )
-from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
+from preference_center.destinations.store.forecasts import find_forecast
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.destinations.store.samples import DeliveryCount
 from preference_center.destinations.validate import check_lease
@@ -95,13 +95,6 @@ def find_destination(name: str) -> Destination:
     return found
 
 
-def _load_forecast(
-    connection: Connection, found: Destination, due_at: datetime | None, now: datetime
-) -> Forecast | None:
-    recent = samples.load_recent_deliveries(connection, now - SEEN)
-    return load_forecast(connection, found.id, due_at, recent, now)
-
-
 def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[str, Any]:
     """What the page shows of the database; each query has a limit."""
     (state,) = samples.list_states(connection, found.name)
@@ -117,7 +110,7 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
         "badge": plots.state_badge(state, now),
         "advice": plots.advice(state, now),
         "forecast": plots.forecast_text(
-            _load_forecast(connection, found, pending.due_at, now), now
+            find_forecast(connection, found.id, pending.due_at, now), now
         ),
         "pending": plots.counted(pending.count, has_more=pending.has_more),
         "age": plots.duration(oldest, now) if oldest else "",
@@ -306,22 +299,12 @@ def confirm_action(name: str, action: str) -> ResponseReturnValue:
     )
 
 
-def _pause(name: str) -> None:
-    set_up.pause_destination(name, current_actor())
-
-
-def _resume(name: str) -> None:
-    set_up.resume_destination(name, current_actor(), stop=stop_after(BACKFILL_SECONDS))
-
-
-def _remove(name: str) -> None:
-    set_up.remove_destination(name, current_actor())
-
-
-_ACTIONS: dict[str, Callable[[str], None]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "remove": _remove,
+_ACTIONS: Mapping[str, Callable[[str], object]] = {
+    "pause": lambda name: set_up.pause_destination(name, current_actor()),
+    "resume": lambda name: set_up.resume_destination(
+        name, current_actor(), stop=stop_after(BACKFILL_SECONDS)
+    ),
+    "remove": lambda name: set_up.remove_destination(name, current_actor()),
 }
 
 

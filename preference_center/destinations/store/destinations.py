@@ -25,7 +25,7 @@ from preference_center.destinations.rules.states import (
     find_trouble,
     status_label,
 )
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, fetch_count
 from preference_center.infra.keys.sealed_columns import destination_context
 
 _COLUMNS = [column.name for column in fields(Destination)]
@@ -308,24 +308,19 @@ def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
 
 def count_pending(connection: Connection, destination: int, limit: int | None = None) -> int:
     """How many addresses wait for it, counted to `limit`."""
-    row = connection.execute(
+    return fetch_count(
+        connection,
         """SELECT count(*) FROM (SELECT FROM sync_state
             WHERE destination_id = %s AND due_at IS NOT NULL LIMIT %s) AS pending""",
         (destination, limit),
-    ).fetchone()
-    assert row  # an aggregate
-    return int(row[0])
+    )
 
 
 def count_pending_bulk(connection: Connection, destination: int) -> int:
     """How many addresses of the backfill and of lists wait for it."""
-    row = connection.execute(
-        """SELECT count(*) FROM sync_state
-        WHERE destination_id = %s AND bulk AND due_at IS NOT NULL""",
-        (destination,),
-    ).fetchone()
-    assert row  # an aggregate
-    return int(row[0])
+    query = """SELECT count(*) FROM sync_state
+        WHERE destination_id = %s AND bulk AND due_at IS NOT NULL"""
+    return fetch_count(connection, query, (destination,))
 
 
 def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:

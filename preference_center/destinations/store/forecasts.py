@@ -110,14 +110,23 @@ def load_forecast(
     return Forecast(since, pushed, pending, late, now + pending * interval if pushed else None)
 
 
+def find_forecast(
+    connection: Connection, destination: int, due_at: datetime | None, now: datetime
+) -> Forecast | None:
+    """`load_forecast`, by the deliveries that are needed for it."""
+    if not needs_forecast(due_at, now):
+        return None
+    recent = load_recent_deliveries(connection, now - SEEN)
+    return load_forecast(connection, destination, due_at, recent, now)
+
+
 def describe_slowed(connection: Connection, name: str, now: datetime) -> str:
     """How fast a destination is that its tool slows; empty of any other, or without a forecast."""
     found = [each for each in list_pending(connection) if each.destination == name]
     states = list_states(connection, name)
     if not found or not states or states[0].condition(now) is not Condition.RATE_LIMITED:
         return ""
-    recent = load_recent_deliveries(connection, now - SEEN)
-    forecast = load_forecast(connection, states[0].id, found[0].due_at, recent, now)
+    forecast = find_forecast(connection, states[0].id, found[0].due_at, now)
     return forecast.describe_slowed(now) if forecast else ""
 
 

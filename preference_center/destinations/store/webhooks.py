@@ -22,7 +22,7 @@ from uuid import UUID
 from preference_center.core.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
 from preference_center.core.keys import Keys
 from preference_center.destinations.store.states import MAX_LATE_PER_STAGE
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, fetch_count
 from preference_center.infra.keys.sealed_columns import webhook_context
 
 BODY_RETENTION = timedelta(days=7)
@@ -182,12 +182,9 @@ def requeue_webhooks(
 
 def count_unreadable(connection: Connection, destination: int) -> int:
     """How many of the stored ones could not be parsed."""
-    row = connection.execute(
-        """SELECT count(*) FROM webhook_inbox
-        WHERE destination_id = %s AND next_at IS NULL AND outcome = %s""",
-        (destination, UNREADABLE_OUTCOME),
-    ).fetchone()
-    return row[0] if row else 0
+    query = """SELECT count(*) FROM webhook_inbox
+        WHERE destination_id = %s AND next_at IS NULL AND outcome = %s"""
+    return fetch_count(connection, query, (destination, UNREADABLE_OUTCOME))
 
 
 def purge_webhooks(connection: Connection, now: datetime) -> None:

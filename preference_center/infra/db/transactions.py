@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 import structlog
 from flask import has_app_context
+from psycopg.abc import Params, QueryNoTemplate
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
@@ -171,6 +172,12 @@ def run_autocommit(
 def has_replica() -> bool:
     """Whether DATABASE_REPLICA_URL names one."""
     return REPLICA in db.engines
+
+
+def fetch_count(connection: Connection, query: QueryNoTemplate, given: Params = ()) -> int:
+    """The number that a query counts; 0 without a row."""
+    row = connection.execute(query, given).fetchone()
+    return int(row[0]) if row else 0
 
 
 def is_writable(connection: Connection) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preference_center.infra.db.connections import APPEND_LOCK, DeadlineConnection
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, fetch_count
 
 
 class DigestRotation(StrEnum):
@@ -198,13 +198,10 @@ def _build_indexes(connection: Connection, table: SwappedTable) -> None:
 
 def count_without_next(connection: Connection, table: SwappedTable, limit: int) -> int:
     """How many rows have no new digests yet, up to `limit`."""
-    row = connection.execute(
-        f"SELECT count(*) FROM (SELECT FROM {table.table} WHERE next_digest IS NULL"  # noqa: S608 - a constant
-        " LIMIT %s) AS missing".encode(),
-        (limit,),
-    ).fetchone()
-    assert row  # an aggregate
-    return int(row[0])
+    query = (
+        f"SELECT count(*) FROM (SELECT FROM {table.table} WHERE next_digest IS NULL LIMIT %s) AS n"  # noqa: S608 - a constant
+    )
+    return fetch_count(connection, query.encode(), (limit,))
 
 
 def lock_for_swap(connection: Connection) -> None:

@@ -268,6 +268,12 @@ def change_account(
     run_in_transaction(change)
 
 
+def console_url(path: str) -> str:
+    """The URL of a path of the console: of the settings, never of the Host header."""
+    settings = services().settings
+    return f"{(settings.console_url or settings.public_url).rstrip('/')}{path}"
+
+
 def _refuse_own_account(name: str, actor: str) -> None:
     if actor == f"console:{name}":
         raise InvalidInput("Nobody changes their own account: ask another administrator.")

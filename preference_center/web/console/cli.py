@@ -104,9 +104,7 @@ def sign_out(name: str) -> None:
 
 
 def _print_link(token: str) -> None:
-    settings = services().settings
-    base = (settings.console_url or settings.public_url).rstrip("/")
-    click.echo(f"{base}{CONSOLE_PATH}/enrol/{token}")
+    click.echo(accounts.console_url(f"{CONSOLE_PATH}/enrol/{token}"))
     click.echo("It works once, for two days: pass it on so that nobody else sees it.", err=True)
 
 

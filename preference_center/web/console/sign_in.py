@@ -286,13 +286,8 @@ def _provider() -> Provider:
 
 
 def _redirect_uri() -> str:
-    """What the provider knows us by: of the settings, never of the Host header."""
-    return _own_url(url_for("console.finish_oidc"))
-
-
-def _own_url(path: str) -> str:
-    settings = services().settings
-    return f"{(settings.console_url or settings.public_url).rstrip('/')}{path}"
+    """What the provider knows us by."""
+    return accounts.console_url(url_for("console.finish_oidc"))
 
 
 def _end_session_url() -> str:
@@ -309,7 +304,7 @@ def _end_session_url() -> str:
         return ""
     if url is None:
         return ""
-    back = _own_url(url_for("console.sign_in"))
+    back = accounts.console_url(url_for("console.sign_in"))
     params = {"client_id": provider.client_id, "post_logout_redirect_uri": back}
     return str(add_params_to_uri(url, params))
 

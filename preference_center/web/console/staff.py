@@ -145,9 +145,7 @@ def reset_staff(account_id: int) -> ResponseReturnValue:
         token = accounts.reset_account(account.name, current_actor())
     except InvalidInput as error:
         return _account_page(account, str(error))
-    settings = services().settings
-    base = (settings.console_url or settings.public_url).rstrip("/")
-    link = base + url_for("console.enrol", token=token)
+    link = accounts.console_url(url_for("console.enrol", token=token))
     return render_page("web/console/link", account=account, link=link)
 
 

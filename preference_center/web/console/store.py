@@ -17,7 +17,7 @@ from psycopg.abc import Params
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.staff import Role
-from preference_center.infra.db.transactions import Connection
+from preference_center.infra.db.transactions import Connection, fetch_count
 
 _COLUMNS = """id, name, roles, password_hash, totp_secret, totp_step, failures, locked_until,
     enrolment_expires_at, created_at, disabled_at"""
@@ -196,10 +196,8 @@ def use_recovery_code(connection: Connection, account_id: int, digest: bytes) ->
 
 def count_recovery_codes(connection: Connection, account_id: int) -> int:
     """How many codes are left."""
-    row = connection.execute(
-        "SELECT count(*) FROM staff_recovery_code WHERE account_id = %s", (account_id,)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    query = "SELECT count(*) FROM staff_recovery_code WHERE account_id = %s"
+    return fetch_count(connection, query, (account_id,))
 
 
 def count_failure(connection: Connection, account_id: int) -> int:
@@ -207,11 +205,8 @@ def count_failure(connection: Connection, account_id: int) -> int:
 
     The row is locked until the transaction ends, so that of many at once each counts.
     """
-    row = connection.execute(
-        "UPDATE staff_account SET failures = failures + 1 WHERE id = %s RETURNING failures",
-        (account_id,),
-    ).fetchone()
-    return int(row[0]) if row else 0
+    query = "UPDATE staff_account SET failures = failures + 1 WHERE id = %s RETURNING failures"
+    return fetch_count(connection, query, (account_id,))
 
 
 def lock_account(connection: Connection, account_id: int, until: datetime) -> None:
