@@ -8,12 +8,12 @@ from preference_center.destinations.console.add import (
     add_topics,
 )
 from preference_center.destinations.console.destination import (
-    change_destination,
     check_destination,
     confirm_action,
     destination,
     preview,
 )
+from preference_center.destinations.console.settings import change_destination
 from preference_center.web.console.frame import Route
 
 __all__ = ["ROUTES"]

@@ -22,14 +22,13 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import DecryptionError, DestinationError, KeyMismatch
 from preference_center.core.events import SHARING
 from preference_center.destinations import set_up
-from preference_center.destinations.console.destination import (
-    BACKFILL_SECONDS,
+from preference_center.destinations.console.destination import BACKFILL_SECONDS, stop_after
+from preference_center.destinations.console.settings import (
     missing_settings,
     place_problems,
     read_settings,
     setting_fields,
     split_problems,
-    stop_after,
 )
 from preference_center.destinations.store import backfills, destinations
 from preference_center.destinations.validate import (

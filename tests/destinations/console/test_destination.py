@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.core.staff import Role
-from preference_center.destinations.console.destination import (
+from preference_center.destinations.console.settings import (
     PREFIX,
     missing_settings,
     read_settings,
