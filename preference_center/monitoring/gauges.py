@@ -60,15 +60,11 @@ class HostCollector(Collector):
         """Measure now."""
         yield from _disk_gauges()
         yield from _spool_gauges(services().now())
-        yield from _clock_gauge()
-
-
-def _clock_gauge() -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "preference_center_clock_offset_seconds",
-        "How far the host's clock is ahead of the database's.",
-        measure_clock().total_seconds(),
-    )
+        yield GaugeMetricFamily(
+            "preference_center_clock_offset_seconds",
+            "How far the host's clock is ahead of the database's.",
+            measure_clock().total_seconds(),
+        )
 
 
 def _disk_gauges() -> Iterator[Metric]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.core.small_cells import MonthlyCell, merge_small_cells
 from preference_center.infra.context import db
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.db.transactions import Connection, fetch_count, run_in_transaction
 from preference_center.reports.store import CHUNK_SIZE, RECORDING_SPAN, load_progress
 
 DELIVERY = "delivery"
@@ -64,16 +64,9 @@ def count_deliveries(now: datetime, max_chunks: int | None = None) -> int:
     while another process counts. Raises Unavailable.
     """
     given = {"size": CHUNK_SIZE, "until": now - RECORDING_SPAN, "span": RECORDING_SPAN}
-
-    def count_chunk(connection: Connection) -> int:
-        row = connection.execute(_COUNT_DELIVERIES, given).fetchone()
-        assert row  # an aggregate
-        found: int = row[0]
-        return found
-
     counted = chunks = 0
     while max_chunks is None or chunks < max_chunks:
-        count = run_in_transaction(count_chunk)
+        count = run_in_transaction(lambda c: fetch_count(c, _COUNT_DELIVERIES, given))
         counted, chunks = counted + count, chunks + 1
         if count < CHUNK_SIZE:
             break

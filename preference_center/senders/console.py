@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
+from typing import TypeVar
 
 from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
@@ -36,6 +37,8 @@ from preference_center.web.console.frame import (
     redirect_after_post,
     render_page,
 )
+
+K = TypeVar("K", ApiKey, SenderKey)
 
 DAYS_SHOWN = timedelta(days=7)
 """What the list counts: today, and the days before it."""
@@ -77,7 +80,7 @@ def senders() -> ResponseReturnValue:
 
 def sender(name: str) -> ResponseReturnValue:
     """One API key, and its use per day."""
-    key = _api_key(name)
+    key = _named(run_autocommit(api_keys.list_keys), name)
     since = (services().now() - USAGE_RETENTION).date()
     return render_page(
         "senders/key",
@@ -113,7 +116,7 @@ def new_sender() -> ResponseReturnValue:
 
 def revoke_sender(name: str) -> ResponseReturnValue:
     """Ask whether an API key is to be revoked, and revoke it."""
-    key = _api_key(name)
+    key = _named(run_autocommit(api_keys.list_keys), name)
     if request.method != "POST":
         return render_page("senders/revoke", key=key)
     run_in_transaction(lambda connection: keys.revoke_api_key(connection, name, current_actor()))
@@ -152,7 +155,7 @@ def new_link_key() -> ResponseReturnValue:
 
 def revoke_link_key(name: str) -> ResponseReturnValue:
     """Ask whether a link key is to be revoked, and revoke it."""
-    key = _link_key(name)
+    key = _named(run_autocommit(link_keys.list_link_keys), name)
     if request.method != "POST":
         return render_page("senders/revoke_link_key", key=key)
     run_in_transaction(lambda connection: keys.revoke_link_key(connection, name, current_actor()))
@@ -182,20 +185,9 @@ def _permissions() -> frozenset[Permission]:
     return permissions_of(current_staff().roles)
 
 
-def _api_key(name: str) -> ApiKey:
-    found = next((key for key in run_autocommit(api_keys.list_keys) if key.name == name), None)
-    if found is None:
-        abort(HTTPStatus.NOT_FOUND)
-    return found
-
-
-def _link_key(name: str) -> SenderKey:
-    found = next(
-        (key for key in run_autocommit(link_keys.list_link_keys) if key.name == name), None
-    )
-    if found is None:
-        abort(HTTPStatus.NOT_FOUND)
-    return found
+def _named(found: Iterable[K], name: str) -> K:
+    """The key of this name; ends the request with 404 without one."""
+    return next((key for key in found if key.name == name), None) or abort(HTTPStatus.NOT_FOUND)
 
 
 _MANAGE = Permission.MANAGE_SENDERS

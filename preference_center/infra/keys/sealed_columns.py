@@ -317,17 +317,19 @@ def rotate_encryption(progress: Callable[[ColumnProgress], None]) -> None:
     Raises KeyMismatch if rows with other keys remain, since a process that has not got the new
     keys writes them.
     """
+    key_id, now = services().keys.encryption_id, services().now
     for column in SEALED_COLUMNS:
         for number in range(MAX_PASSES):
             _pass_over(column, progress, wait=number > 0)
-            if not _stale(column):
+            counted = run_in_transaction(lambda c, column=column: count_by_key(c, column))  # type: ignore[misc]
+            if not counted.keys() - {key_id}:
                 break
         else:
             raise KeyMismatch(
                 f"{column.name}: rows are still sealed with an older key. Put the new one first in"
                 " the ENCRYPTION_KEYS of every process, restart them, and run this again."
             )
-        run_in_transaction(lambda c, column=column: _finish(c, column))  # type: ignore[misc]
+        run_in_transaction(lambda c, name=column.name: finish_rotation(c, name, key_id, now()))  # type: ignore[misc]
 
 
 def _pass_over(
@@ -351,13 +353,3 @@ def _pass_over(
         rows_done += changed
         if changed:
             progress(ColumnProgress(column.name, rows_done))
-
-
-def _stale(column: SealedColumn) -> bool:
-    current = services().keys.encryption_id
-    return run_in_transaction(lambda c: count_by_key(c, column)).keys() - {current} != set()
-
-
-def _finish(connection: Connection, column: SealedColumn) -> None:
-    context = services()
-    finish_rotation(connection, column.name, context.keys.encryption_id, context.now())

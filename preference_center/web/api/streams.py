@@ -162,9 +162,6 @@ MAX_RATIO = 200
 1,000."""
 
 
-_BLOCK_SIZE = 1 << 16
-
-
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
@@ -182,11 +179,11 @@ def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
         while rest := rest if in_member else rest.lstrip(b"\0"):
             in_member = True
             try:
-                data = member.decompress(rest, _BLOCK_SIZE)
+                data = member.decompress(rest, BLOCK_SIZE)
             except zlib.error:
                 raise UnreadableBody("The body is not a gzip file, or is damaged.") from None
             decompressed += len(data)
-            if decompressed > MAX_RATIO * compressed + _BLOCK_SIZE:
+            if decompressed > MAX_RATIO * compressed + BLOCK_SIZE:
                 raise UnreadableBody(f"The body decompresses to over {MAX_RATIO} times its size.")
             if data:
                 yield data
