@@ -17,7 +17,8 @@ import structlog
 from sqlalchemy import Connection, Engine, event, exc, inspect
 
 from preference_center.core.errors import UnavailableCause
-from preference_center.infra.db.connections import DeadlineConnection, classify_error
+from preference_center.infra.db.connections import DeadlineConnection
+from preference_center.infra.db.error_causes import classify_error
 
 log = structlog.get_logger()
 

@@ -33,10 +33,9 @@ from preference_center.infra.db.connections import (
     APPEND_LOCK,
     DatabaseTimeouts,
     DeadlineConnection,
-    classify_error,
     follow_if_waiting,
-    unavailable_error,
 )
+from preference_center.infra.db.error_causes import classify_error, unavailable_error
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from preference_center.app import create_app
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra.commands import click_errors
 from preference_center.infra.config import Settings
-from preference_center.infra.db.connections import classify_error, unavailable_error
+from preference_center.infra.db.error_causes import classify_error, unavailable_error
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.store import lookup
 from tests.environment import patient_timeouts, with_database, with_role

@@ -24,10 +24,10 @@ from preference_center.infra.context import db
 from preference_center.infra.db import connections
 from preference_center.infra.db.connections import (
     WEB_TIMEOUTS,
-    DatabaseTimeout,
     DeadlineConnection,
     connection_factory,
 )
+from preference_center.infra.db.error_causes import DatabaseTimeout
 from preference_center.infra.db.transactions import (
     Connection,
     apply_limits,
