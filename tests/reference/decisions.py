@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tests.reference.events import (
-    ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
     UNDELIVERABLE,
@@ -62,14 +61,8 @@ def decide(model: Model, form: Form | None, asked: MessageType | None, now: date
 
 def _decide_service(model: Model, form: Form, asked: MessageType, now: datetime) -> Answer:
     """I4: only the closed account of exactly this address denies service mail."""
-    own = list(model.suppressions_of(form, now))
-    closed = [s for s in own if s.scope == EVERYTHING]
-    bounced = any(
-        s.scope == UNDELIVERABLE
-        and model.covers(s.form, form)
-        and not model.opted_in_since(form, ALL_MARKETING, s.at)
-        for s in model.suppressions(now)
-    )
+    closed = [s for s in model.suppressions_of(form, now) if s.scope == EVERYTHING]
+    bounced = model.bounces(form, now)
     if not closed:
         return Answer(True, frozenset({("service", "")}), bounced)
     events = {event.id for s in closed for event in s.events}
@@ -81,11 +74,11 @@ def _decide_service(model: Model, form: Form, asked: MessageType, now: datetime)
 def _decide_marketing(model: Model, form: Form, topic: Topic, now: datetime) -> Answer:
     reasons = {
         (_rule(suppression, event, topic), event.id)
-        for suppression in model.suppressions(now)
+        for suppression in model.stopping(form, now)
         if model.stops(suppression, form, topic.key)
         for event in suppression.events
     }
-    consents = model.consents(form, topic.key)
+    consents = model.consents(form, topic.key, now)
     if topic.opt_in and not consents:  # I11: missing consent
         reasons.add(("no_consent", ""))
     if reasons:

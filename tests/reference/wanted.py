@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from tests.reference.decisions import Topic
 from tests.reference.events import Form
-from tests.reference.model import Model, Suppression
+from tests.reference.model import Model
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ def wanted(
     """
     if any(
         model.stops(suppression, form, topic.key)
-        for suppression in model.suppressions(now)
+        for suppression in model.stopping(form, now)
         if destination.can_lift or not suppression.ends_itself
     ):
         return Wanted.OFF
-    stopped = any(_stops_for_a_time(model, s, form, topic) for s in model.suppressions(now))
-    unasked = topic.opt_in and not model.consents(form, topic.key)
-    if stopped or unasked or not destination.can_lift:
+
+    unasked = topic.opt_in and not model.consents(form, topic.key, now)
+    if unasked or not destination.can_lift:
         return Wanted.LEAVE
     return Wanted.MAY_BE_ON
 
@@ -57,7 +57,3 @@ def state(model: Model, destination: Destination, now: datetime) -> dict[tuple[s
         if form.exact in model.revealed
         for topic in destination.topics
     }
-
-
-def _stops_for_a_time(model: Model, suppression: Suppression, form: Form, topic: Topic) -> bool:
-    return suppression.ends_itself and model.stops(suppression, form, topic.key)
