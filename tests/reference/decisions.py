@@ -39,11 +39,15 @@ class MessageType:
 
 @dataclass(frozen=True)
 class Answer:
-    """`reasons`: pairs of a rule and the id of an event, or "" where no event decides."""
+    """`reasons`: pairs of a rule and the id of an event, or "" where no event decides.
+
+    `paused_until`: the end of the last pause that stops this topic, whatever else does.
+    """
 
     allow: bool
     reasons: frozenset[tuple[str, str]]
     advisory: bool = False
+    paused_until: datetime | None = None
 
 
 def decide(model: Model, form: Form | None, asked: MessageType | None, now: datetime) -> Answer:
@@ -72,17 +76,15 @@ def _decide_service(model: Model, form: Form, asked: MessageType, now: datetime)
 
 
 def _decide_marketing(model: Model, form: Form, topic: Topic, now: datetime) -> Answer:
-    reasons = {
-        (_rule(suppression, event, topic), event.id)
-        for suppression in model.stopping(form, now)
-        if model.stops(suppression, form, topic.key)
-        for event in suppression.events
-    }
+    stopping = [s for s in model.stopping(form, now) if model.stops(s, form, topic.key)]
+    events = [(s, event) for s in stopping for event in s.events]
+    reasons = {(_rule(s, event, topic), event.id) for s, event in events}
+    ends = [event.until for _, event in events if event.kind is Kind.PAUSED and event.until]
     consents = model.consents(form, topic.key, now)
     if topic.opt_in and not consents:  # I11: missing consent
         reasons.add(("no_consent", ""))
     if reasons:
-        return Answer(False, frozenset(reasons))
+        return Answer(False, frozenset(reasons), paused_until=max(ends, default=None))
     if consents:
         return Answer(True, frozenset(("consented", event.id) for event in consents))
     return _plain("not_opted_out", allow=True)

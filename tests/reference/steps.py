@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -63,7 +64,10 @@ _SCOPES = {
     Kind.RESTRICTED: (RESTRICTION,),
     Kind.UNRESTRICTED: (RESTRICTION,),
 }
-_KINDS = [Kind.OPTED_OUT, Kind.OPTED_IN, *(kind for kind in Kind)]  # more of what matters most
+_KINDS = [*[Kind.OPTED_OUT, Kind.OPTED_IN] * 4, *Kind]  # more of what matters most
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Step:
     """One thing that happens: times in minutes from NOW, `form` is an index of FORMS.
 
     `own`: of an opt-in that the person made it, of an opt-out that one of our entry points took
-    it. `retracts`: the numbers of other steps.
+    it. `link`, `source`: what it was made with. `second`: added to both times. `retracts`: the
+    numbers of other steps.
     """
 
     kind: Kind
@@ -83,41 +88,108 @@ class Step:
     hashed: bool
     until: int | None = None
     retracts: tuple[int, ...] = ()
+    second: int = 0
+    link: int = 0
+    source: str = "test"
+
+    @property
+    def counts_at(self) -> datetime:
+        """When it counts from, by the model's rules."""
+        acted, received = self.acted_at, self.received_at
+        if self.kind in _CLOSES:  # dated by its receipt: docs/api.md has no other date
+            return received
+        if self.kind in _LIFTS or self.kind is Kind.PAUSED:
+            return opt_in_counts_at(acted, received)
+        return opt_out_counts_at(acted, received)
+
+    @property
+    def acted_at(self) -> datetime:
+        return minutes(self.acted) + timedelta(seconds=self.second)
+
+    @property
+    def received_at(self) -> datetime:
+        return minutes(self.received) + timedelta(seconds=self.second)
+
+    def is_same_act(self, other: Step) -> bool:
+        """Whether both are one own opt-out, by a double click or a retry (docs/api.md)."""
+        return (
+            self.own
+            and other.own
+            and self.kind is other.kind is Kind.OPTED_OUT
+            and (self.form, self.scope, self.link, self.source)
+            == (other.form, other.scope, other.link, other.source)
+            and abs(self.counts_at - other.counts_at) <= timedelta(seconds=5)
+        )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What the steps of one history are made of: little, so that they meet and tie."""
+
+    forms: Sequence[int]
+    kinds: Sequence[Kind]
+    left_out: Sequence[str]
+    acts: Sequence[int]
+    receipts: Sequence[int]
+    shift: int
+
+
+def _some(values: Sequence[T], most: int) -> st.SearchStrategy[list[T]]:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=most)
+
+
+_CHOICES = st.builds(
+    _Choice,
+    _some(range(len(FORMS)), 3),
+    _some(_KINDS, 4),
+    st.sampled_from([(NEWS, SHARING), (OFFERS, SHARING), (OFFERS,)]),
+    _some(_ACTS, 4),
+    _some(_RECEIPTS, 3),
+    st.integers(0, len(_ENDS) - 1),
+)
 
 
 @st.composite
 def steps(draw: st.DrawFn) -> list[Step]:
-    """Up to a dozen steps about few forms, scopes and times, so that they meet."""
-    some = st.sampled_from
-    forms = draw(st.lists(some(range(len(FORMS))), min_size=1, max_size=3, unique=True))
-    kinds = draw(st.lists(some(_KINDS), min_size=1, max_size=6))
-    acts = draw(st.lists(some(_ACTS), min_size=1, max_size=4))
-    receipts = draw(st.lists(some(_RECEIPTS), min_size=1, max_size=3))
-    shift = draw(st.integers(0, len(_ENDS) - 1))
-    history: list[Step] = []
-    for _ in range(draw(st.integers(1, 12))):
-        kind = draw(some(kinds))
-        retracts: tuple[int, ...] = ()
-        if kind is Kind.RETRACTED:
-            retracts = tuple(draw(st.lists(st.integers(0, 11), min_size=1, max_size=3)))
-        acted, received = draw(some(acts)), draw(some(receipts))
-        # Pauses that begin at once end at once: no rule says which of two such counts, and the
-        # service takes the one with the higher id.
-        until = _ENDS[(min(acted, received) + shift) % len(_ENDS)]
-        history.append(
-            Step(
-                kind,
-                draw(some(forms)),
-                draw(some(_SCOPES.get(kind, (ALL_MARKETING,)))),
-                acted,
-                received,
-                draw(st.booleans()),
-                kind in _HASHABLE and draw(st.integers(0, 3)) == 0,
-                until if kind is Kind.PAUSED else None,
-                retracts,
-            )
-        )
-    return history
+    """A history of up to a dozen steps."""
+    choice = draw(_CHOICES)
+    history = [_draw_step(draw, choice) for _ in range(draw(st.integers(1, 12)))]
+    return [_without_repeats(step, history) for step in history]
+
+
+def _draw_step(draw: st.DrawFn, choice: _Choice) -> Step:
+    kind = draw(st.sampled_from(choice.kinds))
+    scopes = [s for s in _SCOPES.get(kind, (ALL_MARKETING,)) if s not in choice.left_out]
+    acted, received = draw(st.sampled_from(choice.acts)), draw(st.sampled_from(choice.receipts))
+    # Pauses that begin at once end at once: no rule says which of two such counts, and the
+    # service takes the one with the higher id.
+    until = _ENDS[(min(acted, received) + choice.shift) % len(_ENDS)]
+    return Step(
+        kind,
+        draw(st.sampled_from(choice.forms)),
+        draw(st.sampled_from(scopes)),
+        acted,
+        received,
+        own=draw(st.integers(0, 3)) > 0,
+        hashed=kind in _HASHABLE and draw(st.integers(0, 3)) == 0,
+        until=until if kind is Kind.PAUSED else None,
+        retracts=tuple(draw(_some(range(12), 3))) if kind is Kind.RETRACTED else (),
+        # At NOW the service knows of a click that it has just received that it is newer than
+        # every opt-in so far, whatever the clocks say.
+        second=draw(st.sampled_from((0, 0, -3))) if received < 0 else 0,
+        link=draw(st.integers(0, 1)),
+        source=draw(st.sampled_from(("test", "destination"))),
+    )
+
+
+def _without_repeats(step: Step, history: Sequence[Step]) -> Step:
+    """The step, which retracts no repeated act: of that all goes (docs/decisions/0008)."""
+    retracts = tuple(
+        number
+        for number in step.retracts
+        if number >= len(history) or sum(map(history[number].is_same_act, history)) <= 1
+    )
+    return replace(step, retracts=retracts)
 
 
 def minutes(number: int) -> datetime:
@@ -129,24 +201,25 @@ def address_of(form: int, n: int) -> Address:
 
 
 def to_events(history: Sequence[Step], n: int) -> list[Event]:
-    """The history as the model takes it."""
-    return [_to_event(step, number, n) for number, step in enumerate(history)]
+    """The history as the model takes it; repeats of one act have the id of the first."""
+    return [
+        _to_event(step, first_of_act(number, history), n) for number, step in enumerate(history)
+    ]
+
+
+def first_of_act(number: int, history: Sequence[Step]) -> int:
+    """The number of the first step that is the same act: this one, unless it is a repeat."""
+    same = (n for n, step in enumerate(history) if step.is_same_act(history[number]))
+    return min(same, default=number)
 
 
 def _to_event(step: Step, number: int, n: int) -> Event:
-    acted, received = minutes(step.acted), minutes(step.received)
-    if step.kind in _CLOSES:  # dated by its receipt: docs/api.md has no other date
-        counts_at = received
-    elif step.kind in _LIFTS or step.kind is Kind.PAUSED:
-        counts_at = opt_in_counts_at(acted, received)
-    else:
-        counts_at = opt_out_counts_at(acted, received)
     is_temporary = step.kind is Kind.PAUSED and step.scope == UNDELIVERABLE
     return Event(
         str(number),
         Kind.BOUNCED if is_temporary else step.kind,
         form_of(FORMS[step.form].format(n=n)),
-        counts_at,
+        step.counts_at,
         step.scope,
         step.hashed,
         step.own or step.scope in (ALL_MARKETING, SHARING),
@@ -155,9 +228,9 @@ def _to_event(step: Step, number: int, n: int) -> Event:
     )
 
 
-def number_of(event_id: UUID) -> str:
-    """The id in the model of an event of the service."""
-    return str((event_id.int & 0xFFFF) >> 1)
+def number_of(event_id: UUID) -> int:
+    """The number of the step that an event of the service is of."""
+    return (event_id.int & 0xFFFF) >> 1
 
 
 def _id(number: int, part: int, n: int) -> UUID:
@@ -170,25 +243,23 @@ def to_change(step: Step, number: int, n: int) -> list[Change | Retraction]:
         return []
     if step.kind is Kind.RETRACTED:
         named = tuple(_id(each, part, n) for each in step.retracts for part in (0, 1))
-        return [Retraction(_id(number, 0, n), named, minutes(step.received), "test", "test")]
+        return [Retraction(_id(number, 0, n), named, step.received_at, "test", "test")]
     address: Address | HashedAddress = address_of(step.form, n)
     if step.hashed:
         digest = hashlib.sha256(address_of(step.form, n).exact.encode()).hexdigest()
         address = parse_hashed_address(digest, Channel.EMAIL)
     kind = EventKind(step.kind)
-    received = minutes(step.received)
     if step.kind in _CLOSES:
         origin = RequestOrigin("test", "test", NOW)
         ids = _id(number, 0, n), _id(number, 1, n)
-        return list(build_closure_changes(ids, address, origin, received, kind=kind))
+        return list(build_closure_changes(ids, address, origin, step.received_at, kind=kind))
     if kind is EventKind.OPTED_IN and not step.own and step.scope not in (ALL_MARKETING, SHARING):
         kind = EventKind.CONSENTED
     return [
         Change(
-            _id(number, 0, n), kind, address, step.scope, minutes(step.acted), received,
-            "test", "test",
-            # Each with a link of its own: a repeat with the same one is the same act.
-            evidence={"message_id": str(number)},
+            _id(number, 0, n), kind, address, step.scope, step.acted_at, step.received_at,
+            step.source, "test",
+            evidence={"message_id": str(step.link)},
             until=None if step.until is None else minutes(step.until),
             own_act=step.own and kind is EventKind.OPTED_OUT,
         )
