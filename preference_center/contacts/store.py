@@ -161,6 +161,8 @@ def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRe
         binary=True,
     )
     wanted = {"ids": [row[0] for row in found]}
+    # The versions first: whatever is written between these statements makes them too old to save.
+    versioned = connection.execute(_SELECT_CONTACTS, wanted).fetchall()
     addresses = _group_by_contact(connection.execute(_SELECT_ADDRESSES, wanted, binary=True))
     names = _group_by_contact(connection.execute(_SELECT_EXTERNAL_IDS, wanted, binary=True))
     contacts = [
@@ -173,9 +175,7 @@ def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRe
             version=version,
             restricted_at=restricted_at,
         )
-        for contact_id, account, locale, version, restricted_at in connection.execute(
-            _SELECT_CONTACTS, wanted
-        )
+        for contact_id, account, locale, version, restricted_at in versioned
     ]
     merged: dict[UUID, UUID] = {}
     if ids:

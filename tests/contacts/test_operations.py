@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.contacts import WrittenContact
+from preference_center.contacts import WrittenContact, store
 from preference_center.contacts.rules.contact import (
     AccountState,
     Contact,
@@ -160,6 +160,24 @@ def test_of_two_who_claim_an_address_at_once_one_is_refused() -> None:
 def test_an_address_linked_while_it_is_being_closed_is_closed_in_the_end() -> None:  # I4
     ada()
     together(lambda: close(ADA), lambda: put(ContactUpdate("c-1", addresses=(ADA, MARY))))
+    assert [ask(INVOICE, who).rule for who in (ADA, MARY)] == [DecisionRule.CLOSED] * 2
+
+
+def test_an_address_linked_while_its_contact_is_being_loaded_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # I4
+    ada()
+    read, links = store._group_by_contact, [ContactUpdate("c-1", addresses=(ADA, MARY))]
+
+    def read_and_link(rows: Iterable[Any]) -> Any:
+        found = read(rows)
+        if links:
+            link = links.pop()
+            together(lambda: put(link))
+        return found
+
+    monkeypatch.setattr(store, "_group_by_contact", read_and_link)
+    close(ADA)
     assert [ask(INVOICE, who).rule for who in (ADA, MARY)] == [DecisionRule.CLOSED] * 2
 
 
