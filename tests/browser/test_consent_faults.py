@@ -80,7 +80,8 @@ def test_a_withdrawal_counts_at_once_and_is_sent_again(
         with visit.page.expect_navigation(wait_until="domcontentloaded"):
             visit.press("Refuse all")
         visit.requests.clear()
-        visit.page.goto(f"{shops.cascina}/journal", wait_until="domcontentloaded")
+        visit.page.get_by_role("link", name="Journal").click()
+        visit.page.get_by_role("heading", name="Journal").wait_for()
         assert_works_without_anything_optional(visit)
         assert not is_ended(accepted)
         front.fail(Fault.NONE)
