@@ -116,6 +116,7 @@ def importing(service: Flask, folder: Path, turns: Turns) -> Iterator[list[bool]
     assert failures == []
 
 
+@pytest.mark.owner
 def test_what_a_list_says_is_kept_and_taken_back_whole_at_every_step_of_a_rotation(
     app: Flask, one_key: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2, I5
