@@ -182,7 +182,7 @@ SELECT xid::text, pid, database, name, state, clock_timestamp() - started_at FRO
 
 
 _SELECT_FIRST_WAITING = """
-SELECT recorded_at FROM event WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s
+SELECT recorded_at, xid::text FROM event WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s
 ORDER BY xid, seq LIMIT 1
 """
 
@@ -210,14 +210,13 @@ def load_held_since(connection: Connection) -> datetime | None:
     horizon = select_horizon(connection)
     if horizon is None:
         return None
-    given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor}
-    row = connection.execute(_SELECT_FIRST_WAITING, given).fetchone()
-    blocking = _find_blocking(connection, horizon) if row else None
-    if row is None or blocking is None:
+    waiting = _find_first_waiting(connection, horizon)
+    if waiting is None or waiting.blocking is None:
         return None
-    recorded_at: datetime = row[0]
-    age = blocking.age
-    return recorded_at if age is None else max(recorded_at, services().now() - age)
+    age = waiting.blocking.age
+    if age is None:
+        return waiting.recorded_at
+    return max(waiting.recorded_at, services().now() - age)
 
 
 def list_blocking_transactions(
@@ -228,10 +227,26 @@ def list_blocking_transactions(
     return sorted(found, key=lambda blocking: blocking.xid)
 
 
-def _find_blocking(connection: Connection, horizon: Horizon) -> BlockingTransaction | None:
-    """The transaction that the first waiting event waits for; None if it has ended."""
+@dataclass(frozen=True, slots=True)
+class _FirstWaiting:
+    """The first event beyond the horizon. `blocking` is None if nothing holds it any more."""
+
+    recorded_at: datetime
+    blocking: BlockingTransaction | None
+
+
+def _find_first_waiting(connection: Connection, horizon: Horizon) -> _FirstWaiting | None:
+    """The first waiting event with the oldest transaction that it waits for.
+
+    That is not always the one of the horizon, which may have ended before others did.
+    """
+    given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor}
+    row = connection.execute(_SELECT_FIRST_WAITING, given).fetchone()
+    if row is None:
+        return None
+    recorded_at, xid = row[0], int(row[1])
     running = list_blocking_transactions(connection, horizon)
-    return next((each for each in running if each.xid == horizon.xmin), None)
+    return _FirstWaiting(recorded_at, next((each for each in running if each.xid < xid), None))
 
 
 def load_feed_lag(connection: Connection, horizon: Horizon) -> FeedLag | None:
@@ -239,8 +254,9 @@ def load_feed_lag(connection: Connection, horizon: Horizon) -> FeedLag | None:
     events = count_waiting_events(connection, horizon)
     if not events:
         return None
-    oldest = _find_blocking(connection, horizon)
-    return FeedLag(events, oldest.age if oldest else timedelta(0))
+    waiting = _find_first_waiting(connection, horizon)
+    blocking = waiting.blocking if waiting else None
+    return FeedLag(events, blocking.age if blocking else timedelta(0))
 
 
 def _to_blocking_transaction(row: tuple[Any, ...], horizon: Horizon) -> BlockingTransaction:

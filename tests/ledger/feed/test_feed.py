@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -20,7 +21,8 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed.changes import FeedScopeStatus, iter_snapshot
-from preference_center.ledger.watermarks import Watermark
+from preference_center.ledger.feed.cursors import load_feed_lag
+from preference_center.ledger.watermarks import Watermark, load_horizon
 from tests.clock import START
 from tests.core.histories import NEWS, OFFERS
 from tests.environment import with_database
@@ -107,6 +109,21 @@ def test_a_transaction_in_another_database_holds_back_too(database_url: str) -> 
         assert behind.lag.events == 1
     reader.catch_up()
     assert reader.seen == ids(1)
+
+
+def test_the_age_is_that_of_what_still_holds_once_an_older_transaction_has_ended(
+    database_url: str,
+) -> None:
+    url = with_database(database_url, "postgres")
+    with ExitStack() as stack:
+        with writing_elsewhere(url):
+            stack.enter_context(writing_elsewhere(url))
+            record([change(1)])
+            horizon = run_in_transaction(load_horizon)
+        lag = run_in_transaction(lambda connection: load_feed_lag(connection, horizon))
+        assert lag is not None
+        assert lag.blocking_age is not None
+        assert lag.blocking_age > timedelta(0)
 
 
 def test_a_constant_reader_sees_every_event_of_busy_writers_once(app: Flask) -> None:
