@@ -183,7 +183,7 @@ SELECT xid::text, pid, database, name, state, clock_timestamp() - started_at FRO
 
 _SELECT_FIRST_WAITING = """
 SELECT recorded_at, xid::text FROM event WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s
-ORDER BY xid, seq LIMIT 1
+ORDER BY event.xid, seq LIMIT 1
 """
 
 
