@@ -19,7 +19,6 @@ from preference_center.infra.context import services
 from preference_center.recipients.pages.results import (
     MAX_LENGTH,
     RESULT_PARAMETER,
-    requested_result,
 )
 from preference_center.recipients.pages.sections import PreferenceSection
 from preference_center.recipients.rules import SubmittedPreferences
@@ -56,7 +55,8 @@ def redirect_to_draft(token: str, draft: Draft, language: str) -> Response:
     """
     data = {"state": draft.state, **asdict(draft.submitted)}
     sealed = seal_for_link(FormPurpose.DRAFT, token, data, services().now())
-    kept: dict[str, Any] = {RESULT_PARAMETER: requested_result() or None, "lang": language}
+    result = request.form.get(RESULT_PARAMETER) or None
+    kept: dict[str, Any] = {RESULT_PARAMETER: result, "lang": language}
     if len(sealed) <= MAX_LENGTH:
         kept[DRAFT_PARAMETER] = sealed
     return redirect(url_for("pages.preferences", token=token, **kept), 303)

@@ -369,7 +369,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
     if draft := requested_draft(token):
         sections = [draft.in_section(each) if each.token == token else each for each in sections]
     if len(sections) == 1 and sections[0].has_form:
-        values["switch_form"] = "choices"
+        values |= {"switch_form": "choices", "sealed_result": requested_result()}
     return render_gpc_page(
         "recipients/preferences",
         token,
