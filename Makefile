@@ -27,19 +27,15 @@ run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
 
 .PHONY: test
 test: $(READY) $(MANIFESTS) ## Run the tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not browser" $(ARGS)
 
-.PHONY: test-slow
-test-slow: $(READY) ## Run the others: more faults, and pages in every language and size
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
-
-# Each starts processes by the dozen, so one at a time.
-LONG_FAULTS := $(foreach name,clocks digest_rotation failover few_rights \
-	long_lists long_work restore_drill spool_damage,tests/faults/test_$(name).py)
+.PHONY: test-browser
+test-browser: $(READY) ## Run the tests in real browsers (Debian: chromium-headless-shell firefox-esr)
+	@$(BIN)/python -m pytest $(SHARED_OUT) -m browser tests/browser $(ARGS)
 
 .PHONY: test-faults
-test-faults: $(READY) ## Run the long faults that CI runs, too (Debian: faketime)
-	@$(BIN)/python -m pytest -n 0 $(LONG_FAULTS) $(ARGS)
+test-faults: $(READY) ## Run the faults that take long (Debian: faketime)
+	@$(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
 
 # So many examples of each operation: make test-contract CONTRACT_EXAMPLES=500
 CONTRACT_EXAMPLES ?= 5

@@ -71,7 +71,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {path: rank for rank, path in enumerate(order.dealt(item.path for item in items))}
     items.sort(key=lambda item: ranks[item.path])
     for item in items:
-        if order.is_slow(item.path, item.name):
+        if order.is_in_browser(item.path):
+            item.add_marker(pytest.mark.browser)
+        elif order.is_slow(item.path, item.name):
             item.add_marker(pytest.mark.slow)
 
 

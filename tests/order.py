@@ -1,4 +1,4 @@
-"""The order in which `make test` hands files to the workers of pytest-xdist.
+"""What `make test` leaves to other targets, and how it hands files to workers of pytest-xdist.
 
 Some files start processes and mostly wait for them, others only compute. Dealt evenly among
 the others, with one worker more than there are cores, the waiting of one is the computing
@@ -17,7 +17,6 @@ LONG = (
     ROOT / "dev" / "test_run.py",  # the longest first
     ROOT / "faults",
     ROOT / "dev",
-    ROOT / "browser",
     ROOT / "web" / "api" / "test_contract.py",
     ROOT / "lists" / "cli" / "test_scrub.py",
     ROOT / "ledger" / "feed" / "test_replica.py",
@@ -26,11 +25,6 @@ LONG = (
 SLOW_FILES = tuple(
     ROOT / name
     for name in (
-        "browser/test_accessibility_tree.py",
-        "browser/test_components.py",
-        "browser/test_consent_markup.py",
-        "browser/test_dev.py",
-        "browser/test_matrix.py",
         "dev/test_engines.py",
         "faults/test_clocks.py",
         "faults/test_digest_rotation.py",
@@ -51,31 +45,18 @@ SLOW_FILES = tuple(
         "test_collection.py",
     )
 )
-_SLOW_IN_BROWSER = re.compile(
-    r"\[(light-)?(it|de|fr|es)[-\]]|-rights\]|\[(desktop|wide|1024 px.*|inspector[1-5])"
-    r"|\[no script\]|-phone on its side-firefox\]"
-)
-"""Pages in other languages than English, on a second size of screen, and all of rights;
-flows without script, since no page has one, as `test_pages.py` shows; and what Firefox shows on a
-second size of screen."""
 _SLOW_BY_NAME = re.compile(
-    r"after_ctrl_c_and_after_a_kill|left_open_with_its_scripts|no_trace_is_left\[with"
-    r"|redis_goes_and_are_delivered_after\[(frozen|killed)|loses_no_promise\[killed"
-    r"|restarts_under_load_has_no_click_refused|never_thaws|(in_hand|when_asked)\[.*away"
-    r"|processes_started_before_the_database|flushing_redis_under_a_worker"
-    r"|fetching_every_link_changes_nothing|\[en-cascina\]|has_no_violation_and_fits\[dark"
-    r"|suppressed_and_erased_there\[salesforce\]|a_lift_in_hand|keeps_no_probe_waiting"
-    r"|a_worker_started_while_redis_is_away|no_page_of_a_request_has|no_page_about_somebody_else"
-    r"|an_undo_killed_in_the_middle|an_interrupted_scrub_cleans_up"
-    r"|an_idle_process_stops_when_asked|an_opt_out_by_mail_is_received_in_an_outage"
-    r"|the_reference_of_the_api_has_no_violation_and_fits\[light-(320|1280)"
-    r"|that_anybody_can_cause_has_a_violation\[dark"
-    r"|no_page_is_wider_than_the_screen_or_has_a_violation|is_known_once_it_is_written_down"
+    r"after_ctrl_c_and_after_a_kill|redis_goes_and_are_delivered_after\[(frozen|killed)"
+    r"|loses_no_promise\[killed|restarts_under_load_has_no_click_refused|never_thaws"
+    r"|(in_hand|when_asked)\[.*away|processes_started_before_the_database"
+    r"|flushing_redis_under_a_worker|suppressed_and_erased_there\[salesforce\]|a_lift_in_hand"
+    r"|keeps_no_probe_waiting|a_worker_started_while_redis_is_away|an_undo_killed_in_the_middle"
+    r"|an_interrupted_scrub_cleans_up|an_idle_process_stops_when_asked"
+    r"|an_opt_out_by_mail_is_received_in_an_outage|is_known_once_it_is_written_down"
     r"|seventy_bad_hours_end_in_time\[(a Retry-After of nonsense|an absurd|garbage in)"
     r"|every_row_gets_the_answer_of_the_api\[2"
     r"|a_process_started_in_an_outage|a_web_process_started_before_the_database_answers"
-    r"|an_erasure_is_finished_by_another_worker|has_a_violation.*\[dark-en"
-    r"|a_web_process_asked_to_stop_while_it_starts"
+    r"|an_erasure_is_finished_by_another_worker|a_web_process_asked_to_stop_while_it_starts"
     r"|a_frozen_connection_is_closed.*\[(transaction|find key|catalogue)"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
@@ -83,11 +64,14 @@ BEFORE_THE_END = 0.8
 """Of all other files, the share among which the long ones are dealt."""
 
 
+def is_in_browser(path: Path) -> bool:
+    """Whether this test is one of `make test-browser`."""
+    return path.is_relative_to(ROOT / "browser")
+
+
 def is_slow(path: Path, name: str) -> bool:
-    """Whether `make test` leaves this test to `make test-slow`, so that it ends in minutes."""
-    if _SLOW_BY_NAME.search(name) or path in SLOW_FILES:
-        return True
-    return path.is_relative_to(ROOT / "browser") and bool(_SLOW_IN_BROWSER.search(name))
+    """Whether `make test` leaves this test to `make test-faults`, so that it ends in minutes."""
+    return path in SLOW_FILES or bool(_SLOW_BY_NAME.search(name))
 
 
 def workers() -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from tests import ci
 
-RUN = "make test\ntimed make test-real\n  make test-slow\n# make test-spark\n"
+RUN = "make test\ntimed make test-real\n  make test-browser\n# make test-spark\n"
 PLAIN = "tests/test_order.py::test_each_file_is_named_once_and_those_of_a_kind_keep_their_order"
 OF_A_RULE = "tests/monitoring/test_probes.py::TestReady::test_not_on_a_database_that_only_reads"
 
@@ -20,7 +20,7 @@ OF_A_RULE = "tests/monitoring/test_probes.py::TestReady::test_not_on_a_database_
     "reason, allowed",
     [
         ("make test-real", True),
-        ("`make test-slow` has it", True),
+        ("`make test-browser` has it", True),
         ("PySpark is not installed: make test-spark", False),
         ("nginx is missing: apt-get install nginx-light", False),
         ("kubernetes-validate is not installed: make test", False),

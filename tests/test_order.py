@@ -30,10 +30,3 @@ def test_slow_ones_are_left_to_a_run_of_their_own_and_a_cheaper_sibling_stays() 
         True,
         True,
     ]
-    lives = (
-        ("browser/test_whole_life.py", "no_trace[it]"),
-        ("life/test_whole_life.py", "no_trace"),
-    )
-    assert [is_slow(ROOT / file, f"test_{name}_is_left") for file, name in lives] == [True, False]
-    assert is_slow(ROOT / "browser" / "test_pages.py", "test_it[light-de]")
-    assert not is_slow(ROOT / "web" / "test_pages.py", "test_it[light-de]")

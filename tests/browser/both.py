@@ -15,7 +15,3 @@ if TYPE_CHECKING:
 
 IN_BOTH = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 IN_FIREFOX = pytest.mark.parametrize("browser", ["firefox"], indirect=True)
-IN_FIREFOX_TOO_SLOWLY = pytest.mark.parametrize(
-    "browser", ["chromium", pytest.param("firefox", marks=pytest.mark.slow)], indirect=True
-)
-"""In Firefox `make test-slow` runs it, since a page there takes a second."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_of_a_file_can_be_read_by_anybody(

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 
 LOOKS = [("light", language) for language in LANGUAGES] + [("dark", "en")]
 

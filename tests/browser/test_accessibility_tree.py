@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 
 PAGES = {picture.key: picture for picture in PICTURES}
 

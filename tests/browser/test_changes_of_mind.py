@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
-
 
 def test_back_after_undo_and_again_unsubscribed(
     page: Page, site: str, token: str, ledger: Ledger, subscribed: Callable[..., bool]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 
 Open: TypeAlias = Callable[..., "Page"]
 

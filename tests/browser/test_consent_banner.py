@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
 
-pytestmark = pytest.mark.browser
 
 FOCUS = """() => {
     const inner = document.querySelector("preference-center-consent").shadowRoot.activeElement;

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.both import IN_BOTH, IN_FIREFOX_TOO_SLOWLY
+from tests.browser.both import IN_BOTH
 from tests.browser.pressing import press
 from tests.browser.shops import (
     ALL,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
 
-pytestmark = pytest.mark.browser
 
 NAMED = ["_ad_click", "_ad_id", "shop_recent"]
 """What the dummies keep."""
@@ -65,7 +64,7 @@ def test_nothing_optional_is_loaded_before_a_choice_and_scrolling_is_none(
         assert hosts == {urlsplit(url).netloc for url in (shops.cascina, shops.service)}
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 @pytest.mark.parametrize("button", ["Continue without accepting", "Refuse all"])
 def test_nothing_optional_is_loaded_after_x_and_after_refusal(
     browser: Browser, shops: Shops, button: str
@@ -99,7 +98,7 @@ def test_what_waits_runs_in_order_after_acceptance_and_on_the_next_page(
         assert timedelta(days=182) < left < timedelta(days=183)  # six months
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_only_the_chosen_category_runs(browser: Browser, shops: Shops) -> None:
     with visiting(browser, shops.cascina) as visit:
         visit.press("Choose")
@@ -126,7 +125,7 @@ def test_a_withdrawal_from_the_footer_deletes_named_cookies_and_loads_the_page_a
         assert_nothing_optional(visit, ["other", "pc_consent"])
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_a_page_that_handles_a_withdrawal_itself_is_not_loaded_again(
     browser: Browser, shops: Shops
 ) -> None:
@@ -144,7 +143,7 @@ def test_a_page_that_handles_a_withdrawal_itself_is_not_loaded_again(
         assert visit.cookies == ["pc_consent"]
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_with_gpc_advertising_stays_off_and_the_banner_shows_that_it_was_honoured(
     browser: Browser, shops: Shops
 ) -> None:  # RULES D8
@@ -177,7 +176,7 @@ def test_with_gpc_nothing_is_asked_where_only_advertising_is_optional(
         shops.put_in_force(shops.catalogue)
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_six_months_later_the_browser_is_asked_again(browser: Browser, shops: Shops) -> None:
     from playwright.sync_api import expect
 
@@ -214,7 +213,7 @@ def test_a_changed_purpose_is_asked_about_again(browser: Browser, shops: Shops) 
         visit.expect_ran()
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_the_choice_outlives_cookies_that_scripts_set(browser: Browser, shops: Shops) -> None:
     """Safari deletes after seven days of use what was set by `document.cookie`."""
     with visiting(browser) as visit:
@@ -250,7 +249,7 @@ def test_a_browser_that_blocks_cookies_is_asked_each_time_and_nothing_breaks(
         visit.expect_ran()
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 @pytest.mark.parametrize("path", ["/consent", "config.json"])
 def test_while_the_service_is_away_nothing_optional_runs_and_the_page_works(
     browser: Browser, shops: Shops, path: str
@@ -302,7 +301,7 @@ def test_without_a_script_the_link_of_the_footer_leads_to_a_page_that_keeps_the_
         assert visit.banner.count() == 0
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_each_shop_keeps_choices_of_its_own_in_its_own_looks(
     browser: Browser, shops: Shops
 ) -> None:

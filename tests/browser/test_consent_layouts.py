@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.both import IN_BOTH, IN_FIREFOX_TOO_SLOWLY
+from tests.browser.both import IN_BOTH
 from tests.browser.shops import Shops, page_with, shops_of, visiting
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
 
-pytestmark = pytest.mark.browser
 
 LAYOUTS = {
     "grid": "body { display: grid; grid-template-rows: auto 1fr auto; min-height: 100vh }",
@@ -69,7 +68,7 @@ def test_it_moves_nothing_whatever_lays_out_the_page(
         assert visit.page.evaluate("shifted") == 0
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_on_a_low_screen_it_scrolls_inside_itself_and_leaves_the_page_in_view(
     browser: Browser, shops: Shops
 ) -> None:
@@ -92,7 +91,7 @@ def test_it_has_the_font_of_the_page(browser: Browser, shops: Shops) -> None:
         assert visit.banner.get_by_role("button").last.evaluate(font) == "monospace"
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 @pytest.mark.parametrize(
     "replace",
     [
@@ -142,7 +141,7 @@ def test_what_waits_on_another_route_starts_in_its_order_and_by_its_category(
         assert visit.page.evaluate("ran") == ["first", "second"]
 
 
-@IN_FIREFOX_TOO_SLOWLY
+@IN_BOTH
 def test_a_base_of_another_origin_takes_no_choice_away(browser: Browser, shops: Shops) -> None:
     with visiting(browser) as visit:
         visit.open_page(shops, page_with(head='<base href="https://cdn.example/">'))

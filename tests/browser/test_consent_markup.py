@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture(scope="module")
 def shops(demo: Demo) -> Shops:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
 
-pytestmark = pytest.mark.browser
 
 LOOKED_AT_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 RESTORED = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"

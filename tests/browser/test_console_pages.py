@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Page, ViewportSize
 
-pytestmark = pytest.mark.browser
 
 SIZES: tuple[ViewportSize, ...] = ({"width": 1280, "height": 900}, {"width": 390, "height": 900})
 NO_PAGES = (".csv", "/proof", "/preview/page", "/preview/mail")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["quick_hashes"]
 
-pytestmark = pytest.mark.browser
 
 OFFERS = "acme.offers"
 

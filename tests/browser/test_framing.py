@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
-
 
 class Company:
     """A page of the company with `source` in a frame."""

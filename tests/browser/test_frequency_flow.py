@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
 
 CHOSEN = "input[name='frequency:digest']:checked"
 JANE = parse_address("jane.doe@example.com", Channel.EMAIL)

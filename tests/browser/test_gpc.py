@@ -19,7 +19,6 @@ from tests.web.pages.fixtures import app, ledger, make_token, proven, token
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 
 HONOURED = "Opt-out honoured: your data is not sold or shared for advertising."
 

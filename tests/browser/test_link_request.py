@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture(autouse=True)
 def _mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,6 @@ from tests.browser.layout import overflow, small_targets
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
 
-pytestmark = pytest.mark.browser
 
 # What is drawn by a script is a banner on somebody's page: tests/browser/test_consent_*.py.
 CHOICES = [

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 
 PHONE = (360, 640)
 FOCUSED = "(document.activeElement.id || document.querySelector(':target')?.id) ?? ''"

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Locator, Page
 
-pytestmark = pytest.mark.browser
-
 
 def topic(page: Page, name: str) -> Locator:
     return page.get_by_role("checkbox", name=name)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
-
 
 def test_each_section_is_saved_for_its_own_address_and_the_page_stays_whole(
     app: Flask, page: Page, site: str, clock: Clock, ledger: Ledger, over_http: None

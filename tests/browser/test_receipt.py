@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.browser
 
 TOPIC = "cascina.newsletter"
 TABS = 40

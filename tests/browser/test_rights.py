@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 
 ADDRESS, NEW_ADDRESS = "jane.doe@example.com", "jane.roe@example.com"
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.browser
 
 TOPIC = "cascina.newsletter"
 COUNTERS = {"audit"}

@@ -18,8 +18,6 @@ from tests.web.pages.fixtures import app, ledger
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
-
 
 def test_out_and_undone_and_opened_again(
     page: Page, site: str, code: str, ledger: Ledger

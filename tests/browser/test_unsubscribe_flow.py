@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tests.life.company import Company
     from tests.life.traces import Places
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture(params=[False, True], ids=["without script", "with script"])
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
