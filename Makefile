@@ -34,7 +34,7 @@ test-browser: $(READY) ## Run the tests in real browsers (Debian: chromium-headl
 	@$(BIN)/python -m pytest $(SHARED_OUT) -m browser tests/browser $(ARGS)
 
 .PHONY: test-faults
-test-faults: $(READY) ## Run the faults that take long (Debian: faketime)
+test-faults: $(READY) ## Run what kills processes, and other tests that take long (Debian: faketime)
 	@$(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
 
 # So many examples of each operation: make test-contract CONTRACT_EXAMPLES=500
