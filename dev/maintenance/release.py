@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.step == "prepare":
             prepare(options.version, datetime.now(UTC).date())
-            print("Read `git diff`, commit, and run what docs/upgrading.md names before a release.")
+            print("Read `git diff`, run the targets that docs/upgrading.md names, and commit.")
         else:
             print(f"Built in {build(options.into)}")
     except ReleaseError as error:

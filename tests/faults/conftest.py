@@ -27,16 +27,12 @@ def tool() -> Iterator[SlowReceiver]:
 
 
 @pytest.fixture
-def service(
-    own_engines: Engines, tool: SlowReceiver, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Service]:
+def service(own_engines: Engines, tool: SlowReceiver, tmp_path: Path) -> Iterator[Service]:
     """Tables, a catalogue and one destination, `tool`; the test starts what it needs.
 
-    Processes of slow tests start as a shell starts them, those of others as forks.
     At the end no process may have written of an address or a token (I12).
     """
-    forks = request.node.get_closest_marker("slow") is None
-    with Service(own_engines, tmp_path, forks=forks) as service:
+    with Service(own_engines, tmp_path) as service:
         service.add_destination(tool.url)
         yield service
     logs = service.logs()

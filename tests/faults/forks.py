@@ -2,7 +2,7 @@
 
 To import what the service imports takes two seconds of a core, in each process of each test. Here
 one server imports it and forks itself for each process. What a process does from there on is what
-its command line says. `make test-faults` starts processes as a shell does.
+its command line says. `Service.forks` asks for it.
 """
 
 from __future__ import annotations
