@@ -250,11 +250,12 @@ class ContactSet:
         """Make one contact of two; what one of them forbids, the survivor forbids.
 
         It is restricted since the earlier of both times. The survivor's locale wins. Raises
-        InvalidInput if one of them was erased, and beyond MAX_ADDRESSES.
+        InvalidInput if one of them was erased, or has nothing but an erased address, which is not
+        linked to what says more about its person (I6), and beyond MAX_ADDRESSES.
         """
         if absorbed.id == survivor_contact.id:
             return survivor_contact
-        if _is_erased(absorbed) or _is_erased(survivor_contact):
+        if self._tells_nothing(absorbed) or self._tells_nothing(survivor_contact):
             raise InvalidInput("one of the two was erased: nothing of it is left to merge")
         accounts = (absorbed.account, survivor_contact.account)
         times = (absorbed.restricted_at, survivor_contact.restricted_at)
@@ -271,6 +272,11 @@ class ContactSet:
         del self.contacts[absorbed.id]
         self.merged_into[absorbed.id] = survivor_contact.id
         return self._store(survivor)
+
+    def _tells_nothing(self, contact: Contact) -> bool:
+        """Whether it was erased, or is that of an erased address since: see `replace_erased`."""
+        known = contact.locale, contact.external_ids, contact.addresses - self.erased
+        return _is_erased(contact) or not any(known)
 
     def changed_contacts(self) -> list[Contact]:
         """The contacts that differ from the stored ones, in the order of locking: by id."""

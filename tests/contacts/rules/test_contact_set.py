@@ -173,6 +173,14 @@ def test_somebody_erased_is_not_merged() -> None:
         book.merge(ONE, book.find(ContactRef(TWO.id)))
 
 
+@pytest.mark.parametrize("erased", [{ADA}, {GRACE}, {ADA, GRACE}])
+def test_the_closed_account_of_an_erased_address_is_not_merged(erased: set[Address]) -> None:  # I6
+    one, two = contact(1, ADA, account=AccountState.DEACTIVATED), contact(2, GRACE)
+    contacts = ContactSet.from_contacts([one, two], erased=frozenset(erased))
+    with pytest.raises(InvalidInput, match="erased"):
+        contacts.merge(one, two)
+
+
 def test_who_is_unknown_is_reported_so() -> None:
     for named in (ContactRef(NEW), ContactRef(None, "c-8"), ContactRef(address=ADA)):
         with pytest.raises(UnknownContact):
