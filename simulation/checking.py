@@ -143,6 +143,7 @@ class Checks:
                 at,
             )
             opt_out.reported, opt_out.tool, opt_out.known = True, tool.name, at
+            opt_out.dated = opt_out.first - tool.profile.believed_behind
             self.known.setdefault(opt_out.form, at)
             self.oracle.changed[opt_out.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
@@ -173,7 +174,10 @@ class Checks:
             return False
         # It can't be distinguished from what the service has turned off there itself, or must now.
         now, pauses = services().now(), tool.profile.capabilities.can_lift
-        hidden = self.oracle.must_be_off(opt_out.form, opt_out.scope, now, pauses=pauses) is True
+        other = self.oracle.must_be_off(
+            opt_out.form, opt_out.scope, now, pauses=pauses, besides=opt_out
+        )
+        hidden = other is not False
         hidden = hidden or self.oracle.asked_since(opt_out.form, opt_out.scope, opt_out.first)
         hidden = hidden or self.oracle.taken_back(opt_out.form, opt_out.scope)
         place = (opt_out.form.text, opt_out.scope)

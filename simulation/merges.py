@@ -46,6 +46,8 @@ class Merges:
         return f"into {into.text}" if written.is_changed else "one already"
 
     def _refusal(self, gone: Form, into: Form) -> str:
+        if self.accounts.has(gone) and into in self.accounts.of(gone):
+            return ""
         if self.accounts.erased.keys() & {gone, into}:
             return "one of them is erased"
         return "" if self.accounts.has(gone) and self.accounts.has(into) else "no contact"

@@ -63,6 +63,8 @@ class OptOut:
     cause: Cause = Cause.PERSON
     tool: str = ""
     """The tool in which it was made, and which reports it."""
+    dated: datetime | None = None
+    """The date of the tool's report where its clock is behind: the service may believe it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,20 @@ class Oracle:
         self.opt_ins[form].append(OptIn(scope, at, known or at))
 
     def must_be_off(
-        self, form: Form, topic: str, now: datetime, *, pauses: bool = True
+        self,
+        form: Form,
+        topic: str,
+        now: datetime,
+        *,
+        pauses: bool = True,
+        besides: OptOut | None = None,
     ) -> bool | None:
-        """Whether an opt-out of this topic is active."""
-        opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
+        """Whether an opt-out of this topic is active, besides that one."""
+        opt_outs = [
+            opt_out
+            for opt_out in self._about(form, topic)
+            if opt_out is not besides and (pauses or not opt_out.until)
+        ]
         return _any(self._stands(opt_out, form, topic, now) for opt_out in opt_outs)
 
     def is_reported_since(self, form: Form, topic: str, tool: str, now: datetime) -> bool:
@@ -281,7 +293,7 @@ def _outranks(opt_in: OptIn, opt_out: OptOut, form: Form) -> bool | None:
         return False if opt_in.at <= opt_out.first else None
     if opt_in.at > opt_out.last:
         return True
-    return False if opt_in.at <= opt_out.first else None
+    return False if opt_in.at <= (opt_out.dated or opt_out.first) else None
 
 
 def _any(answers: Iterator[bool | None]) -> bool | None:

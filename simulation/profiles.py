@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from random import Random
 
 from preference_center.core.addresses import Channel
@@ -18,6 +19,8 @@ from simulation.people import SHARING, TOPICS
 TARGETS = {topic: str(11 + number) for number, topic in enumerate((*TOPICS, SHARING))}
 HOUR = 3600.0
 YEAR = 365 * 24 * HOUR
+BELIEVED = timedelta(days=3)
+"""How old the service believes a report of a tool to be: the limit of vendors' retries (I5)."""
 TRUSTED = 60.0
 """Seconds after which a request is dead where nothing can be read back: see `sync.ECHO`."""
 
@@ -52,6 +55,13 @@ class Profile:
     """Seconds by which its webhooks' times are not in UTC, though they claim it; None if they
     are all 0."""
     targets: Mapping[str, str] = field(default_factory=lambda: TARGETS)
+
+    @property
+    def believed_behind(self) -> timedelta:
+        """How long before an act its webhook may date it, and be believed."""
+        ahead = self.skew + (self.local or 0), self.skew
+        behind = (timedelta(seconds=-seconds) for seconds in ahead)
+        return max((b for b in behind if timedelta() < b <= BELIEVED), default=timedelta())
 
     @property
     def can_be_watched(self) -> bool:
