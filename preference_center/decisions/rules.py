@@ -225,7 +225,7 @@ def _decide_marketing(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -
 def _decide_service(
     message_type: MessageType, facts: Sequence[ScopeFact], now: datetime
 ) -> Decision:
-    bounced = _active_bounce_denial(facts, _newest(_own_lifts(facts)), now)
+    bounced = _active_bounce_denial(facts, _newest(_own_opt_ins(facts)), now)
     advisory = DecisionRule.BOUNCED if bounced else None
     closed = _newest_opt_out(facts, EVERYTHING)
     if closed and _is_active(closed.state.opt_out, _own_lift(facts, EVERYTHING)):
@@ -463,8 +463,10 @@ def _own_lift(facts: Sequence[ScopeFact], scope: str) -> Timestamped | None:
     return _newest([fact.state.lift for fact in facts if fact.exact and fact.scope == scope])
 
 
-def _own_lifts(facts: Sequence[ScopeFact]) -> list[Timestamped | None]:
-    return [fact.state.lift for fact in facts if fact.exact and fact.scope != SHARING]
+def _own_opt_ins(facts: Sequence[ScopeFact]) -> list[Timestamped | None]:
+    """The lifts by which this address asked for messages, and so shows that it receives them."""
+    others = {SHARING, RESTRICTION, EVERYTHING}
+    return [fact.state.lift for fact in facts if fact.exact and fact.scope not in others]
 
 
 def _newest(timestamps: Sequence[Timestamped | None]) -> Timestamped | None:

@@ -89,6 +89,13 @@ CASES: dict[str, list[Step]] = {
         _step(Kind.BOUNCED, -60, UNDELIVERABLE),
         _step(Kind.OPTED_IN, -30, OFFERS, form=TAGGED),
     ],
+    "the end of a restriction and a reopening do not show that mail arrives": [
+        _step(Kind.BOUNCED, -60, UNDELIVERABLE),
+        _step(Kind.RESTRICTED, -46, RESTRICTION),
+        _step(Kind.DEACTIVATED, -46, EVERYTHING),
+        _step(Kind.UNRESTRICTED, -30, RESTRICTION),
+        _step(Kind.REOPENED, -15, EVERYTHING),
+    ],
     "a restriction is ended by its form": [
         _step(Kind.RESTRICTED, -60, RESTRICTION),
         _step(Kind.OPTED_IN, -45, OFFERS, form=TAGGED),

@@ -174,10 +174,6 @@ class Model:
         """Whether exactly this form has opted out since; records of consents say that (I9)."""
         return _is_void(self.given(form, topic), topic, self._newest_of(form, now))
 
-    def has_happened(self, form: Form, *kinds: Kind) -> bool:
-        """Whether exactly this form has an event of these kinds."""
-        return any(event.kind in kinds for event in self._of(form))
-
     def _of(self, form: Form) -> Iterator[Event]:
         return (event for event in self._events if event.form.exact == form.exact)
 

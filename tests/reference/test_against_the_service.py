@@ -174,10 +174,7 @@ def _compare_decisions(
         if found.rule is DecisionRule.PAUSED:
             assert isinstance(found, Denial)
             assert found.until == answer.paused_until, (key, now, found, answer)
-        # Left out: in the service the end of a restriction and a reopening, too, end the advisory
-        # of a bounce, which docs/catalogue.md lets the person's own opt-in do only.
-        if not recorded.model.has_happened(form_of(who.exact), Kind.REOPENED, Kind.UNRESTRICTED):
-            assert (found.advisory == "bounced") is answer.advisory, (key, now, found, answer)
+        assert (found.advisory == "bounced") is answer.advisory, (key, now, found, answer)
 
 
 def _reason(recorded: Recorded, found: Decision) -> tuple[str, str]:
