@@ -14,6 +14,7 @@ from preference_center.contacts import words
 from preference_center.contacts.rules.contact import Contact, ContactRef
 from preference_center.contacts.store import load_contacts
 from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.channels import AddressSyntax
 from preference_center.core.errors import InvalidInput, UnknownContact
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
@@ -124,7 +125,7 @@ def _by_reference(connection: Connection, typed: str) -> Address | None:
 
 def _by_number(connection: Connection, typed: str, *, must_be_known: bool) -> Address | None:
     """A phone number, on the channel on which it is known, else the first that is in use."""
-    channels = [channel for channel in Channel if channel is not Channel.EMAIL]
+    channels = [each for each in Channel if each.rules.syntax is AddressSyntax.PHONE_NUMBER]
     try:
         region = services().settings.phone_region
         numbers = [parse_address(typed, channel, region=region) for channel in channels]

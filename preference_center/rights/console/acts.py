@@ -115,7 +115,7 @@ FULFIL: Mapping[RequestKind, tuple[LazyString, LazyString]] = {
 
 
 def _identity(asked: RightsRequest) -> Iterator[Action]:
-    if not asked.is_open:
+    if asked.state.rules.waits_for_proof:
         yield Action(
             _url("identify_request", asked),
             lazy_gettext("Ask for proof, or confirm identity"),

@@ -7,6 +7,8 @@ an answer brings about is for `rights.requests` to say.
 
 from __future__ import annotations
 
+from typing import Literal, assert_never
+
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -22,7 +24,8 @@ from preference_center.rights.requests.handle import undo_closing
 from preference_center.rights.requests.minors import contradict
 from preference_center.rights.requests.steps import open_sealed, part_addresses
 from preference_center.rights.rules.identity import ANSWER_TIMES
-from preference_center.rights.rules.requests import RequestKind
+from preference_center.rights.rules.lifecycle import RightsRequest
+from preference_center.rights.rules.requests import RequestKind, RequestState
 from preference_center.web.languages import page_language
 
 
@@ -47,11 +50,26 @@ def authority(token: str = "") -> ResponseReturnValue:
         agent=part.agent.get("name", ""),
         addresses=[mask_address(each) for each in part_addresses(part)],
         waits=asked.waits_for_principal and asked.level < asked.required_level,
-        confirmed=asked.level > 0,
+        answered=_answered(asked),
         late=late,
         answer_token=token,
         self_path=url_for("pages.authority", token=token, lang=None),
     )
+
+
+def _answered(asked: RightsRequest) -> Literal["confirmed", "refused", "closed"] | None:
+    """What the page says of a request by an agent that waits for no answer; None if it does."""
+    match asked.state:
+        case RequestState.WITHDRAWN:
+            return "refused"
+        case RequestState.OPEN | RequestState.DONE:
+            return "confirmed"
+        case RequestState.RECEIVED | RequestState.IDENTIFYING:
+            return "confirmed" if asked.level else None
+        case RequestState.REFUSED | RequestState.LAPSED:
+            return "confirmed" if asked.level else "closed"
+        case _:
+            assert_never(asked.state)
 
 
 def reported(token: str = "") -> ResponseReturnValue:
