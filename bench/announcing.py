@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from bench.ground import Ground, hush
 from dev.processes import wait_until
 from preference_center import contacts
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
 from preference_center.contacts.notices.select import next_rows, select_all

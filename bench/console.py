@@ -13,7 +13,7 @@ import psycopg
 
 from bench import decisions
 from bench.ground import TOPIC, Ground, add_destinations
-from preference_center.console_app import CONSOLE_PAGES
+from preference_center.app.console import CONSOLE_PAGES
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.staff import Role

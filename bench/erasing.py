@@ -15,7 +15,7 @@ from bench import opt_out, web
 from bench.clicking import CLICKS, Clicks, click, summarize
 from bench.ground import TOPIC, Ground, add_destinations, hush
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.config import Settings

@@ -17,7 +17,7 @@ from flask import Flask
 from dev.accounts import remove
 from dev.engines import Engines, Foreign, for_test
 from dev.postgres import Postgres, make_database
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue

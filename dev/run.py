@@ -34,7 +34,7 @@ from dev.places import DATA_IN, FORGET, RUN
 from dev.ports import HOST, Ports
 from dev.supervisor import Supervisor
 from preference_center.__main__ import PROGRAM, process_environment, read_procfile
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS

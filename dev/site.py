@@ -35,8 +35,8 @@ from dev.demo.ledger import rows
 from dev.engines import Engine, Foreign, at
 from dev.errors import EngineError
 from dev.mailbox import received
-from preference_center.app import Surface
-from preference_center.app import create_app as create_service
+from preference_center.app.web import Surface
+from preference_center.app.web import create_app as create_service
 from preference_center.infra.config import load_settings
 from preference_center.infra.context import csrf, services
 from preference_center.infra.keys.fingerprints import require_known_keys

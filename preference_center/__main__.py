@@ -82,8 +82,8 @@ def _create_service() -> Flask:
 
     try:
         settings = load_settings()
+        from preference_center.app.service import create_service  # noqa: PLC0415
         from preference_center.infra.db.connections import COMMAND_TIMEOUTS  # noqa: PLC0415
-        from preference_center.service import create_service  # noqa: PLC0415
 
         app = create_service(settings, timeouts=COMMAND_TIMEOUTS)
     except ConfigError as error:

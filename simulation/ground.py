@@ -21,7 +21,7 @@ from sqlalchemy import event
 
 from dev.engines import Engines
 from dev.postgres import make_database
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.catalogue import catalogue_digest
 from preference_center.catalogue import store as catalogues
 from preference_center.core.events import uuid7

@@ -183,7 +183,7 @@ def clock(_session_clock: Clock) -> Clock:
 
 @pytest.fixture(scope="session")
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
-    from preference_center.app import create_app
+    from preference_center.app.web import create_app
     from preference_center.infra.context import db
 
     patient = patient_timeouts()

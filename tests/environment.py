@@ -228,10 +228,10 @@ def link_clicks_within(limits: DatabaseTimeouts) -> Iterator[None]:
 
 def migrate(settings: Settings) -> None:
     """Bring the database of `settings` to the newest tables."""
+    from preference_center.app.service import create_service
+    from preference_center.app.tables import upgrade
     from preference_center.infra.context import db
     from preference_center.infra.db.connections import COMMAND_TIMEOUTS
-    from preference_center.service import create_service
-    from preference_center.tables import upgrade
 
     app = create_service(settings, timeouts=COMMAND_TIMEOUTS)  # a busy machine may take its time
     with app.app_context():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.infra import hooks
 from preference_center.infra.config import Settings
 from preference_center.infra.hooks import Hook
@@ -49,11 +49,11 @@ def test_an_application_without_one_of_its_hooks_is_not_built(
 _CHECK = "from preference_center.infra.hooks import require_registered as check\n"
 _OF_WORKERS = f"""{_CHECK}
 import workers.jobs, workers.mail_receiver, workers.scheduler, workers.worker
-from preference_center.service import create_service
+from preference_center.app.service import create_service
 check(create_service())
 """
 _OF_PUBLIC_PAGES = f"""{_CHECK}
-from preference_center.app import Surface, create_app
+from preference_center.app.web import Surface, create_app
 check(create_app(surface=Surface.PUBLIC))
 """
 

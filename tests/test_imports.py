@@ -28,8 +28,8 @@ from dev.maintenance.layout import (
     subject_of,
     surface_of,
 )
+from preference_center.app.tables import MODELS
 from preference_center.infra.context import db
-from preference_center.tables import MODELS
 
 PACKAGE = ROOT / "preference_center"
 
@@ -85,7 +85,7 @@ def test_imports_run_downward_and_past_surfaces() -> None:
         ("preference_center.ledger.recording", "preference_center.web.errors.render"),
         ("preference_center.rights.holds", "preference_center.rights.api.requests"),
         ("preference_center.reports.console.build", "preference_center.rights.console.queue"),
-        ("preference_center.infra.job_queue", "preference_center.app.create_app"),
+        ("preference_center.infra.job_queue", "preference_center.app.web.create_app"),
     ],
 )
 def test_the_rule_catches(module: str, name: str) -> None:
@@ -98,7 +98,7 @@ def test_the_rule_catches(module: str, name: str) -> None:
         ("preference_center.ledger.feed.api", "preference_center.web.api.endpoint"),
         ("preference_center.rights.pages.ask", "preference_center.rights.requests.steps"),
         ("preference_center.rights.pages.ask", "preference_center.rights.pages.visitor"),
-        ("preference_center.app", "preference_center.rights.console"),
+        ("preference_center.app.web", "preference_center.rights.console"),
         ("preference_center.core.addresses", "idna"),
     ],
 )

@@ -14,13 +14,13 @@ from threading import Event
 
 import structlog
 
+from preference_center.app.service import create_service
 from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.ledger.feed.publish import FeedPublisher, FeedTopic, TopicUnavailable
 from preference_center.monitoring.probes import start_internal_server
-from preference_center.service import create_service
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()

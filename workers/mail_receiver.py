@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import structlog
 
+from preference_center.app.service import create_service
 from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
 from preference_center.infra.context import services
@@ -21,7 +22,6 @@ from preference_center.infra.telemetry import capture_standard_logs, start_telem
 from preference_center.ledger import spool
 from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import start_internal_server
-from preference_center.service import create_service
 
 log = structlog.get_logger()
 

@@ -15,6 +15,7 @@ from functools import cache
 
 import structlog
 
+from preference_center.app.service import create_service
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.destinations.rules.plan import MAX_CONCURRENT_PUSHES
 from preference_center.destinations.scan import schedule_new_listings
@@ -54,7 +55,6 @@ from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.requests import files
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.retention import is_retention_due
-from preference_center.service import create_service
 from preference_center.web.api import idempotency
 from preference_center.web.api.keys import delete_old_usage
 from preference_center.web.console import looks

@@ -37,8 +37,8 @@ DEFAULTS = {
     "WEB_APP": "workers.asgi:app",
 }
 """The variables of this process alone."""
-_SHARED = ("preference_center.app", "preference_center.service_hooks")
-PRELOADED = {"public": _SHARED, "console": (*_SHARED, "preference_center.console_app")}
+_SHARED = ("preference_center.app.web", "preference_center.app.hooks")
+PRELOADED = {"public": _SHARED, "console": (*_SHARED, "preference_center.app.console")}
 """Modules of each surface that its worker processes have from this process, instead of a copy."""
 STOP_TIMEOUT = 50
 """Seconds that a worker process may take to finish its requests before it is killed."""

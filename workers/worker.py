@@ -26,6 +26,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from structlog.contextvars import bound_contextvars
 
+from preference_center.app.service import create_service
 from preference_center.infra import metrics
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
@@ -33,7 +34,6 @@ from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
 from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
 from preference_center.monitoring.probes import require_redis, start_internal_server
-from preference_center.service import create_service
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()

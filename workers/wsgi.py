@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 
-from preference_center.app import Surface, create_app
+from preference_center.app.web import Surface, create_app
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.keys.fingerprints import require_known_keys_before_requests
 from preference_center.infra.metrics import SHARED_FOLDER, warn_if_not_shared

@@ -14,6 +14,7 @@ from dev.demo.clock import Clock
 from dev.demo.files import TOOLS, Files, Tool
 from dev.demo.history import DAYS, record_history
 from dev.demo.shop import create_shop
+from preference_center.app.tables import upgrade
 from preference_center.catalogue import Catalogue, catalogue_digest, parse_catalogue
 from preference_center.catalogue import store as catalogues
 from preference_center.catalogue.cli import read_catalogue
@@ -33,7 +34,6 @@ from preference_center.ledger.rules import (
     build_consent_change,
     build_opt_out_change,
 )
-from preference_center.tables import upgrade
 from preference_center.web.api import keys
 from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 

@@ -32,14 +32,12 @@ SUBJECTS = (
     "recipients",
     "monitoring",
     "reports",
-    "tables",
-    "service_hooks",
-    "service",
-    "console_app",
     "app",
 )
-"""From the bottom up: a subject imports those before it. The last five build what runs."""
+"""From the bottom up: a subject imports those before it. The last builds what runs."""
 RANK = {subject: rank for rank, subject in enumerate(SUBJECTS)}
+MOUNTS = frozenset({"preference_center.app.web", "preference_center.app.console"})
+"""The modules that mount the surfaces of all subjects."""
 SURFACES = frozenset({"pages", "api", "console", "cli"})
 """The names of the modules and folders through which people and programs reach a subject."""
 
@@ -118,7 +116,7 @@ def fault(module: str, name: str) -> str | None:
         return f"{target} comes after {subject}: move the name down, or declare a hook in {subject}"
     if target == subject and surface and not own_surface and subject not in {"app", "web"}:
         return f"{surface} is a surface: move what is needed out of it"
-    if target != subject and surface and target != "web" and subject not in {"app", "console_app"}:
+    if target != subject and surface and target != "web" and module not in MOUNTS:
         return f"{surface} is another subject's surface: move what is needed out of it"
     return None
 

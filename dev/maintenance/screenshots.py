@@ -29,12 +29,12 @@ from dev.maintenance.screenshots_of_rights import RIGHTS_PICTURES
 from dev.postgres import make_database
 from dev.server import free_port
 from dev.shops import create_app as create_shops
-from preference_center.app import create_app
+from preference_center.app.tables import upgrade
+from preference_center.app.web import create_app
 from preference_center.core.addresses import Channel
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
-from preference_center.tables import upgrade
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -24,7 +24,7 @@ from dev.maintenance.pictures import Screen, press
 from dev.maintenance.screenshots import NOW, disconnect, on_port, settings_for_pictures, webp
 from dev.postgres import make_database
 from dev.server import free_port
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.reports.store import count_new_events
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.contacts import bodies
 from preference_center.contacts.rules.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.core.addresses import Channel, parse_address

@@ -295,7 +295,7 @@ _COMMANDS = {
         "preference_center.cookies.cli:group",
         "What browsers chose about cookies: counts for compliance.",
     ),
-    "db": ("preference_center.tables:migrations", "Perform database migrations."),
+    "db": ("preference_center.app.tables:migrations", "Perform database migrations."),
     "destinations": (
         "preference_center.destinations.cli:destinations",
         "Manage the connected tools, to which every opt-out is pushed.",

@@ -6,7 +6,7 @@ The earlier subject declares a hook with the types that it needs, and calls it a
     def contacts_merged(connection: Connection, ids: Sequence[UUID]) -> None:
         '''Contacts were merged, in the transaction of `connection`.'''
 
-`service_hooks`, or for pages `create_app`, registers one function for each
+`app.hooks`, or for pages `create_app`, registers one function for each
 (docs/decisions/0058-layout-by-subject.md). The first is imported with the first call;
 a process that serves requests calls `register_now` when it starts.
 """

@@ -16,7 +16,7 @@ from dev.demo.clock import Clock
 from dev.demo.files import Files
 from dev.demo.history import ADA
 from dev.demo.seeding import fill
-from preference_center.console_app import CONSOLE_PAGES
+from preference_center.app.console import CONSOLE_PAGES
 from preference_center.core.staff import Role
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.web.console.frame import Access

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.decisions.api.row_formats import COLUMNS
 from tests.docs.reading import ROOT
 from tests.environment import settings_for

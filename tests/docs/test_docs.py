@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.infra.commands import COMMANDS, LazyCommand
 from preference_center.infra.config import Settings
 from preference_center.integrations.registry import list_specs, load_integrations

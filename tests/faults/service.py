@@ -23,7 +23,7 @@ from dev.engines import Engines
 from dev.processes import wait_until
 from dev.server import free_port
 from preference_center.__main__ import read_procfile
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.core.links.tokens import Link

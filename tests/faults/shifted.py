@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from preference_center import app, service
+from preference_center.app import service, web
 
 
 def now() -> datetime:
@@ -21,7 +21,7 @@ def now() -> datetime:
 
 
 if __name__ == "__main__":
-    app.create_app = partial(app.create_app, now=now)
+    web.create_app = partial(web.create_app, now=now)
     service.create_service = partial(service.create_service, now=now)
     del sys.argv[0]  # the module's own arguments follow its name
     runpy.run_module(sys.argv[0], run_name="__main__")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import EventKind
 from preference_center.infra.context import db

@@ -15,7 +15,7 @@ from flask import Flask
 from dev.engines import Engines
 from dev.postgres import Postgres, make_database
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import StaleWatermark
 from preference_center.core.events import EventKind
 from preference_center.infra.config import Settings

@@ -174,7 +174,7 @@ def test_what_an_integration_refers_to_has_to_be_there() -> None:
 def test_no_vendor_is_imported_before_it_is_needed() -> None:
     program = """
         import sys
-        import preference_center.app
+        import preference_center.app.web
         from preference_center.integrations.registry import list_kinds
         for kind in list_kinds():
             prefix = f"preference_center.integrations.{kind}."

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from dev.server import free_port
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import ConfigError
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db

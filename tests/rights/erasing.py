@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-import preference_center.tables  # noqa: F401 - so that the metadata is complete
+import preference_center.app.tables  # noqa: F401 - so that the metadata is complete
 from preference_center import contacts
 from preference_center.contacts.rules.contact import Contact, ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 from flask import Flask
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.infra.config import Settings

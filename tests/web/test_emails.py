@@ -13,9 +13,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.app.hooks import EMAIL_TEXTS
 from preference_center.infra.config_sections import MailServer
 from preference_center.infra.outbox import EmailKind, SendResult, enqueue_emails
-from preference_center.service_hooks import EMAIL_TEXTS
 from preference_center.web.emails import render_email
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force

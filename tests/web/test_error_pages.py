@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import Unavailable
 from preference_center.core.staff import Role
 from preference_center.web.pages import SECURITY_HEADERS

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.app import Surface, create_app
-from preference_center.console_app import CONSOLE_PAGES
+from preference_center.app.console import CONSOLE_PAGES
+from preference_center.app.web import Surface, create_app
 from preference_center.infra.context import db
 
 if TYPE_CHECKING:

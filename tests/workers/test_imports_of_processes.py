@@ -14,7 +14,7 @@ ONLY_SOMETIMES = {"alembic", "holidays", "duckdb"}
 @pytest.mark.parametrize(
     "module",
     [
-        "preference_center.service",
+        "preference_center.app.service",
         "workers.feed_publisher",
         "workers.jobs",
         "workers.mail_receiver",
@@ -27,7 +27,12 @@ def test_no_process_but_web_imports_what_serves_pages(module: str) -> None:
 
 
 def test_the_process_of_public_pages_does_not_import_the_console() -> None:
-    assert not imported_by("preference_center.app") & {"alembic", "authlib", "holidays", "segno"}
+    assert not imported_by("preference_center.app.web") & {
+        "alembic",
+        "authlib",
+        "holidays",
+        "segno",
+    }
 
 
 def test_a_process_that_is_switched_off_imports_nothing_of_the_service() -> None:
@@ -45,14 +50,16 @@ build_program().main({[*command.split(), "--help"]}, standalone_mode=False)
 
 
 def test_the_service_of_commands_imports_no_subject_that_few_of_them_need() -> None:
-    found = modules_after("import preference_center.service")
+    found = modules_after("import preference_center.app.service")
     subjects = {name.split(".")[1] for name in found if name.startswith("preference_center.")}
     assert not subjects & {"contacts", "destinations", "inbound", "lists", "monitoring", "rights"}
-    assert not subjects & {"app", "console_app", "service_hooks"}
+    assert {name for name in found if name.startswith("preference_center.app.")} == {
+        "preference_center.app.service"
+    }
 
 
 def test_a_scheduler_imports_no_connector_before_a_destination_has_it() -> None:
-    found = modules_after("import workers.scheduler, preference_center.service_hooks")
+    found = modules_after("import workers.scheduler, preference_center.app.hooks")
     assert not {name for name in found if name.endswith(".connector")}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from tests.environment import settings_for
 from workers import jobs
 

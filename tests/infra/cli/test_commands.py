@@ -116,7 +116,7 @@ def test_showing_the_list_imports_nothing_heavy_and_needs_no_setting() -> None:
     for name in commands.COMMANDS:
         assert f"\n  {name} " in ran.output
     assert not {name.partition(".")[0] for name in ran.modules} & HEAVY
-    assert "preference_center.app" not in ran.modules
+    assert "preference_center.app.web" not in ran.modules
 
 
 def test_the_program_imports_no_database_and_no_api_for_a_command_that_needs_neither() -> None:

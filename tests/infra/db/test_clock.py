@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.infra.context import db, services
 from preference_center.infra.db.clock import DatabaseClock
 from preference_center.infra.db.transactions import run_in_transaction

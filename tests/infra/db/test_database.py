@@ -11,7 +11,7 @@ from flask import Flask
 
 from dev.engines import Engines
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import (

@@ -8,7 +8,7 @@ import click
 import psycopg
 import pytest
 
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra.commands import click_errors
 from preference_center.infra.config import Settings

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-import preference_center.tables  # noqa: F401 - so that the metadata is complete
+import preference_center.app.tables  # noqa: F401 - so that the metadata is complete
 from preference_center.infra.context import db
 from preference_center.infra.db.grants import FUNCTIONS, grant_statements
 from preference_center.infra.models import writes

@@ -17,11 +17,11 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.tables import install_migrations
+from preference_center.app.web import create_app
 from preference_center.infra.context import db
 from preference_center.infra.db import migrate
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
-from preference_center.tables import install_migrations
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-import preference_center.tables  # noqa: F401 - so that the metadata is complete
+import preference_center.app.tables  # noqa: F401 - so that the metadata is complete
 from preference_center.infra.context import db
 from tests.environment import Environment
 

@@ -14,7 +14,7 @@ from flask import Flask
 from dev.engines import Engines
 from dev.pgbouncer import DEBIAN, PgBouncer
 from dev.postgres import USER, Postgres
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra.config import Settings
 from preference_center.infra.context import db

@@ -11,11 +11,11 @@ import pytest
 from flask import Flask
 from flask_migrate import stamp, upgrade
 
-from preference_center.app import create_app
+from preference_center.app.tables import install_migrations
+from preference_center.app.web import create_app
 from preference_center.infra.context import db
 from preference_center.infra.db.connections import COMMAND_TIMEOUTS
 from preference_center.infra.db.migrate import OF_FIRST_SCHEMA
-from preference_center.tables import install_migrations
 from tests.environment import MIGRATIONS, Environment, settings_for
 
 FOLDER = str(MIGRATIONS)

@@ -17,7 +17,7 @@ from flask import current_app
 
 from dev.engines import for_test
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import CatalogueError, Unavailable, UnavailableCause
 from preference_center.infra.context import db

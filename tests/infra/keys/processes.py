@@ -38,7 +38,7 @@ GMAIL, GMAIL_FORM = (
 @contextmanager
 def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other settings; its context is entered."""
-    from preference_center.app import create_app
+    from preference_center.app.web import create_app
     from preference_center.infra.context import db
 
     patient = replace(WEB_TIMEOUTS, retry=60, total=60, round_trip=60)  # as `app` is

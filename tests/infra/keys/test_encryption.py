@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-import preference_center.tables  # noqa: F401 - so that the metadata is complete
+import preference_center.app.tables  # noqa: F401 - so that the metadata is complete
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.key_rings import parse_ring
 from preference_center.core.keys import Keys

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @contextmanager
 def app_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other keys."""
-    from preference_center.app import create_app
+    from preference_center.app.web import create_app
     from preference_center.infra.context import db
 
     app = create_app(settings.model_copy(update=changed), timeouts=patient_timeouts())

@@ -15,7 +15,7 @@ from flask import Flask
 from dev.engines import Engines, for_test
 from dev.postgres import Postgres
 from dev.processes import wait_until
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.core.errors import Unavailable
 from preference_center.infra.context import db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction

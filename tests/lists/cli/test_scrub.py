@@ -303,7 +303,7 @@ def begin(settings: Settings, number: signal.Signals) -> subprocess.Popen[bytes]
 # Sends itself the signal once the clean list is being written: no waiting for the right moment.
 HOOK = """
 import os
-from preference_center.app import create_app
+from preference_center.app.web import create_app
 from preference_center.lists.scrub.duck import ScrubWriter
 copy = ScrubWriter._copy
 def half(self, label, query, path, names=()):

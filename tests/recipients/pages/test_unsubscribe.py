@@ -343,7 +343,7 @@ def test_four_posts_at_once_of_200_links_make_one_event_each(
 
 
 def test_without_a_database_nothing_looks_like_success(redis_url: str) -> None:  # I1
-    from preference_center.app import create_app
+    from preference_center.app.web import create_app
     from preference_center.core.addresses import Channel, parse_address
     from preference_center.core.links.tokens import Link
     from preference_center.infra.context import EXTENSION_NAME

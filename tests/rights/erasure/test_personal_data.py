@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from preference_center.app.tables import MODELS
 from preference_center.infra.context import db
 from preference_center.rights.erasure.personal_data import TABLES, Holds
 from preference_center.rights.erasure.tables import FILES, JOB_ARGUMENTS, REDIS_KEYS
-from preference_center.tables import MODELS
 from workers import jobs
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -161,7 +161,7 @@ def test_each_fault_in_front_of_us_is_found(
 
 
 def test_a_host_of_another_installation_is_reported(in_force: Flask, site: Site) -> None:
-    from preference_center.app import create_app
+    from preference_center.app.web import create_app
     from preference_center.infra.context import EXTENSION_NAME, db
 
     settings = in_force.extensions[EXTENSION_NAME].settings

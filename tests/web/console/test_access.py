@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from werkzeug.routing import IntegerConverter, UUIDConverter
 
-from preference_center.console_app import CONSOLE_PAGES
+from preference_center.app.console import CONSOLE_PAGES
 from preference_center.core.staff import ROLE_PERMISSIONS, Permission, Role, permissions_of
 from preference_center.web.console.frame import Access, Route
 from tests.in_force import put_in_force

@@ -48,7 +48,7 @@ POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
 
 
-HOOKS = "preference_center.service_hooks:register"
+HOOKS = "preference_center.app.hooks:register"
 """The function that registers what earlier subjects call in later ones."""
 
 
@@ -74,7 +74,7 @@ def create_service(
     return app
 
 
-ROOT_PATH, TEMPLATES, STATIC = str(Path(__file__).parent), str(ROOT / "templates"), "web/static"
+ROOT_PATH, TEMPLATES, STATIC = str(Path(__file__).parents[1]), str(ROOT / "templates"), "web/static"
 """Where an application finds its files."""
 
 

@@ -14,6 +14,7 @@ from flask import Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from preference_center.app.service import ROOT_PATH, STATIC, TEMPLATES, configure
 from preference_center.catalogue import api as catalogue_api
 from preference_center.contacts import api as contacts_api
 from preference_center.contacts.notices import api as policies
@@ -50,7 +51,6 @@ from preference_center.rights.erasure.journal import require_replayed
 from preference_center.rights.pages import routes as rights_pages
 from preference_center.senders import api as senders_api
 from preference_center.senders.api import opt_outs, suppressions
-from preference_center.service import ROOT_PATH, STATIC, TEMPLATES, configure
 from preference_center.web import pages
 from preference_center.web.api import blueprint as api
 from preference_center.web.api.bodies import install_openapi
@@ -139,9 +139,9 @@ def create_app(
     ):
         app.register_blueprint(blueprint)
     if surface is not Surface.PUBLIC:
-        from preference_center import console_app  # noqa: PLC0415 - the process of public pages saves it
+        from preference_center.app import console  # noqa: PLC0415 - the process of public pages saves it
 
-        console_app.register(app)
+        console.register(app)
         require_registered(app)
     install_openapi(app, settings.public_url)
     register_error_pages(app)

@@ -1,0 +1,1 @@
+"""The applications made of all subjects: web, console, and the service of commands and workers."""
