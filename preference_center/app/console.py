@@ -20,6 +20,7 @@ from preference_center.senders import console as senders_console
 from preference_center.web.console import audit, sign_in, staff
 from preference_center.web.console import blueprint as console
 from preference_center.web.console.frame import Route as ConsoleRoute
+from preference_center.web.console.frame import csrf
 
 CONSOLE_PAGES: tuple[ConsoleRoute, ...] = (
     *sign_in.ROUTES,
@@ -41,7 +42,15 @@ CONSOLE_PAGES: tuple[ConsoleRoute, ...] = (
 
 
 def register(app: APIFlask) -> None:
-    """Mount it in an application that has the pages for people, to which it links."""
+    """Mount it in an application that has the pages for people, to which it links.
+
+    Its forms are protected from other sites. What is mounted already is reached by no cookie:
+    mail clients have no token (RULES A4), a vendor or a sender authenticates in its own way, and
+    the form of preferences checks its own.
+    """
+    csrf.init_app(app)
+    for public in app.blueprints.values():
+        csrf.exempt(public)
     list_requests.register(app, request_entries)
     find_bursts.register(app, find_bursts_by_event)
     app.register_blueprint(console.create_blueprint(CONSOLE_PAGES))

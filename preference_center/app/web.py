@@ -29,7 +29,6 @@ from preference_center.infra.context import (
     CONSOLE_PATH,
     CookieSessions,
     MemoryRequest,
-    csrf,
 )
 from preference_center.infra.db.connections import (
     WEB_TIMEOUTS,
@@ -130,7 +129,6 @@ def create_app(
     if settings.trusted_proxies:
         fix = ProxyFix(app.wsgi_app, settings.trusted_proxies, 0)
         app.wsgi_app = fix  # type: ignore[method-assign]
-    csrf.init_app(app)
     for blueprint in (
         pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
         api.create_blueprint(ENDPOINTS),

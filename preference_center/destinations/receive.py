@@ -24,7 +24,7 @@ from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store import webhooks
 from preference_center.destinations.store.destinations import find_by_name
 from preference_center.infra import metrics
-from preference_center.infra.context import csrf, read_body, services
+from preference_center.infra.context import read_body, services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.hooks import Hook
 from preference_center.infra.metrics import InboundKind, InboundOutcome
@@ -132,9 +132,6 @@ KNOWN_DESTINATIONS_KEY = "preference_center.known_destinations"
 
 
 blueprint = Blueprint("inbound", __name__)
-
-
-csrf.exempt(blueprint)  # each vendor authenticates in its own way
 
 
 @Hook

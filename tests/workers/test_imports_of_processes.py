@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-ONLY_FOR_PAGES = {"apiflask", "marshmallow", "authlib", "joserfc", "segno"}
+ONLY_FOR_PAGES = {"apiflask", "marshmallow", "authlib", "joserfc", "segno", "wtforms"}
 ONLY_SOMETIMES = {"alembic", "holidays", "duckdb"}
 
 

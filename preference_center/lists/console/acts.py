@@ -16,7 +16,7 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.catalogue.words import in_words
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import ImportConflict, InvalidInput
-from preference_center.infra.context import csrf, services
+from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.registry import load_presets
@@ -41,7 +41,12 @@ from preference_center.lists.rules.instructions import (
 )
 from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
 from preference_center.lists.text_files import ENCODINGS
-from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
+from preference_center.web.console.frame import (
+    csrf,
+    current_actor,
+    redirect_after_post,
+    render_page,
+)
 
 
 def new_import() -> ResponseReturnValue:

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from preference_center.core.errors import CatalogueError, InvalidInput, Unavailable
-from preference_center.infra.context import csrf
 from preference_center.web.api import errors
 from preference_center.web.api.endpoint import (
     BLUEPRINT_NAME,
@@ -90,7 +89,6 @@ def register_docs(blueprint: APIBlueprint) -> None:
 def create_blueprint(endpoints: Iterable[Endpoint]) -> APIBlueprint:
     """The API with these endpoints, and its own documentation."""
     blueprint = APIBlueprint(BLUEPRINT_NAME, __name__)
-    csrf.exempt(blueprint)  # a browser never sends a bearer key by itself
     blueprint.register_error_handler(ApiError, errors.handle_api_error)
     blueprint.register_error_handler(InvalidInput, errors.handle_invalid_input)
     blueprint.register_error_handler(CatalogueError, errors.handle_unavailable)

@@ -34,7 +34,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import format_decimal, lazy_gettext
 from flask_babel import gettext as _
 from flask_babel.speaklater import LazyString
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
@@ -70,6 +70,8 @@ from preference_center.web.languages import (
 )
 
 log = structlog.get_logger()
+csrf = CSRFProtect()
+"""It protects the console's forms: no other page is reached by a cookie."""
 
 
 CHECK_INTERVAL = timedelta(minutes=5)

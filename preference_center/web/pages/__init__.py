@@ -15,7 +15,7 @@ from werkzeug import Response as BaseResponse
 from werkzeug.routing import BaseConverter
 
 from preference_center.core.errors import ExpiredLink, InvalidLink
-from preference_center.infra.context import csrf, services
+from preference_center.infra.context import services
 from preference_center.web.languages import keep_language_parameter
 from preference_center.web.pages.rendering import (
     allow_frames,
@@ -110,8 +110,6 @@ def create_blueprint(
         return response
 
     blueprint = Blueprint("pages", __name__)
-    # Mail clients have no CSRF token (RULES A4); the preference form checks its own.
-    csrf.exempt(blueprint)
     blueprint.record_once(_register_converter)
     blueprint.before_app_request(before_request)
     blueprint.after_request(_add_security_headers)
