@@ -112,6 +112,19 @@ _HOW = re.compile(
     r"^(?:how|where|when|can i|could i|wie|wo|wann|kann ich|como|donde|puedo|comment|ou|puis je"
     r"|come|dove|posso)\b"
 )
+_ASKS_ABOUT = re.compile(
+    r"\b(?:what|why|which|difference|was|warum|welche|unterschied|que (?:pasa|ocurre|sucede)|cual"
+    r"|por ?que|diferencia|cosa|quale?|perche|differenza|quoi|pourquoi|quelle|que se passe|o que"
+    r"|diferenca|wat|waarom|welke|verschil|co|dlaczego|czym|roznica)\b"
+)
+"""In a question, before what is asked about: "what is the difference between ... and ..."."""
+_CONDITION = re.compile(
+    r"\b(?:(?:if|when|once|before|after) (?:i|we)(?! (?:could|may|might))"
+    r"|(?:wenn|falls|sobald|bevor|nachdem) (?:ich|wir)"
+    r"|si (?:je|j|on|nous)|avant de|(?:si|se)(?: eu)?$"
+    r"|(?:als|wanneer|voordat|nadat) (?:ik|we)|jesli|jezeli|gdy|zanim)(?!\w)"
+)
+"""Before what the person may do one day: "if I delete my account"."""
 _OTHERS = re.compile(
     r"\b(?:his|her|their|otheraddress|seine|ihre daten|deren|sus datos de|leur|leurs|altrui)\b"
 )
@@ -160,11 +173,17 @@ def says_under_18(subject: str) -> bool:
 
 def _asks_for(kind: RequestKind, sentence: Sentence) -> bool:
     words = sentence.words
-    rest, found = _PATTERNS[kind].subn(" ", words)  # a phrase may itself have a negation
-    if not found or _OTHERS.search(words):
+    phrase = _PATTERNS[kind].search(words)
+    if phrase is None or _OTHERS.search(words):
         return False
-    if sentence.is_question and _HOW.search(words):
+    before = words[: phrase.start()].strip()
+    if sentence.is_question and (
+        _HOW.search(words) or (kind is not RequestKind.ACCESS and _ASKS_ABOUT.search(before))
+    ):
         return False
+    if kind is not RequestKind.ACCESS and _CONDITION.search(before):
+        return False
+    rest = _PATTERNS[kind].sub(" ", words)  # a phrase may itself have a negation
     return not any(language.negation.search(rest) for language in LANGUAGES)
 
 

@@ -72,6 +72,16 @@ UNCLEAR = [
     "Proszę nie usuwać mojego konta.",
     "I miei dati sono stati cancellati per errore.",
     "Mijn account is per ongeluk verwijderd? Hoe kan dat?",
+    "What happens if I delete my account?",
+    "I would like to know what happens when I delete my account.",
+    "Was passiert, wenn ich mein Konto lösche?",
+    "¿Qué pasa si borro mi cuenta?",
+    "Cosa succede se elimino il mio account?",
+    "Que se passe-t-il si je supprime mon compte ?",
+    "O que acontece se eu apagar a minha conta?",
+    "Wat gebeurt er als ik mijn account verwijder?",
+    "Co się stanie, jeśli usunę konto?",
+    "Quelle est la différence entre se désabonner et supprimer son compte ?",
     "",
 ]
 
