@@ -107,6 +107,10 @@ def test_case_accents_and_spacing_do_not_matter(language: str) -> None:
         pytest.param("disicrivetemi dalla newsletter", id="it-left-out"),
         pytest.param("cancelatemi dalla lista", id="it-single"),
         pytest.param("Merci de me desincrire", id="fr-left-out"),
+        pytest.param("suprimez moi de vos fichiers", id="fr-single"),
+        pytest.param("retirrez-moi de votre liste", id="fr-doubled"),
+        pytest.param("delet me from youre list", id="en-last-left-out"),
+        pytest.param("quitenme de su lista por fabor", id="es-by-sound"),
         pytest.param("Cancelar suscripsion", id="es-wrong"),
         pytest.param("Graag uitschijven", id="nl-left-out"),
         pytest.param("prosze mnie wypisc z newslettera", id="pl-left-out"),
@@ -124,6 +128,7 @@ def test_a_typing_error_does_not_matter(text: str) -> None:
         pytest.param("Ik wil me aanmelden voor de nieuwsbrief", id="nl"),
         pytest.param("I unsubscribed myself from your newsletter", id="en"),
         pytest.param("Disiscrivetevi dalla newsletter", id="it"),
+        pytest.param("Non arrivano altre mail", id="it-mood"),
     ],
 )
 def test_another_word_is_no_typing_error(text: str) -> None:

@@ -60,6 +60,9 @@ _NON_WORD = re.compile(r"[^\w,]+|_+")
 _COMMAS = re.compile(r"(?: ?,)+ ?")
 
 
+_DOUBLED = re.compile(r"(.)\1")
+
+
 _LEAST, _MOST = 6, 40
 """Characters of a word whose typing errors are corrected."""
 
@@ -100,12 +103,19 @@ class SpellingCorrector:
 
     The error may be an extra, missing or wrong character, or two exchanged ones. The first
     character and the ending must match: they distinguish words, "anmelden", "unsubscribed".
+    In an inflected verb only doubled characters are corrected: "suprimez", but not "arrivano",
+    which "arrivino" resembles.
     """
 
     def __init__(
-        self, words: Collection[str], alike: Collection[str], is_known: Callable[[str], bool]
+        self,
+        words: Collection[str],
+        alike: Collection[str],
+        is_known: Callable[[str], bool],
+        inflected: Collection[str] = (),
     ) -> None:
         """Of several words that it may be, all must be of those `alike`: any is as good."""
+        self._by_single = {_DOUBLED.sub(r"\1", word): word for word in inflected}
         self._words = frozenset(words)
         self._alike = frozenset(alike)
         self._is_known = is_known
@@ -128,7 +138,9 @@ class SpellingCorrector:
             for known in self._near.get(form, ())
             if known[0] == word[0] and _same_ending(known, word)
         }
-        is_certain = len(meant) == 1 or (meant and meant <= self._alike)
+        if not meant:
+            meant = {self._by_single.get(_DOUBLED.sub(r"\1", word), word)}
+        is_certain = len(meant) == 1 or meant <= self._alike
         return min(meant) if is_certain and not self._is_known(word) else word
 
 
@@ -154,6 +166,10 @@ MAX_SENTENCE_LENGTH = 400
 
 
 _WORD = re.compile(r"(?<![\w\])?])[a-z]{7,}(?![\w\[(?*+])")
+
+
+_STEM = re.compile(r"(?<![\w\])?])([a-z]{3,})\(\?:([a-z|]+)\)(?![\w\[(?*+])")
+"""A stem and its endings in a compiled table: `retir(er|ez)`."""
 
 
 _ESSENTIAL = (
@@ -227,10 +243,16 @@ class ObjectionLanguage:
     def spelling_corrector(self) -> SpellingCorrector:
         """Corrects typing errors to the longer words of the table."""
         sources = " ".join(pattern.pattern for pattern in self.patterns.values())
+        inflected = [
+            stem + ending
+            for stem, endings in _STEM.findall(sources)
+            for ending in endings.split("|")
+        ]
         return SpellingCorrector(
             [*_WORD.findall(sources.replace("\\", " ")), "newsletter", "newsletters"],
             _WORD.findall(self._table["leaving"]),
             self.knows,
+            inflected,
         )
 
     def knows(self, word: str) -> bool:
