@@ -236,9 +236,17 @@ class SentenceReader:
         return (
             self._has("reported", words)
             or (ultimatum is not None and ultimatum.start() <= at)
+            or self._is_consequence(words, at)
             or self._has("other", about)
             or self._begins_with_condition(masked)
             or self._has("condition", masked[at : at + len(clause.text)])
+        )
+
+    def _is_consequence(self, words: str, at: int) -> bool:
+        """Whether the clause at `at` is what the writer does "otherwise"."""
+        end = len(words[:at].rstrip())
+        return any(
+            found.end() == end for found in self.language.patterns["otherwise"].finditer(words)
         )
 
     def _begins_with_condition(self, words: str) -> bool:

@@ -237,7 +237,8 @@ class ObjectionLanguage:
     def clause_end(self) -> re.Pattern[str]:
         """Finds the end of a clause: a conjunction, or a comma but before a `subordinate`."""
         goes_on = self.patterns["subordinate"].pattern
-        return re.compile(rf"(?<![^ ]),(?! {goes_on})|{self.patterns['conjunction'].pattern}")
+        joins = "|".join(self.patterns[kind].pattern for kind in ("otherwise", "conjunction"))
+        return re.compile(rf"(?<![^ ]),(?! {goes_on})|{joins}")
 
     @cached_property
     def spelling_corrector(self) -> SpellingCorrector:
