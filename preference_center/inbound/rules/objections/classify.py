@@ -148,6 +148,7 @@ class SentenceReader:
         if (
             self._has("reported", words)
             or self._has("ultimatum", words)
+            or self._starts("otherwise", words)
             or self._has("other", self._without_number(words))
             or self._begins_with_condition(polite)
         ):
