@@ -14,10 +14,10 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.core.staff import Role
-from preference_center.infra.context import CONSOLE_PATH, csrf, services
+from preference_center.infra.context import CONSOLE_PATH, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.web.console.accounts import create_account, enrol, find_enrolment
-from preference_center.web.console.frame import redirect_after_post
+from preference_center.web.console.frame import csrf, redirect_after_post
 from preference_center.web.console.sign_in import start_session
 from preference_center.web.console.store import (
     StaffAccount,

@@ -38,7 +38,7 @@ from dev.mailbox import received
 from preference_center.app.web import Surface
 from preference_center.app.web import create_app as create_service
 from preference_center.infra.config import load_settings
-from preference_center.infra.context import csrf, services
+from preference_center.infra.context import services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.infra.serving import AsgiBridge
 from preference_center.ledger import spool
@@ -63,7 +63,6 @@ HEADERS = {
 blueprint = APIBlueprint(
     "dev", __name__, template_folder="templates", static_folder="static", enable_openapi=False
 )
-csrf.exempt(blueprint)  # `_from_here` does its work, and the page can be renewed in place
 
 
 @dataclass(frozen=True, slots=True)
