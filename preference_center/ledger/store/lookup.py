@@ -259,11 +259,7 @@ def _look_up(
     addresses: Sequence[Address], *, exact_only: bool, connection: Connection | None = None
 ) -> tuple[list[ScopeFacts], _LookUpSnapshot]:
     result: list[ScopeFacts] = [NO_SCOPE_FACTS] * len(addresses)
-    keys, probes, rows, snapshot = _find_rows(addresses, connection, exact_only=exact_only)
-    if snapshot.md5:
-        by_md5 = _look_up_keys(addresses, keys.md5_keys, exact_only=exact_only)
-        rows += _fetch_rows(by_md5, connection)[0]
-        probes |= by_md5
+    probes, rows, snapshot = _find_rows(addresses, connection, exact_only=exact_only)
     own: set[tuple[int, int | None]] = set()
     others: list[tuple[int, Sequence[Any], int | None]] = []
     for digest, stored_kind, channel, *columns, address_id in drop_irrelevant_rows(rows):
@@ -284,8 +280,8 @@ def _look_up(
 
 def _find_rows(
     addresses: Sequence[Address], connection: Connection | None, *, exact_only: bool
-) -> tuple[Keys, dict[bytes, list[tuple[int, KeyKind]]], list[tuple[Any, ...]], _LookUpSnapshot]:
-    """The keys that made the digests of the snapshot, what was looked up with them, and the rows.
+) -> tuple[dict[bytes, list[tuple[int, KeyKind]]], list[tuple[Any, ...]], _LookUpSnapshot]:
+    """The digests that were looked up, made by the keys of the snapshot, and the rows.
 
     Digests are made before the snapshot is read: a rotation may end in between, and would leave
     nothing to be found under the older ones (I2). Raises Unavailable if we lack the newer key.
@@ -295,10 +291,15 @@ def _find_rows(
     while True:
         probes = _probes(addresses, keys, exact_only=exact_only)
         rows, snapshot = _fetch_rows(probes, connection)
+        found_length = snapshot.digest_length
+        if snapshot.md5:
+            by_md5 = _look_up_keys(addresses, keys.md5_keys, exact_only=exact_only)
+            more, after = _fetch_rows(by_md5, connection)
+            rows, probes, found_length = rows + more, probes | by_md5, after.digest_length
         # `keys` may have followed the database while it made them.
-        if snapshot.digest_length in {0, length} and keys.digest_length == length:
-            return keys, probes, rows, snapshot
-        length = snapshot.digest_length or keys.digest_length
+        if found_length in {0, length} and keys.digest_length == length:
+            return probes, rows, snapshot
+        length = found_length or keys.digest_length
         try:
             keys = services().keys.with_length(length)
         except KeyMismatch as error:
