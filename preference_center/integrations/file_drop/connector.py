@@ -156,7 +156,12 @@ def is_csv_safe(text: str) -> bool:
 
 
 def _content_id(destination: str, items: Sequence[PushItem]) -> str:
-    states = sorted((item.ref, item.version) for item in items)
+    """Of the states, not of the addresses: an erasure leaves it in the folder's answer (I6)."""
+    # A pause that ends has the version of its beginning.
+    states = sorted(
+        (item.ref, item.version, item.all_off, sorted(item.off), sorted(item.lift))
+        for item in items
+    )
     return hashlib.sha256(json.dumps([destination, states]).encode()).hexdigest()[:12]
 
 

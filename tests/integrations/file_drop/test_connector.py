@@ -112,6 +112,14 @@ def test_a_retry_of_the_same_states_makes_no_second_file(rig: Rig, tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_pause_that_ends_is_no_retry_though_its_version_is_the_same(
+    rig: Rig, tmp_path: Path
+) -> None:
+    rig.make().push([off(1, ANNA, "news")])
+    rig.make().push([lift(1, ANNA, "news", version=1)])
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_the_rows_say_what_the_documented_columns_promise(rig: Rig, tmp_path: Path) -> None:
     item = PushItem(
         ref=1,
