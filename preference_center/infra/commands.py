@@ -234,22 +234,23 @@ def with_service(command: Callable[P, T]) -> Callable[P, T]:
         if not has_app_context() or isinstance(_current_app(), CommandApp):
             app = context.ensure_object(ScriptInfo).load_app()
             context.with_resource(app.app_context())
-            _learn_digest_keys()
+            _ask_database()
         return context.invoke(command, *args, **kwargs)
 
     add_staff_name_option(wrapper)
     return cast("Callable[P, T]", wrapper)
 
 
-def _learn_digest_keys() -> None:
-    """Ask the database which digest keys are in use, before a command makes a digest."""
+def _ask_database() -> None:
+    """Learn the time of the database and the digest keys in use, before a command needs them.
+
+    This host's clock may be wrong (I5).
+    """
     from preference_center.core.errors import Unavailable  # noqa: PLC0415 - see the module
-    from preference_center.infra.context import services  # noqa: PLC0415 - see the module
     from preference_center.infra.db.transactions import run_in_transaction  # noqa: PLC0415 - see the module
 
-    if len(services().keys.digest_chain) > 1:
-        with suppress(Unavailable):  # the command says so itself, if it needs the database
-            run_in_transaction(lambda _: None)
+    with suppress(Unavailable):  # the command says so itself, if it needs the database
+        run_in_transaction(lambda _: None)
 
 
 class CommandGroup(AppGroup):

@@ -72,11 +72,10 @@ def add(extent: str, channel: str, *, notify: bool) -> None:
 
     Example: flask erasures add --extent account < address.txt
     """
-    now = services().now()
     raw = click.prompt("Address", err=True)
     with click_bad_parameter("Address"):
         address = parse_address(raw, Channel(channel), region=services().settings.phone_region)
-    origin = RequestOrigin(SOURCE, actor(), now)
+    origin = RequestOrigin(SOURCE, actor(), services().now())
     with click_errors():
         require_known_keys()
         ids = erase_contacts(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 
 from dev.engines import Engines
 from dev.processes import wait_until
+from preference_center.infra.files import ROOT
 from tests.faults.service import PATIENCE, START, Service
 from tests.faults.test_spool import waiting
 from tests.faults.tool import SlowReceiver
@@ -106,6 +108,23 @@ def test_an_opt_out_by_a_web_process_with_a_wrong_clock_ends_an_older_consent_an
     assert wait_until(lambda: window(service) != "unknown", PATIENCE)  # by whichever is asked
     assert window(service) in {"on_time", "unknown"}
     assert '"event": "host_clock_differs"' in service.logs()
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_an_opt_out_by_a_command_with_a_wrong_clock_is_dated_by_the_database(
+    service: Service, by: timedelta
+) -> None:  # I5: one that is behind would date it before the consent that it ends
+    service.opt_in(JANE)
+    with wrong_clock(service, by):
+        subprocess.run(
+            ["flask", "opt-out", "--via", "phone", "--as", "support"],
+            cwd=ROOT,
+            env=service.environ(),
+            check=True,
+            capture_output=True,
+            input=JANE.encode(),
+        )
+    assert abs(datetime.now(UTC) - received_at(service)) < MOMENT
 
 
 @pytest.mark.parametrize("by", WRONG)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from preference_center.infra.context import EXTENSION_NAME
@@ -47,6 +48,20 @@ def late(app: Flask, clock: Clock) -> None:
     clock.now = START + READABLE_FOR - timedelta(days=1)
     with app.app_context():
         tidy_erasures(clock.now)
+
+
+def test_an_erasure_is_dated_after_the_address_was_typed(
+    ada: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I5: what the person did while the prompt waited is older
+
+    def wait(*_: object, **__: object) -> str:
+        clock.now = START + timedelta(minutes=5)
+        return "ada@example.com"
+
+    monkeypatch.setattr(click, "prompt", wait)
+    add(ada)
+    with ada.app_context():
+        assert rows("SELECT begun_at FROM erasure") == [(clock.now,)]
 
 
 def test_a_person_is_erased_and_shown_by_id_only(ada: Flask) -> None:  # I12
