@@ -99,6 +99,11 @@ TARGETS = {
         _in("rights/erasure", "erase", "erase_again", "bystanders"),
         engines=True,
     ),
+    "erase": Target(
+        "preference_center/rights/erasure/erase.py",
+        _in("rights/erasure", "erase", "erase_again", "erase_concurrency", "bystanders"),
+        engines=True,
+    ),
     "ledger": Target(
         "preference_center/ledger/sql.py",
         tuple(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/ledger/test_*.py"))),
@@ -122,7 +127,20 @@ TARGETS = {
     "spool_replay": Target("preference_center/ledger/spool/replay.py", _in(SPOOL, "turns")),
     "spool_replayer": Target(
         "preference_center/ledger/spool/replayer.py",
-        _in(SPOOL, "replay", "files", "outages", "probes", "blocked"),
+        _in(SPOOL, "replay", "files", "probes", "blocked"),
+        engines=True,
+    ),
+    "read_back": Target(
+        "preference_center/destinations/read_back.py",
+        _in("destinations/scan", "read_back", "one_way"),
+        engines=True,
+    ),
+    "verification": Target(
+        "preference_center/destinations/store/verification.py",
+        (
+            *_in("destinations/scan", "read_back", "scan"),
+            *_in("destinations/store", "verification"),
+        ),
         engines=True,
     ),
     "states": Target("preference_center/destinations/store/states.py", PUSH, engines=True),

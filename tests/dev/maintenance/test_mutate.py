@@ -34,6 +34,11 @@ def newest(marks: list[int], *, first: bool = False) -> int | None:
 '''
 
 
+def test_the_module_and_the_tests_of_every_target_are_there() -> None:
+    named = {path for target in mutate.TARGETS.values() for path in (target.path, *target.tests)}
+    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
+
+
 def test_every_mutant_is_another_program_and_is_taken_back() -> None:
     tree = ast.parse(CODE)
     before = ast.dump(tree)
