@@ -48,6 +48,8 @@ class Rule:
     """Unknown words accepted in the rest of the clause."""
     verbless: bool = False
     """Whether the clause may have no subject: "no mail" but not "I have no mail"."""
+    able: bool = False
+    """Whether it may not be about what the writer is unable to do: "I can't use my voucher"."""
 
     @property
     def is_negative(self) -> bool:
@@ -56,9 +58,15 @@ class Rule:
 
 
 def _rule(
-    kinds: str, *, ends: bool = False, gap: int = 1, rest: int = 4, verbless: bool = False
+    kinds: str,
+    *,
+    ends: bool = False,
+    gap: int = 1,
+    rest: int = 4,
+    verbless: bool = False,
+    able: bool = False,
 ) -> Rule:
-    return Rule(tuple(kinds.split()), ends, gap, rest, verbless)
+    return Rule(tuple(kinds.split()), ends, gap, rest, verbless, able)
 
 
 REQUESTS = (
@@ -72,7 +80,7 @@ REQUESTS = (
     _rule("not contact more|mail", ends=True, gap=0, rest=2),
     _rule("not more mail", gap=0, rest=0, verbless=True),
     _rule("not consent purpose|mail|contact|send", gap=4, rest=12),
-    _rule("not use purpose", gap=4, rest=12),
+    _rule("not use data|me purpose", gap=4, rest=12, able=True),
     _rule("leave me", ends=True, rest=1),
     _rule("leave want", gap=0, rest=0),
     _rule("leave list|mail", rest=0),
@@ -97,7 +105,9 @@ BARE_REQUESTS = (
     _rule("not mail", verbless=True),
     _rule("not contact"),
     *REQUESTS,
-    *map(_rule, ("leave", "remove list", "remove me", "stop mail|contact|send", "list leave")),
+    *map(
+        _rule, ("leave", "remove mailing_list", "remove me", "stop mail|contact|send", "list leave")
+    ),
     *map(_rule, ("object purpose", "enough mail", "withdraw consent")),
 )
 """What counts if its sentence contains nothing unknown."""
@@ -217,6 +227,7 @@ def _fits(clause: Clause, rule: Rule, span: range) -> bool:
         and len(clause.unknown) - inside <= rule.rest
         and not (rule.ends and after)
         and not (rule.verbless and clause.marks("subject|leave|remove|removed|stop"))
+        and not (rule.able and clause.marks("unable"))
     )
 
 
