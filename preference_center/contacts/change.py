@@ -64,6 +64,8 @@ class BatchResult:
     """Contacts that were closed before this request."""
     proofs: dict[UUID, tuple[int, ConsentEvidence]] = field(default_factory=dict)
     """Of reopenings, with the index of the row."""
+    closed_by: datetime | None = None
+    """The newest closing that these reopenings undo; None for any before them."""
     restricted_at: dict[UUID, datetime] = field(default_factory=dict)
     """Contacts that a row restricts, and since when."""
     unrestricted: dict[UUID, tuple[int, UnrestrictionProof]] = field(default_factory=dict)
@@ -122,7 +124,9 @@ def reopening_changes(
             continue  # one error is enough, however many addresses the contact has
         with result.collect_errors(row, "evidence"):
             changes.append(
-                build_reopening_change(services().new_id(), address, proof, origin, known)
+                build_reopening_change(
+                    services().new_id(), address, proof, origin, known, result.closed_by
+                )
             )
     return changes
 
@@ -315,14 +319,17 @@ def reopen_contacts(
     requests: Sequence[tuple[ContactRef, ConsentEvidence]],
     origin: RequestOrigin,
     in_transaction: InTransaction | None = None,
+    *,
+    closed_by: datetime | None = None,
 ) -> list[WrittenContact]:
     """Open each closed account again, by the person's own act; marketing stays off (I6).
 
     `is_changed` if it was closed. Raises InvalidRows, also where the account was closed after
-    that act, and Unavailable.
+    that act, or after `closed_by` (UTC), and Unavailable.
     """
 
     def apply(contact_set: ContactSet, result: BatchResult) -> None:
+        result.closed_by = closed_by
         for index, (named, proof) in enumerate(requests):
             with result.collect_errors(index):
                 contact = contact_set.find(named)

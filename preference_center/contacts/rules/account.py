@@ -82,10 +82,12 @@ def build_reopening_change(
     consent_evidence: ConsentEvidence,
     origin: RequestOrigin,
     facts: Sequence[ScopeFact],
+    closed_by: datetime | None = None,
 ) -> Change:
     """The lift of *everything*, by the person's own recorded act; `facts` are those of now.
 
-    Raises InvalidInput if the account was closed at or after that act, which then lifts
+    It lifts a closing of until `closed_by` (UTC) only, where that is given: the act names it.
+    Raises InvalidInput if the account was closed later, or at or after that act, which then lifts
     nothing (I5), and for evidence that names the person (I8).
     """
     for fact in facts:
@@ -94,7 +96,7 @@ def build_reopening_change(
             fact.exact
             and fact.scope == EVERYTHING
             and out
-            and out.at >= consent_evidence.occurred_at
+            and (out.at >= consent_evidence.occurred_at or (closed_by and out.at > closed_by))
         ):
             raise InvalidInput("the account was closed then or later: only a newer act reopens it")
     return build_proven_change(

@@ -144,6 +144,7 @@ def undo_closing(token: str, wording: str, language: str) -> None:
     proof = ConsentEvidence(PAGE_SOURCE, wording, language, now)
     named = ContactRef(id=UUID(data["contact"]))
     try:
-        contacts.reopen_contacts([(named, proof)], RequestOrigin(PAGE_SOURCE, ACTOR, now))
+        origin = RequestOrigin(PAGE_SOURCE, ACTOR, now)
+        contacts.reopen_contacts([(named, proof)], origin, closed_by=closed_at)
     except InvalidRows:
         raise ExpiredLink("this account was deleted, or closed again") from None

@@ -15,7 +15,7 @@ from preference_center.core.errors import InvalidInput
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail
-from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.rules import ConsentEvidence, RequestOrigin
 from preference_center.rights.requests import clocks, decide, handle, steps
 from preference_center.rights.requests.steps import load_request
 from preference_center.rights.rules.requests import (
@@ -111,8 +111,17 @@ def _erase(clock: Clock) -> None:
     decide.fulfil_data_request(ask(RequestKind.ERASE, level=CONTACT), "company")
 
 
-@pytest.mark.parametrize("happens", [_let_pass, _erase])
-def test_it_is_too_late_after_seven_days_and_once_the_account_is_deleted(
+def _close_again(clock: Clock) -> None:
+    ref, origin = ContactRef(address=ADA), RequestOrigin("test", "test", clock.now)
+    clock.advance(timedelta(minutes=1))
+    contacts.reopen_contacts([(ref, ConsentEvidence("page", "Open it", "en", clock.now))], origin)
+    clock.advance(timedelta(minutes=1))
+    contacts.deactivate_contacts([(ref, clock.now)], origin)
+    clock.advance(timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("happens", [_let_pass, _erase, _close_again])
+def test_it_is_too_late_after_seven_days_and_once_the_account_is_deleted_or_closed_again(
     client: FlaskClient, clock: Clock, happens: Callable[[Clock], None]
 ) -> None:
     know(ADA, WORK)
@@ -122,7 +131,7 @@ def test_it_is_too_late_after_seven_days_and_once_the_account_is_deleted(
     late = client.post(link_in(notice), data={"undo": "yes"})
     assert late.status_code == 410
     assert "Too late" in late.text
-    assert not rows("SELECT FROM event WHERE kind = 'reopened'")
+    assert account() is not AccountState.OPEN
 
 
 def test_a_broken_link_opens_no_account(client: FlaskClient) -> None:
