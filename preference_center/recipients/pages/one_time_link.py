@@ -153,8 +153,15 @@ def request_link() -> ResponseReturnValue:
     if is_cross_site():
         return _form_page("cross_site", parsed.display_address, status=403)
     limit_network()
-    send_one_time_link(parsed.address, EmailKind.ONE_TIME_LINK, TokenPurpose.EMAILED_LINK, path="m")
-    return _render_page("web/pages/link_requested", address=parsed.display_address)
+    was_sent = send_one_time_link(
+        parsed.address, EmailKind.ONE_TIME_LINK, TokenPurpose.EMAILED_LINK, path="m"
+    )
+    return _render_page(
+        "web/pages/link_requested",
+        status=200 if was_sent else 429,
+        address=parsed.display_address,
+        was_sent=was_sent,
+    )
 
 
 def _read_address() -> GivenAddress:
@@ -168,7 +175,7 @@ def _form_page(error: str = "", typed: str = "", *, status: int = 200) -> Respon
     return _render_page("web/pages/request_link", status=status, error=error, typed=typed)
 
 
-def _render_page(template: str, *, status: int = 200, **values: str) -> ResponseReturnValue:
+def _render_page(template: str, *, status: int = 200, **values: object) -> ResponseReturnValue:
     return render_page(
         template,
         status=status,
