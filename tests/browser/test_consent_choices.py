@@ -81,6 +81,19 @@ def test_nothing_optional_is_loaded_after_x_and_after_refusal(
 
 
 @IN_BOTH
+def test_a_choice_is_recorded_on_a_site_without_tls(browser: Browser, shops: Shops) -> None:
+    with visiting(browser) as visit:
+        # Browsers have it in secure contexts only; they take 127.0.0.1 for one.
+        visit.page.add_init_script("delete Crypto.prototype.randomUUID")
+        visit.page.goto(shops.cascina)
+        visit.press("Refuse all")
+        visit.saved.get_by_text("Essential").wait_for()
+        assert visit.page.evaluate("crypto.randomUUID") is None
+        assert visit.wait_for_choice()["choices"] == {"functional": False, "advertising": False}
+        assert visit.cookies == ["pc_consent"]
+
+
+@IN_BOTH
 def test_what_waits_runs_in_order_after_acceptance_and_on_the_next_page(
     browser: Browser, shops: Shops
 ) -> None:

@@ -133,8 +133,11 @@ function ended() {
   return ids;
 }
 
+/* 128 random bits; `crypto.randomUUID` is missing on a site without TLS. */
+const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /* What allows less counts at once; what allows more, once it is recorded. Each page sends it again until it is answered. */
-async function save(method, choices, id = crypto.randomUUID().replaceAll("-", ""), ends = ended()) {
+async function save(method, choices, id = newId(), ends = ended()) {
   const { texts, categories, version, language } = config;
   const before = method === "unsaved" ? null : { id, choices: pick((key) => isOn(key) && choices[key]), version };
   const isMore = Object.keys(choices).some((key) => choices[key] && !isOn(key));
