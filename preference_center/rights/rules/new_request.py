@@ -38,8 +38,12 @@ MAX_SUBJECTS = 100
 """Addresses and external ids of one request: it is about one person."""
 
 
-_CONTACT_LIKE = re.compile(r"[/@\\]|\bwww\b|\w\.[a-z]{2,}\b|(?:\d\D{0,3}){5}", re.IGNORECASE)
-"""A link, an address, or a phone number: five digits that are close together."""
+_CONTACT_LIKE = re.compile(
+    r"[/@\\]|\bwww\b|\w\.[a-z]{2,}\b|\b(?:dot|punto|punkt|point) (?:com|net|org|info|eu)\b"
+    r"|(?:\d\D*){5}",
+    re.IGNORECASE,
+)
+"""A link, an address, or a phone number: five digits, with whatever between them."""
 
 
 @dataclass(frozen=True, slots=True)
