@@ -38,7 +38,7 @@ def inbound(app: Flask, *words: str, mail: bytes = b"") -> Result:
 def away(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The database can't be reached; `undo` brings it back."""
 
-    def check_out() -> None:
+    def check_out(engine: object) -> None:
         raise Unavailable("away")
 
     monkeypatch.setattr("preference_center.infra.db.transactions._check_out", check_out)

@@ -133,8 +133,8 @@ function ended() {
   return ids;
 }
 
-/* 128 random bits; `crypto.randomUUID` is missing on a site without TLS. */
-const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+/* 128 random bits; `randomUUID` needs TLS. */
+const newId = () => crypto.getRandomValues(new Uint8Array(16)).reduce((id, byte) => id + byte.toString(16).padStart(2, "0"), "");
 
 /* What allows less counts at once; what allows more, once it is recorded. Each page sends it again until it is answered. */
 async function save(method, choices, id = newId(), ends = ended()) {
