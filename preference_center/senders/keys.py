@@ -25,11 +25,11 @@ from preference_center.web.api.keys import ALL_MESSAGE_TYPES, KeyScope
 _NEEDED: Mapping[KeyScope, Permission] = {
     KeyScope.CHECK: Permission.MANAGE_SENDERS,
     KeyScope.CATALOGUE: Permission.VIEW_CATALOGUE,
-    KeyScope.WRITE: Permission.IMPORT,
     KeyScope.LINKS: Permission.MANAGE_SENDERS,
 }
-"""What somebody on staff may do who grants a scope. The other scopes, which read people, lift
-opt-outs or act on rights without a second person, are granted by command only."""
+"""What somebody on staff may do who grants a scope. The other scopes, which read people, close and
+merge accounts, lift opt-outs or act on rights without a second person, are granted by command
+only."""
 
 
 def grantable_scopes(permissions: Collection[Permission] | None) -> frozenset[KeyScope]:

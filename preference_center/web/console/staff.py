@@ -126,29 +126,6 @@ def enable_staff(account_id: int) -> ResponseReturnValue:
     )
 
 
-def reset_staff(account_id: int) -> ResponseReturnValue:
-    """Forget password and authenticator, and show the link for new ones once."""
-    account = _load(account_id)
-    if not request.form.get("confirmed"):
-        question = Question(
-            _("Reset the account of %(name)s?", name=account.name),
-            _(
-                "The password, the authenticator and the recovery codes stop working, and sessions"
-                " end. You get a link to pass on. Anyone who has it can sign in as %(name)s: make"
-                " sure that it is really them who asks.",
-                name=account.name,
-            ),
-            _("Reset and show the link"),
-        )
-        return render_page("web/console/confirm", account=account, question=question)
-    try:
-        token = accounts.reset_account(account.name, current_actor())
-    except InvalidInput as error:
-        return _account_page(account, str(error))
-    link = accounts.console_url(url_for("console.enrol", token=token))
-    return render_page("web/console/link", account=account, link=link)
-
-
 def _ask_or_do(
     account: StaffAccount, question: Question, change: Callable[[], None]
 ) -> ResponseReturnValue:
@@ -208,5 +185,4 @@ ROUTES = (
     Route(f"{_ACCOUNT}/roles", change_staff_roles, Permission.MANAGE_STAFF, ("POST",)),
     Route(f"{_ACCOUNT}/disable", disable_staff, Permission.MANAGE_STAFF, ("POST",)),
     Route(f"{_ACCOUNT}/enable", enable_staff, Permission.MANAGE_STAFF, ("POST",)),
-    Route(f"{_ACCOUNT}/reset", reset_staff, Permission.MANAGE_STAFF, ("POST",)),
 )

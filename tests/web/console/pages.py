@@ -101,7 +101,6 @@ GET      /staff                                                    admin
 GET      /staff/accounts/<int:account_id>                          admin
 POST     /staff/accounts/<int:account_id>/disable                  admin
 POST     /staff/accounts/<int:account_id>/enable                   admin
-POST     /staff/accounts/<int:account_id>/reset                    admin
 POST     /staff/accounts/<int:account_id>/roles                    admin
 POST     /staff/sessions/<uuid:session_id>/end                     admin
 GET      /window                                                   support compliance operator admin
