@@ -18,7 +18,6 @@ from typing import TextIO
 
 import click
 
-from preference_center.catalogue import MessageClass, MessageType
 from preference_center.catalogue.store import current_catalogue
 from preference_center.contacts.notices import store
 from preference_center.contacts.notices.rules import NoticeChannel, Reach
@@ -36,7 +35,6 @@ from preference_center.contacts.notices.select import (
 )
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.channels import AddressSyntax
-from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra import audit
@@ -235,7 +233,7 @@ def disclose(
     if not output.absolute().parent.is_dir():
         raise click.BadParameter("its parent folder does not exist", param_hint="--output")
     with click_bad_parameter("--message-type"):
-        message = _service_message(message_type)
+        message = current_catalogue().service_message(message_type)
     named = _read_addresses(addresses)
     with click_errors():
         require_known_keys()
@@ -247,13 +245,6 @@ def disclose(
         _audit("policy.disclosed", version)
     _print_counts({reach: counted.get(reach, 0) for reach in Reach})
     click.echo(f"written\t{len(written)}")
-
-
-def _service_message(key: str) -> MessageType:
-    found = current_catalogue().message_type(key)
-    if found.message_class is not MessageClass.SERVICE:
-        raise InvalidInput(f"{key} is marketing: name a service message")
-    return found
 
 
 def _read_addresses(lines: TextIO) -> list[Address]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.core.errors import InvalidInput, did_you_mean
+from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.core.staff import Permission
@@ -100,10 +100,8 @@ def select_link_topics(
     """These topics and those that the brands have now. Raises InvalidInput for unknown ones."""
     selected = [topic if topic == ALL_MARKETING else catalogue.topic(topic).key for topic in topics]
     for brand in brands:
-        if brand not in catalogue.brands:
-            hint = did_you_mean(brand, catalogue.brands) or "declare it there first"
-            raise InvalidInput(f"the catalogue has no such brand; {hint}")
-        topics_of_brand = [topic for topic in catalogue.topics.values() if topic.brand == brand]
+        key = catalogue.brand(brand).key
+        topics_of_brand = [topic for topic in catalogue.topics.values() if topic.brand == key]
         selected += [topic.key for topic in topics_of_brand if not topic.retired]
     if not selected:
         raise InvalidInput("name at least one brand or topic")

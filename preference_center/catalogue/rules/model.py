@@ -32,6 +32,7 @@ from preference_center.catalogue.rules.wording import (
 from preference_center.core import bounces as deliverability
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import (
+    InvalidInput,
     UnknownMessageType,
     UnknownPolicyVersion,
     UnknownTopic,
@@ -441,6 +442,22 @@ class Catalogue:
             raise UnknownMessageType(
                 _unknown_key_message("message type", key, self.message_types)
             ) from None
+
+    def brand(self, key: str) -> Brand:
+        """The brand with this key. Raises InvalidInput."""
+        if key not in self.brands:
+            raise InvalidInput(_unknown_key_message("brand", key, self.brands))
+        return self.brands[key]
+
+    def service_message(self, key: str) -> MessageType:
+        """The service message with this key.
+
+        Raises UnknownMessageType, InvalidInput for one of marketing.
+        """
+        found = self.message_type(key)
+        if found.message_class is not MessageClass.SERVICE:
+            raise InvalidInput(f"{key} is marketing: name a service message")
+        return found
 
     def policy_version(self, version: str) -> PolicyVersion:
         """The version of the privacy policy with this key. Raises UnknownPolicyVersion."""

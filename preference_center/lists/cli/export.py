@@ -12,13 +12,10 @@ from pathlib import Path
 
 import click
 
-from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.core.tabular import is_spreadsheet_formula
-from preference_center.destinations.store import destinations
+from preference_center.destinations.store.destinations import get_by_name
 from preference_center.infra import audit
 from preference_center.infra.commands import actor, click_bad_parameter, click_errors, with_service
 from preference_center.infra.context import services
@@ -26,13 +23,14 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.store import suppressions
-from preference_center.lists.export import (
+from preference_center.lists.export import ExportRow, ExportSnapshot, open_export_snapshot
+from preference_center.lists.rules.export_formats import (
     ExportFile,
     ExportFormat,
-    ExportRow,
-    ExportSnapshot,
+    check_scopes,
+    default_scopes,
     export_files,
-    open_export_snapshot,
+    scopes_of_destination,
 )
 
 CSV_COLUMNS = (
@@ -119,21 +117,22 @@ def export(
         require_known_keys()
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        _check_scopes(scopes, catalogue, export_format)
-    with click_bad_parameter("--destination"):
-        scopes, names = _destination_scopes(destination, export_format, scopes)
-    with click_errors():
-        stats = (
-            _write_csv(output, scopes, subscriptions=subscriptions)
-            if export_format is ExportFormat.CSV
-            else _write_tool_files(
-                output,
-                export_format,
-                _tool_files(
-                    export_format, scopes or _default_scopes(export_format, catalogue), names
-                ),
+        check_scopes(scopes, catalogue, export_format)
+    names: Mapping[str, str] = {}
+    if destination is not None:
+        with click_bad_parameter("--destination"):
+            found = run_in_transaction(
+                lambda connection: get_by_name(connection, services().keys, destination)
             )
-        )
+            scopes = scopes_of_destination(found, export_format, scopes)
+            names = found.mapping
+    with click_errors():
+        if export_format is ExportFormat.CSV:
+            stats = _write_csv(output, scopes, subscriptions=subscriptions)
+        else:
+            scopes = scopes or default_scopes(export_format, catalogue)
+            files = _tool_files(export_format, scopes, names)
+            stats = _write_tool_files(output, export_format, files)
     _print_summary(stats, output)
 
 
@@ -148,39 +147,6 @@ def _check_output(path: Path, tool: ExportFormat) -> None:
         and not (path.is_dir() and not [*path.iterdir()])
     ):
         raise InvalidInput(f"{tool} needs a new or empty folder for its files")
-
-
-def _check_scopes(scopes: Iterable[str], catalogue: Catalogue, tool: ExportFormat) -> None:
-    for scope in scopes:
-        if scope == ALL_MARKETING or (scope == SHARING and tool is ExportFormat.CSV):
-            continue
-        topic = catalogue.topic(scope)
-        if tool is not ExportFormat.CSV and topic.channel is not Channel.EMAIL:
-            raise InvalidInput(f"{scope} is sent by {topic.channel}: only csv supports it")
-
-
-def _default_scopes(tool: ExportFormat, catalogue: Catalogue) -> tuple[str, ...]:
-    if tool is ExportFormat.HUBSPOT:
-        return (ALL_MARKETING,)
-    return tuple(topic.key for topic in catalogue.topics_for_channel(Channel.EMAIL))
-
-
-def _destination_scopes(
-    name: str | None, tool: ExportFormat, scopes: tuple[str, ...]
-) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The scopes to export, and the tool's own ids for topics."""
-    if name is None:
-        return scopes, {}
-    keys = services().keys
-    found = run_in_transaction(lambda connection: destinations.get_by_name(connection, keys, name))
-    if tool is not ExportFormat.CSV and found.kind != tool:
-        raise InvalidInput(f"{name} is of the kind {found.kind}: use --for {found.kind} or csv")
-    if foreign := [scope for scope in scopes if scope not in {*found.sends, ALL_MARKETING}]:
-        raise InvalidInput(f"{name} does not send {', '.join(foreign)}")
-    if tool is ExportFormat.HUBSPOT:
-        return scopes or (ALL_MARKETING,), found.mapping
-    own = found.sends if tool is ExportFormat.CSV else found.topics
-    return scopes or tuple(sorted(own)), found.mapping
 
 
 def _tool_files(

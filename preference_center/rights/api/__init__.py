@@ -112,16 +112,6 @@ class RightsRequestBody(RequestBody):
     received_at: AwareDatetime | None = None
     text: RequestText = ""
 
-    @model_validator(mode="after")
-    def _require_extent_to_erase(self) -> RightsRequestBody:
-        if (self.extent is not None) != (self.kind is RequestKind.ERASE):
-            raise ValueError("give extent with the kind erase, and with no other kind")
-        if (self.agent is not None) != self.via.rules.by_agent:
-            raise ValueError("give agent with via agent, and with no other")
-        if not self.addresses and not self.external_ids:
-            raise ValueError("give at least one of addresses and external_ids")
-        return self
-
 
 class RightsRequestQuery(PageQuery):
     """Filters of the list of requests."""

@@ -38,7 +38,7 @@ from preference_center.rights.requests import agents, handle
 from preference_center.rights.requests.steps import open_sealed, part_addresses
 from preference_center.rights.rules.identity import PROOFS, Proof, proven_level
 from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.new_request import MAX_TEXT, Agent, NewRequest
+from preference_center.rights.rules.new_request import Agent, NewRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestVia
 from preference_center.web.console.frame import current_actor, redirect_after_post
 from preference_center.web.console.own_looks import open_look, record_look
@@ -157,7 +157,7 @@ def _open(address: Address) -> RightsRequest:
         text=_read_text(),
         agent=_read_agent(via),
     )
-    if new.agent:
+    if via.rules.by_agent:
         return agents.ask_for_principal(new, actor=current_actor())
     return handle.open_request(new, current_actor())
 
@@ -171,17 +171,9 @@ def _read_received_at() -> datetime | None:
 
 def _read_text() -> str:
     """What was written, with the line breaks of this service; a browser counts each as two."""
-    text = request.form.get("text", "").replace("\r\n", "\n").strip()
-    if len(text) > MAX_TEXT:
-        count = len(text) - MAX_TEXT
-        raise InvalidInput(_("The text is %(count)s characters too long.", count=count))
-    return text
+    return request.form.get("text", "").replace("\r\n", "\n").strip()
 
 
 def _read_agent(via: RequestVia) -> Agent | None:
     name, address = read_line("agent_name"), read_line("agent_address")
-    if via.rules.by_agent:
-        return Agent(name, address)
-    if name or address:
-        raise InvalidInput(_("An agent is named only where the request came by an agent."))
-    return None
+    return Agent(name, address) if via.rules.by_agent or name or address else None

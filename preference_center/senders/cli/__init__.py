@@ -18,7 +18,7 @@ import click
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.errors import InvalidInput, did_you_mean
+from preference_center.core.errors import InvalidInput
 from preference_center.core.links.tokens import SenderKey
 from preference_center.infra.commands import actor, click_errors, with_service
 from preference_center.infra.context import services
@@ -278,10 +278,7 @@ def _base_urls(url: str | None, key: str | None, catalogue: Catalogue) -> list[s
         return [url.rstrip("/")]
     links = services().links
     if key is not None:
-        if key not in catalogue.brands:
-            hint = did_you_mean(key, catalogue.brands) or "declare it there first"
-            raise InvalidInput(f"the catalogue has no such brand; {hint}")
-        return [links.base_url(catalogue.brands[key].host)]
+        return [links.base_url(catalogue.brand(key).host)]
     hosts = (brand.host for brand in catalogue.brands.values())
     return list(dict.fromkeys([links.base_url(), *map(links.base_url, hosts)]))
 

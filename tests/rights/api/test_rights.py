@@ -127,6 +127,20 @@ def test_a_request_is_extended_refused_and_withdrawn(sender: Sender) -> None:
     assert "closed" in again.get_json()["detail"]
 
 
+@pytest.mark.parametrize("wrong, says", [
+    ({"kind": "erase"}, "has an extent"),
+    ({"extent": "account"}, "has an extent"),
+    ({"via": "agent"}, "names the agent"),
+    ({"addresses": []}, "whom the request is about"),
+])  # fmt: skip
+def test_a_request_that_cannot_be_taken_says_what_to_fix(
+    sender: Sender, wrong: dict[str, Any], says: str
+) -> None:
+    answer = sender.post("/v1/rights", body() | wrong)
+    assert answer.status_code == 422
+    assert says in answer.text
+
+
 @pytest.mark.parametrize("path, given", [
     ("", body(kind="erase", extent="account", proof="contact_login")),
     ("complete", {}),

@@ -32,6 +32,9 @@ def look(grace: Staff, **given: str) -> str:
     return answer.headers["Location"].removeprefix("https://preferences.example.com")
 
 
+AGENT = {"agent_name": "Data Rights", "agent_address": "post@agents.example"}
+
+
 def test_the_person_is_named_by_a_recorded_look_and_by_no_url(app: Flask, grace: Staff) -> None:
     path = look(grace, reference="T-1")
     before, _, look_id = path.rpartition("/")
@@ -68,8 +71,7 @@ def test_what_acts_by_itself_is_done_with_proof_and_an_objection_without(
 
 
 def test_an_agent_is_named_and_the_person_is_asked(app: Flask, grace: Staff) -> None:
-    agent = {"agent_name": "Data Rights", "agent_address": "post@agents.example"}
-    answer = grace.post(look(grace), **FORM | {"via": "agent"} | agent)
+    answer = grace.post(look(grace), **FORM | AGENT | {"via": "agent"})
     assert rows(app, "SELECT via, state FROM rights_request") == [("agent", "identifying")]
     assert "Data Rights" in words(grace.get(answer.headers["Location"]))
 
@@ -80,9 +82,9 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"kind": "erase"}, "has an extent"),
     ({"received_at": "2027-01-01T00:00"}, "in the future"),
     ({"received_at": "soon"}, "Write the time as"),
-    ({"text": "x" * 4_001}, "1 characters too long"),
+    ({"text": "x" * 4_001}, "the text is longer than 4,000 characters"),
     ({"via": "agent"}, "the agent's name"),
-    ({"agent_name": "Data Rights"}, "only where the request came by an agent"),
+    (AGENT, "a request by an agent, and only that, names the agent"),
 ]
 
 
