@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from threading import Event, Lock
 from typing import IO, Protocol
 
@@ -18,6 +19,7 @@ from redis import Redis
 from chaos.cluster import Cluster
 from chaos.database import Database, Locks
 from chaos.plan import Deed, Strike
+from chaos.rotation import Rotation
 from chaos.timing import Window
 from chaos.tools import Moody
 from chaos.webs import Webs
@@ -33,6 +35,10 @@ WEB_GRACE = 15.0
 for ever if it is asked while it starts its processes (seen with 2.8.7)."""
 WHOLE = 90.0
 """Seconds until all processes of the web server must answer again."""
+
+RIGHT = timedelta()
+WRONG = {Deed.CLOCK_AHEAD: timedelta(days=40), Deed.CLOCK_BEHIND: timedelta(seconds=-20)}
+"""By how much a clock is wrong."""
 
 _STARTING = Lock()
 
@@ -84,11 +90,16 @@ class Running:
                 self.process.end()
             case Deed.FREEZE:
                 self.process.signal(signal.SIGSTOP)
+            case Deed.CLOCK_AHEAD | Deed.CLOCK_BEHIND:
+                self.process.end()
+                self._start(WRONG[deed])
 
     def recover(self, deed: Deed) -> None:
         """See Victim."""
         if deed is Deed.FREEZE and self.process.alive:
             self.process.signal(signal.SIGCONT)
+        if deed in WRONG:
+            self.process.end()
         if not self.process.alive:
             self._start()
         if not wait_until(self.whole, WHOLE):
@@ -101,9 +112,11 @@ class Running:
             return False
         return True
 
-    def _start(self) -> None:
-        with _STARTING:  # names of logs are numbered
-            self.process = self.service.start(self.name, ready=False)
+    def _start(self, wrong: timedelta = RIGHT) -> None:
+        with _STARTING, self.service.wrong_clock(wrong):  # names of logs are numbered
+            # A shifted clock is not corrected by the database's: that is for tests.
+            is_right = wrong == RIGHT
+            self.process = self.service.start(self.name, ready=False, shifts=is_right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +182,7 @@ def muster(
         "fresh": Running(service, "fresh"),
         "scheduler": Running(service, "scheduler"),
         "database": Database(cluster, cluster.proxy, locks),
+        "rotation": Rotation(service, cluster),
         "valkey": Served(redis),
         "tool-1": ToolVictim(tools[0]),
         "tool-2": ToolVictim(tools[1]),

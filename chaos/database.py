@@ -16,7 +16,7 @@ from chaos.proxy import Mood, Proxy
 
 _TABLES = ("suppression", "event", "address")
 """Each opt-out writes to all of them."""
-_LOCK = "SELECT FROM address WHERE digest = ANY(%s) ORDER BY id FOR UPDATE"
+_LOCK = "SELECT FROM address WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 _MOODS = {
     Deed.SILENCE_OLD: Mood.SILENCE_OLD,
     Deed.SILENCE_ALL: Mood.SILENCE_ALL,
@@ -73,7 +73,8 @@ class Locks:
     """Rows of people, or a table, locked past the network by a transaction that stays open."""
 
     cluster: Cluster
-    digests: Sequence[bytes]
+    addresses: Sequence[int]
+    """By id, which stays when the digest keys change."""
     held: threading.Event = field(default_factory=threading.Event)
     """Set while the rows are locked."""
     _tables: Iterator[str] = field(default_factory=lambda: cycle(_TABLES))
@@ -84,8 +85,8 @@ class Locks:
 
         A missing one is an opt-out that was acknowledged and lost, which the audit reports.
         """
-        if not self._connect().execute(_LOCK, [list(self.digests)]).rowcount:
-            raise RuntimeError(f"no rows of {len(self.digests)} people to be locked")
+        if not self._connect().execute(_LOCK, [self.addresses]).rowcount:
+            raise RuntimeError(f"no rows of {len(self.addresses)} people to be locked")
         self.held.set()
 
     def lock_table(self) -> None:

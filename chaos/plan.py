@@ -43,6 +43,12 @@ class Deed(StrEnum):
     """A transaction locks the rows of some people and stays open."""
     LOCK_TABLE = "lock a table"
     """A transaction lets nobody write to a table and stays open, as while an index is built."""
+    ROTATE = "rotate"
+    """The digest keys begin to change, once in a run."""
+    CLOCK_AHEAD = "clock ahead"
+    """Ended, and at work for a while with a clock that is days ahead of the database's."""
+    CLOCK_BEHIND = "clock behind"
+    """The same, with one that is seconds behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,29 @@ LEAST = 5.0
 MARGIN = 0.8
 """Share of the time before it that is drawn from: what came before may take longer."""
 
-PROCESS = {Deed.KILL: 5.0, Deed.STOP: 3.0, Deed.FREEZE: 20.0}
+PROCESS = {
+    Deed.KILL: 5.0,
+    Deed.STOP: 3.0,
+    Deed.FREEZE: 20.0,
+    Deed.CLOCK_AHEAD: 20.0,
+    Deed.CLOCK_BEHIND: 20.0,
+}
 # A worker frozen for longer than its lease thaws with a batch that is no longer its own.
 WORKER = Habit(15.0, PROCESS | {Deed.FREEZE: 130.0})
 TOOL = Habit(15.0, {Deed.REFUSE: 5.0, Deed.ACT_AND_FAIL: 5.0, Deed.THROTTLE: 5.0, Deed.HOLD: 40.0})
 HABITS: Mapping[str, Habit] = {
     # Clicks are not timed while it is struck: it must be whole for most of the run.
-    "web": Habit(40.0, {Deed.KILL: 3.0, Deed.KILL_ONE: 1.0, Deed.STOP: 2.0, Deed.FREEZE: 12.0}),
+    "web": Habit(
+        40.0,
+        {
+            Deed.KILL: 3.0,
+            Deed.KILL_ONE: 1.0,
+            Deed.STOP: 2.0,
+            Deed.FREEZE: 12.0,
+            Deed.CLOCK_AHEAD: 10.0,
+            Deed.CLOCK_BEHIND: 10.0,
+        },
+    ),
     "worker-1": WORKER,
     "worker-2": WORKER,
     "fresh": WORKER,
@@ -97,6 +119,8 @@ HABITS: Mapping[str, Habit] = {
         },
     ),
     "valkey": Habit(20.0, {Deed.KILL: 5.0, Deed.STOP: 5.0, Deed.FREEZE: 8.0, Deed.FLUSH: 0.0}),
+    # Often: it takes seconds for the rows of a short run, and is to be met at work.
+    "rotation": Habit(8.0, {Deed.KILL: 2.0, Deed.FREEZE: 10.0}, {Deed.ROTATE: 5.0}),
     "tool-1": TOOL,
     "tool-2": TOOL,
 }

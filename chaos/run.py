@@ -22,6 +22,7 @@ from chaos.people import SEE_OTHER, Crowd
 from chaos.plan import HABITS, draw
 from chaos.probes import Probes
 from chaos.progress import EVERY, say, telling
+from chaos.rotation import Rotation, add_next_key
 from chaos.timing import LOST, SPOOLED, UNAVAILABLE, listed, measure, table
 from chaos.timing import faults as faults_of
 from chaos.tools import MoodyMailgun, MoodyReceiver
@@ -62,11 +63,13 @@ def run(
     """Every line that does not balance."""
     crowd = Crowd(service, options.seed, options.rate)
     locked = Locked(crowd)
+    add_next_key(service)
     with _beginning(service):
         locks = Locks(cluster, locked.settle(), locked.held)
     crew = muster(service, cluster, tools, locks)
     _await_web(service)
     found = _struck(service, cluster, crew, locked, options)
+    found += _unrotated(crew)
     with Watch(service) as watch:
         print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
     found += _by_themselves(crew)
@@ -154,6 +157,14 @@ def _unforeseen(crowd: Crowd) -> Iterator[str]:
         yield f"answered with {status}"
     if not crowd.acknowledged:
         yield "no opt-out was acknowledged: this shows nothing"
+
+
+def _unrotated(crew: Mapping[str, Victim]) -> Iterator[str]:
+    rotation = crew["rotation"]
+    assert isinstance(rotation, Rotation)
+    if problem := rotation.finish():
+        yield problem
+    print(f"the digest keys were changed in {rotation.runs} runs", flush=True)
 
 
 def _by_themselves(crew: Mapping[str, Victim]) -> Iterator[str]:

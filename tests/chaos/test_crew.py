@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any, cast
@@ -84,7 +86,10 @@ class Unstoppable:
 class Starter:
     """A service that starts nothing else."""
 
-    def start(self, name: str, *, ready: bool) -> Unstoppable:  # noqa: ARG002 - any
+    def wrong_clock(self, by: timedelta) -> AbstractContextManager[None]:  # noqa: ARG002 - any
+        return nullcontext()
+
+    def start(self, name: str, *, ready: bool, shifts: bool) -> Unstoppable:  # noqa: ARG002 - any
         return Unstoppable()
 
 

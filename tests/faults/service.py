@@ -7,8 +7,8 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -120,14 +120,41 @@ class Service:
         command = read_procfile(ROOT / "Procfile")[name]
         if shifts and "workers.web" not in command:
             command = command.replace("python -m ", "python -m tests.faults.shifted ")
+        process = self._start(name, command, self.environ())
+        if ready and name == "web":
+            assert wait_until(self._answers, START), process.log.read_text()
+        return process
+
+    @contextmanager
+    def wrong_clock(self, by: timedelta) -> Iterator[None]:
+        """Processes that are started inside see a clock that is wrong, and nobody else."""
+        if not by:
+            yield
+            return
+        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        assert found, "faketime is missing: apt-get install faketime"
+        before = self.extra
+        self.extra = {
+            **before,
+            "LD_PRELOAD": str(found[0]),
+            "FAKETIME": f"{by.total_seconds():+.0f}",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        try:
+            yield
+        finally:
+            self.extra = before
+
+    def run(self, *arguments: str, **environ: str) -> Process:
+        """Start a command of the service, with these variables besides."""
+        command = f"python -m preference_center.__main__ {' '.join(arguments)}"
+        return self._start(arguments[0], command, self.environ() | environ)
+
+    def _start(self, name: str, command: str, environ: Mapping[str, str]) -> Process:
         log = self.folder / f"{len(self.processes)}-{name}.log"
         log.touch()
-        start = fork if self.forks else _start
-        popen = start(command, ROOT, self.environ(), log)
-        process = Process(popen, log)
+        process = Process((fork if self.forks else _start)(command, ROOT, environ, log), log)
         self.processes.append(process)
-        if ready and name == "web":
-            assert wait_until(self._answers, START), log.read_text()
         return process
 
     def shift(self, by: timedelta) -> None:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,25 +30,6 @@ WRONG = [
     pytest.param(timedelta(days=40), id="40 days ahead"),
     pytest.param(timedelta(days=-40), id="40 days behind"),
 ]
-
-
-@contextmanager
-def wrong_clock(service: Service, by: timedelta) -> Iterator[None]:
-    """Processes that are started inside see a clock that is wrong."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
-        pytest.fail("faketime is missing: apt-get install faketime")
-    before = service.extra
-    service.extra = {
-        **before,
-        "LD_PRELOAD": str(found[0]),
-        "FAKETIME": f"{by.total_seconds():+.0f}",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    try:
-        yield
-    finally:
-        service.extra = before
 
 
 def received_at(service: Service) -> datetime:
@@ -88,7 +67,7 @@ def test_an_opt_out_by_a_web_process_with_a_wrong_clock_ends_an_older_consent_an
     service.settings = service.settings.model_copy(update={"spool_dir": str(folder)})
     key = make_sender(service.app, scopes=["check"]).key
     tokens = [service.token(person) for person in (JANE, PAUL)]
-    with wrong_clock(service, by):
+    with service.wrong_clock(by):
         service.start("web")
     service.opt_in(JANE)
     service.click(tokens[0])
@@ -115,7 +94,7 @@ def test_an_opt_out_by_a_command_with_a_wrong_clock_is_dated_by_the_database(
     service: Service, by: timedelta
 ) -> None:  # I5: one that is behind would date it before the consent that it ends
     service.opt_in(JANE)
-    with wrong_clock(service, by):
+    with service.wrong_clock(by):
         subprocess.run(
             ["flask", "opt-out", "--via", "phone", "--as", "support"],
             cwd=ROOT,
@@ -135,7 +114,7 @@ def test_workers_and_scheduler_with_a_wrong_clock_forget_no_push_and_raise_no_al
     service.click(service.token(JANE))
     due = service.rows("SELECT due_at FROM sync_state")
     tool.holds = lambda _: True
-    with wrong_clock(service, by):
+    with service.wrong_clock(by):
         for name in ("worker", "scheduler"):
             service.start(name, shifts=False)
     assert tool.holding.wait(START), service.logs()

@@ -24,14 +24,12 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger import record
 from tests.faults.asking import Asking
-from tests.faults.forks import fork
 from tests.faults.gate import Gate, Stop
-from tests.faults.service import PATIENCE, ROOT, Process, Service, change
+from tests.faults.service import PATIENCE, Process, Service, change
 from tests.faults.test_spool import waiting
 from tests.faults.test_web import lost
 from tests.infra.keys.processes import two_keys
 
-COMMAND = "python -m preference_center.__main__ keys rotate digests"
 KNOWN = 1_100
 """More than two chunks of addresses; those of even numbers have opted out."""
 _COMMIT = b"COMMIT"
@@ -77,12 +75,8 @@ class Rotations:
     runs: list[Process] = field(default_factory=list)
 
     def start(self, url: str) -> Process:
-        log = self.folder / f"rotation-{len(self.runs)}.log"
-        log.touch()
-        environ = self.service.environ() | {"DATABASE_URL": url}
-        run = Process(fork(COMMAND, ROOT, environ, log), log)
-        self.runs.append(run)
-        return run
+        self.runs.append(self.service.run("keys", "rotate", "digests", DATABASE_URL=url))
+        return self.runs[-1]
 
 
 def is_held(gate: Gate, run: Process) -> bool:
