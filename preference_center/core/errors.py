@@ -176,6 +176,10 @@ class DestinationError(InvalidInput):
     """A destination can't be set up or changed like this; the message states the remedy."""
 
 
+class SettingsChanged(DestinationError):
+    """Somebody has changed a destination's settings since they were read; nothing was stored."""
+
+
 class InvalidList(InvalidInput):
     """A list of addresses can't be read, or its column of addresses can't be determined."""
 

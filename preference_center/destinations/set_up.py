@@ -1,4 +1,4 @@
-"""These functions add, check, change, pause and resume destinations, and preview a connection.
+"""These functions add, check, pause and resume destinations, and preview a connection.
 
 A preview computes what connecting a tool would do, without writing anything. People read the title
 of a destination from the catalogue, never its internal name. `webhook_url` is the URL that a tool
@@ -23,7 +23,7 @@ from preference_center.core.keys import Keys
 from preference_center.destinations.connect import Lease, connect
 from preference_center.destinations.ingest import preview_ingest
 from preference_center.destinations.rules.states import Destination, DestinationStatus
-from preference_center.destinations.store import backfills, destinations, listings, webhooks
+from preference_center.destinations.store import backfills, destinations, webhooks
 from preference_center.destinations.store.backfills import Backfill, continue_backfill
 from preference_center.destinations.store.destinations import (
     list_destinations,
@@ -45,7 +45,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.integrations.base.contract import (
-    Capabilities,
     CheckReport,
     Connector,
     SupportsPull,
@@ -191,69 +190,6 @@ def check_destination(name: str) -> CheckReport:
     missing = missing_topic_problems(destination, catalogue)
     hints = [*setting_hints(destination.kind, destination.settings), *title_hints(name, catalogue)]
     return replace(report, problems=(*report.problems, *missing), hints=(*report.hints, *hints))
-
-
-def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
-    """Replace some settings, e.g. a revoked key, if the tool accepts them.
-
-    An empty one is removed. Raises DestinationError with the problems; the old settings stay
-    then.
-    """
-    destination = _by_name(name)
-    merged = {k: value for k, value in {**destination.settings, **settings}.items() if value}
-    service = destination.sends_service
-    config = build_config(name, merged, destination.mapping, sends_service=service)
-    raise_for_problems(name, check_config(destination.kind, config, destination.sends))
-    spec = get_spec(destination.kind)
-    old, new = spec.capabilities_for(destination.settings), spec.capabilities_for(merged)
-    if new.webhook_only and not old.webhook_only:
-        raise DestinationError(
-            f"{name} could not be pushed to without {', '.join(sorted(spec.secret_settings))}: "
-            "to stop that, pause it"
-        )
-    starts_pushing = old.webhook_only and not new.webhook_only
-    request = _request_from(destination, merged)
-    channels = validate_request(request, current_catalogue()) if starts_pushing else frozenset()
-
-    def update(connection: Connection) -> None:
-        destinations.set_settings(connection, services().keys, name, merged)
-        if starts_pushing:
-            _start_pushing(connection, destination.id, channels, new)
-        _append_audit(connection, actor, "changed", name)
-
-    run_in_transaction(update)
-
-
-def _request_from(destination: Destination, settings: Mapping[str, str]) -> DestinationRequest:
-    """The request that would add `destination`, with other settings."""
-    return DestinationRequest(
-        name=destination.name,
-        kind=destination.kind,
-        settings=settings,
-        mapping=destination.mapping,
-        sends=destination.sends - destination.mapping.keys(),
-        sends_service=destination.sends_service,
-    )
-
-
-def _start_pushing(
-    connection: Connection,
-    destination_id: int,
-    channels: frozenset[Channel],
-    capabilities: Capabilities,
-) -> None:
-    """Treat a destination that was webhook-only like a new one, in *observe*."""
-    now = services().now()
-    destinations.set_capabilities(
-        connection,
-        destination_id,
-        channels=channels,
-        can_lift=capabilities.can_lift,
-        pulled_at=None if capabilities.can_pull else now,
-    )
-    destinations.set_status(connection, destination_id, DestinationStatus.OBSERVE)
-    listings.reset_listings(connection, destination_id)
-    backfills.restart_backfill(connection, destination_id, now)
 
 
 def pause_destination(name: str, actor: str) -> None:

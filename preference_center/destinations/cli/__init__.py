@@ -11,6 +11,7 @@ import click
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.destinations import set_up
+from preference_center.destinations.change_settings import change_settings
 from preference_center.destinations.cli import status
 from preference_center.destinations.cli.status import observe, replay, show
 from preference_center.destinations.rules.states import Destination
@@ -195,7 +196,7 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     """
     with click_errors():
         kind = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name)).kind
-        set_up.change_settings(name, _parse_settings(settings, kind), actor())
+        change_settings(name, _parse_settings(settings, kind), actor())
     click.echo(f"{name} is changed. If it was rejected before: flask destinations resume {name}")
 
 

@@ -13,9 +13,11 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.core.errors import DestinationError
-from preference_center.destinations import set_up
+from preference_center.core.errors import DestinationError, SettingsChanged
+from preference_center.destinations.change_settings import change_settings, settings_version
 from preference_center.destinations.console.destination import find_destination
+from preference_center.destinations.rules.settings import keep_secrets, list_secrets_to_repeat
+from preference_center.destinations.rules.states import Destination
 from preference_center.integrations.registry import get_integration
 from preference_center.web.console.frame import current_actor, redirect_after_post, render_page
 
@@ -71,20 +73,13 @@ def setting_fields(kind: str, settings: Mapping[str, str]) -> list[SettingField]
 
 
 def read_settings(kind: str, form: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
-    """What was entered; secrets that were left empty stay as they are held if nothing is changed.
-
-    Else all of them are empty: any setting may say where a secret is sent, and who knows none
-    could have it sent to a server of their own.
-    """
-    secrets = get_integration(kind).load_secret_settings()
+    """What was entered, with the secrets that may be kept: see `rules.settings`."""
     entered = {
         name.removeprefix(PREFIX): value.strip()[:MAX_LENGTH]
         for name, value in form.items()
         if name.startswith(PREFIX)
     }
-    kept = {name: held[name] for name in secrets & held.keys() if not entered.get(name)}
-    is_same = all(value == held.get(name, "") for name, value in (entered | kept).items())
-    return entered | kept if is_same else entered
+    return keep_secrets(entered, held, get_integration(kind).load_secret_settings())
 
 
 def missing_settings(
@@ -94,8 +89,7 @@ def missing_settings(
     integration = get_integration(kind)
     again = {
         name: _("Enter it again: when a setting is changed, no secret is kept.")
-        for name in integration.load_secret_settings() & held.keys()
-        if not settings.get(name)
+        for name in list_secrets_to_repeat(settings, held, integration.load_secret_settings())
     }
     if integration.load_spec().is_webhook_only({**settings, **again}):
         return again
@@ -131,28 +125,49 @@ def split_problems(error: Exception) -> Iterator[str]:
 def change_destination(name: str) -> ResponseReturnValue:
     """The form, and what the tool says to it."""
     found = find_destination(name)
-    settings, problems = dict(found.settings), list[str]()
-    missing = dict[str, str]()
-    if request.method == "POST":
-        settings = read_settings(found.kind, request.form, found.settings)
-        missing = missing_settings(found.kind, settings, found.settings)
-        if not missing:
-            try:
-                set_up.change_settings(name, settings, current_actor())
-            except DestinationError as error:
-                problems = list(split_problems(error))
-            else:
-                return redirect_after_post(url_for("console.destination", name=name))
-    fields, problems = place_problems(
-        setting_fields(found.kind, settings),
-        [*(f"{setting}: {text}" for setting, text in missing.items()), *problems],
+    if request.method != "POST":
+        return _settings_page(found, found.settings)
+    version = request.form.get("version", "")
+    if version != settings_version(found):
+        return _changed_page(name)
+    settings = read_settings(found.kind, request.form, found.settings)
+    missing = missing_settings(found.kind, settings, found.settings)
+    problems = [f"{setting}: {text}" for setting, text in missing.items()]
+    if not problems:
+        try:
+            change_settings(name, settings, current_actor(), version=version)
+        except SettingsChanged:  # while the tool was asked
+            return _changed_page(name)
+        except DestinationError as error:
+            problems = list(split_problems(error))
+        else:
+            return redirect_after_post(url_for("console.destination", name=name))
+    return _settings_page(found, settings, problems, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _changed_page(name: str) -> ResponseReturnValue:
+    """The form again, with the settings as they are now: what was entered was for other ones."""
+    found = find_destination(name)
+    problem = _(
+        "The settings have been changed since you opened this page, so yours were not stored."
+        " These are the current ones: make your change again."
     )
-    failed = bool(problems) or any(field.problem for field in fields)
+    return _settings_page(found, found.settings, [problem], HTTPStatus.CONFLICT)
+
+
+def _settings_page(
+    found: Destination,
+    settings: Mapping[str, str],
+    problems: Iterable[str] = (),
+    status: HTTPStatus = HTTPStatus.OK,
+) -> ResponseReturnValue:
+    fields, problems = place_problems(setting_fields(found.kind, settings), problems)
     return render_page(
         "destinations/settings",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if failed else HTTPStatus.OK,
+        status=status,
         destination=found,
+        version=settings_version(found),
         fields=fields,
         problems=problems,
-        problem=failed,
+        problem=status is not HTTPStatus.OK,
     )

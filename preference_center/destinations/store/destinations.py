@@ -113,14 +113,19 @@ def find_by_id(connection: Connection, keys: Keys, destination_id: int) -> Desti
     return next(_select(connection, keys, "WHERE id = %s", destination_id), None)
 
 
-def find_by_name(connection: Connection, keys: Keys, name: str) -> Destination | None:
-    """One destination, or None."""
-    return next(_select(connection, keys, "WHERE name = %s", name), None)
+def find_by_name(
+    connection: Connection, keys: Keys, name: str, *, lock: bool = False
+) -> Destination | None:
+    """One destination, or None; `lock` keeps others from changing it in this transaction."""
+    condition = f"WHERE name = %s{' FOR NO KEY UPDATE' if lock else ''}"
+    return next(_select(connection, keys, condition, name), None)
 
 
-def get_by_name(connection: Connection, keys: Keys, name: str) -> Destination:
+def get_by_name(
+    connection: Connection, keys: Keys, name: str, *, lock: bool = False
+) -> Destination:
     """One destination. Raises DestinationError that names the existing ones."""
-    found = find_by_name(connection, keys, name)
+    found = find_by_name(connection, keys, name, lock=lock)
     if found is None:
         names = [other.name for other in list_destinations(connection, keys)]
         there = ", ".join(names) or "none yet: `flask destinations add`"

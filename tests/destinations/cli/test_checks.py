@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from werkzeug.wrappers import Request, Response
 
+from preference_center.destinations.change_settings import change_settings
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -105,6 +107,26 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     taken = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
     assert taken.exit_code == 0, taken.output
     assert "no problems found" in flask(app, "destinations", "check", "mailer").output
+
+
+def test_settings_changed_while_the_tool_is_asked_about_others_are_kept(
+    app: Flask, sendgrid: SendGridStandIn
+) -> None:
+    def change_rate(_: Request, response: Response) -> Response:
+        sendgrid.change = None
+        with app.app_context():
+            change_settings("mailer", {"rate": "5 per second"}, "test")
+        return response
+
+    add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
+    sendgrid.change = change_rate
+    refused = flask(app, "destinations", "set", "mailer", "on_behalf_of=shop")
+    assert "were changed meanwhile" in refused.stderr
+    assert flask(app, "destinations", "set", "mailer", "on_behalf_of=shop").exit_code == 0
+    with app.app_context():
+        kept = run_in_transaction(lambda c: destinations.get_by_name(c, services().keys, "mailer"))
+    assert kept.settings["rate"] == "5 per second"
+    assert kept.settings["on_behalf_of"] == "shop"
 
 
 def test_a_key_is_changed_also_while_a_topic_is_not_in_the_catalogue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,13 @@ def status(app: Flask) -> str:
     with app.app_context():
         row = run_in_transaction(lambda c: c.execute("SELECT status FROM destination").fetchone())
     return str(row[0]) if row else "removed"
+
+
+def shown_version(operator: Staff) -> dict[str, str]:
+    """The field of the form that says which settings it was made from."""
+    form = operator.get(f"{PAGE}/settings").get_data(as_text=True)
+    found = re.search(r'name="version" value="([^"]+)"', form)
+    return {"version": found[1]} if found else {}
 
 
 def test_the_page_shows_topics_targets_and_what_it_can_do(operator: Staff) -> None:
@@ -132,18 +140,40 @@ def test_settings_are_changed_if_the_tool_accepts_them(
     assert SECRET not in form
     assert 'type="password"' in form
     entered = {"setting:url": "nonsense", "setting:secret": SECRET}
-    refused = operator.post(f"{PAGE}/settings", **entered)
+    refused = operator.post(f"{PAGE}/settings", **entered, **shown_version(operator))
     assert refused.status_code == 422
     assert 'value="nonsense"' in refused.get_data(as_text=True)
-    missing = operator.post(f"{PAGE}/settings", **{"setting:url": ""})
+    missing = operator.post(f"{PAGE}/settings", **{"setting:url": ""}, **shown_version(operator))
     assert "Fill this in." in words(missing)
     entered = {"setting:url": f"{receiver.url}/", "setting:rate": "5 per second"}
+    entered |= shown_version(operator)
     changed = operator.post(f"{PAGE}/settings", **entered, **{"setting:secret": SECRET})
     assert changed.headers["Location"] == PAGE
     assert "5 per second" in words(operator.get(PAGE))
+    entered |= shown_version(operator)
     unchanged = operator.post(f"{PAGE}/settings", **entered, **{"setting:secret": ""})
     assert unchanged.headers["Location"] == PAGE
     assert operator.post(f"{PAGE}/check").status_code == 200  # with the secret that was kept
+
+
+def test_settings_that_were_changed_since_the_page_was_opened_are_not_overwritten(
+    operator: Staff, receiver: Receiver
+) -> None:
+    path = f"{PAGE}/settings"
+    entered = {"setting:url": f"{receiver.url}/", "setting:secret": SECRET}
+    first, second = shown_version(operator), shown_version(operator)
+    changed = operator.post(path, **entered, **first, **{"setting:rate": "5 per second"})
+    assert changed.headers["Location"] == PAGE
+    late = entered | second | {"setting:rate": "7 per second"}
+    refused = operator.post(path, **late)
+    assert refused.status_code == 409
+    assert "have been changed since you opened this page" in words(refused)
+    assert 'value="5 per second"' in refused.get_data(as_text=True)
+    assert "7 per second" not in words(operator.get(PAGE))
+    without = {name: value for name, value in late.items() if name != "version"}
+    assert operator.post(path, **without).status_code == 409
+    assert operator.post(path, **late | shown_version(operator)).headers["Location"] == PAGE
+    assert "7 per second" in words(operator.get(PAGE))
 
 
 @pytest.mark.parametrize("name", ["url", "rate", "private_networks"])
@@ -151,7 +181,7 @@ def test_a_changed_setting_whatever_its_name_keeps_no_secret(
     operator: Staff, receiver: Receiver, name: str
 ) -> None:
     value = {"url": f"{receiver.url}/elsewhere", "rate": "5 per second"}.get(name, "10.0.0.0/8")
-    same = {"setting:url": f"{receiver.url}/", "setting:secret": ""}
+    same = {"setting:url": f"{receiver.url}/", "setting:secret": ""} | shown_version(operator)
     refused = operator.post(f"{PAGE}/settings", **same | {f"setting:{name}": value})
     assert refused.status_code == 422
     assert "Enter it again" in words(refused)

@@ -16,16 +16,13 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.core.addresses import Channel
+from preference_center.destinations.change_settings import change_settings
 from preference_center.destinations.connect import connect
 from preference_center.destinations.process import ingest_webhooks
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.scan import verify
-from preference_center.destinations.set_up import (
-    add_destination,
-    change_settings,
-    resume_destination,
-)
+from preference_center.destinations.set_up import add_destination, resume_destination
 from preference_center.destinations.store import destinations, listings
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.destinations.validate import DestinationRequest
