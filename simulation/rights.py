@@ -19,6 +19,7 @@ from preference_center.core.errors import InvalidInput, ReplayPending, UnderHold
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure import journal
 from preference_center.rights.erasure.come_back import return_after_erasure
@@ -288,13 +289,13 @@ class Rights:
         for number, form in enumerate(forms):
             self._erase(form, list(Extent)[number % len(Extent)])
         backup.restore()
-        self.clock.sleep(journal.CHECK_INTERVAL.total_seconds())
+        self.clock.sleep(CHECK_INTERVAL.total_seconds())
         with suppress(ReplayPending):
             journal.require_replayed()
             if forms:
                 raise Violation("I6: a restored database answers before it has erased again")
         replay()
-        self.clock.sleep(journal.CHECK_INTERVAL.total_seconds())
+        self.clock.sleep(CHECK_INTERVAL.total_seconds())
         journal.require_replayed()
         self.check()
 

@@ -19,6 +19,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from preference_center.core.errors import InvalidWatermark, StaleWatermark, Unavailable
 from preference_center.infra.context import services
@@ -118,6 +119,13 @@ CURRENT_EPOCH_SQL = """(SELECT CASE
 
 The epoch is NULL if the newest one has ended: call `ensure_epoch`, and repeat.
 """
+
+
+def load_epoch(connection: Connection) -> str | None:
+    """The epoch of the current snapshot; None if the newest one has ended."""
+    row = connection.execute(f"SELECT {CURRENT_EPOCH_SQL}").fetchone()
+    assert row  # of no table
+    return cast("str | None", row[0])
 
 
 NO_EPOCH = "00000000"

@@ -49,6 +49,7 @@ from preference_center.web.api.endpoint import (
     ApiCall,
     endpoint,
     json_response,
+    require_complete_database,
     require_message_type,
 )
 from preference_center.web.api.keys import KeyScope, count_key_use
@@ -219,6 +220,7 @@ def decide_all(
         )
     addresses = [_parse_or_none(raw, channel, region) for raw in recipients]
     loaded, as_of = load_facts_as_of([address for address in addresses if address is not None])
+    require_complete_database(as_of.epoch)
     facts = iter(loaded)
     without_facts = decide(message, topic, NO_SCOPE_FACTS, now)
     decisions = [
@@ -253,6 +255,7 @@ def _log_unknown_message_type(key_name: str) -> None:
 
 def _same_for_all(decision: Decision, count: int) -> DecisionBatch:
     _, as_of = load_facts_as_of([])
+    require_complete_database(as_of.epoch)
     decisions = [decision] * count
     metrics.count_decisions(decisions)
     return DecisionBatch(decisions, as_of)

@@ -20,7 +20,7 @@ from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.web.api.bodies import ResponseBody
-from preference_center.web.api.endpoint import ApiCall, endpoint
+from preference_center.web.api.endpoint import ApiCall, endpoint, require_complete_database
 from preference_center.web.api.keys import ApiKey, KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK
@@ -86,6 +86,7 @@ def get_changes_digests(call: ApiCall, query: DigestsQuery) -> Response:
     after = parse_after(query.after)
     if after is not None:
         info, digests = load_digests_since(keys, after, now)
+        require_complete_database(info.watermark.epoch)
         return _respond(_lines(_first_line(info, now, types), iter([digests])))
     with ExitStack() as resources:
         resources.callback(acquire_stream_slot().release)
@@ -96,6 +97,7 @@ def get_changes_digests(call: ApiCall, query: DigestsQuery) -> Response:
         resources.callback(rows.close)
         first = next(rows)
         assert isinstance(first, DigestsInfo)
+        require_complete_database(first.watermark.epoch)
         open_resources = resources.pop_all()
     response = _respond(_lines(_first_line(first, now, types), rows, open_resources))
     response.call_on_close(open_resources.close)  # also if no line is ever read

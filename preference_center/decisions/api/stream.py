@@ -39,7 +39,12 @@ from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
 from preference_center.web.api import keys
 from preference_center.web.api.bodies import MessageTypeKey
-from preference_center.web.api.endpoint import ApiCall, endpoint, require_message_type
+from preference_center.web.api.endpoint import (
+    ApiCall,
+    endpoint,
+    require_complete_database,
+    require_message_type,
+)
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import (
@@ -119,6 +124,7 @@ def post_decisions_stream(call: ApiCall, query: StreamQuery) -> Response:
     """
     require_message_type(call.key, query.message_type, current_catalogue())
     _, as_of = load_facts_as_of([])
+    require_complete_database(as_of.epoch)
     with ExitStack() as resources:
         resources.callback(acquire_stream_slot().release)
         source = get_input_stream(request.environ, safe_fallback=False)

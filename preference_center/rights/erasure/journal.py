@@ -10,12 +10,9 @@ accepted meanwhile, and erasures take effect and are written later.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 
-import structlog
 from flask import current_app
 
 from preference_center.core.errors import (
@@ -26,16 +23,11 @@ from preference_center.core.errors import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
+from preference_center.ledger.restore_gate import Finding, RestoreGate
+from preference_center.ledger.watermarks import load_epoch
 from preference_center.rights.erasure import journal_store
 from preference_center.rights.erasure.journal_chain import Head, Journal, JournalEntry
 from preference_center.rights.erasure.journal_files import open_files
-
-log = structlog.get_logger()
-
-
-CHECK_INTERVAL = timedelta(seconds=10)
-"""How often a process compares its database with the journal."""
-
 
 EXTENSION_KEY = "preference_center.replay_gate"
 
@@ -43,8 +35,7 @@ EXTENSION_KEY = "preference_center.replay_gate"
 _ENTRIES_PER_FILE = 1_000
 
 
-_PATIENCE = 5
-"""Seconds that a request waits for the comparison of another one that takes too long."""
+NO_ANSWER = "the erasure journal does not answer"
 
 
 NO_HEAD = (
@@ -77,12 +68,14 @@ def open_journal() -> Journal | None:
 class JournalStatus:
     """How both compare. `problem`: why nothing is answered from this database, or None.
 
-    `unwritten` erasures are not in the journal yet.
+    `unwritten` erasures are not in the journal yet; `epoch` is that of the database, None if it
+    has ended.
     """
 
     problem: str | None
     head: Head | None
     unwritten: int
+    epoch: str | None
 
 
 def load_status() -> JournalStatus | None:
@@ -92,10 +85,10 @@ def load_status() -> JournalStatus | None:
         return None
 
     # The database first: it may gain an erasure meanwhile, and the journal after it.
-    head, unwritten = run_in_transaction(
-        lambda c: (journal_store.load_head(c), journal_store.count_unwritten(c))
+    epoch, head, unwritten = run_in_transaction(
+        lambda c: (load_epoch(c), journal_store.load_head(c), journal_store.count_unwritten(c))
     )
-    return JournalStatus(_find_problem(journal, head), head, unwritten)
+    return JournalStatus(_find_problem(journal, head), head, unwritten, epoch)
 
 
 def _find_problem(journal: Journal, head: Head | None) -> str | None:
@@ -187,63 +180,36 @@ def write_entries(journal: Journal, head: Head, entries: Sequence[JournalEntry])
     return journal.create(head, entries, services().new_id())
 
 
-def require_replayed() -> None:
-    """Raise ReplayPending unless this database is known to have all erasures of the journal."""
-    problem = find_journal_problem()
+def require_replayed(epoch: str | None = None) -> None:
+    """Raise ReplayPending unless this database is known to have all erasures of the journal.
+
+    With `epoch`, that in which an answer was read, this must be known of that epoch.
+    """
+    problem = find_journal_problem(epoch)
     if problem:
         raise ReplayPending(problem)
 
 
-def find_journal_problem() -> str | None:
+def find_journal_problem(epoch: str | None = None) -> str | None:
     """Why nothing may be answered from this database; None if all is well, or without a journal.
 
-    Each process compares both every CHECK_INTERVAL; a journal that is missing, can't be read, or
-    is another one is a problem, since nobody can say then who has to be erased again.
+    Each process compares both every CHECK_INTERVAL, and once more for an answer that was read in
+    another epoch than that of the last comparison: `RestoreGate`. A journal that is missing, can't
+    be read, or is another one is a problem, since nobody can say then who has to be erased again.
     """
     context = services()
     if context.settings.erasure_journal is None:
         return None
-    return _gate().find_problem(context.now())
+    return _gate().find_problem(context.now(), epoch)
 
 
-@dataclass(slots=True)
-class _ReplayGate:
-    """What this process has found when it last compared its database with the journal."""
-
-    problem: str | None = None
-    checked_at: datetime | None = None
-    lock: Lock = field(default_factory=Lock)
-
-    def find_problem(self, now: datetime) -> str | None:
-        """See `_find_problem`; looked up at most every CHECK_INTERVAL.
-
-        One request looks it up, and the others go on by what was found before, but wait where
-        that is old: a folder that hangs must not keep the gate open.
-        """
-        if self._is_recent(now, CHECK_INTERVAL):
-            return self.problem
-        patience = 0 if self._is_recent(now, 3 * CHECK_INTERVAL) else _PATIENCE
-        if not self.lock.acquire(timeout=patience):
-            return self.problem or ("the erasure journal does not answer" if patience else None)
-        try:
-            if not self._is_recent(now, CHECK_INTERVAL):
-                self._check()
-                self.checked_at = now
-        finally:
-            self.lock.release()
-        return self.problem
-
-    def _is_recent(self, now: datetime, within: timedelta) -> bool:
-        return self.checked_at is not None and self.checked_at <= now < self.checked_at + within
-
-    def _check(self) -> None:
-        status = load_status()
-        found = status.problem if status else None
-        if found and found != self.problem:
-            log.warning("erasure_journal_closed", reason=found)
-        self.problem = found
+def _check() -> Finding:
+    status = load_status()
+    return Finding(status.problem, status.epoch) if status else Finding(None, None)
 
 
-def _gate() -> _ReplayGate:
-    gate: _ReplayGate | None = current_app.extensions.get(EXTENSION_KEY)
-    return gate or current_app.extensions.setdefault(EXTENSION_KEY, _ReplayGate())
+def _gate() -> RestoreGate:
+    gate: RestoreGate | None = current_app.extensions.get(EXTENSION_KEY)
+    return gate or current_app.extensions.setdefault(
+        EXTENSION_KEY, RestoreGate(_check, NO_ANSWER, "erasure_journal_closed")
+    )

@@ -28,6 +28,7 @@ from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure import erase as erase_module
 from preference_center.rights.erasure import journal, journal_store
@@ -187,7 +188,7 @@ def test_a_running_process_notices_that_its_database_was_restored(clock: Clock) 
     erase()
     require_replayed()
     restore()
-    clock.now += journal.CHECK_INTERVAL
+    clock.now += CHECK_INTERVAL
     with pytest.raises(ReplayPending):
         require_replayed()
 
@@ -220,7 +221,7 @@ def test_the_replay_erases_everybody_again(clock: Clock, folder: Path) -> None: 
     assert tables_by_text(*traces) == {trace: set() for trace in traces}
     assert rows("SELECT DISTINCT erased_at FROM address WHERE erased_at IS NOT NULL") == [(START,)]
     assert all(any(fact.state.opt_out for fact in facts) for facts in load_facts([ADA, GRACE]))
-    clock.now += journal.CHECK_INTERVAL
+    clock.now += CHECK_INTERVAL
     require_replayed()
     assert [number for number, _ in entries(folder)] == [1, 2, 3]
 
@@ -269,7 +270,7 @@ def test_new_erasures_are_numbered_after_the_replayed_ones(clock: Clock, folder:
     erase()
     restore()
     replay()
-    clock.now += journal.CHECK_INTERVAL
+    clock.now += CHECK_INTERVAL
     erase(GRACE)
     assert [number for number, _ in entries(folder)] == [1, 2, 3]
 
@@ -348,10 +349,10 @@ def test_a_journal_of_before_is_replayed_and_goes_on_as_a_chain(
         require_replayed()
     assert replay() == 2
     assert tables_with("@example.com") == set()
-    clock.now += journal.CHECK_INTERVAL
+    clock.now += CHECK_INTERVAL
     require_replayed()
     erase(NUMBER)
-    clock.now += journal.CHECK_INTERVAL
+    clock.now += CHECK_INTERVAL
     require_replayed()
     restore()
     assert replay() == 5  # the old ones, and all in the chain
@@ -370,7 +371,7 @@ def test_an_upgraded_database_replays_nothing_that_it_has_erased(
         lambda c: c.execute("UPDATE erasure_journal SET head = NULL, last_file = NULL")
     )
     assert replay() == 0
-    clock.now += journal.CHECK_INTERVAL
+    clock.now += CHECK_INTERVAL
     require_replayed()
     digests = {entry.digest for entry in read_entries(open_files(str(folder)))}
     assert services().keys.exact_digest(GRACE) in digests

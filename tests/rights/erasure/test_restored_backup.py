@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
@@ -17,6 +19,7 @@ from preference_center.core.events import EventKind
 from preference_center.infra.context import EXTENSION_NAME, db, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.ledger.store.events import EvidenceState, verify_evidence
 from preference_center.monitoring.measure import measure_database
@@ -27,6 +30,7 @@ from preference_center.rights.erasure.journal_chain import read_entries
 from preference_center.rights.erasure.journal_files import open_files
 from preference_center.rights.erasure.replay import replay
 from tests.clock import Clock
+from tests.in_force import put_in_force
 from tests.ledger.changes import change
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import (
@@ -41,6 +45,7 @@ from tests.rights.erasing import (
     tables_with,
 )
 from tests.triggers import without_triggers
+from tests.web.api.sender import Sender, make_sender
 
 pytestmark = pytest.mark.owner
 TRACES = ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE, "asked-at-the-counter")
@@ -134,7 +139,7 @@ def test_an_erased_person_is_erased_again_before_anybody_is_answered(
     keys = services().keys
     states = {each.state for each in run_in_transaction(lambda c: verify_evidence(c, keys))}
     assert EvidenceState.ALTERED not in states
-    clock.advance(journal.CHECK_INTERVAL)
+    clock.advance(CHECK_INTERVAL)
     assert client.get("/v1/changes").status_code == 401
 
 
@@ -155,10 +160,10 @@ def test_an_erasure_on_a_standby_that_lacks_the_last_one_does_not_take_its_place
     restore(app, starts_again=False)
     with pytest.raises(Unavailable):
         erase(GRACE)
-    clock.advance(journal.CHECK_INTERVAL)
+    clock.advance(CHECK_INTERVAL)
     assert not is_answered(client)
     assert replay() == 1
-    clock.advance(journal.CHECK_INTERVAL)
+    clock.advance(CHECK_INTERVAL)
     assert is_answered(client)
     assert tables_with("@example.com") == set()
     digests = {entry.digest for entry in read_entries(open_files(str(folder(app))))}
@@ -176,8 +181,42 @@ def test_a_backup_that_is_put_back_under_running_processes_closes_them(
     erase(ADA)
     app.extensions[journal.EXTENSION_KEY] = gate
     restore(app, starts_again=False)
-    clock.advance(journal.CHECK_INTERVAL)
+    clock.advance(CHECK_INTERVAL)
     assert not is_answered(client)
+
+
+WEEKLY_TO_ADA = {"message_type": "offers.weekly", "recipient": ADA.exact}
+ASK_WHOM_TO_WRITE_TO: dict[str, Callable[[Sender], TestResponse]] = {
+    "decision": lambda sender: sender.post("/v1/decisions", WEEKLY_TO_ADA),
+    "unknown": lambda sender: sender.post("/v1/decisions", WEEKLY_TO_ADA | {"message_type": "x"}),
+    "stream": lambda sender: sender.post_raw(
+        "/v1/decisions/stream?message_type=offers.weekly",
+        json.dumps(ADA.exact).encode(),
+        **{"Content-Type": "application/x-ndjson"},
+    ),
+    "filter": lambda sender: sender.client.get("/v1/changes/digests", headers=sender.headers),
+}
+
+
+@pytest.mark.parametrize("ask_whom", ASK_WHOM_TO_WRITE_TO.values(), ids=ASK_WHOM_TO_WRITE_TO)
+def test_nothing_is_answered_from_a_backup_that_was_put_back_between_two_checks(
+    app: Flask, clock: Clock, ask_whom: Callable[[Sender], TestResponse]
+) -> None:  # I6, I11
+    put_in_force(app)
+    store(ADA)
+    sender = make_sender(app)
+    assert ask_whom(sender).status_code == 200
+    back_up()
+    gate = app.extensions.pop(journal.EXTENSION_KEY)
+    erase(ADA)  # by another process
+    app.extensions[journal.EXTENSION_KEY] = gate
+    restore(app, starts_again=False)
+    refused = ask_whom(sender)
+    assert refused.status_code == 503
+    assert refused.get_json()["type"].endswith("/problems/erasures-not-replayed")
+    assert replay() == 1
+    clock.advance(CHECK_INTERVAL)
+    assert ask_whom(sender).status_code == 200
 
 
 @pytest.mark.parametrize("is_mount_point", [False, True], ids=["no folder", "an empty folder"])
@@ -202,10 +241,10 @@ def test_a_restored_database_without_its_journal_is_not_answered_from(
         assert list(folder(app).iterdir()) == []
         folder(app).rmdir()
     volume.rename(folder(app))  # it is mounted again
-    clock.advance(journal.CHECK_INTERVAL)
+    clock.advance(CHECK_INTERVAL)
     assert not is_answered(client)
     assert replay() == 1
-    clock.advance(journal.CHECK_INTERVAL)
+    clock.advance(CHECK_INTERVAL)
     assert is_answered(client)
     assert tables_with("@example.com") == set()
     assert len(list(read_entries(open_files(str(folder(app)))))) == 2
