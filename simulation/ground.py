@@ -33,6 +33,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
 from preference_center.infra.keys import rotate_digests
 from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.ledger.history_loss import EXTENSION_KEY as HISTORY_LOSS
 from preference_center.ledger.spool import host_time
 from preference_center.rights.erasure.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.rights.erasure.journal import start_journal
@@ -111,7 +112,8 @@ class Ground:
                 update={"erasure_journal": journal, "report_addresses": "@stop.example.com"}
             ),
         )
-        self.app.extensions.pop(REPLAY_GATE, None)
+        for name in (REPLAY_GATE, HISTORY_LOSS):
+            self.app.extensions.pop(name, None)
         db.engine.dispose()  # with the plans that its connections keep
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")

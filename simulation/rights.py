@@ -17,8 +17,9 @@ from preference_center import contacts
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.errors import InvalidInput, ReplayPending, UnderHold
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import Connection, run_autocommit
+from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.keys.sealed_columns import SEALED_COLUMNS
+from preference_center.ledger.history_loss import accept_losses, require_no_loss
 from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.erasure import journal
@@ -295,8 +296,10 @@ class Rights:
             if forms:
                 raise Violation("I6: a restored database answers before it has erased again")
         replay()
+        run_in_transaction(lambda connection: accept_losses(connection, "simulation"))
         self.clock.sleep(CHECK_INTERVAL.total_seconds())
         journal.require_replayed()
+        require_no_loss()
         self.check()
 
 

@@ -203,6 +203,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.infra.context import EXTENSION_NAME
     from preference_center.infra.db import connections
     from preference_center.infra.keys.link_keys import clear_link_cache
+    from preference_center.ledger import history_loss
     from preference_center.ledger.spool import recorder
     from preference_center.monitoring.gauges import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.monitoring.probes import LATE_CACHE_KEY
@@ -215,6 +216,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
         LATE_CACHE_KEY,
         USAGE_KEY,
         recorder.EXTENSION_KEY,
+        history_loss.EXTENSION_KEY,
         connections.EXTENSION_NAME,
         COLLECTORS_KEY,
     ):

@@ -38,6 +38,7 @@ from preference_center.infra.hooks import register_now, require_registered
 from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
 from preference_center.infra.telemetry import ROUTE, request_id
 from preference_center.ledger.feed import api as change_feed
+from preference_center.ledger.history_loss import require_no_loss
 from preference_center.lists import api as lists_api
 from preference_center.monitoring.probes import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
@@ -123,7 +124,7 @@ def create_app(
         app.before_request(_refuse_public_pages)
     configure(app, settings, now=now, random=random, timeouts=timeouts)
     register_now(app)  # a request has no time for it
-    require_complete_database.register(app, require_replayed)
+    require_complete_database.register(app, _require_complete_database)
     app.session_interface = CookieSessions()
     # Only the client address: our own host is that of PUBLIC_URL.
     if settings.trusted_proxies:
@@ -144,6 +145,11 @@ def create_app(
     install_openapi(app, settings.public_url)
     register_error_pages(app)
     return app
+
+
+def _require_complete_database(epoch: str | None = None) -> None:
+    require_no_loss(epoch)
+    require_replayed(epoch)
 
 
 def _refuse_public_pages() -> ResponseReturnValue | None:

@@ -213,7 +213,7 @@ class UnavailableCause(StrEnum):
     SERVER_ERROR = "server_error"
     """It failed by itself: its disk returns errors, or its data is damaged."""
     REPLAY_PENDING = "replay_pending"
-    """It answers, and was restored: erasures of the journal are not replayed yet."""
+    """It answers, and was restored: it lacks erasures, or other events, that it had."""
     JOURNAL = "journal"
     """It answers, and the erasure journal does not."""
 
@@ -250,7 +250,7 @@ class JournalUnavailable(Unavailable):
 
 
 class ReplayPending(Unavailable):
-    """The database was restored: erasures of the journal must be replayed first."""
+    """The database was restored: erasures must be replayed, or opt-outs brought back, first."""
 
     usual_cause = UnavailableCause.REPLAY_PENDING
 

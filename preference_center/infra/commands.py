@@ -325,7 +325,10 @@ _COMMANDS = {
         "preference_center.infra.cli.keys:keys",
         "Manage the keys of senders, and generate those of the service.",
     ),
-    "ledger": ("preference_center.ledger.cli:ledger", "Verify the events of the ledger."),
+    "ledger": (
+        "preference_center.ledger.cli:ledger",
+        "Verify the events of the ledger, and answer from a restored one.",
+    ),
     "links": (
         "preference_center.senders.cli.links:links",
         "Permanent links, to upload into a tool as a custom field.",

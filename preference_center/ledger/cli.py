@@ -1,6 +1,6 @@
 """The commands of the ledger verify events, update addresses, and show the feed and the spool.
 
-- `flask ledger` verifies the events.
+- `flask ledger` verifies the events, and has a restored database answered from again.
 - `flask addresses` updates stored addresses when the rules for parsing them change.
 - `flask feed` shows the state of the feed of changes, and what blocks it.
 - `flask spool` shows the opt-outs on this host's disk that are not recorded yet.
@@ -27,6 +27,7 @@ from preference_center.ledger.feed import cursors
 from preference_center.ledger.feed.cursors import MAX_COUNTED, BlockingTransaction
 from preference_center.ledger.forms import RenormalisationStats
 from preference_center.ledger.forms import renormalise as renormalise_all
+from preference_center.ledger.history_loss import accept_losses
 from preference_center.ledger.spool import Spool, install_spool, replay_abandoned
 from preference_center.ledger.store.events import EvidenceState, VerifiedEvent, verify_evidence
 from preference_center.ledger.watermarks import Horizon, Timeline, parse_watermark
@@ -46,7 +47,9 @@ _TEXTS = {
 }
 
 
-ledger = CommandGroup("ledger", help="Verify the events of the ledger.")
+ledger = CommandGroup(
+    "ledger", help="Verify the events of the ledger, and answer from a restored one."
+)
 
 
 @ledger.command()
@@ -84,6 +87,25 @@ def verify(after: int, *, missing: bool) -> None:
             "evidence was altered: compare the database with a backup, and find out who could"
             " write to it"
         )
+
+
+@ledger.command("accept-restore")
+@click.confirmation_option(
+    prompt="Are the opt-outs back that were made since the backup? Else mail to these people will"
+    " be allowed. Continue?"
+)
+def accept_restore() -> None:
+    """Answer /v1/ again after a restore, once the opt-outs since the backup are back.
+
+    A database that lacks events which a process has seen in it is not answered from: see
+    docs/backup.md. Processes answer again within ten seconds.
+    """
+    with click_errors():
+        found = run_in_transaction(lambda connection: accept_losses(connection, actor()))
+    if found:
+        click.echo("What this database lacks is accepted: /v1/ answers within ten seconds.")
+    else:
+        click.echo("No process had found anything missing. What it lacks until now is accepted.")
 
 
 def _iter_verified(after: int) -> Iterator[VerifiedEvent]:

@@ -233,6 +233,19 @@ class EpochRow(db.Model):  # type: ignore[misc,name-defined]
     """None if a version before 0020 has begun it."""
 
 
+class HistoryLossRow(db.Model):  # type: ignore[misc,name-defined]
+    """The database lacks events that it had: it was restored. See `ledger.history_loss`.
+
+    While one is not accepted, nothing is answered.
+    """
+
+    __tablename__ = "history_loss"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    found_at: Mapped[datetime] = mapped_column(TimestampTz)
+    accepted_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    accepted_by: Mapped[str | None] = mapped_column(Text)
+
+
 class PendingMailOptOutRow(db.Model):  # type: ignore[misc,name-defined]
     """An opt-out by mail whose address is not known yet; checks apply it already."""
 

@@ -46,6 +46,7 @@ from preference_center.ledger.address_rows import (
     enable_md5_matching,
     is_md5,
 )
+from preference_center.ledger.history_loss import remember_recorded
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.rules import redact_evidence
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES, RAISE_LEARNED
@@ -129,6 +130,7 @@ def record(
         )
 
     recorded = _run_in_current_epoch(run)
+    remember_recorded(recorded.events)
     context.queue.nudge_sync(recorded.destinations)
     _count(acts, recorded)
     return recorded

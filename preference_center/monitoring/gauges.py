@@ -218,6 +218,11 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
             int(measured.is_journal_closed),
         ),
         (
+            "history_lost",
+            "1 while the API answers nothing, since the database was restored and lacks events.",
+            int(measured.is_history_lost),
+        ),
+        (
             "feed_held_seconds",
             "For how long a transaction has kept an event from readers of the feed.",
             _age(measured.feed_held_since, measured.at),

@@ -43,6 +43,7 @@ from preference_center.infra.keys.sealed_columns import list_rotations
 from preference_center.infra.redis import connect_redis
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
+from preference_center.ledger.history_loss import find_history_loss
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.journal import find_journal_problem
 from preference_center.rights.erasure.journal_store import count_unwritten
@@ -91,6 +92,7 @@ def measure_database(now: datetime) -> Measurements:
     """What the database knows. Raises Unavailable."""
     journaled = services().settings.erasure_journal is not None
     is_journal_closed = find_journal_problem() is not None
+    is_history_lost = find_history_loss() is not None
 
     def load(connection: Connection) -> Measurements:
         emails, oldest = samples.load_due_emails(connection, now)
@@ -110,6 +112,7 @@ def measure_database(now: datetime) -> Measurements:
             erasures_by_hand=count_open(connection).by_hand,
             erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
             is_journal_closed=is_journal_closed,
+            is_history_lost=is_history_lost,
             rotation_started_at=min((each.started_at for each in unfinished), default=None),
             feed_held_since=cursors.load_held_since(connection),
             publishers=cursors.load_oldest_unpublished(connection),

@@ -43,6 +43,7 @@ from preference_center.infra.db.transactions import (
 from preference_center.infra.metrics import CONTENT_TYPE, render_metrics
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
+from preference_center.ledger.history_loss import find_history_loss
 from preference_center.monitoring.gauges import list_collectors
 from preference_center.monitoring.measure import count_due_webhooks, count_rights, measure_queue
 from preference_center.rights.erasure.journal_store import count_unwritten
@@ -238,6 +239,8 @@ def healthz() -> tuple[Response, int]:
     the privacy policy (to 1,000 of each).
     `feed_held_since` is when the oldest event was recorded that an open transaction keeps from
     readers of the feed, or null: seconds ago at most, as long as transactions end.
+    `history_lost` is true while `/v1/` answers nothing, since the database was restored and lacks
+    events that it had.
     `spool` is what waits on this host's disk, null where SPOOL_DIR is none; its oldest record
     counts in `window` too.
 
@@ -251,6 +254,7 @@ def healthz() -> tuple[Response, int]:
         open_erasures, unwritten = run_in_transaction(_load_erasures)
         rights = run_in_transaction(lambda connection: _count_rights(connection, now))
         feed_held_since = run_in_transaction(cursors.load_held_since)
+        is_history_lost = find_history_loss() is not None
     except Unavailable:
         return jsonify(status="unavailable", window="unknown", spool=_spool_to_json(spooled)), 503
     stages = {row.stage for row in late}
@@ -265,6 +269,7 @@ def healthz() -> tuple[Response, int]:
         review_queue=queued,
         erasures=_erasures_to_json(open_erasures, unwritten),
         feed_held_since=feed_held_since.isoformat() if feed_held_since else None,
+        history_lost=is_history_lost,
         rights=rights,
         spool=_spool_to_json(spooled),
     ), 200

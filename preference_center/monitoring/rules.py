@@ -59,6 +59,7 @@ class AlertKind(StrEnum):
     EMAIL_STUCK = "email_stuck"
     ERASURES_NOT_IN_JOURNAL = "erasures_not_in_journal"
     ERASURE_JOURNAL_CLOSED = "erasure_journal_closed"
+    HISTORY_LOST = "history_lost"
     KEY_ROTATION_UNFINISHED = "key_rotation_unfinished"
     FEED_HELD = "feed_held"
     """A transaction that does not end keeps changes from all readers of the feed."""
@@ -92,6 +93,8 @@ MESSAGES = {
     AlertKind.ERASURES_NOT_IN_JOURNAL: "The erasure journal can't be written.",
     AlertKind.ERASURE_JOURNAL_CLOSED: "The API answers nothing, since erasures of the journal are"
     " missing in the database: see `flask erasures list`.",
+    AlertKind.HISTORY_LOST: "The API answers nothing, since the database was restored and lacks"
+    " what was recorded since: bring back the opt-outs, then run `flask ledger accept-restore`.",
     AlertKind.KEY_ROTATION_UNFINISHED: "A change of keys is unfinished: continue it.",
     AlertKind.FEED_HELD: "An open transaction keeps changes from all readers of the feed:"
     " `flask feed status` names it.",
@@ -310,6 +313,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.EMAIL_STUCK: _longer_than(EMAIL_STUCK_AFTER, lambda m: m.oldest_email_due_at),
     AlertKind.ERASURES_NOT_IN_JOURNAL: _measured(lambda m: m.erasures_not_in_journal),
     AlertKind.ERASURE_JOURNAL_CLOSED: _measured(lambda m: m.is_journal_closed),
+    AlertKind.HISTORY_LOST: _measured(lambda m: m.is_history_lost),
     AlertKind.KEY_ROTATION_UNFINISHED: _longer_than(
         ROTATION_UNFINISHED_AFTER, lambda m: m.rotation_started_at
     ),

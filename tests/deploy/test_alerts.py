@@ -201,7 +201,7 @@ def test_rules_hold_for_as_long_as_our_own_alerts() -> None:
 
 
 MEASURED_BY_THE_SCHEDULER = re.compile(
-    r"preference_center_(destination|backlog|rights|emails|erasure|key_rotation|feed|redis|workers)"
+    r"preference_center_(destination|backlog|rights|emails|erasure|key_rotation|feed|history|redis|workers)"
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ from preference_center.infra.config import Settings
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record, watermarks
+from preference_center.ledger.history_loss import find_history_loss, remember_in
 from preference_center.ledger.watermarks import Watermark
 from tests.environment import migrate, settings_for, with_database
 from tests.ledger.changes import change
@@ -74,6 +76,16 @@ class Service:
         """What a reader of the feed holds that has seen everything."""
         with self.apps[-1].app_context():
             return run_in_transaction(watermarks.load_watermark)
+
+    def starts(self, folder: Path) -> None:
+        """It goes on from what an earlier process has kept in `folder`."""
+        with self.apps[-1].app_context():
+            remember_in(folder)
+
+    def has_lost(self) -> bool:
+        """Whether the database lacks events, as a process finds before it answers."""
+        with self.apps[-1].app_context():
+            return find_history_loss(self.read().epoch) is not None
 
     def can_follow(self, watermark: Watermark) -> bool:
         with self.apps[-1].app_context():
@@ -157,15 +169,20 @@ def test_after_a_restore_readers_start_again_and_versions_are_higher(
     other: Postgres,
     back_up: Callable[[Postgres], None],
     restore: Callable[[Service, Postgres, Postgres], None],
-) -> None:  # I3
+    tmp_path: Path,
+) -> None:  # I1, I3
     service.record()
     early = service.read()
     assert service.can_follow(early)
     back_up(primary)
     service.record()
     lost, seen = service.record(), service.read()
+    service.starts(tmp_path)
+    assert not service.has_lost()
     restore(service, primary, other)
+    service.starts(tmp_path)
     assert service.record() > lost
+    assert service.has_lost() == (restore is not restart)
     assert not service.can_follow(early)
     assert not service.can_follow(seen)
     assert service.can_follow(service.read())

@@ -142,6 +142,10 @@ def restore(company: Company, backup: Backup) -> None:
     assert answer.status_code == 503
     company.cli("erasures", "replay")
     company.clock.advance(MINUTE)
+    answer = company.sender.client.get("/v1/changes", headers=company.sender.headers)
+    assert answer.status_code == 503  # I1: what else was recorded since is not back
+    company.cli("ledger", "accept-restore", "--yes")
+    company.clock.advance(MINUTE)
 
 
 def _none(found: Collection[object]) -> None:

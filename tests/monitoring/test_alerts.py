@@ -178,6 +178,10 @@ def test_a_database_that_lacks_erasures_of_the_journal_is_an_alert() -> None:  #
     assert found == {Alert(AlertKind.ERASURE_JOURNAL_CLOSED)}
 
 
+def test_a_database_that_lacks_events_which_it_had_is_an_alert() -> None:  # I1
+    assert find_alerts(measured(is_history_lost=True)) == {Alert(AlertKind.HISTORY_LOST)}
+
+
 @pytest.mark.parametrize("direction", [1, -1])
 def test_a_clock_that_differs_is_an_alert_of_its_host(direction: int) -> None:
     def found(offset: timedelta) -> frozenset[Alert]:

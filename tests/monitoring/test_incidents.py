@@ -123,6 +123,10 @@ def restored(scene: Scene) -> None:
     scene.app.extensions.pop(journal.EXTENSION_KEY, None)
 
 
+def lost(scene: Scene) -> None:
+    scene.execute("INSERT INTO history_loss (found_at) VALUES (now())")
+
+
 def request_due_soon(scene: Scene) -> None:
     ask()
     scene.clock.advance(timedelta(days=29))
@@ -164,6 +168,7 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "the mail receiver is dead": (dead_process, {"ProcessDown": "waiting: 0"}),
     "a clock is ten minutes behind": (slow_clock, {"ClockDiffers": "clock_differs"}),
     "a backup was restored": (restored, {"ErasureJournalClosed": "flask erasures replay"}),
+    "a backup without the last opt-outs was restored": (lost, {"HistoryLost": "history_lost"}),
     "a request of a data subject is due tomorrow": (
         request_due_soon,
         {"RightsDueSoon": "law on 24 Dec 2026"},

@@ -80,6 +80,8 @@ class Measurements:
     erasures_not_in_journal: int = 0
     is_journal_closed: bool = False
     """Whether nothing is answered from this database, since the erasure journal is ahead of it."""
+    is_history_lost: bool = False
+    """Whether nothing is answered from this database, since it was restored and lacks events."""
     rotation_started_at: datetime | None = None
     """When the oldest unfinished change of keys began."""
     capped: Collection[tuple[CountedTo, str]] = frozenset()

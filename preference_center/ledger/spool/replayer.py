@@ -27,6 +27,7 @@ from preference_center.infra.db.connections import (
 from preference_center.infra.db.transactions import override_limits
 from preference_center.infra.hooks import register_now
 from preference_center.infra.keys.fingerprints import require_known_keys
+from preference_center.ledger.history_loss import find_history_loss, remember_in
 from preference_center.ledger.recording import record
 from preference_center.ledger.spool import host_time
 from preference_center.ledger.spool.folder import (
@@ -99,6 +100,7 @@ def start_spool(app: Flask) -> None:
             log.warning("spool_disabled", setting="SPOOL_DIR")
             return
         load_known_state(spool.folder.path)
+        remember_in(spool.folder.path)
         outage = track_outages()
         replayer = SpoolReplayer(spool, outage)
     for target, state in ((end_outages, outage), (replay_periodically, replayer)):
@@ -284,6 +286,7 @@ def replay_periodically(
         try:
             with app.app_context():
                 replayer.run_once()
+                find_history_loss()
                 if time.monotonic() >= remember_at:
                     save_known_state(replayer.spool.folder.path)
                     remember_at = time.monotonic() + SAVE_STATE_INTERVAL

@@ -40,6 +40,7 @@ COMPANY_TABLES: Mapping[str, str] = {
         " failures retry_at trouble trouble_since created_at pulled_at slow_until"
     ),
     "epoch": "id name floor started_at server_started_at xid file",
+    "history_loss": "id found_at accepted_at accepted_by",
     "erasure_journal": "id last_entry replayed_at last_file head",
     "ignored_question": "destination_id question reason ignored_at",
     "key_fingerprint": "key fingerprint",

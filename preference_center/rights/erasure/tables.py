@@ -218,6 +218,7 @@ FILES: Mapping[str, str] = {
     "preference_center/rights/erasure/journal_files.py": (
         "digests of erased people: the erasure journal"
     ),
+    "preference_center/ledger/history_loss.py": "the id of the newest event",
     "preference_center/lists/scrub": "lists of addresses, readable; snapshots of digests",
     "preference_center/ledger/spool": "opt-outs, sealed, until the database has them",
 }

@@ -364,7 +364,7 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
 
 @Hook
 def require_complete_database(epoch: str | None = None) -> None:
-    """Raise ReplayPending unless the database is known to lack no erasure after a restore.
+    """Raise ReplayPending unless the database is known to lack nothing after a restore.
 
     Each request calls it first. An answer that says whom to write to calls it again with the epoch
     in which it was read: the database may have been put back since.

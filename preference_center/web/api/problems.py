@@ -206,8 +206,9 @@ UNAVAILABLE = Problem(
 ERASURES_NOT_REPLAYED = Problem(
     "erasures-not-replayed",
     503,
-    "The database was restored and lacks erasures, or their journal is not there to compare",
-    "An operator mounts the erasure journal and runs `flask erasures replay`."
+    "The database was restored and lacks what was recorded since its backup, or the erasure journal"
+    " is not there to compare",
+    "An operator does what `detail` says: docs/backup.md#after-a-restore."
     " Until then do not send: unknown means deny.",
 )
 

@@ -27,7 +27,7 @@ from preference_center.core.errors import (
 from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger import record
+from preference_center.ledger import history_loss, record
 from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure import erase as erase_module
@@ -173,7 +173,8 @@ def test_a_restored_database_refuses_the_api_and_takes_opt_outs(
     store()
     erase()
     restore()
-    app.extensions.pop(journal.EXTENSION_KEY, None)  # a process that starts after the restore
+    for key in (journal.EXTENSION_KEY, history_loss.EXTENSION_KEY):
+        app.extensions.pop(key, None)  # a process that starts after the restore
     with capture_logs() as logs:
         response = client.get("/v1/changes")
     assert [line["cause"] for line in logs if line["event"] == "unavailable"] == ["replay_pending"]

@@ -16,9 +16,10 @@ from werkzeug.test import TestResponse
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
-from preference_center.infra.context import EXTENSION_NAME, db, services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
+from preference_center.infra.context import EXTENSION_NAME, services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.history_loss import accept_losses
 from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.rules import ConsentEvidence
 from preference_center.ledger.store.events import EvidenceState, verify_evidence
@@ -29,6 +30,7 @@ from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.journal_chain import read_entries
 from preference_center.rights.erasure.journal_files import open_files
 from preference_center.rights.erasure.replay import replay
+from tests.backups import back_up, drop_backup, put_back
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.ledger.changes import change
@@ -44,7 +46,6 @@ from tests.rights.erasing import (
     store,
     tables_with,
 )
-from tests.triggers import without_triggers
 from tests.web.api.sender import Sender, make_sender
 
 pytestmark = pytest.mark.owner
@@ -62,40 +63,16 @@ def _journaled(app: Flask, tmp_path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            run_in_transaction(lambda c: c.execute("DROP SCHEMA IF EXISTS backup CASCADE"))
+            drop_backup()
             app.extensions[EXTENSION_NAME] = wired
             app.extensions.pop(journal.EXTENSION_KEY, None)
 
 
-def back_up() -> None:
-    """A copy of every table."""
-
-    def copy(connection: Connection) -> None:
-        connection.execute("CREATE SCHEMA backup")
-        for table in db.metadata.sorted_tables:
-            connection.execute(f"CREATE TABLE backup.{table.name} AS TABLE {table.name}".encode())
-
-    run_in_transaction(copy)
-
-
 def restore(app: Flask, *, starts_again: bool = True) -> None:
-    """Every table as it was, also those that only grow; then processes start again, or go on."""
-
-    def copy_back(connection: Connection) -> None:
-        names = ", ".join(table.name for table in db.metadata.sorted_tables)
-        with without_triggers(connection):
-            connection.execute(f"TRUNCATE {names}".encode())  # at once: some refer to others
-            for table in db.metadata.sorted_tables:
-                columns = ", ".join(
-                    f'"{column.name}"' for column in table.columns if column.computed is None
-                )
-                connection.execute(
-                    f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE"
-                    f" SELECT {columns} FROM backup.{table.name}".encode()
-                )
-        connection.execute("DROP SCHEMA backup CASCADE")
-
-    run_in_transaction(copy_back)
+    """A backup is put back, without losing opt-outs; then processes start again, or go on."""
+    put_back()
+    with app.app_context():
+        run_in_transaction(lambda connection: accept_losses(connection, "test"))
     if starts_again:
         app.extensions.pop(journal.EXTENSION_KEY, None)
 
