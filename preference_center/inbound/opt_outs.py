@@ -283,7 +283,8 @@ def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
     """
     ids = new_event_ids(mail)
     try:
-        return record_mail_opt_outs(mail, received_at, MAILTO, ids)
+        with spool.attempt_to_record():
+            return record_mail_opt_outs(mail, received_at, MAILTO, ids)
     except InvalidInput:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the person has said "stop"

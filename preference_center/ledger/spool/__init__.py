@@ -7,6 +7,7 @@ what is pending. `docs/decisions/0032-spool.md` explains the design.
 from preference_center.ledger.spool.folder import SpoolFolder, SpoolStatus, SpoolUnavailable
 from preference_center.ledger.spool.recorder import (
     Spool,
+    attempt_to_record,
     current_spool,
     record_or_spool,
     spool_request,
@@ -27,6 +28,7 @@ __all__ = [
     "SpoolStatus",
     "SpoolUnavailable",
     "SpooledRequest",
+    "attempt_to_record",
     "current_spool",
     "install_spool",
     "record_or_spool",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -203,6 +203,12 @@ def current_spool() -> Spool | None:
     return found
 
 
+def attempt_to_record() -> AbstractContextManager[None]:
+    """Inside, something is recorded. Raises Unavailable at once while a table is locked (I2)."""
+    spool = current_spool()
+    return spool.locked_tables.attempt() if spool else nullcontext()
+
+
 def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     """Record a person's own opt-outs, or spool them and return None. Either way they are durable.
 
@@ -213,9 +219,8 @@ def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     raises what prevented it, or SpoolUnavailable. Raises ValueError for a change that is not an
     opt-out, and InvalidInput where the change is at fault.
     """
-    spool = current_spool()
     try:
-        with spool.locked_tables.attempt() if spool else nullcontext():
+        with attempt_to_record():
             if len(changes) == 1:
                 return record_batched(*changes)
             recorded = record(changes)

@@ -40,6 +40,7 @@ from preference_center.core.links import FormPurpose, OptInMethod
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.ledger import record
+from preference_center.ledger.spool import attempt_to_record
 from preference_center.recipients.pages.confirm import send_confirmation
 from preference_center.recipients.pages.drafts import Draft, redirect_to_draft, requested_draft
 from preference_center.recipients.pages.results import (
@@ -252,7 +253,8 @@ def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
     if found is None or found.undo_id is None:
         return SaveResult(now, problem=SaveProblem.TOO_LATE_TO_UNDO)
     retraction = retract(link, found.undo_id, found.undoable, PREFERENCE_PAGE, now)
-    record([retraction, *gpc_opt_out(link, now)])
+    with attempt_to_record():
+        record([retraction, *gpc_opt_out(link, now)])
     before = found.result
     return SaveResult(now, undone=[*before.turned_off, *before.paused, *before.lowered])
 
@@ -274,7 +276,8 @@ def _stop(submission: _Submission, by_signal: Sequence[Change]) -> Saved:
     )
     if not changes and not by_signal:
         return Saved(result, before)
-    recorded = record([*changes, *by_signal])
+    with attempt_to_record():
+        recorded = record([*changes, *by_signal])
     # To take back what was off before would leave it off; a repeat stands for its first event.
     was_off = {change.id for change in changes if not submission.current.is_on(change.scope)}
     was_off.update(change.id for change in by_signal)

@@ -43,6 +43,7 @@ from preference_center.infra.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.ledger.rules import RequestOrigin
+from preference_center.ledger.spool import attempt_to_record
 from preference_center.web.api import bodies, errors, keys, problems
 from preference_center.web.api.idempotency import (
     IDEMPOTENCY_KEY_PARAMETER,
@@ -246,20 +247,26 @@ class ApiCall:
 
         With an Idempotency-Key, `make_body` is called inside the transaction, so that its
         response is stored for a repeated request; only then is there a connection, and only
-        that connection sees what was just written. Raises Unavailable.
+        that connection sees what was just written. Raises Unavailable, at once while somebody
+        holds a lock on a table: else such requests hold all threads, and none makes decisions.
         """
         idempotent = self.idempotent_request
-        if idempotent is None:
-            return json_response(make_body(record(changes) if changes else RecordResult(), None))
+        if not changes and idempotent is None:
+            return json_response(make_body(RecordResult(), None))
         if not changes:
             return self.write(lambda connection: make_body(RecordResult(), connection))
+        if idempotent is None:
+            with attempt_to_record():
+                recorded = record(changes)
+            return json_response(make_body(recorded, None))
         responses: list[Response] = []
 
         def in_transaction(connection: Connection, recorded: RecordResult) -> None:
             responses[:] = [json_response(make_body(recorded, connection))]
             idempotent.store_response(connection, responses[0])
 
-        record(changes, in_transaction)
+        with attempt_to_record():
+            record(changes, in_transaction)
         return responses[0]
 
     def write(self, action: Callable[[Connection], JsonBody], status: int = 200) -> Response:
