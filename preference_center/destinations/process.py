@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
@@ -16,10 +16,10 @@ import structlog
 
 from preference_center.core.addresses import Channel
 from preference_center.core.deadlines import destination_retry
-from preference_center.core.errors import InvalidInput
+from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
 from preference_center.destinations.ingest import ingest
-from preference_center.destinations.push import log_failure
+from preference_center.destinations.push import log_failure, safe_message
 from preference_center.destinations.rules.classify import (
     UNREADABLE_QUESTION,
     open_questions,
@@ -44,6 +44,7 @@ from preference_center.integrations.base.vendor_events import (
     SupportsInboundMail,
     VendorEvent,
     VendorEventKind,
+    WebhookSource,
 )
 from preference_center.integrations.base.webhook import unknown_event
 from preference_center.integrations.registry import get_webhook_source
@@ -142,27 +143,36 @@ def _claim(context: Services, destination: Destination, ends_at: datetime) -> li
 def _parse_bodies(
     destination: Destination, bodies: Sequence[StoredWebhook]
 ) -> Iterator[ParsedWebhook]:
-    """Parse bodies; those that can't be parsed are recorded as unreadable."""
+    """Parse bodies; those that can't be parsed are recorded as unreadable.
+
+    One on which an integration fails is tried again: a later version may read it.
+    """
     source, target_topics = get_webhook_source(destination.kind), topics_by_target(destination)
-    region = services().settings.phone_region
     for body in bodies:
         try:
-            events = source.parse(body.body)
-            confirmation = (
-                source.confirmation(body.body) if isinstance(source, NeedsConfirmation) else None
-            )
-            mails = source.parse_mails(body.body) if isinstance(source, SupportsInboundMail) else ()
+            yield _parse_body(source, target_topics, body)
         except InvalidInput as error:
             _mark_unreadable(destination, body, error)
-            continue
-        events = [*events, *_process_mails(mails, body)]
-        types = Counter(
-            event.target or "" for event in events if event.kind is VendorEventKind.UNKNOWN_TYPE
-        )
-        known = [event for event in events if event.kind is not VendorEventKind.UNKNOWN_TYPE]
-        known = [replace(event, received_at=body.received_at) for event in known]
-        questions = open_questions(known, types, target_topics, region)
-        yield ParsedWebhook(body, known, types, confirmation, questions)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one body must not hold up the others
+            _defer(destination, body, error)
+
+
+def _parse_body(
+    source: WebhookSource, target_topics: Mapping[str, str], body: StoredWebhook
+) -> ParsedWebhook:
+    events = source.parse(body.body)
+    confirmation = source.confirmation(body.body) if isinstance(source, NeedsConfirmation) else None
+    mails = source.parse_mails(body.body) if isinstance(source, SupportsInboundMail) else ()
+    events = [*events, *_process_mails(mails, body)]
+    types = Counter(
+        event.target or "" for event in events if event.kind is VendorEventKind.UNKNOWN_TYPE
+    )
+    known = [event for event in events if event.kind is not VendorEventKind.UNKNOWN_TYPE]
+    known = [replace(event, received_at=body.received_at) for event in known]
+    questions = open_questions(known, types, target_topics, services().settings.phone_region)
+    return ParsedWebhook(body, known, types, confirmation, questions)
 
 
 def _process_mails(mails: Sequence[ReceivedMail], body: StoredWebhook) -> Iterator[VendorEvent]:
@@ -201,14 +211,16 @@ def _ingest_batch(
             if each.confirmation is not None:
                 confirm_subscription(destination, each.confirmation)
         _ingest_in_transaction(destination, connector, batch)
-    except (InvalidInput, DeliveryError) as error:
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
         if len(batch) > 1:
             for each in batch:
                 _ingest_batch(destination, connector, confirm_subscription, [each])
-        elif isinstance(error, DeliveryError):
-            _defer(destination, batch[0].body, error)
-        else:
+        elif isinstance(error, InvalidInput):
             _mark_unreadable(destination, batch[0].body, error)
+        else:
+            _defer(destination, batch[0].body, error)
 
 
 def _ingest_in_transaction(
@@ -240,13 +252,15 @@ def _mark_unreadable(destination: Destination, body: StoredWebhook, error: Inval
     run_in_transaction(mark_done)
 
 
-def _defer(destination: Destination, body: StoredWebhook, error: DeliveryError) -> None:
+def _defer(destination: Destination, body: StoredWebhook, error: Exception) -> None:
     context = services()
+    metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.FAILED: 1})
     log_failure("webhook_deferred", destination, error)
+    retry_after = error.retry_after if isinstance(error, DeliveryError) else None
     at = destination_retry(
-        body.attempts, context.now(), retry_after=error.retry_after, jitter=context.random.random()
+        body.attempts, context.now(), retry_after=retry_after, jitter=context.random.random()
     )
-    run_in_transaction(lambda c: webhooks.defer_webhook(c, body.id, at, str(error)))
+    run_in_transaction(lambda c: webhooks.defer_webhook(c, body.id, at, safe_message(error)))
 
 
 def _resolve_addresses(

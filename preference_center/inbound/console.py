@@ -72,7 +72,7 @@ def review_lists() -> ResponseReturnValue:
             "questions": webhooks.list_open_questions(connection, LISTED),
             "pending": suppressions.list_open(connection, LISTED),
             "bursts": bursts.list_newest_bursts(connection, LISTED),
-            "counts": webhooks.count_waiting(connection),
+            "counts": webhooks.count_waiting(webhooks.list_waiting(connection)),
         }
 
     return render_page(

@@ -15,6 +15,7 @@ from preference_center.core.staff import Permission
 from preference_center.destinations import plots
 from preference_center.destinations.plots import load_figures
 from preference_center.destinations.rules.promise import (
+    BacklogKind,
     CountedTo,
     DestinationMeasurement,
     Measurements,
@@ -25,7 +26,6 @@ from preference_center.destinations.rules.promise import (
 from preference_center.destinations.store import samples
 from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
 from preference_center.destinations.store.samples import DestinationState, RecentDeliveries
-from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import spool

@@ -20,8 +20,7 @@ from prometheus_client.registry import Collector
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.rules.promise import CountedTo, Measurements
-from preference_center.destinations.store.webhooks import BacklogKind
+from preference_center.destinations.rules.promise import BacklogKind, CountedTo, Measurements
 from preference_center.infra.context import services
 from preference_center.ledger import spool
 from preference_center.monitoring.measure import (
@@ -175,6 +174,12 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         "What was acknowledged and waits for a person or to be processed, up to 1,000 of a kind.",
         ["kind"],
         (([kind], count) for kind, count in measured.waiting.items()),
+    )
+    yield _labelled(
+        "backlog_oldest_seconds",
+        "Age of the oldest of it.",
+        ["kind", "destination"],
+        (([*each], _age(since, measured.at)) for each, since in measured.waiting_since.items()),
     )
     yield _labelled(
         "backlog_late",

@@ -23,6 +23,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts.notices.store import OUTBOX
 from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.destinations.rules.promise import (
+    BacklogKind,
     CountedTo,
     DestinationMeasurement,
     Disk,
@@ -97,13 +98,18 @@ def measure_database(now: datetime) -> Measurements:
     def load(connection: Connection) -> Measurements:
         emails, oldest = samples.load_due_emails(connection, now)
         pending, late = samples.list_pending(connection), states.list_late(connection, now)
-        waiting = webhooks.count_waiting(connection)
+        backlog = webhooks.list_waiting(connection)
+        waiting = webhooks.count_waiting(backlog)
         unfinished = [each for each in list_rotations(connection) if each.finished_at is None]
         return Measurements(
             at=now,
             destinations=_destinations(pending, late),
             backlog=_load_backlog(connection, now),
             waiting={kind.value: count for kind, count in waiting.items()},
+            waiting_since={
+                (each.kind.value, each.destination or ""): each.oldest_received_at
+                for each in backlog
+            },
             capped=frozenset(_list_capped(pending, late, waiting, emails)),
             rights=count_rights(connection, now),
             rights_webhooks_due=count_due_webhooks(connection, now),
@@ -143,7 +149,7 @@ def _destinations(
 def _list_capped(
     pending: Iterable[PendingRows],
     late: Iterable[LateRows],
-    waiting: Mapping[webhooks.BacklogKind, int],
+    waiting: Mapping[BacklogKind, int],
     emails: int,
 ) -> Iterator[tuple[CountedTo, str]]:
     yield from ((CountedTo.PENDING, each.destination) for each in pending if each.has_more)

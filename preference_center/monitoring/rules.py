@@ -14,6 +14,7 @@ from enum import StrEnum
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.core.occurrences import Noted, Occurrence
 from preference_center.destinations.rules.promise import (
+    BacklogKind,
     HostMeasurements,
     Measurements,
     QueueMeasurement,
@@ -21,7 +22,8 @@ from preference_center.destinations.rules.promise import (
 )
 
 WAITING_AFTER = timedelta(minutes=15)
-"""For how long an opt-out waits for a destination, in whatever state, before that is an alert."""
+"""For how long an opt-out waits for a destination, in whatever state, before that is an alert;
+the same of what a tool reported until it is processed or decided."""
 TICK_MISSING_AFTER = timedelta(minutes=2)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
@@ -34,6 +36,7 @@ MAX_CLOCK_OFFSET = timedelta(seconds=2)
 MIN_FREE_SHARE = 0.1
 """Less of a disk than this is an alert."""
 
+_VENDOR_EVENTS = (BacklogKind.WEBHOOK, BacklogKind.VENDOR_EVENT)
 _LATE = (DeadlineStage.PAST_TARGET, DeadlineStage.OVERDUE)
 
 
@@ -48,6 +51,8 @@ class AlertKind(StrEnum):
     """Nobody takes the jobs of a queue; without a subject those of any."""
     OPT_OUTS_WAIT = "opt_outs_wait"
     """15 minutes have passed since something was received that some tool does not reflect."""
+    VENDOR_EVENTS_WAIT = "vendor_events_wait"
+    """15 minutes have passed since a tool reported what is not processed, or not understood."""
     DRIFT_REPEATS = "drift_repeats"
     """A tool loses again what it had lost and was pushed again."""
     WORK_AT_RISK = "work_at_risk"
@@ -83,6 +88,8 @@ MESSAGES = {
     AlertKind.NO_WORKER: "No worker takes these jobs, so they wait: start one.",
     AlertKind.OPT_OUTS_WAIT: "Opt-outs have waited for this destination for 15 minutes or more:"
     " `flask destinations show` says why.",
+    AlertKind.VENDOR_EVENTS_WAIT: "What this tool reported has not been processed, or not been"
+    " understood, for 15 minutes or more: `flask destinations show` says why.",
     AlertKind.DRIFT_REPEATS: "This tool confirms opt-outs and loses them again, so people stay"
     " mailable there: find out who writes there, or stop sending from it.",
     AlertKind.WORK_AT_RISK: "Opt-outs have waited for 36 hours or more.",
@@ -222,6 +229,12 @@ def _opt_outs_wait(seen: Observation) -> Iterator[str]:
             yield each.name
 
 
+def _vendor_events_wait(seen: Observation) -> Iterator[str]:
+    for (kind, name), since in seen.measured.waiting_since.items() if seen.measured else ():
+        if kind in _VENDOR_EVENTS and seen.at >= since + WAITING_AFTER:
+            yield name
+
+
 def _drift_repeats(seen: Observation) -> Iterator[str]:
     for each in seen.measured.destinations if seen.measured else ():
         if each.repeats_drift(seen.at):
@@ -305,6 +318,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.REDIS_UNUSABLE: _redis_unusable,
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
+    AlertKind.VENDOR_EVENTS_WAIT: _vendor_events_wait,
     AlertKind.DRIFT_REPEATS: _drift_repeats,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
     AlertKind.WORK_LATE: _waiting_since(*_LATE),
@@ -334,5 +348,7 @@ HOLDS_FOR = {
     AlertKind.NO_WORKER: timedelta(minutes=2),
     # An opt-out of yesterday that is recorded now has waited for a day: a short failure is none.
     AlertKind.OPT_OUTS_WAIT: timedelta(minutes=5),
+    # The same of what is processed again, at the age that it has.
+    AlertKind.VENDOR_EVENTS_WAIT: timedelta(minutes=5),
 }
 """For how long a condition must hold until it is an alert; the others are one at once."""

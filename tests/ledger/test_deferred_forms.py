@@ -12,8 +12,8 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, WINDOW
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import EventKind
+from preference_center.destinations.rules.promise import BacklogKind
 from preference_center.destinations.store import webhooks
-from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import forms, record
 from preference_center.ledger.forms import raise_deferred_states

@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.destinations.rules.promise import BacklogKind
 from preference_center.destinations.store import samples
-from preference_center.destinations.store.webhooks import BacklogKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -22,8 +23,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from preference_center.core.deadlines import AT_RISK, TARGET
 from preference_center.core.errors import Unavailable
 from preference_center.core.occurrences import Occurrence
+from preference_center.destinations import process
+from preference_center.destinations.store.destinations import find_by_name
 from preference_center.infra import occurrences
+from preference_center.infra.context import services
+from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
+from preference_center.integrations.base.vendor_events import WebhookSource
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
@@ -31,6 +37,8 @@ from preference_center.monitoring import gauges, measure
 from preference_center.monitoring.gauges import DatabaseCollector, HostCollector, QueueCollector
 from preference_center.monitoring.rules import Observation, find_alerts
 from preference_center.rights.erasure import journal
+from tests.destinations.ingest.steps import ingest_stored, post
+from tests.destinations.two_way_tool import TwoWayTool
 from tests.in_force import put_in_force
 from tests.monitoring.scene import DOCS, ROOT, TICK, Scene
 from tests.rights.asking import ask
@@ -82,6 +90,28 @@ def drift(scene: Scene) -> None:
         " FROM destination",
         scene.clock(),
     )
+
+
+def report(scene: Scene, **row: object) -> None:
+    """The tool posts a webhook, and a worker takes it."""
+    scene.execute("UPDATE destination SET kind = 'sendgrid'")
+    destination = run_in_transaction(lambda c: find_by_name(c, services().keys, "crm"))
+    assert destination is not None
+    post(destination.id, row)
+    ingest_stored(destination.id, TwoWayTool())
+    scene.clock.advance(SOON)
+
+
+def unprocessed(scene: Scene) -> None:
+    def fail(_kind: str) -> WebhookSource:
+        raise KeyError("email")
+
+    scene.patch.setattr(process, "get_webhook_source", lambda _: Mock(parse=fail))
+    report(scene, event="unsubscribe")
+
+
+def not_understood(scene: Scene) -> None:
+    report(scene, event="moved_house", email="anna@example.com")
 
 
 def full_spool(scene: Scene) -> None:
@@ -152,6 +182,14 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         {"OptOutsWait": "slowed by the tool: 2 a minute; the last pending opt-out at this rate by"},
     ),
     "a tool keeps nothing": (drift, {"DriftRepeats": "drift, pushed again\t135"}),
+    "what a tool reports can't be parsed by us": (
+        unprocessed,
+        {"VendorEventsWait": "webhooks to process\t1: the connector failed on the tool's response"},
+    ),
+    "what a tool reports is not understood": (
+        not_understood,
+        {"VendorEventsWait": "events of an unknown type\tmoved_house: 1"},
+    ),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),
     "the scheduler is dead": (no_scheduler, {"SchedulerSilent": "1 pending"}),

@@ -115,6 +115,9 @@ def show(name: str) -> None:
         unknown = run_in_transaction(lambda c: webhooks.list_unknown_types(c, destination.id))
         now = services().now()
         forecast = run_in_transaction(lambda c: find_forecast(c, destination.id, row.due_at, now))
+        unprocessed, failure = run_in_transaction(
+            lambda c: webhooks.load_unprocessed(c, destination.id)
+        )
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
@@ -132,8 +135,8 @@ def show(name: str) -> None:
         click.echo(_listing_line(listing))
     for line in _stats_lines(stats):
         click.echo(line)
-    if unreadable:
-        click.echo(f"unreadable webhooks\t{unreadable:,}: /console/review")
+    for line in _webhook_lines(unprocessed, failure, unreadable):
+        click.echo(line)
     for each in unknown:
         click.echo(
             f"events of an unknown type\t{each.type}: {each.count:,}, last "
@@ -198,6 +201,14 @@ def _preview_lines(preview: SyncPreview) -> Iterator[str]:
     name = preview.destination.name
     if preview.destination.status is DestinationStatus.OBSERVE:
         yield f"Nothing was written. To start pushing: flask destinations resume {name}"
+
+
+def _webhook_lines(unprocessed: int, failure: str, unreadable: int) -> Iterator[str]:
+    if unprocessed:
+        reason = f": {failure}" if failure else ""
+        yield f"webhooks to process\t{unprocessed:,}{reason}"
+    if unreadable:
+        yield f"unreadable webhooks\t{unreadable:,}: /console/review"
 
 
 def _listing_line(listing: ListingProgress) -> str:

@@ -52,6 +52,21 @@ class DestinationMeasurement:
         return at is not None and now < at + DRIFT_LASTS
 
 
+class BacklogKind(StrEnum):
+    """What waits for a decision, or to be processed."""
+
+    VENDOR_EVENT = "vendor_event"
+    """A webhook that was acknowledged and not understood: `/console/review`."""
+    WEBHOOK = "webhook"
+    """A webhook that was acknowledged and is not processed yet."""
+    MAIL_OPT_OUT = "mail_opt_out"
+    """An opt-out by mail whose address is not known: `flask inbound pending`."""
+    REVIEW_ITEM = "review_item"
+    """A mail or text whose meaning is not clear: `/console/review`."""
+    DEFERRED_FORMS = "deferred_forms"
+    """Forms of a mailbox whose sync states are still to be updated: `ledger.forms`."""
+
+
 class CountedTo(StrEnum):
     """The counts that have a limit."""
 
@@ -71,6 +86,8 @@ class Measurements:
     """What was acknowledged and not decided for 36 hours or more, by BacklogKind and stage."""
     waiting: Mapping[str, int] = field(default_factory=dict)
     """All that waits for a decision or to be processed, by BacklogKind."""
+    waiting_since: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    """When the oldest of it was received, by BacklogKind and destination ("" for mail)."""
     rights: Mapping[RequestStage, int] = field(default_factory=dict)
     """Open requests of data subjects whose clock runs."""
     rights_webhooks_due: int = 0

@@ -16,11 +16,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from preference_center.core.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
 from preference_center.core.keys import Keys
+from preference_center.destinations.rules.promise import BacklogKind
 from preference_center.destinations.store.states import MAX_LATE_PER_STAGE
 from preference_center.infra.db.transactions import Connection, fetch_count
 from preference_center.infra.keys.sealed_columns import webhook_context
@@ -180,6 +180,19 @@ def requeue_webhooks(
     return {row[0] for row in rows}
 
 
+def load_unprocessed(connection: Connection, destination: int) -> tuple[int, str]:
+    """How many are not processed yet (to 1,000), and why one of them failed, if one did."""
+    row = connection.execute(
+        """SELECT count(*), COALESCE(max(outcome) FILTER (WHERE outcome <> ALL(%s)), '')
+        FROM (SELECT outcome FROM webhook_inbox
+            WHERE destination_id = %s AND next_at IS NOT NULL
+            ORDER BY next_at, id LIMIT 1000) AS pending""",
+        ([INGESTED_OUTCOME, UNREADABLE_OUTCOME], destination),
+    ).fetchone()
+    assert row  # an aggregate
+    return row[0], row[1]
+
+
 def count_unreadable(connection: Connection, destination: int) -> int:
     """How many of the stored ones could not be parsed."""
     query = """SELECT count(*) FROM webhook_inbox
@@ -213,21 +226,6 @@ DECISION_RETENTION = timedelta(days=30)
 """How long a decision is kept, in addition to the audit."""
 
 
-class BacklogKind(StrEnum):
-    """What waits for a decision, or to be processed."""
-
-    VENDOR_EVENT = "vendor_event"
-    """A webhook that was acknowledged and not understood: `/console/review`."""
-    WEBHOOK = "webhook"
-    """A webhook that was acknowledged and is not processed yet."""
-    MAIL_OPT_OUT = "mail_opt_out"
-    """An opt-out by mail whose address is not known: `flask inbound pending`."""
-    REVIEW_ITEM = "review_item"
-    """A mail or text whose meaning is not clear: `/console/review`."""
-    DEFERRED_FORMS = "deferred_forms"
-    """Forms of a mailbox whose sync states are still to be updated: `ledger.forms`."""
-
-
 @dataclass(frozen=True, slots=True)
 class OverdueBacklog:
     """Items that have waited for 36 hours or more, by destination (None for mail) and stage."""
@@ -240,6 +238,16 @@ class OverdueBacklog:
     """When the earliest of them must be applied in every tool."""
     at_least: bool
     """Whether there may be more than `count`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingBacklog:
+    """Items that wait, by destination (None for mail), and when the oldest was received."""
+
+    kind: BacklogKind
+    destination: str | None
+    count: int
+    oldest_received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,18 +284,26 @@ _SELECT_LATE = " UNION ALL ".join(
 """At most MAX_LATE_PER_STAGE of each kind, the oldest first, each by an index of its own."""
 
 
-_COUNT_WAITING = " UNION ALL ".join(
-    f"""(SELECT '{what}', count(*) FROM (
+_LIST_WAITING = " UNION ALL ".join(
+    f"""(SELECT '{what}', d.name, count(*), min(pending.received_at) FROM (
         {query.replace("DISTINCT ", "")}
-        ORDER BY received_at LIMIT {MAX_LATE_PER_STAGE}) AS pending)"""  # noqa: S608 - as above
+        ORDER BY received_at LIMIT {MAX_LATE_PER_STAGE}) AS pending
+    LEFT JOIN destination d ON d.id = pending.destination_id GROUP BY d.name)"""  # noqa: S608 - as above
     for what, query in _PENDING_QUERIES.items()
 )
 """By the same indexes. Without DISTINCT, which would read all: each open question counts."""
 
 
-def count_waiting(connection: Connection) -> dict[BacklogKind, int]:
-    """How many items wait, however long; counted up to MAX_LATE_PER_STAGE of each kind."""
-    return {BacklogKind(what): count for what, count in connection.execute(_COUNT_WAITING)}
+def list_waiting(connection: Connection) -> list[WaitingBacklog]:
+    """All items that wait, however long; up to the MAX_LATE_PER_STAGE oldest of each kind."""
+    return [
+        WaitingBacklog(BacklogKind(what), *row) for what, *row in connection.execute(_LIST_WAITING)
+    ]
+
+
+def count_waiting(found: Sequence[WaitingBacklog]) -> dict[BacklogKind, int]:
+    """How many items of each kind wait, of all destinations."""
+    return {kind: sum(each.count for each in found if each.kind is kind) for kind in BacklogKind}
 
 
 def list_overdue_backlog(connection: Connection, now: datetime) -> list[OverdueBacklog]:

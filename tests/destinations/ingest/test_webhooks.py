@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from unittest.mock import MagicMock
 from uuid import UUID, uuid4
 
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.destinations import process
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import listings, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError, PushItem, PushOutcome
+from preference_center.integrations.base.vendor_events import VendorEvent
+from preference_center.integrations.registry import get_webhook_source
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.ingest.steps import ingest_stored, post, unsubscribe
@@ -156,6 +160,32 @@ def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     ingest_stored(number, TwoWayTool())
     assert outcomes() == ["unreadable", "ingested"]
     assert len(events()) == 1
+
+
+def test_a_body_that_its_integration_fails_on_holds_up_nothing_and_is_tried_again(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1, I13
+    number = add_destination("mailer", TOPIC)
+    source = get_webhook_source("sendgrid")
+
+    def fail_on_anna(body: bytes) -> Sequence[VendorEvent]:
+        if ANNA.encode() in body:
+            raise KeyError(ANNA)
+        return source.parse(body)
+
+    broken = MagicMock(spec=source, parse=fail_on_anna)
+    post(number, unsubscribe())
+    post(number, unsubscribe(BO, "e2"))
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "get_webhook_source", lambda _: broken)
+        ingest_stored(number, TwoWayTool())
+    failed = "the connector failed on the tool's response (KeyError)"
+    assert sorted(outcomes()) == ["ingested", failed]
+    assert len(events()) == 1
+    clock.advance(timedelta(minutes=6))
+    ingest_stored(number, TwoWayTool())
+    assert outcomes() == ["ingested"] * 2
+    assert len(events()) == 2
 
 
 def test_unknown_types_are_counted_next_to_what_is_known() -> None:
