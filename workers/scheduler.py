@@ -10,6 +10,7 @@ import gc
 import math
 import signal
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 
@@ -34,7 +35,11 @@ from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
+from preference_center.infra.telemetry import (
+    capture_standard_logs,
+    list_frames,
+    start_telemetry,
+)
 from preference_center.integrations.registry import load_integrations
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
@@ -248,22 +253,50 @@ def main() -> None:
         start_internal_server(app)
         start_alerting(app, heartbeat, stop_requested)
         wait_for_database()
-        purged_at = -math.inf
-        while not stop_requested.wait(TICK_INTERVAL):
-            try:
-                tick()
-                heartbeat.beat(services().now())
-                flag_bursts(services().now())
-                if time.monotonic() >= purged_at + CLEANUP_INTERVAL:
-                    run_clocks(services().now())
-                    count_a_few_events(services().now())
-                    count_deliveries(services().now(), CHUNKS_PER_TICK)
-                    purge_expired(services().now())
-                    record_samples(services().now())
-                    purged_at = time.monotonic()
-            except PreferenceCenterError as error:
-                fields = error.log_fields if isinstance(error, Unavailable) else {}
-                log.warning("tick_failed", error=type(error).__name__, **fields)
+        tick_until_stopped(heartbeat)
+
+
+def tick_until_stopped(heartbeat: Heartbeat) -> None:
+    """Tick, and do the housekeeping every CLEANUP_INTERVAL, whatever of it fails."""
+    tidied_at = -math.inf
+    while not stop_requested.wait(TICK_INTERVAL):
+        if not _attempt("tick_failed", lambda _: tick()):
+            continue
+        heartbeat.beat(services().now())
+        _attempt("bursts_not_flagged", flag_bursts)
+        if time.monotonic() >= tidied_at + CLEANUP_INTERVAL:
+            keep_house(heartbeat)
+            tidied_at = time.monotonic()
+
+
+def keep_house(heartbeat: Heartbeat) -> None:
+    """All that is due once a minute; what fails stops nothing else."""
+    steps: tuple[Callable[[datetime], object], ...] = (
+        flag_bursts,  # soon again, so that a failure of it is one here, too
+        run_clocks,
+        count_a_few_events,
+        lambda now: count_deliveries(now, CHUNKS_PER_TICK),
+        purge_expired,
+        record_samples,
+    )
+    failures = [step for step in steps if not _attempt("housekeeping_failed", step)]
+    if not failures:
+        heartbeat.finish_housekeeping(services().now())
+
+
+def _attempt(event: str, step: Callable[[datetime], object]) -> bool:
+    """Whether it succeeded; else it is logged: whatever it was, the process goes on."""
+    try:
+        step(services().now())
+    except PreferenceCenterError as error:
+        fields = error.log_fields if isinstance(error, Unavailable) else {}
+        log.warning(event, error=type(error).__name__, **fields)
+    except Exception as error:  # noqa: BLE001 - a process that ends could inform nobody
+        # Not its text, which may quote a row.
+        log.error(event, error=type(error).__name__, raised_at=list_frames(error.__traceback__))  # noqa: TRY400
+    else:
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from random import SystemRandom
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -316,12 +317,12 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
-            line["raised_at"] = _frames(record)
+            line["raised_at"] = list_frames(record.exc_info[2])
         return json.dumps(line, default=str)
 
 
-def _frames(record: logging.LogRecord) -> list[str]:
-    trace = record.exc_info[2] if record.exc_info else None
+def list_frames(trace: TracebackType | None) -> list[str]:
+    """Where an exception was raised: modules and lines, the innermost last."""
     found = []
     while trace is not None:
         found.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")

@@ -230,7 +230,8 @@ class AlertWatch:
             host=measure_host(),
             queue=measure_queue(),
             database_away_since=self._away_since,
-            ticked_at=self.heartbeat.at,
+            ticked_at=self.heartbeat.ticked_at or self.heartbeat.started_at,
+            housekept_at=self.heartbeat.housekept_at or self.heartbeat.started_at,
         )
         found = self._timer.select_persisting(find_alerts(observation), now)
         self._notify_about_database(now, is_away=_DATABASE_UNAVAILABLE in found)

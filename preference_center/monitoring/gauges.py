@@ -99,18 +99,27 @@ def _spool_gauges(now: datetime) -> Iterator[Metric]:
 
 
 class SchedulerCollector(Collector):
-    """When the scheduler last did its work."""
+    """When the scheduler last did its work; without a value until it has."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
 
     def collect(self) -> Iterator[Metric]:
-        """The time."""
-        yield GaugeMetricFamily(
-            "preference_center_scheduler_tick_timestamp_seconds",
-            "When the scheduler last looked for due work, or when it was started.",
-            self._heartbeat.at.timestamp(),
-        )
+        """The times."""
+        for name, text, at in (
+            ("tick", "When the scheduler last looked for due work.", self._heartbeat.ticked_at),
+            (
+                "housekeeping",
+                "When it last deleted what has expired, and nothing of that failed.",
+                self._heartbeat.housekept_at,
+            ),
+        ):
+            yield _labelled(
+                f"scheduler_{name}_timestamp_seconds",
+                text,
+                [],
+                [([], at.timestamp())] if at else [],
+            )
 
 
 class QueueCollector(Collector):

@@ -14,6 +14,7 @@ import socket
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,15 +54,23 @@ from preference_center.rights.requests.queue import load_stages
 from preference_center.rights.rules.deadlines import request_stage
 
 
+@dataclass(slots=True)
 class Heartbeat:
-    """The time of the last tick; `at` is the start until there is one."""
+    """When the scheduler last completed its work; None until it has, since it may never."""
 
-    def __init__(self, at: datetime) -> None:
-        self.at = at
+    started_at: datetime
+    ticked_at: datetime | None = None
+    """It looked for due work."""
+    housekept_at: datetime | None = None
+    """It deleted what has expired, and did whatever else is due once a minute."""
 
     def beat(self, now: datetime) -> None:
         """Record a tick that did its work."""
-        self.at = now
+        self.ticked_at = now
+
+    def finish_housekeeping(self, now: datetime) -> None:
+        """Record a housekeeping of which no part failed."""
+        self.housekept_at = now
 
 
 def record_samples(now: datetime) -> bool:

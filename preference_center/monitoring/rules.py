@@ -25,6 +25,7 @@ WAITING_AFTER = timedelta(minutes=15)
 """For how long an opt-out waits for a destination, in whatever state, before that is an alert;
 the same of what a tool reported until it is processed or decided."""
 TICK_MISSING_AFTER = timedelta(minutes=2)
+HOUSEKEEPING_MISSING_AFTER = timedelta(minutes=15)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
 FEED_HELD_AFTER = timedelta(minutes=5)
@@ -46,6 +47,8 @@ class AlertKind(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     SCHEDULER_SILENT = "scheduler_silent"
     """It runs, and does not get to looking for due work."""
+    HOUSEKEEPING_FAILS = "housekeeping_fails"
+    """It looks for due work, but what it does once a minute fails."""
     REDIS_UNUSABLE = "redis_unusable"
     NO_WORKER = "no_worker"
     """Nobody takes the jobs of a queue; without a subject those of any."""
@@ -83,6 +86,8 @@ class AlertKind(StrEnum):
 MESSAGES = {
     AlertKind.DATABASE_UNAVAILABLE: "The database is not available: opt-outs wait on disk.",
     AlertKind.SCHEDULER_SILENT: "The scheduler runs, but does not look for due work: see its log.",
+    AlertKind.HOUSEKEEPING_FAILS: "The scheduler has deleted nothing that expired, or counted"
+    " nothing, for 15 minutes: `housekeeping_failed` in its log has the cause.",
     AlertKind.REDIS_UNUSABLE: "Redis takes no jobs, so nothing is pushed: bring it back, empty or"
     " not, with memory left.",
     AlertKind.NO_WORKER: "No worker takes these jobs, so they wait: start one.",
@@ -171,6 +176,8 @@ class Observation:
     """What happened in this process since it looked before."""
     ticked_at: datetime | None = None
     """When the scheduler last looked for due work; it begins at its start."""
+    housekept_at: datetime | None = None
+    """When it last deleted what has expired; the same."""
 
 
 @dataclass(slots=True)
@@ -208,8 +215,18 @@ def _database_unavailable(seen: Observation) -> Iterator[str]:
 
 def _scheduler_silent(seen: Observation) -> Iterator[str]:
     # Without the database it can't look, and that is an alert of its own.
-    if seen.measured and seen.ticked_at and seen.at >= seen.ticked_at + TICK_MISSING_AFTER:
+    if seen.measured and _has_passed(TICK_MISSING_AFTER, seen.ticked_at, seen.at):
         yield ""
+
+
+def _housekeeping_fails(seen: Observation) -> Iterator[str]:
+    is_silent = _has_passed(TICK_MISSING_AFTER, seen.ticked_at, seen.at)
+    if not is_silent and _has_passed(HOUSEKEEPING_MISSING_AFTER, seen.housekept_at, seen.at):
+        yield ""
+
+
+def _has_passed(limit: timedelta, since: datetime | None, now: datetime) -> bool:
+    return since is not None and now >= since + limit
 
 
 def _redis_unusable(seen: Observation) -> Iterator[str]:
@@ -315,6 +332,7 @@ def _unknown_message_type(seen: Observation) -> Iterator[str]:
 CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.DATABASE_UNAVAILABLE: _database_unavailable,
     AlertKind.SCHEDULER_SILENT: _scheduler_silent,
+    AlertKind.HOUSEKEEPING_FAILS: _housekeeping_fails,
     AlertKind.REDIS_UNUSABLE: _redis_unusable,
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
@@ -344,6 +362,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
 }
 
 HOLDS_FOR = {
+    AlertKind.HOUSEKEEPING_FAILS: timedelta(minutes=2),  # it is due after an outage, too
     AlertKind.REDIS_UNUSABLE: timedelta(minutes=2),
     AlertKind.NO_WORKER: timedelta(minutes=2),
     # An opt-out of yesterday that is recorded now has waited for a day: a short failure is none.

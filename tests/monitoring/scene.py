@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/monitoring.md").read_text()
 UP = 'up{job="preference-center",instance="web:8001"}'
 TICK = "preference_center_scheduler_tick_timestamp_seconds"
+HOUSEKEEPING = "preference_center_scheduler_housekeeping_timestamp_seconds"
 
 
 @dataclass(slots=True)
@@ -43,9 +44,13 @@ class Scene:
     worker: Worker
     at_the_end: ExitStack
     admin_url: str
-    series: dict[str, str] = field(default_factory=lambda: {UP: "1x40", TICK: "0+60x40"})
+    series: dict[str, str] = field(
+        default_factory=lambda: {UP: "1x40", TICK: "0+60x40", HOUSEKEEPING: "0+60x40"}
+    )
     """What no collector of this test exports, in the notation of promtool."""
     is_scheduled: bool = True
+    housekept_at: datetime | None = None
+    """None: now."""
 
     def wait(
         self, status: str, waited: timedelta, *, reason: str = "", retry: bool = False

@@ -115,6 +115,7 @@ def watch(sent: Sent, clock: Clock) -> AlertWatch:
 
 def look(watch: AlertWatch, clock: Clock) -> None:
     watch.heartbeat.beat(clock())
+    watch.heartbeat.finish_housekeeping(clock())
     watch.look()
 
 

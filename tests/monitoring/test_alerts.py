@@ -27,6 +27,7 @@ from preference_center.monitoring.rules import (
     EMAIL_STUCK_AFTER,
     FEED_HELD_AFTER,
     HOLDS_FOR,
+    HOUSEKEEPING_MISSING_AFTER,
     MAX_CLOCK_OFFSET,
     MESSAGES,
     PUBLISHER_BEHIND_AFTER,
@@ -65,6 +66,10 @@ AGES: dict[AlertKind, tuple[timedelta, Callable[[timedelta], Observation]]] = {
     AlertKind.SCHEDULER_SILENT: (
         TICK_MISSING_AFTER,
         lambda age: replace(WELL, ticked_at=START - age),
+    ),
+    AlertKind.HOUSEKEEPING_FAILS: (
+        HOUSEKEEPING_MISSING_AFTER,
+        lambda age: replace(WELL, housekept_at=START - age),
     ),
     AlertKind.FEED_HELD: (
         FEED_HELD_AFTER,

@@ -175,6 +175,15 @@ def test_the_time_of_the_last_tick_is_a_gauge() -> None:
     heartbeat.beat(START + timedelta(seconds=2))
     found = gauges(SchedulerCollector(heartbeat))
     assert found["scheduler_tick_timestamp_seconds",] == START.timestamp() + 2
+    assert ("scheduler_housekeeping_timestamp_seconds",) not in found
+    heartbeat.finish_housekeeping(START)
+    found = gauges(SchedulerCollector(heartbeat))
+    assert found["scheduler_housekeeping_timestamp_seconds",] == START.timestamp()
+
+
+def test_a_scheduler_that_has_done_nothing_yet_has_no_such_time() -> None:
+    found = gauges(SchedulerCollector(Heartbeat(START)))
+    assert not [name for name, *_ in found if name.startswith("scheduler_")]
 
 
 def test_metrics_are_on_the_internal_port_only(app: Flask) -> None:

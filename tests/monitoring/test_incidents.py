@@ -35,15 +35,18 @@ from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import gauges, measure
 from preference_center.monitoring.gauges import DatabaseCollector, HostCollector, QueueCollector
-from preference_center.monitoring.rules import Observation, find_alerts
+from preference_center.monitoring.measure import Heartbeat
+from preference_center.monitoring.rules import Alert, AlertKind, Observation, find_alerts
+from preference_center.monitoring.store import begin_alerts
 from preference_center.rights.erasure import journal
 from tests.destinations.ingest.steps import ingest_stored, post
 from tests.destinations.two_way_tool import TwoWayTool
 from tests.in_force import put_in_force
-from tests.monitoring.scene import DOCS, ROOT, TICK, Scene
+from tests.monitoring.scene import DOCS, HOUSEKEEPING, ROOT, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
 from tests.web.api.sender import make_sender
+from workers import scheduler
 
 ROW = re.compile(r"^\| `([A-Z]\w+)` \| ([^|]+) \|[^|]+\|[^|]+\| `([^`|]+)` \|$", re.MULTILINE)
 TABLE = {name: (by_service, command) for name, by_service, command in ROW.findall(DOCS)}
@@ -69,7 +72,27 @@ def no_worker(scene: Scene) -> None:
 def no_scheduler(scene: Scene) -> None:
     scene.wait("active", timedelta())
     scene.is_scheduled = False
-    del scene.series[TICK]
+    del scene.series[TICK], scene.series[HOUSEKEEPING]
+
+
+def crash_loop(scene: Scene) -> None:
+    """What it measures is exported for moments, but no tick completes."""
+    scene.wait("active", timedelta())
+    del scene.series[TICK], scene.series[HOUSEKEEPING]
+
+
+def no_housekeeping(scene: Scene) -> None:
+    """Own alerts are listed as stored; the log is its look-at."""
+    heartbeat = Heartbeat(scene.clock())
+    scene.patch.setattr(scheduler, "purge_expired", lambda _: 1 / 0)
+    scheduler.keep_house(heartbeat)
+    assert heartbeat.housekept_at is None
+    scene.housekept_at = scene.clock()
+    scene.clock.advance(SOON)
+    scene.series[HOUSEKEEPING] = "0x40"
+    run_in_transaction(
+        lambda c: begin_alerts(c, [Alert(AlertKind.HOUSEKEEPING_FAILS)], scene.clock())
+    )
 
 
 def rate_limit(scene: Scene) -> None:
@@ -192,6 +215,11 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     ),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),
+    "the scheduler crash-loops": (crash_loop, {"SchedulerSilent": "1 pending"}),
+    "an error of ours stops the deletion of what expired": (
+        no_housekeeping,
+        {"HousekeepingFails": "housekeeping_fails"},
+    ),
     "the scheduler is dead": (no_scheduler, {"SchedulerSilent": "1 pending"}),
     "PostgreSQL is stopped": (away, {"DatabaseUnavailable": "database_unavailable\tunreachable"}),
     "a spool is full": (
@@ -228,6 +256,7 @@ def own_alerts(scene: Scene) -> set[str]:
         occurred=occurrences.take(),
         database_away_since=None if measured else now - timedelta(minutes=5),
         ticked_at=now,
+        housekept_at=scene.housekept_at or now,
     )
     return {alert.kind.title().replace("_", "") for alert in find_alerts(seen)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +20,7 @@ from preference_center.infra.job_queue import (
     PROCESS_WEBHOOKS,
     rq_queue,
 )
+from preference_center.monitoring.measure import Heartbeat
 from preference_center.rights.requests.agents import ask_for_principal
 from preference_center.rights.rules.identity import ProofFile, ProofKind
 from preference_center.rights.rules.new_request import Agent
@@ -103,6 +104,46 @@ def test_the_process_tidies_counts_and_looks_for_bursts_besides(
             lambda c: c.execute("SELECT counted_until FROM daily_count_progress").fetchall()
         )
     assert (left, looked, counted) == ([], [(clock(),)], [(clock(),)])
+
+
+def _turns(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    turns = iter([*[False] * count, True])
+    monkeypatch.setattr(stop_requested, "wait", lambda _: next(turns))
+
+
+def test_no_tick_counts_before_one_is_complete_and_an_error_ends_no_process(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # I3
+    _turns(monkeypatch, 2)
+    quotes: dict[str, int] = {}
+    monkeypatch.setattr(scheduler, "_tick_mail", lambda _: quotes["jane@example.com"])
+    heartbeat = Heartbeat(clock())
+    with app.app_context():
+        scheduler.tick_until_stopped(heartbeat)
+    assert heartbeat == Heartbeat(clock())
+    logged = capsys.readouterr().err
+    assert logged.count('"event": "tick_failed"') == 2
+    assert "KeyError" in logged
+    assert "jane" not in logged  # I12
+
+
+def test_a_part_of_the_housekeeping_that_fails_stops_no_other(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _turns(monkeypatch, 1)
+    monkeypatch.setattr(scheduler, "run_clocks", lambda _: 1 / 0)
+    heartbeat = Heartbeat(clock())
+    tidied: list[datetime] = []
+    monkeypatch.setattr(scheduler, "purge_expired", tidied.append)
+    with app.app_context():
+        scheduler.tick_until_stopped(heartbeat)
+    assert tidied == [clock()]
+    assert (heartbeat.ticked_at, heartbeat.housekept_at) == (clock(), None)
+    _turns(monkeypatch, 1)
+    monkeypatch.setattr(scheduler, "run_clocks", id)
+    with app.app_context():
+        scheduler.tick_until_stopped(heartbeat)
+    assert heartbeat.housekept_at == clock()
 
 
 def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
