@@ -277,6 +277,30 @@ def count_due_emails(connection: Connection, now: datetime) -> int:
     return fetch_count(connection, query, {"now": now})
 
 
+NEWEST = 20
+"""Of how many emails the refused ones are counted; of fewer than MIN_NEWEST none are."""
+MIN_NEWEST = 3
+NEWEST_SINCE = timedelta(days=1)
+
+
+def load_refused_share(connection: Connection, now: datetime) -> float:
+    """Which share (0 to 1) of the NEWEST emails of a day the mail server refused for good."""
+    row = connection.execute(
+        """SELECT count(*), count(*) FILTER (WHERE outcome = %(refused)s)
+        FROM (SELECT outcome FROM outgoing_mail
+            WHERE next_at IS NULL AND outcome IN (%(refused)s, %(sent)s) AND created_at > %(since)s
+            ORDER BY created_at DESC LIMIT %(limit)s) AS newest""",
+        {
+            "refused": SendResult.REFUSED,
+            "sent": SendResult.SENT,
+            "since": now - NEWEST_SINCE,
+            "limit": NEWEST,
+        },
+    ).fetchone()
+    assert row  # an aggregate
+    return row[1] / row[0] if row[0] >= MIN_NEWEST else 0.0
+
+
 def claim_email(
     connection: Connection, lease: UUID, *, now: datetime, until: datetime
 ) -> ClaimedEmail | None:

@@ -217,8 +217,13 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         ("emails_due", "Emails of ours that are due.", measured.emails_due),
         (
             "emails_oldest_seconds",
-            "For how long the first has been due.",
-            _age(measured.oldest_email_due_at, measured.at),
+            "Age of the oldest that is not sent.",
+            _age(measured.oldest_email_created_at, measured.at),
+        ),
+        (
+            "emails_refused_share",
+            "Share (0 to 1) of the 20 newest of a day that the mail server refused for good.",
+            measured.emails_refused_share,
         ),
         ("erasures_by_hand", "Erasures in tools for a person.", measured.erasures_by_hand),
         (

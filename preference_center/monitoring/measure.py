@@ -42,6 +42,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.job_queue import QUEUE_NAMES, count_workers
 from preference_center.infra.keys.sealed_columns import list_rotations
+from preference_center.infra.outbox import load_refused_share
 from preference_center.infra.redis import connect_redis
 from preference_center.ledger import spool
 from preference_center.ledger.feed import cursors
@@ -123,7 +124,8 @@ def measure_database(now: datetime) -> Measurements:
             rights=count_rights(connection, now),
             rights_webhooks_due=count_due_webhooks(connection, now),
             emails_due=emails,
-            oldest_email_due_at=oldest,
+            oldest_email_created_at=oldest,
+            emails_refused_share=load_refused_share(connection, now),
             erasures_by_hand=count_open(connection).by_hand,
             erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
             is_journal_closed=is_journal_closed,

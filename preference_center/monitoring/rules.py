@@ -28,6 +28,8 @@ TICK_MISSING_AFTER = timedelta(minutes=2)
 HOUSEKEEPING_MISSING_AFTER = timedelta(minutes=15)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
+MAX_REFUSED_SHARE = 0.5
+"""Of the newest emails; single people's addresses are refused at any time."""
 FEED_HELD_AFTER = timedelta(minutes=5)
 PUBLISHER_BEHIND_AFTER = timedelta(minutes=15)
 SPOOL_WAITING_AFTER = timedelta(minutes=5)
@@ -101,7 +103,8 @@ MESSAGES = {
     AlertKind.WORK_LATE: "Opt-outs have waited for 48 hours or more, longer than is accepted.",
     AlertKind.RIGHTS_DUE_SOON: "Requests of data subjects are due soon.",
     AlertKind.RIGHTS_OVERDUE: "Requests of data subjects are overdue.",
-    AlertKind.EMAIL_STUCK: "Emails of ours are not sent: look at the mail server and the workers.",
+    AlertKind.EMAIL_STUCK: "Emails of ours are not sent, or most are refused: look at the mail"
+    " server and the workers.",
     AlertKind.ERASURES_NOT_IN_JOURNAL: "The erasure journal can't be written.",
     AlertKind.ERASURE_JOURNAL_CLOSED: "The API answers nothing, since erasures of the journal are"
     " missing in the database: see `flask erasures list`.",
@@ -293,6 +296,15 @@ def _longer_than(limit: timedelta, since: Callable[[Measurements], datetime | No
     return holds
 
 
+def _email_stuck(seen: Observation) -> Iterator[str]:
+    # A refused one is tried no more, so it has no age.
+    if seen.measured and (
+        _has_passed(EMAIL_STUCK_AFTER, seen.measured.oldest_email_created_at, seen.at)
+        or seen.measured.emails_refused_share > MAX_REFUSED_SHARE
+    ):
+        yield ""
+
+
 def _disk_nearly_full(seen: Observation) -> Iterator[str]:
     for folder, disk in seen.host.disks.items():
         if disk.free < disk.size * MIN_FREE_SHARE:
@@ -342,7 +354,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.WORK_LATE: _waiting_since(*_LATE),
     AlertKind.RIGHTS_DUE_SOON: _measured(lambda m: m.rights.get(RequestStage.DUE_SOON)),
     AlertKind.RIGHTS_OVERDUE: _measured(lambda m: m.rights.get(RequestStage.OVERDUE)),
-    AlertKind.EMAIL_STUCK: _longer_than(EMAIL_STUCK_AFTER, lambda m: m.oldest_email_due_at),
+    AlertKind.EMAIL_STUCK: _email_stuck,
     AlertKind.ERASURES_NOT_IN_JOURNAL: _measured(lambda m: m.erasures_not_in_journal),
     AlertKind.ERASURE_JOURNAL_CLOSED: _measured(lambda m: m.is_journal_closed),
     AlertKind.HISTORY_LOST: _measured(lambda m: m.is_history_lost),

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,14 +175,15 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("scheduler_housekeeping_timestamp_seconds) > {}", alerts.HOUSEKEEPING_MISSING_AFTER),
         ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
+        ("emails_refused_share) > {}", alerts.MAX_REFUSED_SHARE),
         ("feed_held_seconds) > {}", alerts.FEED_HELD_AFTER),
         ("feed_publisher_oldest_seconds) > {}", alerts.PUBLISHER_BEHIND_AFTER),
         ("spool_oldest_seconds > {}", alerts.SPOOL_WAITING_AFTER),
     ],
 )
 def test_limits_are_the_same(expression: str, limit: object) -> None:
-    assert hasattr(limit, "total_seconds")
-    assert expression.format(int(limit.total_seconds())) in RULES
+    value = int(limit.total_seconds()) if isinstance(limit, timedelta) else limit
+    assert expression.format(value) in RULES
 
 
 @pytest.mark.skipif(

@@ -29,6 +29,7 @@ from preference_center.monitoring.rules import (
     HOLDS_FOR,
     HOUSEKEEPING_MISSING_AFTER,
     MAX_CLOCK_OFFSET,
+    MAX_REFUSED_SHARE,
     MESSAGES,
     PUBLISHER_BEHIND_AFTER,
     ROTATION_UNFINISHED_AFTER,
@@ -77,7 +78,7 @@ AGES: dict[AlertKind, tuple[timedelta, Callable[[timedelta], Observation]]] = {
     ),
     AlertKind.EMAIL_STUCK: (
         EMAIL_STUCK_AFTER,
-        lambda age: measured(emails_due=1, oldest_email_due_at=START - age),
+        lambda age: measured(oldest_email_created_at=START - age),
     ),
     AlertKind.KEY_ROTATION_UNFINISHED: (
         ROTATION_UNFINISHED_AFTER,
@@ -91,6 +92,12 @@ def test_an_age_is_an_alert_from_its_limit_on(kind: AlertKind) -> None:
     limit, observe = AGES[kind]
     assert find_alerts(observe(limit - MOMENT)) == frozenset()
     assert find_alerts(observe(limit)) == {Alert(kind)}
+
+
+def test_emails_are_an_alert_once_more_than_half_are_refused() -> None:
+    assert not find_alerts(measured(emails_refused_share=MAX_REFUSED_SHARE))
+    found = find_alerts(measured(emails_refused_share=MAX_REFUSED_SHARE + 0.05))
+    assert found == {Alert(AlertKind.EMAIL_STUCK)}
 
 
 @pytest.mark.parametrize("problem", QueueProblem)

@@ -25,10 +25,12 @@ from preference_center.core.errors import Unavailable
 from preference_center.core.occurrences import Occurrence
 from preference_center.destinations import process
 from preference_center.destinations.store.destinations import find_by_name
+from preference_center.destinations.store.samples import load_due_emails
 from preference_center.infra import occurrences
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
+from preference_center.infra.outbox import enqueue_emails
 from preference_center.integrations.base.vendor_events import WebhookSource
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
@@ -42,6 +44,9 @@ from preference_center.rights.erasure import journal
 from tests.destinations.ingest.steps import ingest_stored, post
 from tests.destinations.two_way_tool import TwoWayTool
 from tests.in_force import put_in_force
+from tests.infra.emails import outgoing_email
+from tests.infra.smtp.sending import at, work
+from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.monitoring.scene import DOCS, HOUSEKEEPING, ROOT, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
@@ -137,6 +142,31 @@ def not_understood(scene: Scene) -> None:
     report(scene, event="moved_house", email="anna@example.com")
 
 
+def send_emails(scene: Scene, port: int, count: int = 1) -> None:
+    """Some are enqueued, and tried as often as a worker does in 16 minutes."""
+    scene.use(
+        smtp_url=f"smtp://127.0.0.1:{port}?starttls=0",
+        mail_from="choices@example.com",
+        alert_email="staff@example.com",
+    )
+    put_in_force(scene.app)
+    enqueue_emails([outgoing_email() for _ in range(count)])
+    ends_at = scene.clock() + SOON
+    while scene.clock() < ends_at:
+        work(at(port))
+        scene.clock.advance(timedelta(minutes=2))
+
+
+def no_mail_server(scene: Scene) -> None:
+    send_emails(scene, 1)
+
+
+def mail_server_that_refuses(scene: Scene) -> None:
+    stub = SmtpStub(rcpt=["550 no"] * 9)
+    send_emails(scene, scene.at_the_end.enter_context(run_smtp_stub(stub)), 3)
+    assert not run_in_transaction(lambda c: load_due_emails(c, scene.clock()))[1]
+
+
 def full_spool(scene: Scene) -> None:
     (scene.spool.path / "1-00.spool").write_bytes(encode_frame(b"x", scene.clock()))
     scene.clock.advance(timedelta(minutes=6))
@@ -213,6 +243,8 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         not_understood,
         {"VendorEventsWait": "events of an unknown type\tmoved_house: 1"},
     ),
+    "the mail server is down": (no_mail_server, {"EmailStuck": "ServerUnavailable"}),
+    "the mail server refuses us": (mail_server_that_refuses, {"EmailStuck": "PermanentFailure"}),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),
     "the scheduler crash-loops": (crash_loop, {"SchedulerSilent": "1 pending"}),

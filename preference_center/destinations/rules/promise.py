@@ -92,7 +92,10 @@ class Measurements:
     """Open requests of data subjects whose clock runs."""
     rights_webhooks_due: int = 0
     emails_due: int = 0
-    oldest_email_due_at: datetime | None = None
+    oldest_email_created_at: datetime | None = None
+    """When the oldest was enqueued that is not sent, whether it is due or tried again later."""
+    emails_refused_share: float = 0.0
+    """Of the newest ones, which the mail server refused for good."""
     erasures_by_hand: int = 0
     erasures_not_in_journal: int = 0
     is_journal_closed: bool = False

@@ -195,10 +195,14 @@ def list_pending(connection: Connection) -> list[PendingRows]:
 
 
 def load_due_emails(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
-    """How many emails are due (to MAX_EMAILS), and since when the first of them."""
+    """How many emails are due (to MAX_EMAILS), and since when the oldest that is not sent waits.
+
+    By when it was enqueued: each attempt that fails makes it due a few minutes later.
+    """
     row = connection.execute(
-        """SELECT count(*), min(next_at) FROM (SELECT next_at FROM outgoing_mail
-            WHERE next_at <= %s ORDER BY next_at LIMIT %s) AS due""",
+        """SELECT count(*) FILTER (WHERE next_at <= %s), min(created_at)
+        FROM (SELECT next_at, created_at FROM outgoing_mail
+            WHERE next_at IS NOT NULL ORDER BY next_at LIMIT %s) AS pending""",
         (now, MAX_EMAILS),
     ).fetchone()
     assert row  # an aggregate
