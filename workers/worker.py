@@ -27,12 +27,14 @@ from rq.worker import WorkerStatus
 from structlog.contextvars import bound_contextvars
 
 from preference_center.app.service import create_service
-from preference_center.infra import metrics
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
 from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
+from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import require_redis, start_internal_server
 from workers.process import stop_requested, wait_for_database
 
@@ -55,6 +57,8 @@ class _NoTracebackOfRedis(logging.Filter):
 _no_traceback_of_redis = _NoTracebackOfRedis()
 
 _JOB_NAMES = frozenset(name.rpartition(".")[2] for name in JOB_QUEUES)
+_OTHER_JOB = "other"
+"""For metrics: a job that another version of us wrote."""
 
 
 def _function_name(job: Job) -> str:
@@ -93,8 +97,15 @@ class Worker(SimpleWorker):
         return done
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Log an error of a job in one line, as those of requests. RQ's own has many."""
-        log.error("job_failed", job=_function_name(job), job_id=job.id, exc_info=exc_info[1])
+        """Log an error of a job in one line, as those of requests, and count it.
+
+        RQ's own log has many lines.
+        """
+        name = _function_name(job)
+        log.error("job_failed", job=name, job_id=job.id, exc_info=exc_info[1])
+        known = name if name in _JOB_NAMES else _OTHER_JOB
+        metrics.count_job_failure(known)
+        occurrences.note(Occurrence.JOB_FAILED, known)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Let the job finish its current batch, then stop (SIGTERM, SIGINT).
@@ -128,6 +139,9 @@ def _work(queues: Collection[str]) -> None:
     app = create_service(timeouts=WORKER_TIMEOUTS)
     require_redis(app)
     start_internal_server(app)
+    start_host_alerting(app, stop_requested)
+    for name in (*_JOB_NAMES, _OTHER_JOB):
+        metrics.count_job_failure(name, 0)  # from 0 on, else the first is no increase
     with app.app_context():
         start_telemetry(services().settings, "worker")
         wait_for_database()

@@ -12,7 +12,9 @@ class Occurrence(StrEnum):
     """A person's opt-out was neither recorded nor spooled."""
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
     """A sender asked about a message type that the catalogue does not have."""
+    JOB_FAILED = "job_failed"
+    """A job of a worker failed with an error of ours."""
 
 
 Noted = tuple[Occurrence, str]
-"""With its subject, of a closed set: the name of an API key, or nothing."""
+"""With its subject, of a closed set: the name of an API key or of a job, or nothing."""

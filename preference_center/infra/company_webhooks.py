@@ -14,6 +14,8 @@ import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.deadlines import destination_retry
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, fetch_count, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
@@ -28,6 +30,8 @@ LEASE = timedelta(seconds=60)
 """Longer than an exchange may take."""
 GIVE_UP_AFTER = timedelta(days=7)
 """Then the webhook is not tried any more: the request itself stays open and overdue."""
+_GIVEN_UP = "send_rights_webhooks"
+"""Counted as a failure of the job that sends them."""
 log = structlog.get_logger()
 
 
@@ -107,6 +111,9 @@ def _defer(context: Services, outbox: Outbox[W], claim: W, error: DeliveryError)
     now, next_at = context.now(), None
     if now < claim.created_at + GIVE_UP_AFTER:
         next_at = destination_retry(claim.attempts, now, jitter=context.random.random())
+    else:
+        metrics.count_job_failure(_GIVEN_UP)
+        occurrences.note(Occurrence.JOB_FAILED, _GIVEN_UP)
     log.warning("company_webhook_failed", webhook=str(claim.id), error=str(error))
     run_in_transaction(lambda c: outbox.settle(c, claim.id, "failed", next_at))
 

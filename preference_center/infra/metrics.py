@@ -281,6 +281,14 @@ _JOBS = Histogram(
 )
 
 
+_JOBS_FAILED = Counter(
+    "preference_center_jobs_failed",
+    "Jobs of workers that failed with an error of ours, and webhooks to the company given up.",
+    ["task"],
+    registry=REGISTRY,
+)
+
+
 # From 0 on: a series that appears with its first problem has no increase.
 _DECISIONS.labels("unknown_message_type", "false")
 _OPT_OUT_OUTCOMES = {outcome: _OPT_OUTS.labels(outcome) for outcome in OptOutOutcome}
@@ -388,6 +396,11 @@ def count_link_key_problem(problem: LinkKeyProblem) -> None:
 def observe_job(job: str, seconds: float) -> None:
     """One job of a worker; `job` is the name of its function."""
     _JOBS.labels(job).observe(seconds)
+
+
+def count_job_failure(job: str, count: int = 1) -> None:
+    """A job failed; `job` is the name of its function. With 0: there is such a job."""
+    _JOBS_FAILED.labels(job).inc(count)
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

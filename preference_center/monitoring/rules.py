@@ -56,6 +56,8 @@ class AlertKind(StrEnum):
     """Nobody takes the jobs of a queue; without a subject those of any."""
     OPT_OUTS_WAIT = "opt_outs_wait"
     """15 minutes have passed since something was received that some tool does not reflect."""
+    JOBS_FAIL = "jobs_fail"
+    """With the name of the job that failed with an error of ours."""
     VENDOR_EVENTS_WAIT = "vendor_events_wait"
     """15 minutes have passed since a tool reported what is not processed, or not understood."""
     DRIFT_REPEATS = "drift_repeats"
@@ -95,6 +97,8 @@ MESSAGES = {
     AlertKind.NO_WORKER: "No worker takes these jobs, so they wait: start one.",
     AlertKind.OPT_OUTS_WAIT: "Opt-outs have waited for this destination for 15 minutes or more:"
     " `flask destinations show` says why.",
+    AlertKind.JOBS_FAIL: "This job of the workers fails with an error of ours: `job_failed` in"
+    " their log says where. What it does waits until it succeeds.",
     AlertKind.VENDOR_EVENTS_WAIT: "What this tool reported has not been processed, or not been"
     " understood, for 15 minutes or more: `flask destinations show` says why.",
     AlertKind.DRIFT_REPEATS: "This tool confirms opt-outs and loses them again, so people stay"
@@ -330,15 +334,15 @@ def _has_waited(spool: SpoolMeasurement, now: datetime) -> bool:
     return oldest is not None and now >= oldest + SPOOL_WAITING_AFTER
 
 
-def _opt_outs_refused(seen: Observation) -> Iterator[str]:
-    if (Occurrence.OPT_OUT_REFUSED, "") in seen.occurred:
-        yield seen.host.name
+def _occurred(occurrence: Occurrence) -> Condition:
+    """With the subject of what happened; without one, with the host on which it did."""
 
+    def holds(seen: Observation) -> Iterator[str]:
+        for kind, subject in seen.occurred:
+            if kind is occurrence:
+                yield subject or seen.host.name
 
-def _unknown_message_type(seen: Observation) -> Iterator[str]:
-    for kind, key_name in seen.occurred:
-        if kind is Occurrence.UNKNOWN_MESSAGE_TYPE:
-            yield key_name
+    return holds
 
 
 CONDITIONS: dict[AlertKind, Condition] = {
@@ -348,6 +352,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.REDIS_UNUSABLE: _redis_unusable,
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
+    AlertKind.JOBS_FAIL: _occurred(Occurrence.JOB_FAILED),
     AlertKind.VENDOR_EVENTS_WAIT: _vendor_events_wait,
     AlertKind.DRIFT_REPEATS: _drift_repeats,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
@@ -369,8 +374,8 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.SPOOL_REJECTED: _of_spool(lambda s, _: s.rejected_files or s.unreadable_files),
     AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),
     AlertKind.SPOOL_NOT_WRITABLE: _of_spool(lambda s, _: not s.is_writable),
-    AlertKind.OPT_OUTS_REFUSED: _opt_outs_refused,
-    AlertKind.UNKNOWN_MESSAGE_TYPE: _unknown_message_type,
+    AlertKind.OPT_OUTS_REFUSED: _occurred(Occurrence.OPT_OUT_REFUSED),
+    AlertKind.UNKNOWN_MESSAGE_TYPE: _occurred(Occurrence.UNKNOWN_MESSAGE_TYPE),
 }
 
 HOLDS_FOR = {

@@ -51,7 +51,7 @@ from tests.monitoring.scene import DOCS, HOUSEKEEPING, ROOT, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
 from tests.web.api.sender import make_sender
-from workers import scheduler
+from workers import jobs, scheduler
 
 ROW = re.compile(r"^\| `([A-Z]\w+)` \| ([^|]+) \|[^|]+\|[^|]+\| `([^`|]+)` \|$", re.MULTILINE)
 TABLE = {name: (by_service, command) for name, by_service, command in ROW.findall(DOCS)}
@@ -167,6 +167,15 @@ def mail_server_that_refuses(scene: Scene) -> None:
     assert not run_in_transaction(lambda c: load_due_emails(c, scene.clock()))[1]
 
 
+def failing_job(scene: Scene) -> None:
+    scene.patch.setattr(jobs, "verify", lambda *_: 1 / 0)
+    services().queue.enqueue_verify(1, "contacts")
+    scene.worker.register_death()  # type: ignore[no-untyped-call]
+    scene.worker.work(burst=True, logging_level="WARNING")
+    scene.worker.register_birth()  # type: ignore[no-untyped-call]
+    scene.series['preference_center_jobs_failed_total{task="verify"}'] = "0x10 1+1x30"
+
+
 def full_spool(scene: Scene) -> None:
     (scene.spool.path / "1-00.spool").write_bytes(encode_frame(b"x", scene.clock()))
     scene.clock.advance(timedelta(minutes=6))
@@ -245,6 +254,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     ),
     "the mail server is down": (no_mail_server, {"EmailStuck": "ServerUnavailable"}),
     "the mail server refuses us": (mail_server_that_refuses, {"EmailStuck": "PermanentFailure"}),
+    "a job fails every time": (
+        failing_job,
+        {"JobsFail": 'preference_center_jobs_failed_total{task="verify"}'},
+    ),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),
     "the scheduler crash-loops": (crash_loop, {"SchedulerSilent": "1 pending"}),

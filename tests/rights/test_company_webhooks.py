@@ -14,6 +14,8 @@ import pytest
 from flask import Flask
 from standardwebhooks.webhooks import Webhook
 
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import occurrences
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE, GIVE_UP_AFTER
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -168,8 +170,10 @@ def test_a_webhook_that_is_never_accepted_is_given_up_after_a_week(
     ask()
     send(clock)
     clock.advance(GIVE_UP_AFTER)
+    occurrences.take()
     send(clock)
     assert rows("SELECT outcome, next_at, attempts FROM rights_webhook") == [("failed", None, 2)]
+    assert occurrences.take() == {(Occurrence.JOB_FAILED, "send_rights_webhooks")}
 
 
 def test_a_webhook_of_a_worker_that_died_is_sent_by_another(program: Program, clock: Clock) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import occurrences
 from preference_center.infra.job_queue import SYNC, rq_queue
 from preference_center.infra.metrics import render_metrics
 from preference_center.infra.redis import connect_redis
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 COUNT = 'preference_center_job_seconds_count{task="sync"}'
+FAILED = 'preference_center_jobs_failed_total{task="sync"}'
 
 
 def run(redis_url: str, job: str, *args: object, data: bytes | None = None) -> str:
@@ -35,9 +38,9 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines() if line[:1] == "{"]
 
 
-def counted() -> float:
+def counted(series: str = COUNT) -> float:
     for line in render_metrics().decode().splitlines():
-        if line.startswith(COUNT):
+        if line.startswith(series):
             return float(line.rpartition(" ")[2])
     return 0.0
 
@@ -62,10 +65,14 @@ def test_a_job_that_fails_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(jobs, "sync", lambda _id: 1 / 0)
+    occurrences.take()
+    before = counted(FAILED)
     number = run(redis_url, SYNC, 3)
     (line,) = lines(capsys)
     assert (line["event"], line["job"], line["job_id"]) == ("job_failed", "sync", number)
     assert "ZeroDivisionError" in line["exception"]
+    assert counted(FAILED) == before + 1
+    assert occurrences.take() == {(Occurrence.JOB_FAILED, "sync")}
 
 
 def test_a_job_that_cannot_be_read_ends_no_worker(
@@ -73,3 +80,4 @@ def test_a_job_that_cannot_be_read_ends_no_worker(
 ) -> None:
     run(redis_url, SYNC, 3, data=b"{not json")
     assert lines(capsys)[0]["event"] == "job_failed"
+    assert (Occurrence.JOB_FAILED, "other") in occurrences.take()
