@@ -57,6 +57,10 @@ class ReplacedLinkKey(InvalidLink):
     """A link made with a key that we have no more, or that only opts out since it leaked."""
 
 
+class OtherLinkSignature(InvalidLink):
+    """A complete link with the id of a key of ours, which that key did not sign."""
+
+
 class ExpiredLink(InvalidLink):
     """A one-time link of ours that has expired or was used; the person may request a new one."""
 

@@ -14,7 +14,10 @@ class Occurrence(StrEnum):
     """A sender asked about a message type that the catalogue does not have."""
     JOB_FAILED = "job_failed"
     """A job of a worker failed with an error of ours."""
+    LINKS_FAIL = "links_fail"
+    """A link, or an address for opt-outs by mail, is of no key of ours."""
 
 
 Noted = tuple[Occurrence, str]
-"""With its subject, of a closed set: the name of an API key or of a job, or nothing."""
+"""With its subject, of a closed set: the name of an API key or of a job, a LinkKeyProblem, or
+nothing."""

@@ -38,11 +38,12 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links import Links
+from preference_center.core.links import LinkKeyProblem, Links
 from preference_center.core.links.tokens import MailtoTokenData, restore_address
 from preference_center.core.mime import MAIL_HEAD_BYTES, field_values, parse_addresses
 from preference_center.inbound.rules import MailStatement
 from preference_center.inbound.rules.text import Attribution, MailTokens, attribute_statement
+from preference_center.infra import occurrences
 from preference_center.infra.config_sections import Mailboxes, MailboxMatch
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -87,6 +88,9 @@ class MailboxRecipient:
     reference: MailtoTokenData | None
 
 
+_LOCAL_PART = re.compile(r"[A-Za-z2-7]{64}")
+
+
 @dataclass(frozen=True, slots=True)
 class InboundMail:
     """A mail to us. `claimed_senders` may have written it: see above."""
@@ -104,12 +108,15 @@ class InboundMail:
 def parse_mail_token(links: Links, recipient: str) -> MailtoTokenData | None:
     """The token in the local part of a recipient's address; None unless it is one of ours.
 
-    The domain is ignored: the MTA decides on it, and may have rewritten it.
+    The domain is ignored: the MTA decides on it, and may have rewritten it. One that is like ours
+    is counted: its key may be missing.
     """
     local = recipient.strip().strip("<>").rpartition("@")[0].strip('"')
     try:
         return links.read_mailto_token(local)
     except InvalidLink:
+        if _LOCAL_PART.fullmatch(local):
+            occurrences.count_link_key_problem(LinkKeyProblem.MAILTO)
         return None
 
 

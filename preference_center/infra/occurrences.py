@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from preference_center.core.links import LinkKeyProblem
 from preference_center.core.occurrences import Noted, Occurrence
+from preference_center.infra import metrics
 
 _lock = threading.Lock()
 _noted: set[Noted] = set()
@@ -14,6 +16,13 @@ def note(kind: Occurrence, subject: str = "") -> None:
     """It has happened now."""
     with _lock:
         _noted.add((kind, subject))
+
+
+def count_link_key_problem(problem: LinkKeyProblem) -> None:
+    """Count it; it is an occurrence, too, unless the link still opts out."""
+    metrics.count_link_key_problem(problem)
+    if problem is not LinkKeyProblem.OPT_OUT_ONLY:
+        note(Occurrence.LINKS_FAIL, problem)
 
 
 def take() -> frozenset[Noted]:

@@ -83,6 +83,8 @@ class AlertKind(StrEnum):
     SPOOL_DAMAGED = "spool_damaged"
     SPOOL_NOT_WRITABLE = "spool_not_writable"
     OPT_OUTS_REFUSED = "opt_outs_refused"
+    LINKS_FAIL = "links_fail"
+    """With the LinkKeyProblem."""
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
     """With the name of the API key that asked."""
 
@@ -131,6 +133,8 @@ MESSAGES = {
     " look at the disk of its spool.",
     AlertKind.OPT_OUTS_REFUSED: "People's opt-outs were neither recorded nor spooled by this host,"
     " and may be lost: see to the database and the disk of its spool at once.",
+    AlertKind.LINKS_FAIL: "People open links, or write to addresses, that none of LINK_KEYS signed,"
+    " so they can't opt out: put the missing key back.",
     AlertKind.UNKNOWN_MESSAGE_TYPE: "This API key asks about a message type that the catalogue does"
     " not have, so all its recipients are denied.",
 }
@@ -375,6 +379,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),
     AlertKind.SPOOL_NOT_WRITABLE: _of_spool(lambda s, _: not s.is_writable),
     AlertKind.OPT_OUTS_REFUSED: _occurred(Occurrence.OPT_OUT_REFUSED),
+    AlertKind.LINKS_FAIL: _occurred(Occurrence.LINKS_FAIL),
     AlertKind.UNKNOWN_MESSAGE_TYPE: _occurred(Occurrence.UNKNOWN_MESSAGE_TYPE),
 }
 

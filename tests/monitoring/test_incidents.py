@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import Mock
@@ -20,13 +21,18 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.deadlines import AT_RISK, TARGET
 from preference_center.core.errors import Unavailable
+from preference_center.core.links import Links
+from preference_center.core.links.tokens import Link
 from preference_center.core.occurrences import Occurrence
 from preference_center.destinations import process
 from preference_center.destinations.store.destinations import find_by_name
 from preference_center.destinations.store.samples import load_due_emails
+from preference_center.inbound.mail import is_our_recipient
 from preference_center.infra import occurrences
+from preference_center.infra.config_sections import Mailboxes
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
@@ -167,6 +173,38 @@ def mail_server_that_refuses(scene: Scene) -> None:
     assert not run_in_transaction(lambda c: load_due_emails(c, scene.clock()))[1]
 
 
+def of_another_ring(scene: Scene, key_id: str) -> Links:
+    """Links of a key that this service lacks: its id, or its secret."""
+    put_in_force(scene.app)
+    return replace(services().links, ring=[(key_id, bytes(32))])
+
+
+def click(scene: Scene, links: Links, problem: str) -> None:
+    token = links.create_token(Link(JANE, "acme.offers", "spring", scene.clock()))
+    assert scene.app.test_client().post(f"/u/{token}").status_code == 404
+    count_problems(scene, problem)
+
+
+def count_problems(scene: Scene, problem: str) -> None:
+    counter = f'preference_center_link_key_problems_total{{problem="{problem}"}}'
+    scene.series[counter] = "0x14 1x30"
+
+
+def removed_link_key(scene: Scene) -> None:
+    click(scene, of_another_ring(scene, "gone"), "unknown")
+
+
+def other_link_secret(scene: Scene) -> None:
+    click(scene, of_another_ring(scene, services().links.newest_key_id), "signature")
+
+
+def unknown_mail_address(scene: Scene) -> None:
+    link = Link(JANE, "acme.offers", "spring", scene.clock())
+    local = of_another_ring(scene, "gone").create_mailto_token(link, bytes(32))
+    assert not is_our_recipient(services().links, Mailboxes(), f"{local}@mail.example.com")
+    count_problems(scene, "mailto")
+
+
 def failing_job(scene: Scene) -> None:
     scene.patch.setattr(jobs, "verify", lambda *_: 1 / 0)
     services().queue.enqueue_verify(1, "contacts")
@@ -224,6 +262,7 @@ def request_due_soon(scene: Scene) -> None:
     scene.clock.advance(timedelta(days=29))
 
 
+JANE = parse_address("jane@acme.example.com", Channel.EMAIL)
 Cause = Callable[[Scene], None]
 DOWN = "crm: POST /v1: 503"
 INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
@@ -257,6 +296,18 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "a job fails every time": (
         failing_job,
         {"JobsFail": 'preference_center_jobs_failed_total{task="verify"}'},
+    ),
+    "an old key is missing from LINK_KEYS": (
+        removed_link_key,
+        {"LinksFail": 'preference_center_link_key_problems_total{problem="unknown"}'},
+    ),
+    "links are signed by another secret": (
+        other_link_secret,
+        {"LinksFail": 'preference_center_link_key_problems_total{problem="signature"}'},
+    ),
+    "addresses for opt-outs by mail are of no key": (
+        unknown_mail_address,
+        {"LinksFail": 'preference_center_link_key_problems_total{problem="mailto"}'},
     ),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),

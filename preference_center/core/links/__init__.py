@@ -26,6 +26,7 @@ from preference_center.core.errors import (
     ConfigError,
     ExpiredLink,
     InvalidLink,
+    OtherLinkSignature,
     ProbeLink,
     ReplacedLinkKey,
     Unavailable,
@@ -125,6 +126,10 @@ class LinkKeyProblem(StrEnum):
 
     UNKNOWN = "unknown"
     """It is not in LINK_KEYS, or no sender's."""
+    SIGNATURE = "signature"
+    """It has the id of one of ours, and another secret signed it; or it was altered."""
+    MAILTO = "mailto"
+    """An address for opt-outs by mail that none of ours signed."""
     OPT_OUT_ONLY = "opt_out_only"
     """It, or the link, was revoked: the link only opts out."""
 
@@ -343,6 +348,9 @@ class Links:
             link, purpose = self._decode_token(token)
         except ReplacedLinkKey:
             self.observe(LinkKeyProblem.UNKNOWN)
+            raise
+        except OtherLinkSignature:
+            self.observe(LinkKeyProblem.SIGNATURE)
             raise
         if link.revoked:
             self.observe(LinkKeyProblem.OPT_OUT_ONLY)

@@ -54,6 +54,7 @@ from preference_center.core.errors import (
     InvalidAddress,
     InvalidInput,
     InvalidLink,
+    OtherLinkSignature,
     ReplacedLinkKey,
 )
 from preference_center.core.events import ALL_MARKETING
@@ -256,12 +257,13 @@ class Sealer:
     def open(self, token: str) -> tuple[str, bytes]:
         """The id of the key and the payload. Raises InvalidLink.
 
-        ReplacedLinkKey if it is complete, but made with a key that the ring does not have.
+        ReplacedLinkKey if it is complete, but made with a key that the ring does not have;
+        OtherLinkSignature if it has the id of one that did not sign it.
         """
         key_id = token.partition(".")[0]
         keys = self._keys.get(key_id)
+        is_complete = _ANY_TOKEN.fullmatch(token)
         if keys is None:
-            is_complete = _ANY_TOKEN.fullmatch(token)
             raise (ReplacedLinkKey if is_complete else InvalidLink)(INVALID_LINK_MESSAGE)
         siv, signer = keys
         try:
@@ -269,7 +271,8 @@ class Sealer:
             sealed = signer.unsign(token.encode("ascii"))[len(key_id) + 1 :]
             payload = siv.decrypt(urlsafe_b64decode(sealed + b"=" * (-len(sealed) % 4)), None)
         except (BadSignature, InvalidTag, ValueError):
-            raise InvalidLink(INVALID_LINK_MESSAGE) from None
+            error = OtherLinkSignature if is_complete else InvalidLink
+            raise error(INVALID_LINK_MESSAGE) from None
         return key_id, payload
 
 

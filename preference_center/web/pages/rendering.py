@@ -54,7 +54,7 @@ from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import InvalidLink, ReplacedLinkKey, Unavailable
 from preference_center.core.links import FormPurpose, LinkKeyProblem
 from preference_center.core.links.tokens import INVALID_LINK_MESSAGE, Link
-from preference_center.infra import metrics
+from preference_center.infra import occurrences
 from preference_center.infra.context import CROSS_SITE_COOKIE, services
 from preference_center.ledger import spool
 from preference_center.web.languages import (
@@ -280,7 +280,7 @@ def count_link_key_problem(problem: LinkKeyProblem) -> None:
     """Count it, once for each request; a command that reads links is none."""
     if has_request_context() and _COUNTED not in g:
         setattr(g, _COUNTED, True)
-        metrics.count_link_key_problem(problem)
+        occurrences.count_link_key_problem(problem)
 
 
 def handle_invalid_link(error: Exception) -> ResponseReturnValue:

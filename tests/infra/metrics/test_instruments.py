@@ -70,7 +70,7 @@ def closed_sets(app: Flask) -> dict[str, set[str]]:
         "problem": set(LinkKeyProblem),
         "reason": set(PushFailure),
         "result": set(SendResult),
-        "task": {job.rpartition(".")[2] for job in JOB_QUEUES},
+        "task": {job.rpartition(".")[2] for job in JOB_QUEUES} | {"other"},
     }
 
 
