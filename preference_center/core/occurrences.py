@@ -16,8 +16,10 @@ class Occurrence(StrEnum):
     """A job of a worker failed with an error of ours."""
     LINKS_FAIL = "links_fail"
     """A link, or an address for opt-outs by mail, is of no key of ours."""
+    WEBHOOK_UNVERIFIED = "webhook_unverified"
+    """A webhook of a tool was not proved to be the tool's."""
 
 
 Noted = tuple[Occurrence, str]
-"""With its subject, of a closed set: the name of an API key or of a job, a LinkKeyProblem, or
-nothing."""
+"""With its subject, of a closed set: the name of an API key, of a destination or of a job, a
+LinkKeyProblem, or nothing."""

@@ -241,7 +241,7 @@ def _ingest_in_transaction(
 
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
-    metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNREADABLE: 1})
+    metrics.count_inbound(InboundKind.WEBHOOK, InboundOutcome.UNREADABLE, destination.name)
     log.warning("webhook_unreadable", **destination.log_fields, reason=str(error))
     question = {body.id: (body.received_at, {UNREADABLE_QUESTION})}
 
@@ -254,7 +254,7 @@ def _mark_unreadable(destination: Destination, body: StoredWebhook, error: Inval
 
 def _defer(destination: Destination, body: StoredWebhook, error: Exception) -> None:
     context = services()
-    metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.FAILED: 1})
+    metrics.count_inbound(InboundKind.WEBHOOK, InboundOutcome.FAILED, destination.name)
     log_failure("webhook_deferred", destination, error)
     retry_after = error.retry_after if isinstance(error, DeliveryError) else None
     at = destination_retry(

@@ -20,10 +20,11 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 
 from preference_center.core.errors import InvalidInput, Unavailable
+from preference_center.core.occurrences import Occurrence
 from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store import webhooks
 from preference_center.destinations.store.destinations import find_by_name
-from preference_center.infra import metrics
+from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import read_body, services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.hooks import Hook
@@ -173,11 +174,12 @@ def receive(name: str, secret: str) -> Response:
             return _handle_text(destination, source, body)
         is_new = _store(destination.id, _stored_body(source, post), token)
     except SignatureError as error:
-        metrics.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNVERIFIED: 1})
+        metrics.count_inbound(InboundKind.WEBHOOK, InboundOutcome.UNVERIFIED, destination.name)
+        occurrences.note(Occurrence.WEBHOOK_UNVERIFIED, destination.name)
         log.warning("webhook_unverified", **destination.log_fields, reason=str(error))
         return Response("Unauthorized\n", 401, mimetype="text/plain")
     outcome = InboundOutcome.ACCEPTED if is_new else InboundOutcome.REPEATED
-    metrics.count_inbound(InboundKind.WEBHOOK, {outcome: 1})
+    metrics.count_inbound(InboundKind.WEBHOOK, outcome, destination.name)
     if is_new:
         context.queue.nudge_webhooks(destination.id)
     return Response(status=200 if source.requires_200 else 204)
@@ -217,7 +219,7 @@ def _handle_text(destination: Destination, source: SupportsTextMessages, body: b
     except InvalidInput as error:
         outcome = InboundOutcome.UNREADABLE
         log.warning("webhook_unreadable", **destination.log_fields, reason=str(error))
-    metrics.count_inbound(InboundKind.TEXT, {outcome: 1})
+    metrics.count_inbound(InboundKind.TEXT, outcome, destination.name)
     return Response(source.format_reply(answer), mimetype=source.reply_type)
 
 

@@ -61,7 +61,7 @@ def ingest_mail(
     mailboxes = context.settings.mailboxes
     mail = parse_inbound_mail(context.links, head, recipients, sender, mailboxes)
     if not mail.is_ours:
-        metrics.count_inbound(InboundKind.MAIL, {InboundOutcome.IGNORED: 1})
+        metrics.count_inbound(InboundKind.MAIL, InboundOutcome.IGNORED)
         return MailResult(IngestResult(), is_ours=False)
     try:
         result = record_or_spool(mail, received_at) if mail.references else IngestResult()
@@ -72,9 +72,9 @@ def ingest_mail(
             raise  # the mail is not the cause
         # Without the traceback, which would quote the mail (I12).
         log.error("mail_processing_failed", error=type(error).__name__)  # noqa: TRY400
-        metrics.count_inbound(InboundKind.MAIL, {InboundOutcome.FAILED: 1})
+        metrics.count_inbound(InboundKind.MAIL, InboundOutcome.FAILED)
         result = queue_unread_mail(mail, head, size, received_at)
-    metrics.count_inbound(InboundKind.MAIL, {_outcome(result): 1})
+    metrics.count_inbound(InboundKind.MAIL, _outcome(result))
     return MailResult(result, is_ours=True)
 
 

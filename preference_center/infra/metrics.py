@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -250,8 +250,8 @@ _PUSH_FAILURES = Counter(
 
 _INBOUND = Counter(
     "preference_center_inbound",
-    "What tools and mail servers sent, by outcome.",
-    ["kind", "outcome"],
+    "What tools and mail servers sent, by outcome; mail is of no destination.",
+    ["kind", "outcome", "destination"],
     registry=REGISTRY,
 )
 
@@ -297,11 +297,8 @@ _OPT_OUT_OUTCOMES = {outcome: _OPT_OUTS.labels(outcome) for outcome in OptOutOut
 _EVENT_KINDS = {kind: _EVENTS.labels(kind) for kind in EventKind}
 
 
-_INBOUND_RESULTS = {
-    (kind, outcome): _INBOUND.labels(kind, outcome)
-    for kind in InboundKind
-    for outcome in InboundOutcome
-}
+for _outcome in InboundOutcome:
+    _INBOUND.labels(InboundKind.MAIL, _outcome, "")
 
 
 _CAUSES = {cause: _UNAVAILABLE.labels(cause) for cause in UnavailableCause}
@@ -376,11 +373,9 @@ def count_push_failure(destination: str, reason: PushFailure) -> None:
     _PUSH_FAILURES.labels(destination, reason).inc()
 
 
-def count_inbound(kind: InboundKind, outcomes: Mapping[InboundOutcome, int]) -> None:
-    """What came in, by outcome."""
-    for outcome, count in outcomes.items():
-        if count:
-            _INBOUND_RESULTS[kind, outcome].inc(count)
+def count_inbound(kind: InboundKind, outcome: InboundOutcome, destination: str = "") -> None:
+    """One thing that came in; `destination` is the name of one that there is, or empty."""
+    _INBOUND.labels(kind, outcome, destination).inc()
 
 
 def count_email(kind: StrEnum, result: StrEnum) -> None:

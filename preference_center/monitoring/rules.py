@@ -58,6 +58,7 @@ class AlertKind(StrEnum):
     """15 minutes have passed since something was received that some tool does not reflect."""
     JOBS_FAIL = "jobs_fail"
     """With the name of the job that failed with an error of ours."""
+    WEBHOOKS_UNVERIFIED = "webhooks_unverified"
     VENDOR_EVENTS_WAIT = "vendor_events_wait"
     """15 minutes have passed since a tool reported what is not processed, or not understood."""
     DRIFT_REPEATS = "drift_repeats"
@@ -101,6 +102,8 @@ MESSAGES = {
     " `flask destinations show` says why.",
     AlertKind.JOBS_FAIL: "This job of the workers fails with an error of ours: `job_failed` in"
     " their log says where. What it does waits until it succeeds.",
+    AlertKind.WEBHOOKS_UNVERIFIED: "Webhooks of this tool fail their proof and are refused, so what"
+    " people do in it is lost: `webhook_unverified` in the log of web says why.",
     AlertKind.VENDOR_EVENTS_WAIT: "What this tool reported has not been processed, or not been"
     " understood, for 15 minutes or more: `flask destinations show` says why.",
     AlertKind.DRIFT_REPEATS: "This tool confirms opt-outs and loses them again, so people stay"
@@ -357,6 +360,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
     AlertKind.JOBS_FAIL: _occurred(Occurrence.JOB_FAILED),
+    AlertKind.WEBHOOKS_UNVERIFIED: _occurred(Occurrence.WEBHOOK_UNVERIFIED),
     AlertKind.VENDOR_EVENTS_WAIT: _vendor_events_wait,
     AlertKind.DRIFT_REPEATS: _drift_repeats,
     AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),

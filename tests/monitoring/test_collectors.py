@@ -107,7 +107,10 @@ def test_what_is_late_is_0_and_not_missing_while_nothing_is() -> None:
     found = gauges(DatabaseCollector())
     assert found["backlog_late", "webhook", "overdue"] == 0
     counted = render_metrics([]).decode()
-    assert 'preference_center_inbound_total{kind="mail",outcome="unreadable"}' in counted
+    assert (
+        'preference_center_inbound_total{destination="",kind="mail",outcome="unreadable"}'
+        in counted
+    )
     unknown = 'preference_center_decisions_total{allow="false",rule="unknown_message_type"}'
     assert unknown in counted
 

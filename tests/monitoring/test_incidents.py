@@ -144,6 +144,14 @@ def unprocessed(scene: Scene) -> None:
     report(scene, event="unsubscribe")
 
 
+def unverified(scene: Scene) -> None:
+    scene.execute("UPDATE destination SET kind = 'sendgrid'")
+    for _ in range(2):
+        assert scene.app.test_client().post("/in/crm", json=[]).status_code == 401
+    labels = 'kind="webhook",outcome="unverified",destination="crm"'
+    scene.series[f"preference_center_inbound_total{{{labels}}}"] = "_x14 1 2x30"
+
+
 def not_understood(scene: Scene) -> None:
     report(scene, event="moved_house", email="anna@example.com")
 
@@ -283,6 +291,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         {"OptOutsWait": "slowed by the tool: 2 a minute; the last pending opt-out at this rate by"},
     ),
     "a tool keeps nothing": (drift, {"DriftRepeats": "drift, pushed again\t135"}),
+    "a tool's webhooks fail their proof": (
+        unverified,
+        {"WebhooksUnverified": 'destination="crm",kind="webhook",outcome="unverified"'},
+    ),
     "what a tool reports can't be parsed by us": (
         unprocessed,
         {"VendorEventsWait": "webhooks to process\t1: the connector failed on the tool's response"},

@@ -83,7 +83,7 @@ def test_every_label_comes_from_a_closed_set(app: Flask, sender: Sender) -> None
     for _, labels in samples():
         for name, found in labels:
             if name == "destination":
-                assert DESTINATION.fullmatch(found)
+                assert not found or DESTINATION.fullmatch(found)
             elif name == "le":
                 assert NUMBER.fullmatch(found)
             else:
