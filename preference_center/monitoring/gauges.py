@@ -285,6 +285,12 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
         (([each.name], _age(each.oldest_received_at, at)) for each in found),
     )
     yield _labelled(
+        "destination_unread_seconds",
+        "For how long a reading of it has taken that fails now.",
+        ["destination"],
+        (([each.name], _age(each.unread_since, at)) for each in found),
+    )
+    yield _labelled(
         "destination_drift_repeats",
         "1 while a destination loses again opt-outs that it had lost.",
         ["destination"],

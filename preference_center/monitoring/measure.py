@@ -151,6 +151,7 @@ def _destinations(
             pending=each.count,
             oldest_received_at=each.due_at and each.due_at - WINDOW,
             drift_repeated_at=each.drift_repeated_at,
+            unread_since=each.unread_since,
             late=stages[each.destination],
         )
         for each in pending

@@ -23,7 +23,7 @@ from preference_center.destinations.rules.promise import (
 
 WAITING_AFTER = timedelta(minutes=15)
 """For how long an opt-out waits for a destination, in whatever state, before that is an alert;
-the same of what a tool reported until it is processed or decided."""
+the same of what a tool reported until it is processed or decided, and of a reading that fails."""
 TICK_MISSING_AFTER = timedelta(minutes=2)
 HOUSEKEEPING_MISSING_AFTER = timedelta(minutes=15)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
@@ -58,6 +58,8 @@ class AlertKind(StrEnum):
     """15 minutes have passed since something was received that some tool does not reflect."""
     JOBS_FAIL = "jobs_fail"
     """With the name of the job that failed with an error of ours."""
+    READING_FAILS = "reading_fails"
+    """15 minutes have passed since a reading of a tool began that fails."""
     WEBHOOKS_UNVERIFIED = "webhooks_unverified"
     VENDOR_EVENTS_WAIT = "vendor_events_wait"
     """15 minutes have passed since a tool reported what is not processed, or not understood."""
@@ -102,6 +104,8 @@ MESSAGES = {
     " `flask destinations show` says why.",
     AlertKind.JOBS_FAIL: "This job of the workers fails with an error of ours: `job_failed` in"
     " their log says where. What it does waits until it succeeds.",
+    AlertKind.READING_FAILS: "This tool can't be read, so opt-outs that people make there, and lost"
+    " ones, may not be found: `flask destinations show` says why.",
     AlertKind.WEBHOOKS_UNVERIFIED: "Webhooks of this tool fail their proof and are refused, so what"
     " people do in it is lost: `webhook_unverified` in the log of web says why.",
     AlertKind.VENDOR_EVENTS_WAIT: "What this tool reported has not been processed, or not been"
@@ -260,6 +264,12 @@ def _opt_outs_wait(seen: Observation) -> Iterator[str]:
             yield each.name
 
 
+def _reading_fails(seen: Observation) -> Iterator[str]:
+    for each in seen.measured.destinations if seen.measured else ():
+        if _has_passed(WAITING_AFTER, each.unread_since, seen.at):
+            yield each.name
+
+
 def _vendor_events_wait(seen: Observation) -> Iterator[str]:
     for (kind, name), since in seen.measured.waiting_since.items() if seen.measured else ():
         if kind in _VENDOR_EVENTS and seen.at >= since + WAITING_AFTER:
@@ -360,6 +370,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
     AlertKind.JOBS_FAIL: _occurred(Occurrence.JOB_FAILED),
+    AlertKind.READING_FAILS: _reading_fails,
     AlertKind.WEBHOOKS_UNVERIFIED: _occurred(Occurrence.WEBHOOK_UNVERIFIED),
     AlertKind.VENDOR_EVENTS_WAIT: _vendor_events_wait,
     AlertKind.DRIFT_REPEATS: _drift_repeats,
@@ -393,6 +404,8 @@ HOLDS_FOR = {
     AlertKind.NO_WORKER: timedelta(minutes=2),
     # An opt-out of yesterday that is recorded now has waited for a day: a short failure is none.
     AlertKind.OPT_OUTS_WAIT: timedelta(minutes=5),
+    # One page of a long listing that fails once is none.
+    AlertKind.READING_FAILS: timedelta(minutes=5),
     # The same of what is processed again, at the age that it has.
     AlertKind.VENDOR_EVENTS_WAIT: timedelta(minutes=5),
 }

@@ -171,6 +171,7 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
     "expression, limit",
     [
         ("destination_oldest_seconds) > {}", alerts.WAITING_AFTER),
+        ("destination_unread_seconds) > {}", alerts.WAITING_AFTER),
         ('{{kind=~"webhook|vendor_event"}}) > {}', alerts.WAITING_AFTER),
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("scheduler_housekeeping_timestamp_seconds) > {}", alerts.HOUSEKEEPING_MISSING_AFTER),

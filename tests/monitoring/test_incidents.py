@@ -29,6 +29,7 @@ from preference_center.core.links.tokens import Link
 from preference_center.core.occurrences import Occurrence
 from preference_center.destinations import process
 from preference_center.destinations.store.destinations import find_by_name
+from preference_center.destinations.store.listings import ListingKind
 from preference_center.destinations.store.samples import load_due_emails
 from preference_center.inbound.mail import is_our_recipient
 from preference_center.infra import occurrences
@@ -37,6 +38,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.metrics import render_metrics
 from preference_center.infra.outbox import enqueue_emails
+from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.vendor_events import WebhookSource
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
@@ -48,10 +50,12 @@ from preference_center.monitoring.rules import Alert, AlertKind, Observation, fi
 from preference_center.monitoring.store import begin_alerts
 from preference_center.rights.erasure import journal
 from tests.destinations.ingest.steps import ingest_stored, post
+from tests.destinations.steps import read, refuse, work
 from tests.destinations.two_way_tool import TwoWayTool
 from tests.in_force import put_in_force
 from tests.infra.emails import outgoing_email
-from tests.infra.smtp.sending import at, work
+from tests.infra.smtp.sending import at
+from tests.infra.smtp.sending import work as send_due
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.monitoring.scene import DOCS, HOUSEKEEPING, ROOT, TICK, Scene
 from tests.rights.asking import ask
@@ -126,13 +130,26 @@ def drift(scene: Scene) -> None:
     )
 
 
+def crm() -> int:
+    destination = run_in_transaction(lambda c: find_by_name(c, services().keys, "crm"))
+    assert destination is not None
+    return destination.id
+
+
+def not_readable(scene: Scene) -> None:
+    scene.wait("active", timedelta())
+    work(crm(), tool := TwoWayTool())
+    refuse(tool, scene.patch, "scan", DeliveryError("no right to list", permanent=True))
+    for _ in range(5):
+        read(crm(), tool, ListingKind.SCAN)
+        scene.clock.advance(SOON / 4)
+
+
 def report(scene: Scene, **row: object) -> None:
     """The tool posts a webhook, and a worker takes it."""
     scene.execute("UPDATE destination SET kind = 'sendgrid'")
-    destination = run_in_transaction(lambda c: find_by_name(c, services().keys, "crm"))
-    assert destination is not None
-    post(destination.id, row)
-    ingest_stored(destination.id, TwoWayTool())
+    post(crm(), row)
+    ingest_stored(crm(), TwoWayTool())
     scene.clock.advance(SOON)
 
 
@@ -167,7 +184,7 @@ def send_emails(scene: Scene, port: int, count: int = 1) -> None:
     enqueue_emails([outgoing_email() for _ in range(count)])
     ends_at = scene.clock() + SOON
     while scene.clock() < ends_at:
-        work(at(port))
+        send_due(at(port))
         scene.clock.advance(timedelta(minutes=2))
 
 
@@ -291,6 +308,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         {"OptOutsWait": "slowed by the tool: 2 a minute; the last pending opt-out at this rate by"},
     ),
     "a tool keeps nothing": (drift, {"DriftRepeats": "drift, pushed again\t135"}),
+    "reading a tool fails while pushes work": (
+        not_readable,
+        {"ReadingFails": "no right to list"},
+    ),
     "a tool's webhooks fail their proof": (
         unverified,
         {"WebhooksUnverified": 'destination="crm",kind="webhook",outcome="unverified"'},

@@ -45,6 +45,8 @@ class DestinationMeasurement:
     """Pending opt-outs that are at risk or worse."""
     drift_repeated_at: datetime | None = None
     """When it last lost an opt-out that it had lost before."""
+    unread_since: datetime | None = None
+    """When the reading of it began that fails now."""
 
     def repeats_drift(self, now: datetime) -> bool:
         """Whether it loses opt-outs again and again, so that people stay mailable there."""

@@ -167,6 +167,8 @@ class PendingRows:
     has_more: bool
     drift_repeated_at: datetime | None
     """When the tool last lost an opt-out that it had lost before."""
+    unread_since: datetime | None
+    """When the pass of a listing began that fails now."""
 
 
 def list_pending(connection: Connection) -> list[PendingRows]:
@@ -176,7 +178,9 @@ def list_pending(connection: Connection) -> list[PendingRows]:
             SELECT GREATEST(%s, %s / GREATEST(count(*), 1)) AS max_rows FROM destination)
         SELECT d.name, d.status, d.retry_at, d.trouble,
             LEAST(found.count, max_rows), found.earliest, found.count > max_rows,
-            v.drift_repeated_at
+            v.drift_repeated_at,
+            (SELECT min(l.started_at) FROM listing l
+                WHERE l.destination_id = d.id AND d.status = 'active' AND l.reason <> '')
         FROM destination d LEFT JOIN verification v ON v.destination_id = d.id
         CROSS JOIN row_limit CROSS JOIN LATERAL (
             SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
