@@ -280,9 +280,15 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
     )
     yield _labelled(
         "destination_oldest_seconds",
-        "Since when the oldest of them was received.",
+        "Age of the oldest of them that the tool has not refused.",
         ["destination"],
         (([each.name], _age(each.oldest_received_at, at)) for each in found),
+    )
+    yield _labelled(
+        "destination_refused",
+        "Those that the tool refuses for an address, counted to the same limit.",
+        ["destination"],
+        (([each.name], each.refused) for each in found),
     )
     yield _labelled(
         "destination_unread_seconds",
@@ -298,9 +304,9 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
     )
     yield _labelled(
         "destination_late",
-        "Those that are at risk (36 h), past target (48 h) or overdue (72 h).",
+        "Those not refused that are at risk (36 h), past target (48 h) or overdue (72 h).",
         ["destination", "stage"],
-        (([each.name, stage], each.late.get(stage, 0)) for each in found for stage in _LATE_STAGES),
+        (([each.name, stage], each.count_late(stage)) for each in found for stage in _LATE_STAGES),
     )
     yield _labelled(
         "destination_state",

@@ -142,8 +142,10 @@ def _destinations(
     pending: Iterable[PendingRows], late: Iterable[LateRows]
 ) -> list[DestinationMeasurement]:
     stages: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
+    refused: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
     for rows in late:
         stages[rows.destination][rows.stage] = rows.count
+        refused[rows.destination][rows.stage] = rows.refused
     return [
         DestinationMeasurement(
             name=each.destination,
@@ -153,6 +155,8 @@ def _destinations(
             drift_repeated_at=each.drift_repeated_at,
             unread_since=each.unread_since,
             late=stages[each.destination],
+            refused=each.refused,
+            late_refused=refused[each.destination],
         )
         for each in pending
     ]

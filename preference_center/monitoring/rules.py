@@ -6,7 +6,7 @@ has the same conditions for Prometheus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.core.occurrences import Noted, Occurrence
 from preference_center.destinations.rules.promise import (
     BacklogKind,
+    DestinationMeasurement,
     HostMeasurements,
     Measurements,
     QueueMeasurement,
@@ -58,6 +59,8 @@ class AlertKind(StrEnum):
     """15 minutes have passed since something was received that some tool does not reflect."""
     JOBS_FAIL = "jobs_fail"
     """With the name of the job that failed with an error of ours."""
+    ADDRESSES_REFUSED = "addresses_refused"
+    """A tool refuses an opt-out for an address."""
     READING_FAILS = "reading_fails"
     """15 minutes have passed since a reading of a tool began that fails."""
     WEBHOOKS_UNVERIFIED = "webhooks_unverified"
@@ -104,6 +107,8 @@ MESSAGES = {
     " `flask destinations show` says why.",
     AlertKind.JOBS_FAIL: "This job of the workers fails with an error of ours: `job_failed` in"
     " their log says where. What it does waits until it succeeds.",
+    AlertKind.ADDRESSES_REFUSED: "This tool refuses opt-outs for single addresses, and is tried"
+    " daily: `flask destinations show` counts them, a person must help.",
     AlertKind.READING_FAILS: "This tool can't be read, so opt-outs that people make there, and lost"
     " ones, may not be found: `flask destinations show` says why.",
     AlertKind.WEBHOOKS_UNVERIFIED: "Webhooks of this tool fail their proof and are refused, so what"
@@ -257,15 +262,23 @@ def _no_worker(seen: Observation) -> Iterator[str]:
     yield from [""] if missing and len(missing) == len(seen.queue.workers) else missing
 
 
+def _destinations(seen: Observation) -> Sequence[DestinationMeasurement]:
+    return seen.measured.destinations if seen.measured else ()
+
+
 def _opt_outs_wait(seen: Observation) -> Iterator[str]:
-    for each in seen.measured.destinations if seen.measured else ():
+    for each in _destinations(seen):
         oldest = each.oldest_received_at
         if oldest and seen.at >= oldest + WAITING_AFTER:
             yield each.name
 
 
+def _addresses_refused(seen: Observation) -> Iterator[str]:
+    yield from (each.name for each in _destinations(seen) if each.refused)
+
+
 def _reading_fails(seen: Observation) -> Iterator[str]:
-    for each in seen.measured.destinations if seen.measured else ():
+    for each in _destinations(seen):
         if _has_passed(WAITING_AFTER, each.unread_since, seen.at):
             yield each.name
 
@@ -277,7 +290,7 @@ def _vendor_events_wait(seen: Observation) -> Iterator[str]:
 
 
 def _drift_repeats(seen: Observation) -> Iterator[str]:
-    for each in seen.measured.destinations if seen.measured else ():
+    for each in _destinations(seen):
         if each.repeats_drift(seen.at):
             yield each.name
 
@@ -287,7 +300,7 @@ def _waiting_since(*stages: DeadlineStage) -> Condition:
         if seen.measured is None:
             return
         for each in seen.measured.destinations:
-            if any(each.late.get(stage) for stage in stages):
+            if any(each.count_late(stage) for stage in stages):
                 yield each.name
         yield from sorted({kind for kind, stage in seen.measured.backlog if stage in stages})
 
@@ -370,6 +383,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.NO_WORKER: _no_worker,
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
     AlertKind.JOBS_FAIL: _occurred(Occurrence.JOB_FAILED),
+    AlertKind.ADDRESSES_REFUSED: _addresses_refused,
     AlertKind.READING_FAILS: _reading_fails,
     AlertKind.WEBHOOKS_UNVERIFIED: _occurred(Occurrence.WEBHOOK_UNVERIFIED),
     AlertKind.VENDOR_EVENTS_WAIT: _vendor_events_wait,

@@ -136,6 +136,12 @@ def crm() -> int:
     return destination.id
 
 
+def refused_address(scene: Scene) -> None:
+    scene.wait("active", timedelta())
+    scene.execute("UPDATE sync_state SET outcome = 'refused'")
+    scene.clock.advance(TARGET + timedelta(hours=1))
+
+
 def not_readable(scene: Scene) -> None:
     scene.wait("active", timedelta())
     work(crm(), tool := TwoWayTool())
@@ -308,6 +314,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         {"OptOutsWait": "slowed by the tool: 2 a minute; the last pending opt-out at this rate by"},
     ),
     "a tool keeps nothing": (drift, {"DriftRepeats": "drift, pushed again\t135"}),
+    "a tool stops while one refused address waits": (
+        refused_address,
+        {"AddressesRefused": "refused by the tool\t1 of them"},
+    ),
     "reading a tool fails while pushes work": (
         not_readable,
         {"ReadingFails": "no right to list"},

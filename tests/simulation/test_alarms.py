@@ -31,7 +31,7 @@ def check(
     tool.good_since = START if is_up else None
     comparison = Comparison(oracle, {tool.name: tool}, {FORM: START}, Redis(clock), {})
     found = [Difference(tool, FORM, NEWS, START, caused=False)] if is_mailed else []
-    late = [LateRows(tool.name, stage, 1, START, at_least=False)] if stage else []
+    late = [LateRows(tool.name, stage, 1, START, at_least=False, refused=0)] if stage else []
     compare(comparison, found, late, START + timedelta(hours=hours))
 
 

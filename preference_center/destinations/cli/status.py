@@ -249,6 +249,8 @@ def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterat
         yield f"rate\t{forecast.describe_slowed(services().now())}"
     if forecast:
         yield f"forecast\t{_format_forecast(forecast)}"
+    if row.refused_count:
+        yield f"refused by the tool\t{row.refused_count:,} of them; each is tried again daily"
     if row.retry_at:
         resume = f"or at once by `flask destinations resume {row.destination}`"
         yield f"next attempt\t{_format_time(row.retry_at)}, {resume}"

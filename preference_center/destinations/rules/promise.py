@@ -40,13 +40,21 @@ class DestinationMeasurement:
     state: str
     pending: int = 0
     oldest_received_at: datetime | None = None
-    """When the oldest pending opt-out was received."""
+    """When the oldest pending opt-out was received that the tool has not refused."""
     late: Mapping[DeadlineStage, int] = field(default_factory=dict)
     """Pending opt-outs that are at risk or worse."""
+    refused: int = 0
+    """Pending opt-outs that the tool refuses for an address: a person must help."""
+    late_refused: Mapping[DeadlineStage, int] = field(default_factory=dict)
+    """Those of `late` that it refuses."""
     drift_repeated_at: datetime | None = None
     """When it last lost an opt-out that it had lost before."""
     unread_since: datetime | None = None
     """When the reading of it began that fails now."""
+
+    def count_late(self, stage: DeadlineStage) -> int:
+        """Those of `late` that retries may still bring there."""
+        return self.late.get(stage, 0) - self.late_refused.get(stage, 0)
 
     def repeats_drift(self, now: datetime) -> bool:
         """Whether it loses opt-outs again and again, so that people stay mailable there."""

@@ -269,7 +269,7 @@ class DestinationBacklog:
 
     `due_at` is the earliest deadline among them. `retry_at` is set while its circuit is
     open, for `reason` and in `trouble`. `drifted_count` of them had been confirmed there and were
-    found missing, which has happened `drift_total` times in all.
+    found missing, which has happened `drift_total` times in all; `refused_count` the tool refused.
     """
 
     destination: str
@@ -280,6 +280,7 @@ class DestinationBacklog:
     pending_count: int
     due_at: datetime | None
     drifted_count: int
+    refused_count: int
     drift_total: int
 
     @property
@@ -293,6 +294,7 @@ def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
     rows = connection.execute(
         """SELECT d.name, d.status, d.reason, d.retry_at, d.trouble, count(s.due_at), min(s.due_at),
             count(s.due_at) FILTER (WHERE s.outcome = 'drift'),
+            count(s.due_at) FILTER (WHERE s.outcome = 'refused'),
             COALESCE((SELECT v.drift FROM verification v WHERE v.destination_id = d.id), 0)
         FROM destination d
         LEFT JOIN sync_state s ON s.destination_id = d.id AND s.due_at IS NOT NULL

@@ -155,9 +155,10 @@ MAX_EMAILS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PendingRows:
-    """Rows that wait for one destination; `due_at` is the earliest deadline of them.
+    """Rows that wait for one destination.
 
-    With `has_more` there are more than `count`.
+    `due_at` is the earliest deadline of those that the tool has not refused: a refused one waits
+    for a person. With `has_more` there are more than `count`.
     """
 
     destination: str
@@ -165,6 +166,8 @@ class PendingRows:
     count: int
     due_at: datetime | None
     has_more: bool
+    refused: int
+    """Those among them that the tool refused when they were pushed last."""
     drift_repeated_at: datetime | None
     """When the tool last lost an opt-out that it had lost before."""
     unread_since: datetime | None
@@ -177,15 +180,16 @@ def list_pending(connection: Connection) -> list[PendingRows]:
         """WITH row_limit AS MATERIALIZED (
             SELECT GREATEST(%s, %s / GREATEST(count(*), 1)) AS max_rows FROM destination)
         SELECT d.name, d.status, d.retry_at, d.trouble,
-            LEAST(found.count, max_rows), found.earliest, found.count > max_rows,
+            LEAST(found.count, max_rows), found.earliest, found.count > max_rows, found.refused,
             v.drift_repeated_at,
             (SELECT min(l.started_at) FROM listing l
                 WHERE l.destination_id = d.id AND d.status = 'active' AND l.reason <> '')
         FROM destination d LEFT JOIN verification v ON v.destination_id = d.id
         CROSS JOIN row_limit CROSS JOIN LATERAL (
-            SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
-                SELECT s.due_at FROM sync_state s
-                WHERE s.destination_id = d.id AND s.due_at IS NOT NULL
+            SELECT count(*) AS count, count(*) FILTER (WHERE is_refused) AS refused,
+                min(first.due_at) FILTER (WHERE NOT is_refused) AS earliest
+            FROM (SELECT s.due_at, s.outcome IS NOT DISTINCT FROM 'refused' AS is_refused
+                FROM sync_state s WHERE s.destination_id = d.id AND s.due_at IS NOT NULL
                 ORDER BY s.due_at LIMIT max_rows + 1) AS first) AS found
         ORDER BY d.name""",
         (MIN_PENDING, MAX_PENDING),

@@ -389,6 +389,8 @@ class LateRows:
     due_at: datetime
     at_least: bool
     """Whether there may be more than `count`."""
+    refused: int
+    """Those among them that the tool refused when they were pushed last."""
 
 
 MAX_LATE_PER_STAGE = 1_000
@@ -415,13 +417,14 @@ def list_late(connection: Connection, now: datetime) -> list[LateRows]:
         """WITH row_limit AS MATERIALIZED (
             SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS max_rows FROM destination)
         SELECT d.name, stages.stage, found.count, found.earliest,
-            found.count >= (SELECT max_rows FROM row_limit)
+            found.count >= (SELECT max_rows FROM row_limit), found.refused
         FROM destination d
         CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
             AS stages (stage, after, upto)
         CROSS JOIN LATERAL (
-            SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
-                SELECT s.due_at FROM sync_state s
+            SELECT count(*) AS count, min(first.due_at) AS earliest,
+                count(*) FILTER (WHERE first.outcome = 'refused') AS refused
+            FROM (SELECT s.due_at, s.outcome FROM sync_state s
                 WHERE s.destination_id = d.id AND s.due_at <= stages.upto
                     AND s.due_at > COALESCE(stages.after, '-infinity')
                 ORDER BY s.due_at LIMIT (SELECT max_rows FROM row_limit)) AS first) AS found
@@ -435,7 +438,4 @@ def list_late(connection: Connection, now: datetime) -> list[LateRows]:
             [upto for _, _, upto in stages],
         ),
     )
-    return [
-        LateRows(name, DeadlineStage(stage), count, due_at, more)
-        for name, stage, count, due_at, more in rows
-    ]
+    return [LateRows(name, DeadlineStage(stage), *counts) for name, stage, *counts in rows]
