@@ -291,6 +291,12 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
         (([each.name], each.refused) for each in found),
     )
     yield _labelled(
+        "destination_absent_share",
+        "Share (0 to 1) of its 100 newest deliveries whose address the tool does not know.",
+        ["destination"],
+        (([each.name], each.absent_share) for each in found),
+    )
+    yield _labelled(
         "destination_unread_seconds",
         "For how long a reading of it has taken that fails now.",
         ["destination"],

@@ -113,7 +113,7 @@ def measure_database(now: datetime) -> Measurements:
         unfinished = [each for each in list_rotations(connection) if each.finished_at is None]
         return Measurements(
             at=now,
-            destinations=_destinations(pending, late),
+            destinations=_destinations(pending, late, samples.load_absent_shares(connection)),
             backlog=_load_backlog(connection, now),
             waiting={kind.value: count for kind, count in waiting.items()},
             waiting_since={
@@ -139,7 +139,7 @@ def measure_database(now: datetime) -> Measurements:
 
 
 def _destinations(
-    pending: Iterable[PendingRows], late: Iterable[LateRows]
+    pending: Iterable[PendingRows], late: Iterable[LateRows], absent: Mapping[str, float]
 ) -> list[DestinationMeasurement]:
     stages: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
     refused: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
@@ -156,6 +156,7 @@ def _destinations(
             unread_since=each.unread_since,
             late=stages[each.destination],
             refused=each.refused,
+            absent_share=absent.get(each.destination, 0.0),
             late_refused=refused[each.destination],
         )
         for each in pending

@@ -61,6 +61,8 @@ class AlertKind(StrEnum):
     """With the name of the job that failed with an error of ours."""
     ADDRESSES_REFUSED = "addresses_refused"
     """A tool refuses an opt-out for an address."""
+    TOOL_KNOWS_NOBODY = "tool_knows_nobody"
+    """A tool knows none of the addresses that were pushed to it last."""
     READING_FAILS = "reading_fails"
     """15 minutes have passed since a reading of a tool began that fails."""
     WEBHOOKS_UNVERIFIED = "webhooks_unverified"
@@ -109,6 +111,8 @@ MESSAGES = {
     " their log says where. What it does waits until it succeeds.",
     AlertKind.ADDRESSES_REFUSED: "This tool refuses opt-outs for single addresses, and is tried"
     " daily: `flask destinations show` counts them, a person must help.",
+    AlertKind.TOOL_KNOWS_NOBODY: "This tool knows none of the addresses that were pushed there last,"
+    " which count as done: is it the right account?",
     AlertKind.READING_FAILS: "This tool can't be read, so opt-outs that people make there, and lost"
     " ones, may not be found: `flask destinations show` says why.",
     AlertKind.WEBHOOKS_UNVERIFIED: "Webhooks of this tool fail their proof and are refused, so what"
@@ -277,6 +281,10 @@ def _addresses_refused(seen: Observation) -> Iterator[str]:
     yield from (each.name for each in _destinations(seen) if each.refused)
 
 
+def _tool_knows_nobody(seen: Observation) -> Iterator[str]:
+    yield from (each.name for each in _destinations(seen) if each.absent_share >= 1)
+
+
 def _reading_fails(seen: Observation) -> Iterator[str]:
     for each in _destinations(seen):
         if _has_passed(WAITING_AFTER, each.unread_since, seen.at):
@@ -384,6 +392,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.OPT_OUTS_WAIT: _opt_outs_wait,
     AlertKind.JOBS_FAIL: _occurred(Occurrence.JOB_FAILED),
     AlertKind.ADDRESSES_REFUSED: _addresses_refused,
+    AlertKind.TOOL_KNOWS_NOBODY: _tool_knows_nobody,
     AlertKind.READING_FAILS: _reading_fails,
     AlertKind.WEBHOOKS_UNVERIFIED: _occurred(Occurrence.WEBHOOK_UNVERIFIED),
     AlertKind.VENDOR_EVENTS_WAIT: _vendor_events_wait,

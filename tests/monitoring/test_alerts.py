@@ -150,6 +150,13 @@ def test_drift_that_repeats_is_an_alert_until_it_has_not_for_two_days() -> None:
     assert found(DRIFT_LASTS) == frozenset()
 
 
+def test_a_tool_that_knows_one_of_the_newest_addresses_is_none() -> None:
+    well = {"pending": 0, "oldest_received_at": None}
+    assert not find_alerts(crm("active", timedelta(), absent_share=0.99, **well))
+    found = find_alerts(crm("active", timedelta(), absent_share=1.0, **well))
+    assert found == {Alert(AlertKind.TOOL_KNOWS_NOBODY, "crm")}
+
+
 def test_a_broken_destination_for_which_nothing_waits_is_none() -> None:
     assert not find_alerts(crm("broken", timedelta(), pending=0, oldest_received_at=None))
 

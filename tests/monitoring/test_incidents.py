@@ -30,7 +30,7 @@ from preference_center.core.occurrences import Occurrence
 from preference_center.destinations import process
 from preference_center.destinations.store.destinations import find_by_name
 from preference_center.destinations.store.listings import ListingKind
-from preference_center.destinations.store.samples import load_due_emails
+from preference_center.destinations.store.samples import MIN_NEWEST, load_due_emails
 from preference_center.inbound.mail import is_our_recipient
 from preference_center.infra import occurrences
 from preference_center.infra.config_sections import Mailboxes
@@ -40,6 +40,7 @@ from preference_center.infra.metrics import render_metrics
 from preference_center.infra.outbox import enqueue_emails
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.vendor_events import WebhookSource
+from preference_center.ledger import record
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
@@ -57,6 +58,7 @@ from tests.infra.emails import outgoing_email
 from tests.infra.smtp.sending import at
 from tests.infra.smtp.sending import work as send_due
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
+from tests.ledger.changes import change
 from tests.monitoring.scene import DOCS, HOUSEKEEPING, ROOT, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
@@ -140,6 +142,14 @@ def refused_address(scene: Scene) -> None:
     scene.wait("active", timedelta())
     scene.execute("UPDATE sync_state SET outcome = 'refused'")
     scene.clock.advance(TARGET + timedelta(hours=1))
+
+
+def wrong_account(scene: Scene) -> None:
+    scene.wait("active", timedelta())
+    for number in range(2, MIN_NEWEST + 2):
+        address = parse_address(f"person{number}@example.com", Channel.EMAIL)
+        record([change(number, at=scene.clock(), address=address)])
+    work(crm(), TwoWayTool())
 
 
 def not_readable(scene: Scene) -> None:
@@ -317,6 +327,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "a tool stops while one refused address waits": (
         refused_address,
         {"AddressesRefused": "refused by the tool\t1 of them"},
+    ),
+    "a destination is the wrong account": (
+        wrong_account,
+        {"ToolKnowsNobody": "absent there\t100%"},
     ),
     "reading a tool fails while pushes work": (
         not_readable,

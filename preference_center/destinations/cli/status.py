@@ -19,7 +19,7 @@ from preference_center.destinations.rules.states import (
     VerificationStats,
 )
 from preference_center.destinations.set_up import SyncPreview, preview_destination
-from preference_center.destinations.store import backfills, webhooks
+from preference_center.destinations.store import backfills, samples, webhooks
 from preference_center.destinations.store import destinations as stored
 from preference_center.destinations.store import listings as verifying
 from preference_center.destinations.store.backfills import Backfill
@@ -118,10 +118,11 @@ def show(name: str) -> None:
         unprocessed, failure = run_in_transaction(
             lambda c: webhooks.load_unprocessed(c, destination.id)
         )
+        absent = run_in_transaction(samples.load_absent_shares).get(name, 0.0)
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
-    for line in _pending_lines(row, forecast):
+    for line in (*_pending_lines(row, forecast), *_absent_lines(absent)):
         click.echo(line)
     if not backfill.finished:
         click.echo(f"backfill\t{format_progress(backfill)}")
@@ -254,6 +255,11 @@ def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterat
     if row.retry_at:
         resume = f"or at once by `flask destinations resume {row.destination}`"
         yield f"next attempt\t{_format_time(row.retry_at)}, {resume}"
+
+
+def _absent_lines(share: float) -> Iterator[str]:
+    if share:
+        yield f"absent there\t{share:.0%} of the {samples.NEWEST} newest"
 
 
 def _format_forecast(forecast: Forecast) -> str:

@@ -45,6 +45,8 @@ class DestinationMeasurement:
     """Pending opt-outs that are at risk or worse."""
     refused: int = 0
     """Pending opt-outs that the tool refuses for an address: a person must help."""
+    absent_share: float = 0.0
+    """Of the newest addresses pushed there, which the tool did not know."""
     late_refused: Mapping[DeadlineStage, int] = field(default_factory=dict)
     """Those of `late` that it refuses."""
     drift_repeated_at: datetime | None = None

@@ -142,6 +142,32 @@ def load_recent_deliveries(connection: Connection, since: datetime) -> RecentDel
     return RecentDeliveries(rows[0][0] if rows else since, counts)
 
 
+NEWEST = 100
+"""Of how many deliveries of a destination the share is taken; of fewer than MIN_NEWEST none is."""
+
+
+MIN_NEWEST = 20
+
+
+def load_absent_shares(connection: Connection) -> dict[str, float]:
+    """By destination, the share (0 to 1) of its newest deliveries that the tool did not know.
+
+    Among the newest MAX_RECENT_DELIVERIES of all.
+    """
+    rows = connection.execute(
+        """WITH newest AS MATERIALIZED (
+            SELECT id, destination_id, outcome FROM delivery ORDER BY id DESC LIMIT %(limit)s),
+        numbered AS (SELECT destination_id, outcome,
+                row_number() OVER (PARTITION BY destination_id ORDER BY id DESC) AS number
+            FROM newest WHERE outcome IN ('reflected', 'absent'))
+        SELECT d.name, avg(CASE WHEN outcome = 'absent' THEN 1.0 ELSE 0 END)::float
+        FROM numbered JOIN destination d ON d.id = destination_id
+        WHERE number <= %(newest)s GROUP BY d.name HAVING count(*) >= %(least)s""",
+        {"limit": MAX_RECENT_DELIVERIES, "newest": NEWEST, "least": MIN_NEWEST},
+    )
+    return dict(rows.fetchall())
+
+
 MAX_PENDING = 10_000
 """Pending rows are counted up to here, for all destinations together ..."""
 
