@@ -12,6 +12,8 @@ class Occurrence(StrEnum):
     """A person's opt-out was neither recorded nor spooled."""
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
     """A sender asked about a message type that the catalogue does not have."""
+    KEY_REFUSED = "key_refused"
+    """A request with an API key that was revoked, or that lacks what it needs."""
     JOB_FAILED = "job_failed"
     """A job of a worker failed with an error of ours."""
     LINKS_FAIL = "links_fail"

@@ -91,6 +91,8 @@ class AlertKind(StrEnum):
     SPOOL_DAMAGED = "spool_damaged"
     SPOOL_NOT_WRITABLE = "spool_not_writable"
     OPT_OUTS_REFUSED = "opt_outs_refused"
+    SENDER_REFUSED = "sender_refused"
+    """With the name of the API key."""
     LINKS_FAIL = "links_fail"
     """With the LinkKeyProblem."""
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
@@ -111,8 +113,8 @@ MESSAGES = {
     " their log says where. What it does waits until it succeeds.",
     AlertKind.ADDRESSES_REFUSED: "This tool refuses opt-outs for single addresses, and is tried"
     " daily: `flask destinations show` counts them, a person must help.",
-    AlertKind.TOOL_KNOWS_NOBODY: "This tool knows none of the addresses that were pushed there last,"
-    " which count as done: is it the right account?",
+    AlertKind.TOOL_KNOWS_NOBODY: "This tool knows none of the addresses that were pushed there"
+    " last, which count as done: is it the right account?",
     AlertKind.READING_FAILS: "This tool can't be read, so opt-outs that people make there, and lost"
     " ones, may not be found: `flask destinations show` says why.",
     AlertKind.WEBHOOKS_UNVERIFIED: "Webhooks of this tool fail their proof and are refused, so what"
@@ -149,6 +151,8 @@ MESSAGES = {
     " look at the disk of its spool.",
     AlertKind.OPT_OUTS_REFUSED: "People's opt-outs were neither recorded nor spooled by this host,"
     " and may be lost: see to the database and the disk of its spool at once.",
+    AlertKind.SENDER_REFUSED: "Requests with this API key are refused: it was revoked, or lacks the"
+    " scope or message type (`flask keys list`). Its sender must take that for a no.",
     AlertKind.LINKS_FAIL: "People open links, or write to addresses, that none of LINK_KEYS signed,"
     " so they can't opt out: put the missing key back.",
     AlertKind.UNKNOWN_MESSAGE_TYPE: "This API key asks about a message type that the catalogue does"
@@ -417,6 +421,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.SPOOL_DAMAGED: _of_spool(lambda s, _: s.damaged_files),
     AlertKind.SPOOL_NOT_WRITABLE: _of_spool(lambda s, _: not s.is_writable),
     AlertKind.OPT_OUTS_REFUSED: _occurred(Occurrence.OPT_OUT_REFUSED),
+    AlertKind.SENDER_REFUSED: _occurred(Occurrence.KEY_REFUSED),
     AlertKind.LINKS_FAIL: _occurred(Occurrence.LINKS_FAIL),
     AlertKind.UNKNOWN_MESSAGE_TYPE: _occurred(Occurrence.UNKNOWN_MESSAGE_TYPE),
 }

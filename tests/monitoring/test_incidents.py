@@ -50,6 +50,7 @@ from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules import Alert, AlertKind, Observation, find_alerts
 from preference_center.monitoring.store import begin_alerts
 from preference_center.rights.erasure import journal
+from preference_center.web.api import keys
 from tests.destinations.ingest.steps import ingest_stored, post
 from tests.destinations.steps import read, refuse, work
 from tests.destinations.two_way_tool import TwoWayTool
@@ -62,7 +63,7 @@ from tests.ledger.changes import change
 from tests.monitoring.scene import DOCS, HOUSEKEEPING, ROOT, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
-from tests.web.api.sender import make_sender
+from tests.web.api.sender import Sender, make_sender
 from workers import jobs, scheduler
 
 ROW = re.compile(r"^\| `([A-Z]\w+)` \| ([^|]+) \|[^|]+\|[^|]+\| `([^`|]+)` \|$", re.MULTILINE)
@@ -274,6 +275,26 @@ def unknown_type(scene: Scene) -> None:
     scene.series[counter] = "0+1000x40"
 
 
+def revoked_key(scene: Scene) -> None:
+    put_in_force(scene.app)
+    refuse_sender(scene, make_sender(scene.app, "shop"), revoke=True)
+
+
+def key_without_the_type(scene: Scene) -> None:
+    put_in_force(scene.app)
+    refuse_sender(scene, make_sender(scene.app, "shop", message_types=["newsletter.other"]))
+
+
+def refuse_sender(scene: Scene, sender: Sender, *, revoke: bool = False) -> None:
+    if revoke:
+        run_in_transaction(lambda c: keys.revoke_key(c, "shop", scene.clock()))
+    question = {"message_type": "receipt", "recipient": "jane@example.com"}
+    assert sender.post("/v1/decisions", question).status_code in {401, 403}
+    for status, values in (("2xx", "0+90x40"), ("4xx", "0+10x40")):
+        labels = f'endpoint="api.post_decisions",status="{status}"'
+        scene.series[f"preference_center_http_request_seconds_count{{{labels}}}"] = values
+
+
 def dead_process(scene: Scene) -> None:
     scene.series['up{job="preference-center",instance="mail:8001"}'] = "0x40"
 
@@ -384,6 +405,8 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         },
     ),
     "a message type was removed": (unknown_type, {"UnknownMessageType": "newsletter.gone"}),
+    "a sender's key is revoked": (revoked_key, {"SenderRefused": "shop"}),
+    "a sender's key lacks a message type": (key_without_the_type, {"SenderRefused": "shop"}),
     "the mail receiver is dead": (dead_process, {"ProcessDown": "waiting: 0"}),
     "a clock is ten minutes behind": (slow_clock, {"ClockDiffers": "clock_differs"}),
     "a backup was restored": (restored, {"ErasureJournalClosed": "flask erasures replay"}),

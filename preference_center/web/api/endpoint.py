@@ -36,7 +36,8 @@ from pydantic import BaseModel, Field
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.events import Change, Retraction
-from preference_center.infra import audit
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import audit, occurrences
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
@@ -134,6 +135,7 @@ def _network_digest() -> str:
 def _record_refusal(key: ApiKey, needed: str) -> None:
     """Record the first refusal of its kind in an hour, the tenth, the hundredth, and so on."""
     now, endpoint = services().now(), request.endpoint or ""
+    occurrences.note(Occurrence.KEY_REFUSED, key.name)
     count_key_use(key.name, now, refused=1)
     count = str(services().limiter.increment("hour", "refused", key.name, needed, endpoint))
     if count.strip("0") != "1":

@@ -28,6 +28,8 @@ from psycopg import errors
 
 from preference_center.catalogue.apply import SenderKey
 from preference_center.core.errors import InvalidInput, Unavailable
+from preference_center.core.occurrences import Occurrence
+from preference_center.infra import occurrences
 from preference_center.infra.db.transactions import Connection, run_autocommit
 
 ALL_MESSAGE_TYPES = "*"
@@ -126,7 +128,7 @@ def find_key(text: str) -> ApiKey | None:
     """The key with this text, unless unknown or revoked.
 
     Results are cached for two seconds, so that a burst of requests costs one look-up; a
-    revocation takes effect everywhere after that.
+    revocation takes effect everywhere after that. That a revoked key is still used is noted.
     """
     if not _KEY_FORMAT.fullmatch(text):
         return None
@@ -140,6 +142,8 @@ def find_key(text: str) -> ApiKey | None:
     )
     if key is None or key.revoked_at is not None:
         cache.pop(digest, None)
+        if key is not None:
+            occurrences.note(Occurrence.KEY_REFUSED, key.name)
         return None
     cache[digest] = (time.monotonic() + _CACHE_SECONDS, key)
     return key
