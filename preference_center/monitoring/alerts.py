@@ -218,6 +218,8 @@ class AlertWatch:
     _measured_since: datetime | None = None
     """Since when the database has been measured without a break."""
     _away_since: datetime | None = None
+    """Since when it could not be measured, or nothing be stored in it."""
+    _away_cause: str = ""
     _sent_away: bool = False
 
     def look(self) -> None:
@@ -234,10 +236,25 @@ class AlertWatch:
             housekept_at=self.heartbeat.housekept_at or self.heartbeat.started_at,
         )
         found = self._timer.select_persisting(find_alerts(observation), now)
+        is_stored = measured is not None and self._try_to_store(found, now)
         self._notify_about_database(now, is_away=_DATABASE_UNAVAILABLE in found)
-        if measured is not None:
-            run_in_transaction(lambda c: self._store(c, found - {_DATABASE_UNAVAILABLE}, now))
+        if is_stored:
             self._send_due()
+
+    def _try_to_store(self, found: frozenset[Alert], now: datetime) -> bool:
+        """Whether it succeeded. A database that can be read only, as on a full disk, is away."""
+        try:
+            with override_limits(WEB_TIMEOUTS):
+                run_in_transaction(lambda c: self._store(c, found - {_DATABASE_UNAVAILABLE}, now))
+        except Unavailable as error:
+            self._note_away(now, error)
+            return False
+        self._away_since, self._away_cause = None, ""
+        return True
+
+    def _note_away(self, now: datetime, error: Unavailable) -> None:
+        self._away_since, self._away_cause = self._away_since or now, error.cause
+        self._measured_since = None
 
     def _store(self, connection: Connection, found: frozenset[Alert], now: datetime) -> None:
         """Store what began and what ended, with the notices about it.
@@ -254,11 +271,9 @@ class AlertWatch:
         try:
             with override_limits(WEB_TIMEOUTS):  # a frozen server must not hold this thread
                 measured = measure_database(now)
-        except Unavailable:
-            self._away_since = self._away_since or now
-            self._measured_since = None
+        except Unavailable as error:
+            self._note_away(now, error)
             return None
-        self._away_since = None
         self._measured_since = self._measured_since or now
         return measured
 
@@ -267,7 +282,8 @@ class AlertWatch:
         has_ended = self._sent_away and self._away_since is None
         if not has_ended and (not is_away or self._sent_away):
             return
-        notice = Notice(_DATABASE_UNAVAILABLE, has_ended=has_ended, at=now)
+        cause = f"failing: {self._away_cause}" if self._away_cause else ""
+        notice = Notice(_DATABASE_UNAVAILABLE, has_ended=has_ended, at=now, detail=cause)
         self._sent_away = not has_ended
         for channel in list_channels():
             try:

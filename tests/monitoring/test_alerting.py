@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from dev.processes import wait_until
 from preference_center.core.deadlines import AT_RISK
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra import occurrences
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -26,7 +26,7 @@ from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter, spool_request
 from preference_center.monitoring import alerts as alerting
-from preference_center.monitoring import measure
+from preference_center.monitoring import measure, store
 from preference_center.monitoring.alerts import (
     ENDS_AFTER,
     AlertWatch,
@@ -280,6 +280,33 @@ def test_the_database_is_told_of_from_memory(
     assert sent.take() == [(AlertKind.DATABASE_UNAVAILABLE, "", False)]
     look(watch, clock)
     assert sent.take() == [(AlertKind.DATABASE_UNAVAILABLE, "", True)]
+
+
+def test_a_full_disk_of_the_database_is_told_of_though_it_answers(
+    sent: Sent, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Unavailable("could not extend file", cause=UnavailableCause.DISK_FULL)
+
+    texts: list[str] = []
+
+    def send(channel: NoticeChannel, notice: Notice) -> None:
+        texts.append(notice.text)
+        sent(channel, notice)
+
+    watch = AlertWatch(Heartbeat(clock()), send)
+    put_at_risk(clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "begin_alerts", refuse)
+        for _ in range(3):
+            look(watch, clock)
+            clock.advance(DATABASE_AWAY_AFTER)
+    assert sent.take() == [(AlertKind.DATABASE_UNAVAILABLE, "", False)]
+    assert "It is failing: disk_full." in texts[0]
+    look(watch, clock)
+    assert sent.take()[0] == (AlertKind.DATABASE_UNAVAILABLE, "", True)
+    look(watch, clock)
+    assert run_in_transaction(list_alerts)
 
 
 def test_a_silent_scheduler_is_told_of_by_its_own_thread(
