@@ -144,7 +144,7 @@ def test_expressions_select_and_sum_by_labels_that_exist(path: Path) -> None:
     for expression in expressions:
         metrics = {re.sub(r"_(bucket|count|sum)$", "", each) for each in NAME.findall(expression)}
         known = set().union(
-            {"le", "instance", "job", "alertname", "alertstate"},
+            {"le", "instance", "job", "component", "alertname", "alertstate"},
             *(documented[each] for each in metrics),
         )
         grouped = re.findall(r"\b(?:by|on) \(([\w, ]+)\)", expression)
@@ -196,6 +196,24 @@ def test_promtool_accepts_the_rules(arguments: tuple[str, str]) -> None:
     command = ["promtool", what, "rules", file]
     done = subprocess.run(command, cwd=DEPLOY, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is missing: apt-get install prometheus"
+)
+@pytest.mark.parametrize("page", ["kubernetes.md", "monitoring.md"])
+def test_promtool_accepts_the_scrape_configurations_of_the_pages(page: str, tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"```yaml\n(.*?)```", (DEPLOY.parent / "docs" / page).read_text(), re.DOTALL
+    )
+    shown = [block for block in blocks if "scrape_configs" in block]
+    assert shown
+    for block in shown:
+        assert "job_name: preference-center\n" in block
+        (tmp_path / "prometheus.yml").write_text(block)
+        command = ["promtool", "check", "config", "--syntax-only", tmp_path / "prometheus.yml"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_rules_hold_for_as_long_as_our_own_alerts() -> None:
