@@ -70,6 +70,8 @@ def state_badge(state: DestinationState, now: datetime) -> tuple[str, str]:
             return _("slowed down"), "warn"
         case Condition.FAILED | Condition.TRIED_AGAIN:
             return _("broken"), "bad"
+        case Condition.DRIFT_REPEATS:
+            return _("loses opt-outs"), "bad"
         case Condition.NOT_READABLE | Condition.DRIFTED | Condition.WELL:
             return _("running"), "good"
         case _ as never:
@@ -157,6 +159,10 @@ def advice(state: DestinationState, now: datetime) -> str:
             ),
             Condition.TRIED_AGAIN: _(
                 "It failed and is being tried again now. Check it to see what is wrong."
+            ),
+            Condition.DRIFT_REPEATS: _(
+                "The tool confirms opt-outs and loses them again, so people stay mailable there."
+                " Find out who writes there, or stop sending from it."
             ),
             Condition.NOT_READABLE: _(
                 "It is pushed to, but reading from it fails. Check it to see what is wrong."

@@ -374,7 +374,7 @@ def count_push_failure(destination: str, reason: PushFailure) -> None:
 
 
 def count_inbound(kind: InboundKind, outcome: InboundOutcome, destination: str = "") -> None:
-    """One thing that came in; `destination` is the name of one that there is, or empty."""
+    """One message that came in; `destination` is the name of one that there is, or empty."""
     _INBOUND.labels(kind, outcome, destination).inc()
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.destinations.rules.promise import (
-    DRIFT_LASTS,
     DestinationMeasurement,
     Disk,
     Folder,
@@ -21,6 +20,7 @@ from preference_center.destinations.rules.promise import (
     QueueProblem,
     SpoolMeasurement,
 )
+from preference_center.destinations.rules.states import DRIFT_LASTS
 from preference_center.monitoring.rules import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,

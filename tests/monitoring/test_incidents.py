@@ -344,7 +344,7 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
         rate_limit,
         {"OptOutsWait": "slowed by the tool: 2 a minute; the last pending opt-out at this rate by"},
     ),
-    "a tool keeps nothing": (drift, {"DriftRepeats": "drift, pushed again\t135"}),
+    "a tool keeps nothing": (drift, {"DriftRepeats": "drift repeats\tlast at"}),
     "a tool stops while one refused address waits": (
         refused_address,
         {"AddressesRefused": "refused by the tool\t1 of them"},

@@ -14,7 +14,7 @@ from preference_center.destinations import set_up
 from preference_center.destinations.change_settings import change_settings
 from preference_center.destinations.cli import status
 from preference_center.destinations.cli.status import observe, replay, show
-from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.rules.states import Destination, repeats_drift
 from preference_center.destinations.set_up import title_hints, webhook_url
 from preference_center.destinations.store import backfills
 from preference_center.destinations.store import destinations as stored
@@ -343,7 +343,8 @@ def _row_cells(
     if backfill:
         yield f"backfill: {status.format_progress(backfill)}"
     if pending.drift_total:
-        yield f"drift: {pending.drift_total}, {pending.drifted_count} not yet fixed"
+        repeats = ", repeats" if repeats_drift(pending.drift_repeated_at, services().now()) else ""
+        yield f"drift: {pending.drift_total}, {pending.drifted_count} not yet fixed{repeats}"
     sends = (
         f"{topic}={destination.mapping[topic]}" if topic in destination.mapping else topic
         for topic in sorted(destination.sends)

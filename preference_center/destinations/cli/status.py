@@ -17,6 +17,7 @@ from preference_center.destinations.rules.states import (
     DestinationStatus,
     Trouble,
     VerificationStats,
+    repeats_drift,
 )
 from preference_center.destinations.set_up import SyncPreview, preview_destination
 from preference_center.destinations.store import backfills, samples, webhooks
@@ -250,6 +251,9 @@ def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterat
         yield f"rate\t{forecast.describe_slowed(services().now())}"
     if forecast:
         yield f"forecast\t{_format_forecast(forecast)}"
+    if repeats_drift(row.drift_repeated_at, services().now()):
+        at = _format_time(row.drift_repeated_at)
+        yield f"drift repeats\tlast at {at}: find out who writes there, or stop sending from it"
     if row.refused_count:
         yield f"refused by the tool\t{row.refused_count:,} of them; each is tried again daily"
     if row.retry_at:

@@ -21,12 +21,8 @@ from preference_center.core.deadlines import (
     deadline_stage,
     worst_stage,
 )
-from preference_center.destinations.rules.states import Settlement, SyncClaim
+from preference_center.destinations.rules.states import Settlement, SyncClaim, repeats_drift
 from preference_center.integrations.base.contract import PushResult
-
-DRIFT_LASTS = timedelta(days=2)
-"""For how long a destination that lost an opt-out again is taken to lose them: it is read back
-ever more rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +56,7 @@ class DestinationMeasurement:
 
     def repeats_drift(self, now: datetime) -> bool:
         """Whether it loses opt-outs again and again, so that people stay mailable there."""
-        at = self.drift_repeated_at
-        return at is not None and now < at + DRIFT_LASTS
+        return repeats_drift(self.drift_repeated_at, now)
 
 
 class BacklogKind(StrEnum):

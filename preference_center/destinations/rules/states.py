@@ -248,11 +248,23 @@ class Condition(StrEnum):
     """Its circuit is open: it is tried again later."""
     TRIED_AGAIN = "tried_again"
     """Its circuit is open, and due to be tried."""
+    DRIFT_REPEATS = "drift_repeats"
+    """It loses again opt-outs that it had lost, and that were pushed again."""
     NOT_READABLE = "not_readable"
     """It is pushed to, but a listing of it fails."""
     DRIFTED = "drifted"
     """It has lost opt-outs, which are being pushed again."""
     WELL = "well"
+
+
+DRIFT_LASTS = timedelta(days=2)
+"""For how long a destination that lost an opt-out again is taken to lose them: it is read back
+ever more rarely."""
+
+
+def repeats_drift(repeated_at: datetime | None, now: datetime) -> bool:
+    """Whether it loses opt-outs again and again; `repeated_at`: when it last did."""
+    return repeated_at is not None and now < repeated_at + DRIFT_LASTS
 
 
 def find_condition(
@@ -263,6 +275,7 @@ def find_condition(
     *,
     reads_fail: bool = False,
     has_drift: bool = False,
+    drift_repeats: bool = False,
 ) -> Condition:
     """The condition of a destination; `trouble` and `retry_at` are those of its circuit."""
     match status:
@@ -275,6 +288,8 @@ def find_condition(
                 return Condition.RATE_LIMITED
             return Condition.FAILED if retry_at > now else Condition.TRIED_AGAIN
         case DestinationStatus.ACTIVE:
+            if drift_repeats:
+                return Condition.DRIFT_REPEATS
             if reads_fail:
                 return Condition.NOT_READABLE
             return Condition.DRIFTED if has_drift else Condition.WELL

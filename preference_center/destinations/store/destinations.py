@@ -282,6 +282,8 @@ class DestinationBacklog:
     drifted_count: int
     refused_count: int
     drift_total: int
+    drift_repeated_at: datetime | None
+    """When it last lost an opt-out that it had lost before."""
 
     @property
     def status_label(self) -> str:
@@ -295,7 +297,8 @@ def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
         """SELECT d.name, d.status, d.reason, d.retry_at, d.trouble, count(s.due_at), min(s.due_at),
             count(s.due_at) FILTER (WHERE s.outcome = 'drift'),
             count(s.due_at) FILTER (WHERE s.outcome = 'refused'),
-            COALESCE((SELECT v.drift FROM verification v WHERE v.destination_id = d.id), 0)
+            COALESCE((SELECT v.drift FROM verification v WHERE v.destination_id = d.id), 0),
+            (SELECT v.drift_repeated_at FROM verification v WHERE v.destination_id = d.id)
         FROM destination d
         LEFT JOIN sync_state s ON s.destination_id = d.id AND s.due_at IS NOT NULL
         GROUP BY d.id ORDER BY d.name"""

@@ -18,6 +18,7 @@ from preference_center.destinations.rules.states import (
     Trouble,
     find_condition,
     find_trouble,
+    repeats_drift,
     status_label,
 )
 from preference_center.infra.db.transactions import Connection
@@ -49,6 +50,8 @@ class DestinationState:
     """Opt-outs that the tool had confirmed and no longer had, since it was set up."""
     drift_pending: int
     """Those of them that are not pushed again yet, among the first MAX_DRIFT_ROWS that wait."""
+    drift_repeated_at: datetime | None
+    """When it last lost an opt-out that it had lost before."""
     read_at: datetime | None
     """When a listing or the read-back last ended."""
     read_problem: str
@@ -65,6 +68,7 @@ class DestinationState:
             now,
             reads_fail=bool(self.read_problem),
             has_drift=self.drift_pending > 0,
+            drift_repeats=repeats_drift(self.drift_repeated_at, now),
         )
 
 
@@ -78,7 +82,7 @@ def list_states(connection: Connection, name: str | None = None) -> list[Destina
                     SELECT s.outcome FROM sync_state s
                     WHERE s.destination_id = d.id AND s.due_at IS NOT NULL
                     ORDER BY s.due_at LIMIT %(rows)s) AS first) END,
-            l.read_at, COALESCE(l.problem, ''), b.destination_id IS NOT NULL
+            v.drift_repeated_at, l.read_at, COALESCE(l.problem, ''), b.destination_id IS NOT NULL
         FROM destination d
         LEFT JOIN verification v ON v.destination_id = d.id
         LEFT JOIN backfill b ON b.destination_id = d.id AND b.finished_at IS NULL

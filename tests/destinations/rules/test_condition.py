@@ -57,6 +57,8 @@ def test_a_running_one_may_fail_to_be_read_or_have_drifted() -> None:
     assert found is Condition.DRIFTED
     found = find_condition(_ACTIVE, None, None, START, reads_fail=True, has_drift=True)
     assert found is Condition.NOT_READABLE
+    found = find_condition(_ACTIVE, None, None, START, reads_fail=True, drift_repeats=True)
+    assert found is Condition.DRIFT_REPEATS
     found = find_condition(_ACTIVE, _LATER, Trouble.FAILING, START, reads_fail=True, has_drift=True)
     assert found is Condition.FAILED
 

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from preference_center.core.events import EventKind
-from preference_center.destinations.rules.promise import DRIFT_LASTS
-from preference_center.destinations.rules.states import READ_BACK_DELAY
+from preference_center.destinations.rules.states import DRIFT_LASTS, READ_BACK_DELAY
 from preference_center.destinations.scan import next_night, schedule_new_listings
 from preference_center.destinations.store import destinations, listings, verification
 from preference_center.destinations.store.listings import ListingKind
