@@ -45,14 +45,8 @@ from preference_center.monitoring.measure import (
     measure_host,
     measure_queue,
 )
-from preference_center.monitoring.rules import (
-    Alert,
-    AlertKind,
-    HoldTimer,
-    Notice,
-    Observation,
-    find_alerts,
-)
+from preference_center.monitoring.rules.conditions import HoldTimer, Observation, find_alerts
+from preference_center.monitoring.rules.notices import Alert, AlertKind, Notice
 from preference_center.monitoring.store import ClaimedNotice
 
 

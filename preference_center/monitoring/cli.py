@@ -10,15 +10,12 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.monitoring.alerts import NoticeNotSent, list_channels, send_notice
 from preference_center.monitoring.measure import measure_database, measure_host, measure_queue
-from preference_center.monitoring.rules import (
+from preference_center.monitoring.rules.conditions import (
     DATABASE_AWAY_AFTER,
-    MESSAGES,
-    Alert,
-    AlertKind,
-    Notice,
     Observation,
     find_alerts,
 )
+from preference_center.monitoring.rules.notices import MESSAGES, Alert, AlertKind, Notice
 from preference_center.monitoring.store import list_alerts
 
 alerts_group = CommandGroup(

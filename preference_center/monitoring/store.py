@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import Connection
-from preference_center.monitoring.rules import Alert, AlertKind, Notice
+from preference_center.monitoring.rules.notices import Alert, AlertKind, Notice
 
 _KNOWN_KINDS = [kind.value for kind in AlertKind]
 """Another version of the service may have stored others."""

@@ -18,7 +18,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from preference_center.infra.metrics import render_metrics
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
-from preference_center.monitoring import rules as alerts
 from preference_center.monitoring.gauges import (
     DatabaseCollector,
     HostCollector,
@@ -26,7 +25,8 @@ from preference_center.monitoring.gauges import (
     SchedulerCollector,
 )
 from preference_center.monitoring.measure import Heartbeat
-from preference_center.monitoring.rules import AlertKind
+from preference_center.monitoring.rules import conditions as alerts
+from preference_center.monitoring.rules.notices import AlertKind
 from tests.clock import START
 from tests.docs.reading import rows
 
@@ -211,7 +211,7 @@ def test_promtool_accepts_the_scrape_configurations_of_the_pages(page: str, tmp_
     for block in shown:
         assert "job_name: preference-center\n" in block
         (tmp_path / "prometheus.yml").write_text(block)
-        command = ["promtool", "check", "config", "--syntax-only", tmp_path / "prometheus.yml"]
+        command = ["promtool", "check", "config", "--syntax-only", str(tmp_path / "prometheus.yml")]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 

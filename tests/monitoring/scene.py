@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/monitoring.md").read_text()
+SOON = timedelta(minutes=16)
+"""After it an opt-out has waited for too long."""
 UP = 'up{job="preference-center",instance="web:8001"}'
 TICK = "preference_center_scheduler_tick_timestamp_seconds"
 HOUSEKEEPING = "preference_center_scheduler_housekeeping_timestamp_seconds"

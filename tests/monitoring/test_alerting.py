@@ -35,11 +35,13 @@ from preference_center.monitoring.alerts import (
     send_notice,
 )
 from preference_center.monitoring.measure import Heartbeat
-from preference_center.monitoring.rules import (
+from preference_center.monitoring.rules.conditions import (
     DATABASE_AWAY_AFTER,
     HOLDS_FOR,
     SPOOL_WAITING_AFTER,
     WAITING_AFTER,
+)
+from preference_center.monitoring.rules.notices import (
     Alert,
     AlertKind,
     Notice,

@@ -21,7 +21,7 @@ from preference_center.destinations.rules.promise import (
     SpoolMeasurement,
 )
 from preference_center.destinations.rules.states import DRIFT_LASTS
-from preference_center.monitoring.rules import (
+from preference_center.monitoring.rules.conditions import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,
@@ -30,18 +30,20 @@ from preference_center.monitoring.rules import (
     HOUSEKEEPING_MISSING_AFTER,
     MAX_CLOCK_OFFSET,
     MAX_REFUSED_SHARE,
-    MESSAGES,
     PUBLISHER_BEHIND_AFTER,
     ROTATION_UNFINISHED_AFTER,
     SPOOL_WAITING_AFTER,
     TICK_MISSING_AFTER,
     WAITING_AFTER,
-    Alert,
-    AlertKind,
     HoldTimer,
-    Notice,
     Observation,
     find_alerts,
+)
+from preference_center.monitoring.rules.notices import (
+    MESSAGES,
+    Alert,
+    AlertKind,
+    Notice,
 )
 from tests.clock import START
 

@@ -18,7 +18,8 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring import alerts, cli
 from preference_center.monitoring.measure import Heartbeat
-from preference_center.monitoring.rules import WAITING_AFTER, Alert, AlertKind
+from preference_center.monitoring.rules.conditions import WAITING_AFTER
+from preference_center.monitoring.rules.notices import Alert, AlertKind
 from preference_center.monitoring.store import begin_alerts, list_alerts
 from tests.clock import START, Clock
 from tests.core.histories import NEWS

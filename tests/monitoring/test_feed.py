@@ -13,13 +13,8 @@ from preference_center.ledger import record, watermarks
 from preference_center.ledger.feed.cursors import load_held_since
 from preference_center.monitoring.gauges import database_gauges
 from preference_center.monitoring.measure import measure_database
-from preference_center.monitoring.rules import (
-    FEED_HELD_AFTER,
-    Alert,
-    AlertKind,
-    Observation,
-    find_alerts,
-)
+from preference_center.monitoring.rules.conditions import FEED_HELD_AFTER, Observation, find_alerts
+from preference_center.monitoring.rules.notices import Alert, AlertKind
 from tests.clock import Clock
 from tests.environment import with_database
 from tests.ledger.changes import change

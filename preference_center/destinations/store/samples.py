@@ -153,10 +153,14 @@ NEWEST = 100
 MIN_NEWEST = 20
 
 
+MAX_READ_FOR_SHARES = 5_000
+"""Among how many of the newest deliveries of all destinations those are found."""
+
+
 def load_absent_shares(connection: Connection) -> dict[str, float]:
     """By destination, the share (0 to 1) of its newest deliveries that the tool did not know.
 
-    Among the newest MAX_RECENT_DELIVERIES of all.
+    One with fewer than MIN_NEWEST among the MAX_READ_FOR_SHARES newest has none.
     """
     rows = connection.execute(
         """WITH newest AS MATERIALIZED (
@@ -167,7 +171,7 @@ def load_absent_shares(connection: Connection) -> dict[str, float]:
         SELECT d.name, avg(CASE WHEN outcome = 'absent' THEN 1.0 ELSE 0 END)::float
         FROM numbered JOIN destination d ON d.id = destination_id
         WHERE number <= %(newest)s GROUP BY d.name HAVING count(*) >= %(least)s""",
-        {"limit": MAX_RECENT_DELIVERIES, "newest": NEWEST, "least": MIN_NEWEST},
+        {"limit": MAX_READ_FOR_SHARES, "newest": NEWEST, "least": MIN_NEWEST},
     )
     return dict(rows.fetchall())
 
