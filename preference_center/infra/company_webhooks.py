@@ -30,6 +30,7 @@ LEASE = timedelta(seconds=60)
 """Longer than an exchange may take."""
 GIVE_UP_AFTER = timedelta(days=7)
 """Then the webhook is not tried any more: the request itself stays open and overdue."""
+_FAILED = "failed"
 _GIVEN_UP = "send_rights_webhooks"
 """Counted as a failure of the job that sends them."""
 log = structlog.get_logger()
@@ -59,6 +60,15 @@ class Outbox(Generic[W]):
         query = f"""SELECT count(*) FROM (
             SELECT FROM {self.table} WHERE next_at <= %s LIMIT 1000) AS due"""  # noqa: S608 - a constant
         return fetch_count(connection, query.encode(), (now,))
+
+    def load_failing_since(self, connection: Connection) -> datetime | None:
+        """When the oldest was made that failed and is tried again (of 1,000)."""
+        query = f"""SELECT min(created_at) FROM (SELECT created_at FROM {self.table}
+            WHERE next_at IS NOT NULL AND outcome = %s LIMIT 1000) AS failing"""  # noqa: S608 - a constant
+        row = connection.execute(query.encode(), (_FAILED,)).fetchone()
+        assert row  # an aggregate
+        at: datetime | None = row[0]
+        return at
 
     def claim(self, connection: Connection, *, now: datetime, until: datetime) -> W | None:
         """Claim the webhook that has been due for longest; the lease ends at `until`."""
@@ -115,7 +125,7 @@ def _defer(context: Services, outbox: Outbox[W], claim: W, error: DeliveryError)
         metrics.count_job_failure(_GIVEN_UP)
         occurrences.note(Occurrence.JOB_FAILED, _GIVEN_UP)
     log.warning("company_webhook_failed", webhook=str(claim.id), error=str(error))
-    run_in_transaction(lambda c: outbox.settle(c, claim.id, "failed", next_at))
+    run_in_transaction(lambda c: outbox.settle(c, claim.id, _FAILED, next_at))
 
 
 def send_signed(context: Services, webhook_id: UUID, body: str) -> DeliveryError | None:

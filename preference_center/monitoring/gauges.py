@@ -214,6 +214,11 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
     )
     for name, text, value in (
         ("rights_webhooks_due", "Webhooks to the company.", measured.rights_webhooks_due),
+        (
+            "company_webhooks_failing_seconds",
+            "Age of the oldest webhook to the company that failed and is tried again.",
+            _age(measured.company_webhooks_failing_since, measured.at),
+        ),
         ("emails_due", "Emails of ours that are due.", measured.emails_due),
         (
             "emails_oldest_seconds",

@@ -123,6 +123,10 @@ def measure_database(now: datetime) -> Measurements:
             capped=frozenset(_list_capped(pending, late, waiting, emails)),
             rights=count_rights(connection, now),
             rights_webhooks_due=count_due_webhooks(connection, now),
+            company_webhooks_failing_since=min(
+                filter(None, (outbox.load_failing_since(connection) for outbox in OUTBOXES)),
+                default=None,
+            ),
             emails_due=emails,
             oldest_email_created_at=oldest,
             emails_refused_share=load_refused_share(connection, now),

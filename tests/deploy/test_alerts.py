@@ -175,6 +175,7 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
         ('{{kind=~"webhook|vendor_event"}}) > {}', alerts.WAITING_AFTER),
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("scheduler_housekeeping_timestamp_seconds) > {}", alerts.HOUSEKEEPING_MISSING_AFTER),
+        ("company_webhooks_failing_seconds) > {}", alerts.COMPANY_WEBHOOKS_FAIL_AFTER),
         ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
         ("emails_refused_share) > {}", alerts.MAX_REFUSED_SHARE),
         ("feed_held_seconds) > {}", alerts.FEED_HELD_AFTER),

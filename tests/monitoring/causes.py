@@ -24,6 +24,7 @@ from preference_center.monitoring import gauges, measure
 from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules.notices import Alert, AlertKind
 from preference_center.monitoring.store import begin_alerts
+from preference_center.rights import webhooks
 from preference_center.rights.erasure import journal
 from preference_center.web.api import keys
 from tests.in_force import put_in_force
@@ -34,6 +35,7 @@ from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.monitoring.scene import HOUSEKEEPING, SOON, TICK, Scene
 from tests.rights.asking import ask
 from tests.rights.erasing import erase, store
+from tests.rights.test_company_webhooks import SECRET
 from tests.web.api.sender import Sender, make_sender
 from workers import jobs, scheduler
 
@@ -193,6 +195,16 @@ def dead_process(scene: Scene) -> None:
 def slow_clock(scene: Scene) -> None:
     for module in (measure, gauges):
         scene.patch.setattr(module, "measure_clock", lambda: timedelta(minutes=-10))
+
+
+def company_webhook(scene: Scene) -> None:
+    scene.use(rights_webhook_url="http://127.0.0.1:1/hook", rights_webhook_secret=SECRET)
+    ask()
+    ends_at = scene.clock() + SOON
+    while scene.clock() < ends_at:
+        until = scene.clock() + timedelta(seconds=5)
+        webhooks.send_due_webhooks(until=until, stop=lambda: False)
+        scene.clock.advance(timedelta(minutes=6))
 
 
 def restored(scene: Scene) -> None:

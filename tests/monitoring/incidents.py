@@ -8,6 +8,7 @@ from datetime import timedelta
 from preference_center.core.deadlines import AT_RISK, TARGET
 from tests.monitoring.causes import (
     away,
+    company_webhook,
     crash_loop,
     dead_process,
     failing_job,
@@ -83,6 +84,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "what a tool reports is not understood": (
         not_understood,
         {"VendorEventsWait": "events of an unknown type\tmoved_house: 1"},
+    ),
+    "the company's program refuses webhooks": (
+        company_webhook,
+        {"CompanyWebhooksFail": '"webhooks_due":1'},
     ),
     "the mail server is down": (no_mail_server, {"EmailStuck": "ServerUnavailable"}),
     "the mail server refuses us": (mail_server_that_refuses, {"EmailStuck": "PermanentFailure"}),

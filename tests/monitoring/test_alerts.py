@@ -22,6 +22,7 @@ from preference_center.destinations.rules.promise import (
 )
 from preference_center.destinations.rules.states import DRIFT_LASTS
 from preference_center.monitoring.rules.conditions import (
+    COMPANY_WEBHOOKS_FAIL_AFTER,
     CONDITIONS,
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,
@@ -81,6 +82,10 @@ AGES: dict[AlertKind, tuple[timedelta, Callable[[timedelta], Observation]]] = {
     AlertKind.EMAIL_STUCK: (
         EMAIL_STUCK_AFTER,
         lambda age: measured(oldest_email_created_at=START - age),
+    ),
+    AlertKind.COMPANY_WEBHOOKS_FAIL: (
+        COMPANY_WEBHOOKS_FAIL_AFTER,
+        lambda age: measured(company_webhooks_failing_since=START - age),
     ),
     AlertKind.KEY_ROTATION_UNFINISHED: (
         ROTATION_UNFINISHED_AFTER,

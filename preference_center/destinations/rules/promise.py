@@ -98,6 +98,8 @@ class Measurements:
     rights: Mapping[RequestStage, int] = field(default_factory=dict)
     """Open requests of data subjects whose clock runs."""
     rights_webhooks_due: int = 0
+    company_webhooks_failing_since: datetime | None = None
+    """When the oldest webhook to the company was made that failed and is tried again."""
     emails_due: int = 0
     oldest_email_created_at: datetime | None = None
     """When the oldest was enqueued that is not sent, whether it is due or tried again later."""

@@ -29,6 +29,7 @@ TICK_MISSING_AFTER = timedelta(minutes=2)
 HOUSEKEEPING_MISSING_AFTER = timedelta(minutes=15)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
+COMPANY_WEBHOOKS_FAIL_AFTER = timedelta(minutes=15)
 MAX_REFUSED_SHARE = 0.5
 """Of the newest emails; single people's addresses are refused at any time."""
 FEED_HELD_AFTER = timedelta(minutes=5)
@@ -256,6 +257,9 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.RIGHTS_DUE_SOON: _measured(lambda m: m.rights.get(RequestStage.DUE_SOON)),
     AlertKind.RIGHTS_OVERDUE: _measured(lambda m: m.rights.get(RequestStage.OVERDUE)),
     AlertKind.EMAIL_STUCK: _email_stuck,
+    AlertKind.COMPANY_WEBHOOKS_FAIL: _longer_than(
+        COMPANY_WEBHOOKS_FAIL_AFTER, lambda m: m.company_webhooks_failing_since
+    ),
     AlertKind.ERASURES_NOT_IN_JOURNAL: _measured(lambda m: m.erasures_not_in_journal),
     AlertKind.ERASURE_JOURNAL_CLOSED: _measured(lambda m: m.is_journal_closed),
     AlertKind.HISTORY_LOST: _measured(lambda m: m.is_history_lost),
@@ -282,6 +286,8 @@ HOLDS_FOR = {
     AlertKind.NO_WORKER: timedelta(minutes=2),
     # An opt-out of yesterday that is recorded now has waited for a day: a short failure is none.
     AlertKind.OPT_OUTS_WAIT: timedelta(minutes=5),
+    # An announcement that was made long before it was due may fail once.
+    AlertKind.COMPANY_WEBHOOKS_FAIL: timedelta(minutes=5),
     # One page of a long listing that fails once is none.
     AlertKind.READING_FAILS: timedelta(minutes=5),
     # The same of what is processed again, at the age that it has.

@@ -43,6 +43,7 @@ class AlertKind(StrEnum):
     RIGHTS_DUE_SOON = "rights_due_soon"
     RIGHTS_OVERDUE = "rights_overdue"
     EMAIL_STUCK = "email_stuck"
+    COMPANY_WEBHOOKS_FAIL = "company_webhooks_fail"
     ERASURES_NOT_IN_JOURNAL = "erasures_not_in_journal"
     ERASURE_JOURNAL_CLOSED = "erasure_journal_closed"
     HISTORY_LOST = "history_lost"
@@ -95,6 +96,8 @@ MESSAGES = {
     AlertKind.RIGHTS_OVERDUE: "Requests of data subjects are overdue.",
     AlertKind.EMAIL_STUCK: "Emails of ours are not sent, or most are refused: look at the mail"
     " server and the workers.",
+    AlertKind.COMPANY_WEBHOOKS_FAIL: "Webhooks to RIGHTS_WEBHOOK_URL fail, about requests of data"
+    " subjects or policies: `company_webhook_failed` in the log of the workers has the answer.",
     AlertKind.ERASURES_NOT_IN_JOURNAL: "The erasure journal can't be written.",
     AlertKind.ERASURE_JOURNAL_CLOSED: "The API answers nothing, since erasures of the journal are"
     " missing in the database: see `flask erasures list`.",
