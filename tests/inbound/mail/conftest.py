@@ -10,6 +10,7 @@ from tests.inbound.mail.fixtures import (
     ledger,
     mailboxes,
     make_to,
+    review_reasons,
     set_to,
     smtp,
     store,

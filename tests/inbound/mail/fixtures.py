@@ -140,3 +140,19 @@ def take(app: Flask) -> Take:
         return arrival.result
 
     return do
+
+
+@pytest.fixture
+def review_reasons(app: Flask) -> Callable[[], list[str]]:
+    """`review_reasons()`: why each mail of the review queue is in it."""
+    from preference_center.inbound.store import list_open_items
+    from preference_center.infra.db.transactions import run_in_transaction
+
+    def ask() -> list[str]:
+        with app.app_context():
+            return [
+                mail.reason
+                for mail in run_in_transaction(lambda connection: list_open_items(connection, 9))
+            ]
+
+    return ask

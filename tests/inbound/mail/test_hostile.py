@@ -44,21 +44,6 @@ def hostile(field: str, to: str) -> bytes:
 
 
 @pytest.fixture
-def review_reasons(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.inbound.store import list_open_items
-    from preference_center.infra.db.transactions import run_in_transaction
-
-    def ask() -> list[str]:
-        with app.app_context():
-            return [
-                mail.reason
-                for mail in run_in_transaction(lambda connection: list_open_items(connection, 9))
-            ]
-
-    return ask
-
-
-@pytest.fixture
 def maildir(tmp_path: Path) -> Path:
     for name in ("new", "cur", "tmp"):
         (tmp_path / name).mkdir()

@@ -32,21 +32,6 @@ pytestmark = pytest.mark.usefixtures("mailboxes")
 
 
 @pytest.fixture
-def review_reasons(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.inbound.store import list_open_items
-    from preference_center.infra.db.transactions import run_in_transaction
-
-    def ask() -> list[str]:
-        with app.app_context():
-            return [
-                mail.reason
-                for mail in run_in_transaction(lambda connection: list_open_items(connection, 9))
-            ]
-
-    return ask
-
-
-@pytest.fixture
 def link_to(app: Flask, clock: Clock) -> Callable[..., str]:
     """`link_to(address, scope)`: a link of a mail that was sent to it."""
     from preference_center.core.links.tokens import Link
