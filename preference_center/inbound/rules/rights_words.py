@@ -1,9 +1,9 @@
 """`find_right` tells which right a mail asks for, where its words are clear.
 
 It reads sentences as the rules of objections do, with phrases of its own: an objection is decided
-by `interpret.find_clear_objection` alone. A sentence counts unless it has a negation, asks how
-something is done, reports what others said, or is about somebody else. Two rights in one mail, or
-none, are for a person to read.
+by `find_clear_objection` alone. A sentence counts unless it has a negation, asks how something is
+done, reports what others said, or is about somebody else. Two rights in one mail, or none, are for
+a person to read.
 """
 
 from __future__ import annotations

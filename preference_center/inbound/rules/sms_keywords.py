@@ -16,7 +16,7 @@ from babel.languages import get_official_languages
 
 from preference_center.core.addresses import Address
 from preference_center.core.channels import AddressSyntax
-from preference_center.inbound.rules.interpret import find_clear_objection
+from preference_center.inbound.rules.clear_objection import find_clear_objection
 from preference_center.inbound.rules.objections import LANGUAGES, ObjectionLanguage
 from preference_center.inbound.rules.objections.language import MISTYPED_STOPS
 from preference_center.integrations.base.vendor_events import SmsIntent

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from preference_center.inbound.rules import ReviewReason
-from preference_center.inbound.rules.interpret import (
+from preference_center.inbound.rules.clear_objection import (
     MAX_REPLY_LENGTH,
     ObjectionLocation,
     find_clear_objection,
-    interpret_mail,
 )
+from preference_center.inbound.rules.interpret import interpret_mail
 from preference_center.inbound.rules.sms_keywords import classify_sms
 from preference_center.integrations.base.vendor_events import SmsIntent
 from tests.inbound.rules.reports import reply
