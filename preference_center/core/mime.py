@@ -133,11 +133,15 @@ def certified_mail(mail: ParsedMail) -> bytes | None:
     is_dispatch = mail.field("X-REM-Msg-Type").strip().lower() == "dispatch"
     if not is_dispatch and "X-Trasporto" not in mail.message:
         return None
-    content = next(
-        (part.get_payload(decode=True) for part in mail.message.walk() if _is_enclosed_mail(part)),
-        None,
+    return next(iter(enclosed_contents(mail)), None)
+
+
+def enclosed_contents(mail: ParsedMail) -> list[bytes]:
+    """The mails that a mail encloses, in their order, as they were sent."""
+    found = (
+        part.get_payload(decode=True) for part in mail.message.walk() if _is_enclosed_mail(part)
     )
-    return content if isinstance(content, bytes) else None
+    return [content for content in found if isinstance(content, bytes)]
 
 
 def _is_enclosed_mail(part: Message) -> bool:

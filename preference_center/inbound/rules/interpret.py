@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from preference_center.core.bounce_phrases import BounceCause, find_cause
-from preference_center.core.mime import ParsedMail, parse_addresses, parse_mail, usable_addresses
+from preference_center.core.mime import ParsedMail, parse_mail
 from preference_center.inbound.rules import (
     MailInterpretation,
     MailKind,
@@ -32,6 +31,14 @@ from preference_center.inbound.rules.bounces import (
     recipient_fields,
 )
 from preference_center.inbound.rules.clear_objection import find_clear_objection
+from preference_center.inbound.rules.forwards import (
+    answers_another_mail,
+    enclosed_mails,
+    has_unreadable_text,
+    is_same_sender,
+    only_sender,
+    own_subject,
+)
 from preference_center.inbound.rules.reports import (
     is_feedback_report,
     is_junk_report,
@@ -116,14 +123,24 @@ def _may_suppress(mail: ParsedMail) -> bool:
 
 
 def _interpret_reply(mail: ParsedMail) -> MailInterpretation:
-    quoted = "\n".join(leaf.text for leaf in mail.text_parts)[:_MAX_RETURNED_CHARACTERS]
-    senders = usable_addresses(parse_addresses([mail.field("From")]))
-    sender = senders if len(senders) == 1 else ()
-    own = reply_text(mail)
-    clear = find_clear_objection(mail.field("Subject"), own, *sender[:1])
-    right = find_right(mail.field("Subject"), own, *sender[:1])
+    """What a person wrote; without a word of theirs, their own earlier mail that they enclose."""
+    enclosed = enclosed_mails(mail)
+    if len(enclosed) == 1 and is_same_sender(mail, enclosed[0]):
+        is_silent = not reply_text(mail) and not own_subject(mail, enclosed)
+        if is_silent and not is_automatic(enclosed[0]):
+            return _interpret_words(enclosed[0], [])
+    return _interpret_words(mail, enclosed)
+
+
+def _interpret_words(mail: ParsedMail, enclosed: list[ParsedMail]) -> MailInterpretation:
+    sender = only_sender(mail)
+    own, subject = reply_text(mail), own_subject(mail, enclosed)
+    clear = find_clear_objection(subject, own, *sender[:1])
+    right = find_right(subject, own, *sender[:1])
     is_own_act = not may_be_automatic(mail, own, *sender[:1])
-    written = _written(mail, own, sender, right) if is_own_act else None
+    has_others = any(_is_of_another_person(each, mail) for each in enclosed)
+    quoted = _text_with_tokens(mail, without_enclosed=has_others)
+    written = _written(mail, subject, own, right) if is_own_act else None
     # A person who wants to be deleted wants no more marketing, which stops first.
     objects = is_own_act and (clear is not None or right is RequestKind.ERASE)
     if not objects and not is_apple_mail_unsubscribe(mail):
@@ -133,14 +150,34 @@ def _interpret_reply(mail: ParsedMail) -> MailInterpretation:
             token_text=quoted,
             written=written,
         )
-    asks_more = (clear is None or clear.has_further_request) and not is_apple_mail_unsubscribe(mail)
-    why = ReviewReason.HAS_FURTHER_REQUEST if asks_more else None
+    asks_more = (
+        clear is None or clear.has_further_request or has_others or has_unreadable_text(mail)
+    )
+    needs_reader = asks_more and not is_apple_mail_unsubscribe(mail)
+    why = ReviewReason.HAS_FURTHER_REQUEST if needs_reader else None
     statement = MailStatement(StatementKind.OPTED_OUT, sender)
     return MailInterpretation(MailKind.REPLY, (statement,), why, quoted, written)
 
 
+def _is_of_another_person(enclosed: ParsedMail, mail: ParsedMail) -> bool:
+    """Whether neither the company nor who sends `mail` has written the mail that it encloses."""
+    if is_same_sender(mail, enclosed):
+        return False
+    return answers_another_mail(enclosed) or bool(_interpret_words(enclosed, []).statements)
+
+
+def _text_with_tokens(mail: ParsedMail, *, without_enclosed: bool) -> str:
+    """The text that may contain a token of whom the mail is about: not those of other people."""
+    texts = [
+        leaf.text
+        for leaf in mail.text_parts
+        if not (without_enclosed and leaf.content_type.startswith("message/"))
+    ]
+    return "\n".join(texts)[:_MAX_RETURNED_CHARACTERS]
+
+
 def _written(
-    mail: ParsedMail, own: str, sender: Sequence[str], right: RequestKind | None
+    mail: ParsedMail, subject: str, own: str, right: RequestKind | None
 ) -> WrittenByPerson:
-    subject = mail.field("Subject")
-    return WrittenByPerson(sender[0] if sender else "", subject, own, right, says_under_18(subject))
+    sender = next(iter(only_sender(mail)), "")
+    return WrittenByPerson(sender, mail.field("Subject"), own, right, says_under_18(subject))
