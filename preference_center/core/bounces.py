@@ -142,7 +142,11 @@ def classify_bounce(bounce: Bounce) -> BounceClassification:
     (by the code, by the RCPT command that was refused, or by the vendor), and nothing may
     indicate that it is temporary. Else it is read as 5.1.0, which is counted: servers that
     filter reply "user unknown" to mails whose content they reject. So is a failure that the
-    vendor only calls permanent, which is about one mail: the server may have refused its sender.
+    vendor only calls permanent, with or without words, which is about one mail: the server may have
+    refused its sender or its content. Intercom and Klaviyo say so of their hard bounces
+    (https://www.intercom.com/help/en/articles/1516-protect-your-workspace-from-high-bounce-rates,
+    https://help.klaviyo.com/hc/en-us/articles/115005250408), Resend of every bounce
+    (https://resend.com/docs/webhooks/emails/bounced).
     """
     code = _find_status_code(bounce)
     if code.startswith("2") or (not code and _find_reply_code(bounce).startswith("2")):
@@ -155,8 +159,7 @@ def classify_bounce(bounce: Bounce) -> BounceClassification:
     if stated is not None and (stated is not BounceCause.ADDRESS or _is_unrelated_to_address(code)):
         return _classify_from_text(stated, code, _find_reply_code(bounce))
     if _is_vague(code) and not code.startswith("4"):
-        if bounce.bad_address or (bounce.permanent and not bounce.diagnostic):
-            # Only the vendor classifies it.
+        if bounce.bad_address:
             return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1")
         if bounce.permanent:
             return BounceClassification(BounceCause.ADDRESS, "5.1.0", code not in {"", "5.1.0"})

@@ -132,7 +132,9 @@ def test_without_clear_words_the_code_decides(needed: int, codes: str) -> None: 
 @pytest.mark.parametrize(
     "needed, bounce",
     [
-        (AT_ONCE, Bounce(permanent=True)),
+        (COUNTED, Bounce(permanent=True)),  # the attempt failed; why, nobody says
+        (COUNTED, Bounce("", "550", permanent=True)),
+        (AT_ONCE, Bounce(permanent=True, bad_address=True)),
         (AT_ONCE, Bounce("5.0.0", diagnostic="something odd", permanent=True, bad_address=True)),
         # The server refused the sender in words that nothing here knows, and the vendor calls
         # that permanent, too.
@@ -141,7 +143,7 @@ def test_without_clear_words_the_code_decides(needed: int, codes: str) -> None: 
         (COUNTED, Bounce("", "503", "503 Bad sequence of commands", permanent=True)),
         (AT_ONCE, Bounce(diagnostic="550 user unknown", permanent=True)),
         (AT_ONCE, Bounce(diagnostic="mailbox unavailable", permanent=True)),
-        (AT_ONCE, Bounce("5.5.0", permanent=True)),
+        (COUNTED, Bounce("5.5.0", permanent=True)),
         (AT_ONCE, Bounce("5.5.0", diagnostic="550 mailbox unavailable", permanent=True)),
         (
             AT_ONCE,

@@ -52,6 +52,7 @@ _PERMANENT_BY_TYPE: Mapping[str, bool | None] = {
     "Unknown": None,
 }
 """Types of bounces -> whether Postmark calls them permanent."""
+_ON_LIST = Bounce(permanent=True, bad_address=True)
 _IGNORED_BOUNCE_TYPES = {
     "Subscribe",
     "AutoResponder",
@@ -141,6 +142,10 @@ def _read_bounce(row: dict[str, Any]) -> VendorEvent | None:
 
 
 def _read_subscription_change(row: dict[str, Any]) -> VendorEvent | None:
+    """An address added to Postmark's list or taken off; after a hard bounce it is a bad one.
+
+    See https://postmarkapp.com/developer/webhooks/subscription-change-webhook
+    """
     reason, suppressed = get_text(row, "SuppressionReason"), row.get("SuppressSending") is True
     kind = _SUPPRESSION_KINDS.get(reason) if suppressed else VendorEventKind.RESUBSCRIBED
     if kind is None:
@@ -153,7 +158,7 @@ def _read_subscription_change(row: dict[str, Any]) -> VendorEvent | None:
         occurred_at=parse_iso_time(row.get("ChangedAt")),
         by_person=get_text(row, "Origin") == _RECIPIENT_ORIGIN
         and kind in {VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED},
-        bounce=Bounce(permanent=True) if kind is VendorEventKind.BOUNCED else None,
+        bounce=_ON_LIST if kind is VendorEventKind.BOUNCED else None,
     )
 
 

@@ -147,7 +147,8 @@ def _read_suppression_added(data: dict[str, Any], occurred_at: datetime | None) 
     kind = _SUPPRESSION_KINDS.get(get_text(data, "origin"))
     if kind is None:
         return unknown_event(_SUPPRESSION_ADDED)
-    bounce = Bounce(permanent=True) if kind is VendorEventKind.BOUNCED else None
+    is_bounce = kind is VendorEventKind.BOUNCED
+    bounce = Bounce(permanent=True, bad_address=True) if is_bounce else None  # on Resend's own list
     by_person = kind is VendorEventKind.COMPLAINED
     return VendorEvent(
         kind, get_text(data, "email"), occurred_at=occurred_at, by_person=by_person, bounce=bounce

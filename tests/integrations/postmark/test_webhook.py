@@ -77,7 +77,7 @@ def test_a_suppression_is_of_its_stream(
 ) -> None:
     row = {"Recipient": ANNA, "MessageStream": "news", "ChangedAt": STAMP, "Origin": origin}
     (event,) = parse("SubscriptionChange", SuppressSending=True, SuppressionReason=reason, **row)
-    why = Bounce(permanent=True) if kind is BOUNCED else None
+    why = Bounce(permanent=True, bad_address=True) if kind is BOUNCED else None
     assert event == VendorEvent(kind, ANNA, target, NOW, "", by_person, bounce=why)
 
 
