@@ -36,6 +36,7 @@ from preference_center.inbound.opt_outs import (
     RECIPIENT,
     REPORTER,
     IngestResult,
+    mark_complaint,
     record_mail_opt_outs,
 )
 from preference_center.inbound.rights_mail import handle_rights_mail
@@ -142,7 +143,11 @@ def _pending_reference(
     ):
         (reference,) = mail.tokens.references
         scope = _reported_scope(statements[0], reference)
-        return replace(reference, scope_hash=hash_scope(scope)) if scope else None
+        if scope is None:
+            return None
+        if statements[0].kind is StatementKind.COMPLAINED:
+            return mark_complaint(reference, scope)
+        return replace(reference, scope_hash=hash_scope(scope))
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from uuid import UUID, uuid5
@@ -20,7 +20,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty, list_t
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import CatalogueError, InvalidInput
 from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, Change, EventKind
-from preference_center.core.links.tokens import MailtoTokenData, restore_address
+from preference_center.core.links.tokens import MailtoTokenData, hash_scope, restore_address
 from preference_center.inbound.mail import InboundMail
 from preference_center.inbound.rules import MailKind
 from preference_center.infra.context import services
@@ -40,7 +40,11 @@ PAGE_SIZE = 1_000
 MAILTO = "mailto"
 
 
-BOUNCE_REPORT = MailKind.DELIVERY_REPORT.value
+_METHODS_OF_REPORTS = {
+    EventKind.BOUNCED: MailKind.DELIVERY_REPORT.value,
+    EventKind.COMPLAINED: MailKind.FEEDBACK_REPORT.value,
+}
+"""The methods of events that a report states."""
 
 
 RECIPIENT, REPORTER = "recipient", "reporter"
@@ -91,7 +95,7 @@ def record_mail_opt_outs(
     waiting: list[PendingMailOptOut] = []
     for new_id, reference in zip(ids, mail.references, strict=True):
         address = known.get(reference.digest_prefix)
-        scope = reference.match_scope(_candidate_scopes())
+        scope = _match_scope(reference)
         if address is None or scope is None:
             waiting.append(_pending_opt_out(new_id, reference, scope, received_at))
         else:
@@ -218,6 +222,39 @@ def _by_prefix(addresses: Iterable[Address]) -> dict[bytes, Address]:
     return {prefix: each for each in addresses for prefix in digest_prefixes(keys, each)}
 
 
+def mark_complaint(reference: MailtoTokenData, scope: str) -> MailtoTokenData:
+    """The reference of a complaint that stops `scope`, while its address is not known.
+
+    Its hash differs from that of an opt-out of the scope: both may be pending, each in its row.
+    """
+    return replace(reference, scope_hash=_complaint_hash(scope))
+
+
+def _complaint_hash(scope: str) -> bytes:
+    return hash_scope(f"{EventKind.COMPLAINED.value} {scope}")
+
+
+def _match_scope(reference: MailtoTokenData) -> str | None:
+    """The scope of an opt-out, a bounce or a complaint; None if no catalogue has had its topic."""
+    hashes = {reference.scope_hash}
+    return next(
+        (
+            scope
+            for scope in _candidate_scopes()
+            if hashes & {hash_scope(scope), _complaint_hash(scope)}
+        ),
+        None,
+    )
+
+
+def _kind_of(reference: MailtoTokenData, scope: str) -> EventKind:
+    """What a person did, or a report states."""
+    if scope == UNDELIVERABLE:
+        return EventKind.BOUNCED
+    is_complaint = reference.scope_hash == _complaint_hash(scope)
+    return EventKind.COMPLAINED if is_complaint else EventKind.OPTED_OUT
+
+
 def _candidate_scopes() -> Iterator[str]:
     """Every scope that a link may have been made for: current topics first, then former ones."""
     yield from (ALL_MARKETING, UNDELIVERABLE)
@@ -235,26 +272,26 @@ def _opt_out_change(
     at: datetime,
     method: str = MAILTO,
 ) -> Change:
-    """The person's own opt-out, or the bounce of a mail to them, which is pending like one.
+    """The person's own opt-out, or the report of a bounce or complaint, which is pending like one.
 
     The evidence is all that a mail token contains (I8).
     """
-    is_bounce = scope == UNDELIVERABLE
-    method = BOUNCE_REPORT if is_bounce else method
+    kind = _kind_of(reference, scope)
+    method = _METHODS_OF_REPORTS.get(kind, method)
     evidence = {"method": method, "key_id": reference.key_id}
     if reference.issued_on is not None:
         evidence["issued_on"] = reference.issued_on.isoformat()
     return Change(
         id=new_id,
-        kind=EventKind.BOUNCED if is_bounce else EventKind.OPTED_OUT,
+        kind=kind,
         address=address,
         scope=scope,
         occurred_at=at,
         received_at=at,
         source=method,
-        actor=REPORTER if is_bounce else RECIPIENT,
+        actor=REPORTER if kind in _METHODS_OF_REPORTS else RECIPIENT,
         evidence=evidence,
-        own_act=not is_bounce,
+        own_act=kind not in _METHODS_OF_REPORTS,
     )
 
 

@@ -209,11 +209,15 @@ def count_chosen_frequencies(connection: Connection) -> dict[tuple[str, str], in
 
 @dataclass(frozen=True, slots=True)
 class PendingMailOptOut:
-    """One opt-out by mail. Times are UTC; `scope` is None while no catalogue has its topic."""
+    """One opt-out by mail, or what a bounce or complaint stops, whose address is not known yet.
+
+    Times are UTC; `scope` is None while no catalogue has its topic.
+    """
 
     id: UUID
     digest_prefix: bytes
     scope_hash: bytes
+    """That of a complaint differs from that of an opt-out of the same scope."""
     scope: str | None
     key_id: str
     issued_on: date | None

@@ -232,6 +232,36 @@ class TestReports:
         assert allowed(JANE)
         assert review_reasons() == []
 
+    def test_it_is_recorded_as_a_complaint_when_the_address_turns_up(
+        self,
+        take: Take,
+        make_to: MakeTo,
+        store: Callable[[str], None],
+        allowed: Callable[..., bool],
+        ledger: Ledger,
+        app: Flask,
+    ) -> None:
+        """It does not become the opt-out of the same scope that is pending, nor the reverse."""
+        from preference_center.inbound.opt_outs import resolve_pending
+
+        returned = f"Subject: x\nList-Unsubscribe: <mailto:{make_to(PAUL)}>\n"
+        assert (
+            take(arf("Original-Rcpt-To: redacted@example.com", returned=returned), REPORTS).pending
+            == 1
+        )
+        assert take(reply("STOP"), make_to(PAUL, "all_marketing")).pending == 1
+        store(PAUL)
+        with app.app_context():
+            assert resolve_pending().pending == 0
+        assert sorted(ledger.kinds()) == sorted([("consented", "acme.offers"), COMPLAINED, OUT])
+        (complaint,) = [each for each in ledger.events() if each["kind"] == "complained"]
+        assert (complaint["source"], complaint["actor"], complaint["own"]) == (
+            "feedback_report",
+            "reporter",
+            False,
+        )
+        assert not allowed(PAUL)
+
     def test_so_does_a_bounce_which_is_recorded_as_one_when_the_address_turns_up(
         self,
         take: Take,
