@@ -48,7 +48,6 @@ from preference_center.web.languages import join_names, page_language
 from preference_center.web.pages.rendering import (
     CatalogueText,
     catalogue_or_empty,
-    render_link_page,
     use_link_language,
 )
 
@@ -180,7 +179,7 @@ def confirm(token: str = "") -> ResponseReturnValue:
         ],
     }
     if now - requested.requested_at > CONFIRMATION_LIFETIME:
-        return render_link_page(
+        return render_gpc_page(
             "recipients/confirm_expired", requested.token, requested.link, status=410, **shown
         )
     if "confirm" in request.form:

@@ -140,8 +140,8 @@ def request_link() -> ResponseReturnValue:
     """Show the form (GET, HEAD), or email a link to the address in it (POST).
 
     A page whose link is too old posts that token as `link` instead of an address; the
-    email then goes to the token's own address. Raises InvalidLink for a token that isn't
-    ours.
+    email then goes to the token's own address, and the browser's signal is recorded for it, as
+    that page says. Raises InvalidLink for a token that isn't ours.
     """
     if request.method != "POST":
         return _form_page()
@@ -153,6 +153,8 @@ def request_link() -> ResponseReturnValue:
     if is_cross_site():
         return _form_page("cross_site", parsed.display_address, status=403)
     limit_network()
+    if token := request.form.get("link"):
+        record_signal(services().links.read_any_token(token))
     was_sent = send_one_time_link(
         parsed.address, EmailKind.ONE_TIME_LINK, TokenPurpose.EMAILED_LINK, path="m"
     )

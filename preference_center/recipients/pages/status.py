@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from preference_center.catalogue import Catalogue
 from preference_center.contacts.choices import is_opt_out_only
 from preference_center.contacts.consents import build_consent_records, state_consents
+from preference_center.cookies.signal import render_gpc_page
 from preference_center.core.addresses import Address, Channel, mask_address
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.events import (
@@ -58,7 +59,6 @@ from preference_center.web.languages import current_wording, page_language
 from preference_center.web.pages.rendering import (
     CatalogueText,
     catalogue_or_empty,
-    render_link_page,
     text_version,
     use_link_language,
 )
@@ -354,7 +354,7 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
     use_link_language(link)
     if link.revoked:
         return old_link_page(token, link)
-    return render_link_page(
+    return render_gpc_page(
         "recipients/opt_out_status",
         token,
         link,

@@ -5,6 +5,7 @@ RULES D7 and D8; 11 CCR 7025.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -231,6 +232,51 @@ class TestAndAConsent:
         assert [scope for _, scope in ledger.kinds()].count(SHARING) == 2
         happen(app, EventKind.OPTED_OUT, clock.now)
         assert HONOURED in browser.get(f"/p/{token}").text
+
+
+class TestIsShownOnEveryPageOfALink:
+    def test_on_the_status_of_ones_requests(
+        self,
+        app: Flask,
+        browser: FlaskClient,
+        client: FlaskClient,
+        token: str,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        page = browser.get(f"/w/{token}")
+        assert NOTICED in page.text
+        assert f'data-gpc="/gpc/{token}"' in page.text
+        assert "; script-src 'self'; connect-src 'self'" in page.headers["Content-Security-Policy"]
+        assert ledger.events() == []  # I7
+        give_mail_server(app, monkeypatch)
+        browser.post("/form", data={"link": token})  # its button, without the script
+        assert ledger.kinds() == [("opted_out", SHARING)]
+        assert NOTICED not in client.get(f"/w/{token}").text
+        press(browser, token)
+        assert HONOURED in browser.get(f"/w/{token}").text
+
+    def test_after_an_undo_and_after_one_that_came_too_late(
+        self, browser: FlaskClient, token: str, clock: Clock
+    ) -> None:
+        undo = re.search(r'name="undo" value="([^"]+)"', press(browser, token))
+        assert undo
+        again = {"data": {"undo": undo[1]}, "follow_redirects": True}
+        undone = browser.post(f"/u/{token}", **again).text
+        assert "Undone" in undone
+        assert HONOURED in undone
+        press(browser, token)
+        clock.advance(timedelta(hours=1))
+        late = browser.post(f"/u/{token}", **again).text
+        assert "Too late to undo" in late
+        assert HONOURED in late
+
+    def test_after_the_survey(self, browser: FlaskClient, token: str) -> None:
+        press(browser, token)
+        data = {"reason": "too_often"}
+        thanks = browser.post(f"/reason/{token}", data=data, follow_redirects=True).text
+        assert "Thank you" in thanks
+        assert HONOURED in thanks
 
 
 def test_the_support_resource_is_dated_by_the_catalogue(

@@ -96,7 +96,9 @@ def test_every_other_mailbox_is_informed_and_undoes_it_for_seven_days(
     assert "This wasn’t me" in client.get(path).text
     assert account() is AccountState.DEACTIVATED  # I7
     for _ in range(2):
-        assert "It is undone" in client.post(path, data={"undo": "yes"}).text
+        done = client.post(path, data={"undo": "yes"}).text
+        assert "<title>It is undone" in done
+        assert 'id="result" role="status" tabindex="-1" autofocus' in done
     assert account() is AccountState.OPEN
     active = rows("SELECT DISTINCT scope FROM suppression WHERE active")
     assert active == [("all_marketing",)]  # I4, I6: service mail flows, and marketing stays off
@@ -131,6 +133,7 @@ def test_it_is_too_late_after_seven_days_and_once_the_account_is_deleted_or_clos
     late = client.post(link_in(notice), data={"undo": "yes"})
     assert late.status_code == 410
     assert "Too late" in late.text
+    assert "<title>Error: " in late.text
     assert account() is not AccountState.OPEN
 
 
