@@ -29,6 +29,7 @@ from preference_center.rights.pages.visitor import (
     RightsVisitor,
     ask,
     find_form_error,
+    is_switch,
     is_too_long,
     list_own_requests,
     proven_address,
@@ -143,11 +144,15 @@ def say(visitor: RightsVisitor, kind: RequestKind) -> ResponseReturnValue:
     if request.method == "POST":
         given = GivenAddress("", visitor.address) if visitor.address else read_typed_address()
         text = read_text()
-        error = given.error or _find_text_error(kind, text) or find_form_error(visitor)
-        if given.address and not error:
+        error = "" if is_switch() else _find_error(visitor, kind, given, text)
+        if given.address and not error and not is_switch():
             return redirect_to_status(visitor, ask(visitor, kind, given.address, text=text))
         values |= {"typed": given.display_address, "typed_text": text, "error": error}
     return render_form(kind.value, visitor, kind, **values)
+
+
+def _find_error(visitor: RightsVisitor, kind: RequestKind, given: GivenAddress, text: str) -> str:
+    return given.error or _find_text_error(kind, text) or find_form_error(visitor)
 
 
 def _find_text_error(kind: RequestKind, text: str) -> str:

@@ -28,6 +28,7 @@ from preference_center.rights.pages.visitor import (
     RightsVisitor,
     ask,
     find_form_error,
+    is_switch,
     is_too_long,
     proven_address,
     read_text,
@@ -188,6 +189,8 @@ def correct(visitor: RightsVisitor) -> ResponseReturnValue:
     except ValueError:
         error = "nothing_chosen" if request.method == "POST" else ""
         return _page(visitor, "correct", error=error)
+    if is_switch():
+        return _page(visitor, "correct_words", typed_text=read_text())
     if request.method == "POST" and (error := find_form_error(visitor)):
         return _page(visitor, f"correct_{what.value}", error=error)
     match what:

@@ -25,6 +25,7 @@ from preference_center.rights.pages.visitor import (
     contact_page,
     find_form_error,
     form_of,
+    is_switch,
     is_too_long,
     proven_address,
     read_form_id,
@@ -79,6 +80,8 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
     if request.method != "POST":
         return _page(visitor, _Form())
     form = _read_form()
+    if is_switch():
+        return _page(visitor, form)
     error = form.error or find_form_error(visitor)
     if error or form.address is None:
         return _page(visitor, form, error)
@@ -206,8 +209,9 @@ def report_minor() -> ResponseReturnValue:
     if not rights_offered(catalogue_or_empty()):
         return contact_page(nobody)
     report = _read_report() if request.method == "POST" else _Report()
-    error = report.error or (find_form_error(nobody) if request.method == "POST" else "")
-    if report.address and not error:
+    sent = request.method == "POST" and not is_switch()
+    error = (report.error or find_form_error(nobody)) if sent else ""
+    if report.address and sent and not error:
         _record_report(report.address, report)
         return render_rights_page("minor_thanks", title=in_words(RequestKind.MINOR))
     return render_form(

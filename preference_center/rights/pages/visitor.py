@@ -188,6 +188,14 @@ def find_form_error(visitor: RightsVisitor) -> str:
     return ""
 
 
+def is_switch() -> bool:
+    """Whether this POST is a press of the language switch: it shows what was written, again.
+
+    It records nothing and is not counted (I7). A URL can't hold what a person writes.
+    """
+    return "show" in request.form
+
+
 def read_text() -> str:
     """What the person wrote. It may be longer than MAX_TEXT: that is for the caller to refuse."""
     return request.form.get("text", "").replace("\r\n", "\n").strip()
