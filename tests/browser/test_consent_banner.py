@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.axe import violations
+from tests.browser.both import IN_BOTH
 from tests.browser.shops import FUNCTIONAL, Shops, shops_of, visiting
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def press(page: Page, *keys: str) -> str:
     return focus
 
 
+@IN_BOTH
 def test_a_choice_by_keyboard_alone(browser: Browser, shops: Shops) -> None:
     with visiting(browser, shops.cascina) as visit:
         visit.banner.wait_for()
@@ -80,6 +82,7 @@ def test_a_choice_by_keyboard_alone(browser: Browser, shops: Shops) -> None:
         visit.expect_ran(*FUNCTIONAL)
 
 
+@IN_BOTH
 def test_reopened_it_has_the_focus_gives_it_back_and_escape_changes_nothing(
     browser: Browser, shops: Shops
 ) -> None:
@@ -119,6 +122,7 @@ def test_nothing_is_too_wide_or_too_small_and_the_three_buttons_are_alike(
         visit.saved.get_by_text("saved").wait_for()
 
 
+@IN_BOTH
 def test_the_language_is_that_of_the_page(browser: Browser, shops: Shops) -> None:
     with visiting(browser) as visit:
         for language, text in ACCEPT.items():

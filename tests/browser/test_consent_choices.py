@@ -171,6 +171,7 @@ def test_with_gpc_advertising_stays_off_and_the_banner_shows_that_it_was_honoure
         assert not switch.is_checked()
 
 
+@IN_BOTH
 def test_with_gpc_nothing_is_asked_where_only_advertising_is_optional(
     browser: Browser, shops: Shops
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.both import IN_BOTH
 from tests.browser.shops import ALL, FUNCTIONAL, Shops, Visit, shops_of, visiting
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def open_with(visit: Visit, shops: Shops, old: str, new: str) -> None:
     visit.page.goto(f"{shops.cascina}/")
 
 
+@IN_BOTH
 @pytest.mark.parametrize("attribute", ["", " defer"])
 def test_without_async_it_waits_for_the_page(
     browser: Browser, shops: Shops, attribute: str
@@ -54,6 +56,7 @@ def test_what_waits_for_no_category_of_the_site_never_runs(
         assert "shop-advertising.js" not in visit.optional
 
 
+@IN_BOTH
 def test_an_element_named_as_the_running_script_can_not_take_its_place(
     browser: Browser, shops: Shops
 ) -> None:
@@ -66,6 +69,7 @@ def test_an_element_named_as_the_running_script_can_not_take_its_place(
         visit.expect_ran()
 
 
+@IN_BOTH
 def test_a_withdrawal_counts_where_its_answer_breaks_off(browser: Browser, shops: Shops) -> None:
     with visiting(browser, shops.cascina, complains=True) as visit:
         visit.press("Accept all")
@@ -79,6 +83,7 @@ def test_a_withdrawal_counts_where_its_answer_breaks_off(browser: Browser, shops
         assert visit.cookies == ["pc_consent"]  # to be sent again
 
 
+@IN_BOTH
 def test_a_frame_without_an_address_stays_empty(browser: Browser, shops: Shops) -> None:
     with visiting(browser) as visit:
         open_with(

@@ -9,6 +9,7 @@ import pytest
 
 from dev.maintenance.layout import ROOT
 from dev.processes import wait_until
+from tests.browser.both import IN_BOTH
 from tests.browser.endpoints import (
     Endpoint,
     accept,
@@ -45,6 +46,7 @@ def example() -> str:
     return "".join(re.findall(r"```js\n(.*?)```", text, re.DOTALL))
 
 
+@IN_BOTH
 def test_a_service_that_does_not_answer_holds_neither_the_page_nor_its_scripts(
     browser: Browser, shops: Shops
 ) -> None:
@@ -75,6 +77,7 @@ def test_the_documented_examples_never_throw(
         assert not errors
 
 
+@IN_BOTH
 def test_a_deferred_script_of_the_site_that_comes_later_hears_the_choice(
     browser: Browser, shops: Shops
 ) -> None:
@@ -144,6 +147,7 @@ def test_an_acceptance_whose_answer_was_lost_is_ended_by_the_next_page_which_ask
         visit.expect_ran()
 
 
+@IN_BOTH
 def test_a_visitor_who_goes_on_before_the_answer_has_accepted_all_the_same(
     browser: Browser, shops: Shops
 ) -> None:
@@ -213,6 +217,7 @@ def test_a_withdrawal_elsewhere_stops_what_runs_here(
         assert other.page.locator("#ran li").all_inner_texts() == [ESSENTIAL]
 
 
+@IN_BOTH
 def test_looking_again_changes_nothing_where_the_browser_keeps_no_cookies(
     browser: Browser, shops: Shops
 ) -> None:

@@ -23,6 +23,7 @@ from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.rules.requests import RequestState
 from preference_center.web.languages import LANGUAGES
 from tests.browser.axe import violations
+from tests.browser.both import IN_BOTH
 from tests.browser.pressing import press
 from tests.clock import START, Clock
 from tests.infra.mailing import give_mail_server, link_in, queued_emails
@@ -107,6 +108,7 @@ def jane(page: Page, site: str, app: Flask, clock: Clock) -> Person:
     return Person(page, site, app, clock)
 
 
+@IN_BOTH
 def test_a_person_sees_corrects_limits_and_deletes_and_comes_back(
     jane: Person, app: Flask, clock: Clock, ledger: Ledger, subscribed: Callable[..., Any]
 ) -> None:
@@ -149,6 +151,7 @@ def _correct(jane: Person) -> None:
     assert "It is undone" in jane.status()
 
 
+@IN_BOTH
 def test_a_person_objects_and_complains_without_a_link(
     jane: Person, subscribed: Callable[..., Any]
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_person_objects_and_complains_without_a_link(
     assert "You have withdrawn it." in jane.status()
 
 
+@IN_BOTH
 def test_another_site_can_not_object_in_a_visitors_name(
     page: Page, site: str, subscribed: Callable[..., Any]
 ) -> None:
