@@ -196,3 +196,40 @@ def test_a_subject_is_not_enough_if_it_is_not_theirs_or_the_body_contains_more(
     subject: str, own: str
 ) -> None:
     assert find_clear_objection(subject, own) is None
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "hier abmelden",
+        "Newsletter hier abmelden!",
+        "Abmelden hier",
+        "hier afmelden",
+        "Uitschrijven kan hier.",
+        "Se désabonner ici",
+        "Désinscription ici",
+        "Darse de baja aquí",
+        "Cancelar la suscripción aquí",
+        "Cancelar inscrição aqui",
+        "Unsubscribe here",
+        "cancellati qui",
+    ],
+)
+def test_the_label_of_a_link_that_was_pasted_is_for_a_person_to_read(label: str) -> None:
+    assert find_clear_objection("Re: Offers", label) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ich möchte mich hier abmelden",
+        "Bitte mich hier abmelden.",
+        "Abmelden",
+        "hier abmelden, danke",
+        "Ik wil mij hier uitschrijven",
+        "me désabonner ici",
+        "Quiero darme de baja aquí",
+    ],
+)
+def test_who_speaks_of_themselves_may_say_here(text: str) -> None:
+    assert find_clear_objection("Re: Offers", text)
