@@ -233,3 +233,32 @@ def test_the_label_of_a_link_that_was_pasted_is_for_a_person_to_read(label: str)
 )
 def test_who_speaks_of_themselves_may_say_here(text: str) -> None:
     assert find_clear_objection("Re: Offers", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Retirez-le de vos listes, ce produit.",
+        "Supprimez-la de votre liste, cette offre.",
+        "Take it off your list, this product.",
+        "Nehmt es aus der Liste, dieses Produkt.",
+        "Haal het van de lijst, dit product.",
+        "Retirem-no da lista, este produto.",
+    ],
+)
+def test_what_is_named_after_the_comma_is_what_they_mean(text: str) -> None:
+    assert find_clear_objection("Re: Offers", text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Retirez-la de vos listes, cette adresse.",
+        "Retirez-le de vos listes.",
+        "Retirez-moi de vos listes, cette fois.",
+        "Take me off your list, this time.",
+        "Stop the emails, this minute.",
+    ],
+)
+def test_but_not_where_they_speak_of_themselves_of_mail_or_of_an_address(text: str) -> None:
+    assert find_clear_objection("Re: Offers", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import pairwise
 
 from preference_center.inbound.rules.objections.calls import without_calls
 from preference_center.inbound.rules.objections.grammar import (
@@ -154,9 +155,12 @@ class SentenceReader:
         ):
             return False
         objects = False
-        for text in filter(None, map(str.strip, words.split(","))):
+        parts = [*filter(None, map(str.strip, words.split(",")))]
+        for text, after in pairwise([*parts, ""]):
             clause = self._clause(text)
             if is_bare_clause(clause):
+                if self._is_about_something(text, after):
+                    return False
                 objects = True
             elif not self._is_harmless(text) or (
                 clause.marks("not") and not self._has("remark", text)
@@ -238,10 +242,23 @@ class SentenceReader:
             self._has("reported", words)
             or (ultimatum is not None and ultimatum.start() <= at)
             or self._is_consequence(words, at)
+            or self._is_about_something(clause.text, words[at + len(clause.text) :].strip(" ,"))
             or self._has("other", about)
             or self._begins_with_condition(masked)
             or self._has("condition", masked[at : at + len(clause.text)])
         )
+
+    def _is_about_something(self, request: str, after: str) -> bool:
+        """Whether the part after a comma names what a request means: "take it off, this product".
+
+        Who speaks of themselves, of mail or of an address says something else there, such as
+        "this time".
+        """
+        is_own = any(self._has(kind, after) for kind in ("me", "mail", "list"))
+        speaks_of_own = any(
+            self._has(kind, self._sub("clitic", request)) for kind in ("me", "mail", "data")
+        )
+        return self._starts("named", after) and not is_own and not speaks_of_own
 
     def _is_consequence(self, words: str, at: int) -> bool:
         """Whether the clause at `at` is what the writer does "otherwise"."""
