@@ -218,8 +218,10 @@ def test_what_was_taken_back_holds_up_no_lift(clock: Clock) -> None:  # I5
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param({"type": "bounce", "bounce_classification": "Invalid Address"}, id="details"),
-        pytest.param({"type": "bounce"}, id="no details"),
+        pytest.param({"type": "bounce", "bounce_classification": "Invalid Address"}, id="named"),
+        pytest.param(
+            {"type": "bounce", "status": "5.1.1", "reason": "550 No such user"}, id="code"
+        ),
     ],
 )
 def test_a_bounce_is_no_older_than_an_opt_in_that_we_held_already(

@@ -107,7 +107,7 @@ def test_complaints_and_hard_bounces_count_and_soft_ones_do_not() -> None:
     post(
         number,
         unsubscribe(act="1", event="spamreport"),
-        unsubscribe(BO, "2", event="bounce", type="bounce"),
+        unsubscribe(BO, "2", event="bounce", bounce_classification="Invalid Address"),
         unsubscribe("cy@example.com", "3", event="bounce", type="blocked"),
         unsubscribe("di@example.com", "4", event="delivered"),
     )
