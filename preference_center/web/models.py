@@ -107,6 +107,7 @@ class KeyUsageRow(db.Model):  # type: ignore[misc,name-defined]
     denied: Mapped[int] = mapped_column(BigInteger)
     refused: Mapped[int] = mapped_column(BigInteger)
     limited: Mapped[int] = mapped_column(BigInteger)
+    rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class ConsumedOneTimeTokenRow(db.Model):  # type: ignore[misc,name-defined]

@@ -10,10 +10,13 @@ import pytest
 
 from preference_center.core.staff import Role
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.rights.rules.requests import RequestKind
 from preference_center.web.api import keys
 from preference_center.web.api.keys import KeyScope
 from tests.clock import START
 from tests.in_force import put_in_force
+from tests.rights.console.asking import ask
+from tests.web.api.sender import make_sender
 from tests.web.console.staff import staff, words
 
 if TYPE_CHECKING:
@@ -121,8 +124,25 @@ def test_use_is_counted_per_key_and_day(app: Flask) -> None:
     with app.app_context():
         keys.store_key_use()
     page = words(stored.get("/console/senders/keys/shop"))
-    assert "3 2 1 2 0" in page  # requests, decisions, denied, refused, above the rate
+    assert "3 2 1 2 0 0" in page  # requests, decisions, denied, refused, above the rate, read
     assert "3 2 1 2 0" in words(stored.get("/console/senders"))
+
+
+def test_what_a_key_has_read_is_shown(app: Flask) -> None:
+    put_in_force(app)
+    sender = make_sender(app, scopes=["read", "write", "rights"])
+    for number in range(3):
+        sender.opt_out(f"p{number}@example.com", "all_marketing")
+    ask(app, RequestKind.ACCESS)
+    lists = ("/v1/suppressions?limit=2", "/v1/changes", "/v1/rights")
+    for path in lists:
+        assert sender.client.get(path, headers=sender.headers).status_code == 200
+    with app.app_context():
+        keys.store_key_use()
+        (usage,) = run_in_transaction(lambda c: keys.list_usage(c, START.date()))
+    assert usage.rows_read == 2 + 3 + 1
+    page = words(staff(app, Role.COMPLIANCE).get(f"/console/senders/keys/{usage.name}"))
+    assert "6 0 0 0 0 6" in page
 
 
 def test_counts_of_past_weeks_are_deleted(app: Flask) -> None:

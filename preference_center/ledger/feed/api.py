@@ -134,7 +134,7 @@ class SnapshotLine(RootModel[AddressScopeStatus | SnapshotStart | SnapshotEnd]):
     response=ChangesResponse,
     errors=(STALE_WATERMARK,),
 )
-def get_changes(_: ApiCall, query: ChangesQuery) -> Response:
+def get_changes(call: ApiCall, query: ChangesQuery) -> Response:
     """List the changes after a watermark.
 
     Every event is listed once, in a fixed order, and none is skipped. Continue with `next`, also
@@ -145,6 +145,7 @@ def get_changes(_: ApiCall, query: ChangesQuery) -> Response:
     page = run_in_transaction(
         lambda connection: feed.list_changes(connection, keys, after, query.limit)
     )
+    call.count_rows_read(len(page.entries))
     return json_response(json.dumps(_page_json(page)))
 
 

@@ -194,6 +194,7 @@ def get_rights_list(call: ApiCall, query: RightsRequestQuery) -> Response:
             limit=query.limit + 1,
         )
     )
+    call.count_rows_read(min(len(found), query.limit))
     return page_response(
         query,
         found,

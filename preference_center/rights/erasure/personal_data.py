@@ -15,7 +15,7 @@ from enum import StrEnum
 
 COMPANY_TABLES: Mapping[str, str] = {
     "api_key": "id name digest scopes message_types rate created_at revoked_at last_used_at",
-    "key_usage": "name day requests decisions denied refused limited",
+    "key_usage": "name day requests decisions denied refused limited rows_read",
     "audit": "id at actor action detail",
     "backfill": "destination_id last_address_id until_id rows_created started_at finished_at",
     # A random id of a browser, known to that browser alone: nothing leads from it to a person.

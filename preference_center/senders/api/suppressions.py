@@ -204,6 +204,7 @@ def get_suppressions(call: ApiCall, query: SuppressionListQuery) -> Response:
             connection, context.keys, criteria, after, query.limit, call.origin.now
         )
     )
+    call.count_rows_read(len(page.suppressions))
     return page_response(
         query,
         page.suppressions,

@@ -271,6 +271,10 @@ class ApiCall:
             record(changes, in_transaction)
         return responses[0]
 
+    def count_rows_read(self, rows: int) -> None:
+        """Count what a list about people answered, so that one knows what a leaked key has read."""
+        count_key_use(self.key.name, self.origin.now, rows_read=rows)
+
     def write(self, action: Callable[[Connection], JsonBody], status: int = 200) -> Response:
         """Run `action`, which records no event, in one transaction; respond with its result.
 

@@ -233,6 +233,8 @@ class KeyUse(StrEnum):
     """Requests of a key that lacks the scope or the message type."""
     LIMITED = "limited"
     """Requests above the rate of the key."""
+    READ = "rows_read"
+    """Suppressions, changes and requests of data subjects in the pages that it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,7 @@ class KeyUsage:
     denied: int = 0
     refused: int = 0
     limited: int = 0
+    rows_read: int = 0
 
 
 class KeyUsageCounter:
@@ -334,13 +337,15 @@ def _store(
                 GROUP BY name) AS last
             WHERE api_key.name = last.name
         )
-        INSERT INTO key_usage AS u (name, day, requests, decisions, denied, refused, limited)
+        INSERT INTO key_usage AS u
+            (name, day, requests, decisions, denied, refused, limited, rows_read)
         SELECT * FROM unnest(%(names)s::text[], %(days)s::date[], %(requests)s::bigint[],
             %(decisions)s::bigint[], %(denied)s::bigint[], %(refused)s::bigint[],
-            %(limited)s::bigint[])
+            %(limited)s::bigint[], %(rows_read)s::bigint[])
         ON CONFLICT (name, day) DO UPDATE SET requests = u.requests + EXCLUDED.requests,
             decisions = u.decisions + EXCLUDED.decisions, denied = u.denied + EXCLUDED.denied,
-            refused = u.refused + EXCLUDED.refused, limited = u.limited + EXCLUDED.limited""",
+            refused = u.refused + EXCLUDED.refused, limited = u.limited + EXCLUDED.limited,
+            rows_read = u.rows_read + EXCLUDED.rows_read""",
         {
             "names": [name for name, _ in rows],
             "days": [day for _, day in rows],
@@ -354,7 +359,8 @@ def list_usage(connection: Connection, since: date) -> list[KeyUsage]:
     """The counts of every key from that day on, summed up per key; by name."""
     rows = connection.execute(
         """SELECT name, max(day), sum(requests)::bigint, sum(decisions)::bigint,
-            sum(denied)::bigint, sum(refused)::bigint, sum(limited)::bigint
+            sum(denied)::bigint, sum(refused)::bigint, sum(limited)::bigint,
+            sum(rows_read)::bigint
         FROM key_usage WHERE day >= %s GROUP BY name ORDER BY name""",
         (since,),
     )
@@ -364,7 +370,7 @@ def list_usage(connection: Connection, since: date) -> list[KeyUsage]:
 def list_daily_usage(connection: Connection, name: str, since: date) -> list[KeyUsage]:
     """The counts of one key per day from that day on, the newest first."""
     rows = connection.execute(
-        """SELECT name, day, requests, decisions, denied, refused, limited
+        """SELECT name, day, requests, decisions, denied, refused, limited, rows_read
         FROM key_usage WHERE name = %s AND day >= %s ORDER BY day DESC""",
         (name, since),
     )
