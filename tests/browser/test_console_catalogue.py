@@ -99,7 +99,7 @@ def test_a_list_is_imported_by_an_operator_who_also_makes_a_key(
     grace.goto("/console/senders/new")
     check(grace)
     grace.fill("#name", "shop")
-    grace.check("[value=write]")
+    grace.check("[value=catalogue]")
     grace.click("text=Create the key")
     check(grace)
     assert grace.inner_text("main pre").startswith("pc_shop_")
