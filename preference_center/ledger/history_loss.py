@@ -13,15 +13,17 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import structlog
 from flask import current_app
 
-from preference_center.core.errors import InvalidInput, ReplayPending
+from preference_center.core.errors import InvalidInput, ReplayPending, Unavailable
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -52,13 +54,19 @@ _MAX_RECORDED = 100
 
 _LOAD = f"""
 SELECT {CURRENT_EPOCH_SQL},
-    (SELECT id FROM event ORDER BY seq DESC LIMIT 1),
-    ARRAY(SELECT given.id FROM unnest(%(ids)s::uuid[]) AS given (id)
-        WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id)),
     EXISTS (SELECT FROM history_loss WHERE accepted_at IS NULL),
     (SELECT max(accepted_at) FROM history_loss)
 """  # noqa: S608 - a constant
-"""One statement, so that all is of one snapshot."""
+"""Not from `event`, which somebody may have locked: decisions do not read it, either."""
+
+
+_HAS_LOST = """SELECT EXISTS (SELECT FROM unnest(%s::uuid[]) AS given (id)
+    WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))"""
+
+
+_LOAD_NEWEST = f"""
+SELECT {CURRENT_EPOCH_SQL}, (SELECT id FROM event ORDER BY seq DESC LIMIT 1)
+"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,23 +154,41 @@ def _memory() -> _Memory:
 
 def _check() -> Finding:
     memory, now = _memory(), services().now()
-    known, recorded = memory.newest, list(memory.recorded)
-    ids = [*recorded, *([known.id] if known else [])]
-    row = run_in_transaction(lambda c: c.execute(_LOAD, {"ids": ids}).fetchone())
-    assert row  # of no table
-    epoch, newest, missing, is_open, accepted_at = row
-    is_same = known is not None and epoch is not None and known.epoch == epoch
-    if missing and not is_same and not _is_accepted(known, accepted_at):
-        if not is_open:
-            run_in_transaction(lambda connection: _insert_loss(connection, now))
+    epoch, is_open, accepted_at = _load(_LOAD)
+    if is_open:
         return Finding(LOST, epoch)
-    if missing and not is_same:
-        memory.recorded.clear()
-    if newest is not None and (known is None or (newest, epoch) != (known.id, known.epoch)):
+    known = memory.newest
+    # Within an epoch nothing is lost.
+    if known is None or epoch is None or known.epoch != epoch:
+        ids = [*memory.recorded, *([known.id] if known else [])]
+        (has_lost,) = _load(_HAS_LOST, ids)
+        if has_lost and not _is_accepted(known, accepted_at):
+            run_in_transaction(lambda connection: _insert_loss(connection, now))
+            return Finding(LOST, epoch)
+        if has_lost:
+            memory.recorded.clear()
+    with suppress(Unavailable):  # `event` may be locked: what was known before stays known
+        _remember_newest(memory, epoch, now)
+    return Finding(None, epoch)
+
+
+def _load(query: str, *given: object) -> tuple[Any, ...]:
+    row = run_in_transaction(
+        lambda connection: connection.execute(query.encode(), given).fetchone()
+    )
+    assert row  # of no table
+    return row
+
+
+def _remember_newest(memory: _Memory, epoch: str | None, now: datetime) -> None:
+    current, newest = _load(_LOAD_NEWEST)
+    if newest is None or current != epoch:
+        return
+    known = memory.newest
+    if known is None or (newest, epoch) != (known.id, known.epoch):
         memory.newest = KnownEvent(newest, epoch, now)
         if memory.folder is not None:
             _write_file(memory.folder, memory.newest)
-    return Finding(LOST if is_open else None, epoch)
 
 
 def _is_accepted(known: KnownEvent | None, accepted_at: datetime | None) -> bool:

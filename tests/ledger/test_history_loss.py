@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from flask import Flask
 from structlog.testing import capture_logs
@@ -13,7 +15,11 @@ from structlog.testing import capture_logs
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ReplayPending
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.db.transactions import (
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.ledger import history_loss, record
 from preference_center.ledger.history_loss import (
     FILE_NAME,
@@ -179,3 +185,35 @@ def test_a_file_that_can_not_be_read_or_written_shuts_nothing(app: Flask, tmp_pa
         start_again(app, tmp_path / "missing")
         assert find_history_loss() is None
     assert [line["event"] for line in logs] == ["spool_unreadable", "spool_unwritable"]
+
+
+def test_a_process_without_a_loss_of_its_own_forgets_nothing_while_one_is_open(
+    app: Flask, clock: Clock, tmp_path: Path
+) -> None:  # the same backup may be put back again
+    start_again(app, tmp_path)
+    back_up()
+    record([change(1)])
+    assert find_history_loss() is None
+    kept = (tmp_path / FILE_NAME).read_bytes()
+    put_back()
+    assert find_history_loss("another") == history_loss.LOST
+    app.extensions.pop(history_loss.EXTENSION_KEY)
+    remember_in(tmp_path)
+    record([change(2)])
+    clock.advance(CHECK_INTERVAL)
+    assert find_history_loss() == history_loss.LOST
+    assert (tmp_path / FILE_NAME).read_bytes() == kept
+
+
+def test_an_exclusive_lock_on_the_events_shuts_nothing(
+    app: Flask, clock: Clock, database_url: str
+) -> None:  # as VACUUM FULL and ALTER TABLE hold it; decisions do not read them
+    sender = make_sender(app)
+    record([change(1)])
+    assert answer(sender)[0] == 200
+    limits = replace(current_limits(), lock=0.1, retry=0.0)
+    with psycopg.connect(database_url) as other, override_limits(limits):
+        other.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
+        for _ in range(5):
+            clock.advance(CHECK_INTERVAL)
+            assert answer(sender) == (200, True)
