@@ -23,6 +23,7 @@ from preference_center.contacts.rules.account import (
     closure_changes_decisions,
     is_ended_by,
     is_restricted,
+    require_closed_by,
 )
 from preference_center.contacts.rules.contact import Contact, ContactRef, ContactSet, ContactUpdate
 from preference_center.contacts.store import ConcurrentContactUpdate
@@ -123,10 +124,11 @@ def reopening_changes(
         if result.errors and result.errors[-1].row == row:
             continue  # one error is enough, however many addresses the contact has
         with result.collect_errors(row, "evidence"):
+            if result.closed_by:
+                of_contact = (f for (c, _), f in zip(reopened, facts, strict=True) if c is contact)
+                require_closed_by(of_contact, result.closed_by)
             changes.append(
-                build_reopening_change(
-                    services().new_id(), address, proof, origin, known, result.closed_by
-                )
+                build_reopening_change(services().new_id(), address, proof, origin, known)
             )
     return changes
 

@@ -7,7 +7,7 @@ them (art. 18(3)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -76,29 +76,42 @@ def closure_changes_decisions(facts: Sequence[ScopeFact], at: datetime) -> bool:
     return any((closed_at is None or closed_at < lift) and lift < at for lift in lifts)
 
 
+_CLOSED_LATER = "the account was closed then or later: only a newer act reopens it"
+
+
+def closings(facts: Sequence[ScopeFact]) -> list[datetime]:
+    """When the account of an address was closed, as the address itself tells."""
+    return [
+        fact.state.opt_out.at
+        for fact in facts
+        if fact.exact and fact.scope == EVERYTHING and fact.state.opt_out
+    ]
+
+
+def require_closed_by(facts_by_address: Iterable[Sequence[ScopeFact]], at: datetime) -> None:
+    """Raise InvalidInput if the account of these addresses was closed after `at` (UTC).
+
+    The earliest counts: an address that a closed account gains is closed only then.
+    """
+    found = [closing for facts in facts_by_address for closing in closings(facts)]
+    if found and min(found) > at:
+        raise InvalidInput(_CLOSED_LATER)
+
+
 def build_reopening_change(
     id: UUID,  # noqa: A002 - as in `Change`
     address: Address,
     consent_evidence: ConsentEvidence,
     origin: RequestOrigin,
     facts: Sequence[ScopeFact],
-    closed_by: datetime | None = None,
 ) -> Change:
     """The lift of *everything*, by the person's own recorded act; `facts` are those of now.
 
-    It lifts a closing of until `closed_by` (UTC) only, where that is given: the act names it.
-    Raises InvalidInput if the account was closed later, or at or after that act, which then lifts
+    Raises InvalidInput if the account was closed at or after that act, which then lifts
     nothing (I5), and for evidence that names the person (I8).
     """
-    for fact in facts:
-        out = fact.state.opt_out
-        if (
-            fact.exact
-            and fact.scope == EVERYTHING
-            and out
-            and (out.at >= consent_evidence.occurred_at or (closed_by and out.at > closed_by))
-        ):
-            raise InvalidInput("the account was closed then or later: only a newer act reopens it")
+    if any(at >= consent_evidence.occurred_at for at in closings(facts)):
+        raise InvalidInput(_CLOSED_LATER)
     return build_proven_change(
         id, EventKind.REOPENED, address, EVERYTHING, consent_evidence, origin
     )

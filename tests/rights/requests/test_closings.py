@@ -104,6 +104,19 @@ def test_every_other_mailbox_is_informed_and_undoes_it_for_seven_days(
     assert active == [("all_marketing",)]  # I4, I6: service mail flows, and marketing stays off
 
 
+def test_it_is_undone_though_the_account_has_gained_an_address_meanwhile(
+    client: FlaskClient, clock: Clock
+) -> None:  # which was closed with it, later than the notice says
+    know(ADA, WORK)
+    ask(RequestKind.CLOSE, level=CONTACT)
+    [notice] = notices()
+    clock.advance(timedelta(hours=1))
+    know(ADA, WORK, NUMBER)
+    clock.advance(timedelta(hours=1))
+    assert "It is undone" in client.post(link_in(notice), data={"undo": "yes"}).text
+    assert account() is AccountState.OPEN
+
+
 def _let_pass(clock: Clock) -> None:
     clock.advance(timedelta(days=7, seconds=1))
 
