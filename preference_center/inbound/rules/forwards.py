@@ -59,8 +59,12 @@ def own_subject(mail: ParsedMail, enclosed: list[ParsedMail]) -> str:
     """The subject; "" if it is that of an enclosed mail, as in `[Fwd: Offers]`."""
     subject = mail.field("Subject")
     end = subject.casefold().removesuffix("(fwd)").rstrip(" ])")
-    copied = [each.field("Subject").casefold().rstrip(" ])") for each in enclosed]
-    return "" if any(each and end.endswith(each) for each in copied) else subject
+    for each in enclosed:
+        copied = each.field("Subject").casefold().rstrip(" ])")
+        before = end.removesuffix(copied).rstrip()
+        if copied and end.endswith(copied) and (not before or before.endswith((":", "["))):
+            return ""
+    return subject
 
 
 def answers_another_mail(mail: ParsedMail) -> bool:

@@ -78,6 +78,14 @@ def test_the_covering_text_is_the_forwarders_own(
     assert review_reasons() == ["further_request"]
 
 
+def test_a_subject_that_ends_as_the_enclosed_one_is_the_forwarders_own(
+    take: Take, allowed: Callable[..., bool]
+) -> None:
+    newsletter = wrote("news@acme.example", "Offers", "Newsletter")
+    take(forward(ANNA, None, newsletter, subject="Unsubscribe me from the newsletter"), REPLIES)
+    assert not allowed(ANNA)
+
+
 @pytest.mark.parametrize("covering", [None, ""])
 @pytest.mark.parametrize("subject", ["Fwd: Unsubscribe", "Unsubscribe"])
 def test_a_persons_own_earlier_mail_is_their_own_words(
