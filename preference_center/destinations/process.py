@@ -33,6 +33,7 @@ from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.hooks import Hook
+from preference_center.infra.job_queue import JobTimedOut
 from preference_center.infra.metrics import InboundKind, InboundOutcome
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
 from preference_center.integrations.base.http import HttpContext, RequestRejected
@@ -153,7 +154,7 @@ def _parse_bodies(
             yield _parse_body(source, target_topics, body)
         except InvalidInput as error:
             _mark_unreadable(destination, body, error)
-        except Unavailable:
+        except (Unavailable, JobTimedOut):
             raise
         except Exception as error:  # noqa: BLE001 - one body must not hold up the others
             _defer(destination, body, error)
@@ -211,7 +212,7 @@ def _ingest_batch(
             if each.confirmation is not None:
                 confirm_subscription(destination, each.confirmation)
         _ingest_in_transaction(destination, connector, batch)
-    except Unavailable:
+    except (Unavailable, JobTimedOut):
         raise
     except Exception as error:  # noqa: BLE001 - as above
         if len(batch) > 1:

@@ -15,6 +15,7 @@ import rq
 import structlog
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
+from rq.timeouts import BaseTimeoutException
 from rq.worker_registration import get_keys
 
 from preference_center.infra.redis import connect_redis, error_fields
@@ -52,6 +53,8 @@ QUEUE_NAMES = tuple(dict.fromkeys(JOB_QUEUES.values()))
 
 JOB_TIMEOUT_SECONDS = 180
 """A job that runs longer is killed; its rows are claimed again when the lease expires."""
+JobTimedOut = BaseTimeoutException
+"""Raised in such a job, wherever it is: not to be caught with all other errors."""
 TICK_SECONDS = 5
 """Seconds. A job works for one tick and the next tick has a job of its own, so that each
 slot of a destination, or of our email, has about one running job, and a lost one is replaced

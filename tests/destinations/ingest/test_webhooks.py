@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,11 +15,13 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.destinations import process
+from preference_center.destinations.connect import LEASE_DURATION
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.store import listings, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.job_queue import JobTimedOut
 from preference_center.integrations.base.contract import DeliveryError, PushItem, PushOutcome
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.integrations.registry import get_webhook_source
@@ -186,6 +188,21 @@ def test_a_body_that_its_integration_fails_on_holds_up_nothing_and_is_tried_agai
     ingest_stored(number, TwoWayTool())
     assert outcomes() == ["ingested"] * 2
     assert len(events()) == 2
+
+
+def test_a_job_that_has_run_too_long_is_ended_amid_a_batch(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # its rows are another worker's, once the lease expires
+    number = add_destination("mailer", TOPIC)
+    late = MagicMock(spec=get_webhook_source("sendgrid"), parse=Mock(side_effect=JobTimedOut))
+    post(number, unsubscribe())
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "get_webhook_source", lambda _: late)
+        with pytest.raises(JobTimedOut):
+            ingest_stored(number, TwoWayTool())
+    clock.advance(LEASE_DURATION)
+    ingest_stored(number, TwoWayTool())
+    assert outcomes() == ["ingested"]
 
 
 def test_unknown_types_are_counted_next_to_what_is_known() -> None:
