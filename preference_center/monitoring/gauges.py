@@ -315,7 +315,7 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
     )
     yield _labelled(
         "destination_late",
-        "Those not refused that are at risk (36 h), past target (48 h) or overdue (72 h).",
+        "Those at risk (36 h), past target (48 h) or overdue (72 h); no single refused ones.",
         ["destination", "stage"],
         (([each.name, stage], each.count_late(stage)) for each in found for stage in _LATE_STAGES),
     )

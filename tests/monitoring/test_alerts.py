@@ -101,6 +101,16 @@ def test_an_age_is_an_alert_from_its_limit_on(kind: AlertKind) -> None:
     assert find_alerts(observe(limit)) == {Alert(kind)}
 
 
+@pytest.mark.parametrize("refused, late", [(10, set()), (11, {AlertKind.WORK_LATE})])
+def test_a_tool_that_refuses_more_than_single_addresses_is_late(
+    refused: int, late: set[AlertKind]
+) -> None:  # I3
+    stage = {DeadlineStage.PAST_TARGET: refused}
+    crm = DestinationMeasurement("crm", "active", refused=refused, late=stage, late_refused=stage)
+    kinds = {each.kind for each in find_alerts(measured(destinations=[crm]))}
+    assert kinds == {AlertKind.ADDRESSES_REFUSED} | late
+
+
 def test_emails_are_an_alert_once_more_than_half_are_refused() -> None:
     assert not find_alerts(measured(emails_refused_share=MAX_REFUSED_SHARE))
     found = find_alerts(measured(emails_refused_share=MAX_REFUSED_SHARE + 0.05))

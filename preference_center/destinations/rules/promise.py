@@ -24,6 +24,9 @@ from preference_center.core.deadlines import (
 from preference_center.destinations.rules.states import Settlement, SyncClaim, repeats_drift
 from preference_center.integrations.base.contract import PushResult
 
+MAX_SINGLE_REFUSED = 10
+"""Above that number, a tool refuses opt-outs as such, and no longer single addresses."""
+
 
 @dataclass(frozen=True, slots=True)
 class DestinationMeasurement:
@@ -51,8 +54,9 @@ class DestinationMeasurement:
     """When the reading of it began that fails now."""
 
     def count_late(self, stage: DeadlineStage) -> int:
-        """Those of `late` that retries may still bring there."""
-        return self.late.get(stage, 0) - self.late_refused.get(stage, 0)
+        """Those of `late`; without refused ones, unless the tool refuses more than a few (I3)."""
+        single = 0 if self.refused > MAX_SINGLE_REFUSED else self.late_refused.get(stage, 0)
+        return self.late.get(stage, 0) - single
 
     def repeats_drift(self, now: datetime) -> bool:
         """Whether it loses opt-outs again and again, so that people stay mailable there."""
