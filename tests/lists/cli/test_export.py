@@ -128,6 +128,26 @@ def test_a_destination_names_the_groups(recorded: Flask, tmp_path: Path) -> None
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("command", [
+    ["export", "--for", "csv", "-o", "upload"],
+    ["snapshot", "make", "upload"],
+    ["scrub", "list.csv", "--message-type", "offers.weekly", "-o", "upload", "--removed", "no"],
+])  # fmt: skip
+def test_nothing_is_written_from_a_database_that_has_lost_opt_outs(
+    recorded: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:  # I2
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text(f"email\n{ADA.exact}\n")
+    with recorded.app_context():
+        run_in_transaction(
+            lambda c: c.execute("INSERT INTO history_loss (found_at) VALUES (now())")
+        )
+    result = recorded.test_cli_runner().invoke(args=command)
+    assert result.exit_code == 1
+    assert "flask ledger accept-restore" in result.output
+    assert [each.name for each in tmp_path.iterdir()] == ["list.csv"]
+
+
 def test_mailchimp_gets_cleaned_addresses_apart(recorded: Flask, tmp_path: Path) -> None:
     folder = tmp_path / "upload"
     flask(recorded, "--for", "mailchimp", "--topic", NEWS, "-o", folder)
