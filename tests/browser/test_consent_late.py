@@ -90,16 +90,22 @@ def test_a_late_script_and_configuration_hold_nothing_up_and_the_choice_is_sent_
         assert is_in_force(visit.wait_for_choice()["id"])
 
 
+def press_and_hold(visit: Visit, shops: Shops, button: str) -> tuple[Endpoint, Held]:
+    """On a page whose clock the test moves; the first request for the choice is not answered."""
+    visit.page.clock.install()
+    visit.page.goto(shops.cascina)
+    held = Held()
+    endpoint = Endpoint(visit, held)
+    visit.press(button)
+    held.wait(visit)
+    return endpoint, held
+
+
 def test_a_refusal_that_is_answered_late_counts_at_once_and_is_recorded_once(
     browser: Browser, shops: Shops
 ) -> None:
     with visiting(browser, complains=True) as visit:
-        visit.page.clock.install()
-        visit.page.goto(shops.cascina)
-        held = Held()
-        endpoint = Endpoint(visit, held)
-        visit.press("Refuse all")
-        held.wait(visit)
+        endpoint, held = press_and_hold(visit, shops, "Refuse all")
         visit.expect_ran()
         assert visit.banner.count() == 0
         visit.page.clock.fast_forward(GIVEN_UP)
@@ -119,12 +125,7 @@ def test_an_acceptance_that_is_answered_late_is_sent_once_and_ended_as_the_page_
     browser: Browser, shops: Shops
 ) -> None:
     with visiting(browser, complains=True) as visit:
-        visit.page.clock.install()
-        visit.page.goto(shops.cascina)
-        held = Held()
-        endpoint = Endpoint(visit, held)
-        visit.press("Accept all")
-        held.wait(visit)
+        endpoint, held = press_and_hold(visit, shops, "Accept all")
         visit.page.clock.fast_forward(GIVEN_UP)
         visit.saved.get_by_text("could not be saved").wait_for()
         visit.expect_ran()

@@ -187,19 +187,22 @@ def test_a_file_that_can_not_be_read_or_written_shuts_nothing(app: Flask, tmp_pa
     assert [line["event"] for line in logs] == ["spool_unreadable", "spool_unwritable"]
 
 
-def test_a_process_without_a_loss_of_its_own_forgets_nothing_while_one_is_open(
+def test_a_process_that_knows_of_no_loss_forgets_nothing_while_one_is_open(
     app: Flask, clock: Clock, tmp_path: Path
 ) -> None:  # the same backup may be put back again
     start_again(app, tmp_path)
-    back_up()
     record([change(1)])
+    assert find_history_loss() is None
+    knows_less = app.extensions[history_loss.EXTENSION_KEY]
+    back_up()
+    start_again(app, tmp_path)
+    record([change(2)])
     assert find_history_loss() is None
     kept = (tmp_path / FILE_NAME).read_bytes()
     put_back()
     assert find_history_loss("another") == history_loss.LOST
-    app.extensions.pop(history_loss.EXTENSION_KEY)
-    remember_in(tmp_path)
-    record([change(2)])
+    app.extensions[history_loss.EXTENSION_KEY] = knows_less
+    record([change(3)])
     clock.advance(CHECK_INTERVAL)
     assert find_history_loss() == history_loss.LOST
     assert (tmp_path / FILE_NAME).read_bytes() == kept
