@@ -15,7 +15,11 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links.tokens import Link
 from preference_center.inbound.ingest import ingest_mail
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.transactions import current_limits, override_limits
+from preference_center.infra.db.transactions import (
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.ledger.spool import install_spool, replay_abandoned
 from preference_center.ledger.spool.locked_tables import MAX_TIMEOUTS, LockedTables
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, Spool
@@ -57,6 +61,7 @@ def tables(app: Flask, tmp_path: Path) -> Iterator[CountedTables]:
     counted = CountedTables()
     app.extensions[EXTENSION_KEY] = replace(spool, locked_tables=counted)
     with app.app_context():
+        run_in_transaction(lambda _: None)  # another test may have ended the pooled connection
         limits = replace(current_limits(), lock=0.1, retry=0.0)
     with override_limits(limits):
         yield counted
