@@ -41,6 +41,9 @@ _CLASS_OR_ID = re.compile(r"""\b(?:class|id)=["']?([^"'<>]{1,200})""", re.IGNORE
 _BLOCK_TAGS = {"br", "p", "div", "li", "tr", "table", "h1", "h2", "h3", "ul", "ol"}
 
 
+_BLOCKQUOTE_END = re.compile(r"</blockquote\s{0,9}>", re.IGNORECASE)
+
+
 _HIDDEN_TAGS = {"style", "script", "head", "title"}
 
 
@@ -64,11 +67,24 @@ _QUOTE_CLASS_SUFFIX = "yahoo_quoted"  # which Yahoo prefixes with an id of the m
 
 
 def html_to_text(html_source: str) -> str:
-    """The text up to the first quotation, each block on a line of its own."""
+    """The text up to the first quotation, each block on a line of its own.
+
+    Where there is none, that below the last `blockquote`, if the quotation is one.
+    """
+    above, mark = _text_before_mark(html_source[:MAX_HTML_CHARACTERS])
+    is_block = mark.startswith("<blockquote") or "moz-cite-prefix" in mark
+    ends = [*_BLOCKQUOTE_END.finditer(html_source, 0, MAX_HTML_CHARACTERS)] if is_block else []
+    if above.strip() or not ends:
+        return above
+    return _text_before_mark(html_source[ends[-1].end() : MAX_HTML_CHARACTERS])[0]
+
+
+def _text_before_mark(html_source: str) -> tuple[str, str]:
+    """The text before the tag that begins a quotation, and that tag in lower case, if any."""
     found: list[str] = []
-    position, end, hidden = 0, min(len(html_source), MAX_HTML_CHARACTERS), ""
-    while position < end:
-        token = _TOKEN.match(html_source, position, end)
+    position, hidden = 0, ""
+    while position < len(html_source):
+        token = _TOKEN.match(html_source, position)
         assert token  # one of its branches matches anything
         position = token.end()
         comment, closes, name, rest = token.groups()
@@ -80,12 +96,12 @@ def html_to_text(html_source: str) -> str:
         elif tag in _HIDDEN_TAGS and not closes:
             hidden = tag
         elif tag == "blockquote" or (tag and _is_quote(rest)):
-            break
+            return "".join(found), token[0].lower()
         elif tag in _BLOCK_TAGS:
             found.append("\n")
         elif token[0][0] != "<":
             found.append(_collapse_whitespace(token[0]))
-    return "".join(found)
+    return "".join(found), ""
 
 
 def _after_comment(page: str, position: int) -> int:
@@ -174,12 +190,12 @@ _HEADER_BLOCK = re.compile(
 
 _SIGNATURE = re.compile(
     r"""^(?: --[ ]?$
-      | [ \t]*(?:sent\ (?:from|with|via)|get\ outlook\ for|inviato\ (?:da|con|dal)
-            |scarica\ outlook|(?:von|mit)\ (?:meinem?|der)\ |gesendet\ (?:mit|von|\u00fcber)
-            |hol(?:en\ sie\ sich)?\ outlook|envoy[e\u00e9]\ (?:de|depuis|avec)
-            |t[e\u00e9]l[e\u00e9]charg(?:er|ez)\ outlook|enviado\ (?:desde|do|de|con|a\ partir)
-            |obtener\ outlook|obter\ (?:o\ )?outlook|wys[l\u0142]an[eoy]\ z|pobierz\ outlook
-            |outlook\ voor\ (?:ios|android)|download\ outlook
+      | [ \t]*(?:\w+\ ){0,3}outlook\ \w{2,5}\ (?:systemu\ )?(?:ios|android|mac)\b
+            (?:\ \w+)?[ \t]*(?:[<(][^\n]*)?$
+      | this\ message\ was\ automatically\ generated\ by\ gmail\.$
+      | [ \t]*(?:sent\ (?:from|with|via)|inviato\ (?:da|con|dal)|(?:von|mit)\ (?:meinem?|der)
+            |gesendet\ (?:mit|von|\u00fcber)|envoy[e\u00e9]\ (?:de|depuis|avec)
+            |enviado\ (?:desde|do|de|con|a\ partir)|wys[l\u0142]an[eoy]\ z
             |verzonden\ (?:met|vanaf|via)|verstuurd)\b[^\n]* )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
@@ -194,11 +210,11 @@ _QUOTED_LINE = re.compile(r"^[ \t]*[>|]")
 
 def reply_text(mail: ParsedMail) -> str:
     """What the writer of a reply has written, in lines; "" if nothing."""
-    texts = mail.texts_of_type("text/plain")
-    if texts and texts[0].strip():
-        return _strip_quotations(texts[0])
-    html = mail.texts_of_type("text/html")
-    return _strip_quotations(html_to_text(html[0])) if html else ""
+    for leaf in mail.text_parts:
+        if leaf.content_type in {"text/plain", "text/html"} and leaf.text.strip():
+            is_html = leaf.content_type == "text/html"
+            return _strip_quotations(html_to_text(leaf.text) if is_html else leaf.text)
+    return ""
 
 
 def _strip_quotations(text: str) -> str:
