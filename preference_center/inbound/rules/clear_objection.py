@@ -73,10 +73,8 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
     """
     if len(own_text) > MAX_REPLY_LENGTH or any(map(has_automatic_phrase, (subject, own_text))):
         return None
-    written = mask_addresses(remove_quotations(normalize_text(own_text)), sender.casefold())
-    text = mask_addresses(
-        remove_quotations(normalize_text(join_wrapped_lines(own_text))), sender.casefold()
-    )
+    written = _plain(own_text, sender)
+    text = _plain(join_wrapped_lines(own_text), sender)
     readers = [SentenceReader(language) for language in LANGUAGES]
     if any(reader.wants_mail(text) for reader in readers_of_text(readers, text)):
         return None
@@ -85,7 +83,7 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
         return found
     if _REPLY_PREFIX.match(subject) or "?" in subject or _has_negation(readers, text):
         return None
-    heading = Sentence(tokenize(remove_quotations(normalize_text(subject))), False, True)
+    heading = Sentence(tokenize(_plain(subject, sender)), False, True)
     likely = likely_readers(readers, heading)
     if any(reader.classify(heading) is SentenceClass.NEGATED for reader in likely):
         return None
@@ -94,6 +92,10 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
             more = _has_further_text(readers, split_paragraphs(text))
             return ClearObjection(ObjectionLocation.SUBJECT, reader.language.code, more)
     return None
+
+
+def _plain(text: str, sender: str) -> str:
+    return mask_addresses(remove_quotations(normalize_text(text)), sender.casefold())
 
 
 def _is_only_objection(reader: SentenceReader, sentence: Sentence) -> bool:

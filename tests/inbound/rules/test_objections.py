@@ -180,6 +180,12 @@ def test_a_subject_of_the_writers_own_is_enough(subject: str) -> None:
     assert find_clear_objection(subject, "Jane Doe") is not None
 
 
+@pytest.mark.parametrize("address, expected", [("jane@example.com", True), ("x@y.example", False)])
+def test_a_subject_may_name_the_writers_own_address(address: str, *, expected: bool) -> None:
+    subject = f"Please remove {address.upper()} from your mailing list"
+    assert bool(find_clear_objection(subject, "", "jane@example.com")) is expected
+
+
 @pytest.mark.parametrize(
     "subject, own",
     [
