@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from preference_center.inbound.rules.objections.calls import without_calls
 from preference_center.inbound.rules.objections.grammar import (
+    VERBAL_REQUESTS,
     Clause,
     Request,
     find_requests,
@@ -37,8 +38,20 @@ _MAX_CITATION_WORDS = 10
 """Words between two commas that cite a law."""
 
 
+_ARTICLE = re.compile(r"\bart[a-z]{0,6} [0-9]")
+"""An article of a law, in any language."""
+
+
 _MAX_FAREWELL_WORDS = 8
 """Words of the line before a signature."""
+
+
+_MAX_PAUSES = 4
+"""Places in a clause where a dictated sentence may end."""
+
+
+_HOW_WINDOW = 4
+"""Words before a request in which "how" asks about it."""
 
 
 _NEGATION_WINDOW = 5
@@ -50,6 +63,28 @@ _STOP_WORDS = frozenset(
     | {"aufhoren", "assez", "alto", "parem", "parar", "chega", "sair", "dosc", "dosyc", "koniec"}
 )
 """Words that end anything: alone they are about the mail only if nothing else is written."""
+
+
+_FROM = frozenset(
+    {
+        "from",
+        "aus",
+        "von",
+        "vom",
+        "da",
+        "dal",
+        "dalla",
+        "dall",
+        "de",
+        "du",
+        "del",
+        "do",
+        "uit",
+        "van",
+    }
+    | {"z", "ze"}
+)
+"""Words before that from which somebody should be removed."""
 
 
 class SentenceClass(StrEnum):
@@ -88,7 +123,7 @@ class SentenceReader:
         joined, pause = parts[0], " , "
         for at, part in enumerate(parts[1:], 2):
             is_short = len(part.split()) <= _MAX_CITATION_WORDS
-            if at < len(parts) and is_short and self._has("law", part):
+            if at < len(parts) and is_short and (self._has("law", part) or _ARTICLE.search(part)):
                 pause = " "
             else:
                 joined, pause = joined + pause + part, " , "
@@ -125,8 +160,22 @@ class SentenceReader:
         for end in (*self.language.clause_end.finditer(words), None):
             text = words[begin : end.start() if end else None]
             if text.strip():
-                yield begin + len(text) - len(text.lstrip()), self._clause(text.strip())
+                at = begin + len(text) - len(text.lstrip())
+                yield from ((at, clause) for clause in self._spoken(text.strip()))
             begin = end.end() if end else 0
+
+    def _spoken(self, text: str) -> Iterator[Clause]:
+        """A clause; before one without a request also its beginning, if it was dictated.
+
+        Dictated text has no commas: the beginning ends where a sentence of its own starts.
+        """
+        whole = self._clause(text)
+        if next(find_requests(whole), None) is None:
+            for pause in islice(self.language.spoken_pause.finditer(text, 1), _MAX_PAUSES):
+                beginning = self._clause(text[: pause.start()].rstrip())
+                if next(find_requests(beginning, VERBAL_REQUESTS), None):
+                    yield beginning
+        yield whole
 
     def _clause(self, text: str) -> Clause:
         return self._clauses_by_text.setdefault(text, Clause(self.language, text))
@@ -149,6 +198,7 @@ class SentenceReader:
         if (
             self._has("reported", words)
             or self._has("ultimatum", words)
+            or self._has("how", words)
             or self._starts("otherwise", words)
             or self._has("other", self._without_number(words))
             or self._begins_with_condition(polite)
@@ -229,7 +279,10 @@ class SentenceReader:
             self._has("question", until) or not self._has("polite", until)
         ):
             return True
-        return self._starts("question", " ".join(clause.words[: request.start]))
+        near = clause.words[max(request.start - _HOW_WINDOW, 0) : request.end + 1]
+        return self._has("how", " ".join(near)) or self._starts(
+            "question", " ".join(clause.words[: request.start])
+        )
 
     def _is_clause_doubtful(self, sentence: Sentence, words: str, at: int, clause: Clause) -> bool:
         """Whether a clause is reported, under a condition, or about others."""
@@ -251,9 +304,12 @@ class SentenceReader:
     def _is_about_something(self, request: str, after: str) -> bool:
         """Whether the part after a comma names what a request means: "take it off, this product".
 
-        Who speaks of themselves, of mail or of an address says something else there, such as
-        "this time".
+        So may what begins with "from": "take me off, from the waiting list". Who speaks of
+        themselves, of mail or of an address says something else there, such as "this time".
         """
+        following = after.partition(" ,")[0]
+        if following.partition(" ")[0] in _FROM and self._has("other", following):
+            return True
         is_own = any(self._has(kind, after) for kind in ("me", "mail", "list"))
         speaks_of_own = any(
             self._has(kind, self._sub("clitic", request)) for kind in ("me", "mail", "data")

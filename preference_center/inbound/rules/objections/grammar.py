@@ -101,6 +101,9 @@ REQUESTS = (
 )
 """What counts wherever it stands in a sentence, what contains a negation first."""
 
+VERBAL_REQUESTS = tuple(rule for rule in REQUESTS if not rule.verbless)
+
+
 BARE_REQUESTS = (
     _rule("not mail", verbless=True),
     _rule("not contact"),

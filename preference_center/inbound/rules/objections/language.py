@@ -234,6 +234,11 @@ class ObjectionLanguage:
         return re.compile(rf" ,{self.patterns['courtesy'].pattern.join((' ', ' '))},(?= )")
 
     @cached_property
+    def spoken_pause(self) -> re.Pattern[str]:
+        """Finds where a clause goes on with another subject, or with thanks and a name."""
+        return self._compile(r"{spoken_pause}|({farewell})( [^ ,]+){0,4}\Z")
+
+    @cached_property
     def clause_end(self) -> re.Pattern[str]:
         """Finds the end of a clause: a conjunction, or a comma but before a `subordinate`."""
         goes_on = self.patterns["subordinate"].pattern
@@ -282,9 +287,14 @@ class ObjectionLanguage:
         return frozenset(self._table["stop_words_by_text"].split("|")) - {""}
 
     def normalize_spelling(self, text: str) -> str:
-        """Words in the spelling of the table: `oe` is `o` in German, as its accent is gone."""
+        """Words in the spelling of the table.
+
+        `oe` is `o` in German, as its accent is gone; `ki` is `qui` in Spanish.
+        """
         if self.code == "de":
             text = text.replace("ae", "a").replace("oe", "o").replace("ue", "u")
+        if self.code == "es":
+            text = re.sub("k(?=[ei][a-z]{2})", "qu", text)
         text = re.sub(r"(?<![^ ])e mail", "email", text)
         if text in MISTYPED_STOPS:
             return "stop"
