@@ -21,7 +21,7 @@ from uuid import UUID
 
 import ijson
 
-from preference_center.core.errors import InvalidInput
+from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.lists import store
 from preference_center.lists.text_files import read_plain_text
@@ -97,8 +97,13 @@ class UploadedFile:
         return self.known_digest
 
     def open(self) -> BinaryIO:
-        """Reads one part at a time."""
-        return cast("BinaryIO", io.BufferedReader(_PartsReader(self.import_id), _BLOCK))
+        """Reads one part at a time. Raises ImportConflict if the file is gone."""
+        parts = _PartsReader(self.import_id)
+        if parts.size < self.size:
+            raise ImportConflict(
+                "another process has finished this import, or its file was replaced"
+            )
+        return cast("BinaryIO", io.BufferedReader(parts, _BLOCK))
 
 
 @contextmanager
@@ -177,6 +182,11 @@ class _PartsReader(io.RawIOBase):
         self._at = 0
         self._loaded: tuple[int, bytes] = (-1, b"")
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._ends[-1] if self._ends else 0
+
     def readable(self) -> bool:
         return True
 
@@ -187,8 +197,8 @@ class _PartsReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        size = self._ends[-1] if self._ends else 0
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        self._at = offset + begin
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]

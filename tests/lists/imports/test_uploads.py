@@ -255,6 +255,31 @@ def test_a_process_that_another_overtook_stops_quietly(monkeypatch: pytest.Monke
     assert now_as(import_id).state is ImportState.APPLYING
 
 
+def test_a_process_that_another_overtook_before_it_read_stops_quietly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import_id = entered()
+    receive_upload(import_id, [lines(4)])
+    continue_import(import_id, AT_ONCE)
+    confirm(import_id)
+    list_sizes = list_part_sizes
+
+    def overtaken(connection: Connection, import_id: UUID) -> list[int]:
+        delete_parts(connection, import_id)
+        return list_sizes(connection, import_id)
+
+    monkeypatch.setattr(lists_store, "list_part_sizes", overtaken)
+    continue_import(import_id, AT_ONCE)
+    assert now_as(import_id).state is ImportState.APPLYING
+
+
+def test_an_empty_upload_is_refused_with_the_reason() -> None:
+    import_id = entered()
+    receive_upload(import_id, [])
+    continue_import(import_id, AT_ONCE)
+    assert "empty" in (now_as(import_id).problem or "")
+
+
 def test_an_upload_in_utf16_is_applied_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "CHUNK_SIZE", 3)
     import_id, content = entered(), lines(7).decode().replace("\n", "\r").encode("utf-16")
