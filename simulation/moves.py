@@ -39,6 +39,8 @@ class Move:
                 copy = replace(opt_in, known=now)
                 self._opt_ins.append(copy)
                 self.oracle.opt_ins[self.new].append(copy)
+        listed = {scope for form, scope in self.oracle.listed if form == self.old}
+        self.oracle.listed |= {(self.new, scope) for scope in listed}
 
     def undo(self) -> None:
         """Take back what it recorded; what the person did at the new address since stays."""
