@@ -144,3 +144,10 @@ def test_histories_correct_addresses_repeat_it_undo_it_and_act_at_the_new_one() 
     assert len(made) < sum(act.what == "move" for _, act in drawn)
     acted = {(act.who, act.form) for _, act in drawn if act.what == "opt_in"}
     assert acted & set(made.values())
+
+
+def test_what_a_list_says_of_the_old_address_holds_for_the_new_one() -> None:  # I9
+    oracle = Oracle(listed={(OLD, CLUB), (ALIAS, OFFERS)})
+    Move(oracle, OLD, NEW, at(9)).record()
+    assert oracle.has_consent(NEW, CLUB, LATE) is None  # it may be recorded by now
+    assert (NEW, OFFERS) not in oracle.listed
