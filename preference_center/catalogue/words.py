@@ -24,7 +24,7 @@ from preference_center.core.addresses import Channel
 WORDS: Mapping[type[StrEnum], Mapping[StrEnum, LazyString]] = {
     Channel: {
         Channel.EMAIL: _("Email"),
-        Channel.SMS: _("Text messages"),
+        Channel.SMS: _("SMS"),
         Channel.PHONE: _("Phone"),
     },
     TopicDefault: {

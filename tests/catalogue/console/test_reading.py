@@ -9,6 +9,7 @@ import pytest
 
 from preference_center.catalogue.store import clear_catalogue_cache
 from preference_center.catalogue.words import WORDS, in_words
+from preference_center.core.addresses import Channel
 from preference_center.core.staff import Role
 from tests.catalogue.catalogues import SMALL, edited
 from tests.in_force import CATALOGUE, put_in_force
@@ -95,3 +96,8 @@ def test_texts_of_the_catalogue_are_no_markup(app: Flask) -> None:
         html = who.get(f"/console/catalogue{path}?lang=it").get_data(as_text=True)
         assert script not in html, path
     assert in_words(next(iter(next(iter(WORDS.values())))))
+
+
+def test_the_channel_of_texts_is_called_sms_as_on_the_other_forms(app: Flask) -> None:
+    with app.test_request_context():
+        assert in_words(Channel.SMS) == "SMS"
