@@ -70,9 +70,26 @@ def test_a_job_that_fails_is_one_line(
     number = run(redis_url, SYNC, 3)
     (line,) = lines(capsys)
     assert (line["event"], line["job"], line["job_id"]) == ("job_failed", "sync", number)
-    assert "ZeroDivisionError" in line["exception"]
+    assert line["error"] == "ZeroDivisionError"
+    assert line["raised_at"][-1].startswith(f"{__name__}:")
     assert counted(FAILED) == before + 1
     assert occurrences.take() == {(Occurrence.JOB_FAILED, "sync")}
+
+
+def test_the_text_of_a_jobs_error_is_not_logged(  # it may contain an address
+    app: Flask,
+    redis_url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_id: int) -> None:
+        raise ValueError("Key (address)=(anna@example.org) already exists")
+
+    monkeypatch.setattr(jobs, "sync", fail)
+    run(redis_url, SYNC, 3)
+    printed = capsys.readouterr()
+    assert "job_failed" in printed.err
+    assert "anna@example.org" not in printed.err + printed.out
 
 
 def test_a_job_that_cannot_be_read_ends_no_worker(
