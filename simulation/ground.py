@@ -7,7 +7,7 @@ import math
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -148,12 +148,16 @@ def _quiet() -> Iterator[None]:
     """Log nothing, and never read the catalogue again: by real time, that would be by chance."""
     fresh, logs = catalogues._CACHE_SECONDS, structlog.get_config()  # noqa: SLF001 - time is an input here
     catalogues._CACHE_SECONDS = math.inf  # noqa: SLF001 - the same
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    _silence()
     try:
         yield
     finally:
         catalogues._CACHE_SECONDS = fresh  # noqa: SLF001 - the same
         structlog.configure(**logs)
+
+
+def _silence() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @contextmanager
@@ -264,8 +268,11 @@ def _service(engines: Engines, name: str, digest_keys: str = "") -> Iterator[Gro
     if digest_keys:
         given = {"digest_keys": f"{settings.digest_keys},{digest_keys}"}
         settings = settings.model_copy(update=given)
-    app = create_app(settings, timeouts=PATIENT)
-    with _quiet(), app.app_context():
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        app = create_app(settings, timeouts=PATIENT)
+        _silence()  # making an app configures the logs
+        stack.enter_context(app.app_context())
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
         watching = _watching(found)
