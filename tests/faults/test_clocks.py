@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -87,6 +89,24 @@ def test_an_opt_out_by_a_web_process_with_a_wrong_clock_ends_an_older_consent_an
     assert wait_until(lambda: window(service) != "unknown", PATIENCE)  # by whichever is asked
     assert window(service) in {"on_time", "unknown"}
     assert '"event": "host_clock_differs"' in service.logs()
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_an_opt_out_on_the_page_of_a_web_process_with_a_wrong_clock_can_be_undone(
+    service: Service, by: timedelta
+) -> None:  # I5: the page offers it for half an hour, by the clock of the database
+    key = make_sender(service.app, scopes=["check"]).key
+    url = f"{service.url}/u/{service.token(JANE)}"
+    with service.wrong_clock(by):
+        service.start("web")
+    service.opt_in(JANE)
+    with httpx.Client(timeout=20, follow_redirects=True) as browser:
+        page = browser.post(url, data={"confirm": "this"}).raise_for_status()
+        assert abs(datetime.now(UTC) - received_at(service)) < MOMENT
+        assert not is_allowed(service, key, JANE)
+        (offered,) = re.findall(r'name="undo" value="([^"]+)"', page.text)
+        browser.post(url, data={"undo": unescape(offered)}).raise_for_status()
+    assert is_allowed(service, key, JANE)
 
 
 @pytest.mark.parametrize("by", WRONG)
