@@ -80,12 +80,19 @@ class KnownEvent:
 
 @dataclass(slots=True)
 class _Memory:
-    """What this process knows. `recorded` are the last events that it has recorded itself."""
+    """What this process knows. `recorded`: the last events that it has recorded, and when."""
 
     gate: RestoreGate
     newest: KnownEvent | None = None
     folder: Path | None = None
-    recorded: deque[UUID] = field(default_factory=lambda: deque(maxlen=_MAX_RECORDED))
+    recorded: deque[tuple[UUID, datetime]] = field(
+        default_factory=lambda: deque(maxlen=_MAX_RECORDED)
+    )
+
+    def list_known(self, since: datetime | None) -> list[UUID]:
+        """Events that this process has seen after `since`; all of them without it."""
+        known = [*self.recorded, *([(self.newest.id, self.newest.at)] if self.newest else [])]
+        return [event for event, at in known if since is None or at > since]
 
 
 def find_history_loss(epoch: str | None = None) -> str | None:
@@ -112,7 +119,7 @@ def remember_in(folder: Path) -> None:
 def remember_recorded(events: Sequence[UUID]) -> None:
     """This process has committed these: the last one stands for all of them."""
     if events:
-        _memory().recorded.append(events[-1])
+        _memory().recorded.append((events[-1], services().now()))
 
 
 def accept_losses(connection: Connection, actor: str) -> bool:
@@ -160,13 +167,11 @@ def _check() -> Finding:
     known = memory.newest
     # Within an epoch nothing is lost.
     if known is None or epoch is None or known.epoch != epoch:
-        ids = [*memory.recorded, *([known.id] if known else [])]
-        (has_lost,) = _load(_HAS_LOST, ids)
-        if has_lost and not _is_accepted(known, accepted_at):
+        # What was lost before a person accepted it may be missing.
+        (has_lost,) = _load(_HAS_LOST, memory.list_known(since=accepted_at))
+        if has_lost:
             run_in_transaction(lambda connection: _insert_loss(connection, now))
             return Finding(LOST, epoch)
-        if has_lost:
-            memory.recorded.clear()
     with suppress(Unavailable):  # `event` may be locked: what was known before stays known
         _remember_newest(memory, epoch, now)
     return Finding(None, epoch)
@@ -189,10 +194,6 @@ def _remember_newest(memory: _Memory, epoch: str | None, now: datetime) -> None:
         memory.newest = KnownEvent(newest, epoch, now)
         if memory.folder is not None:
             _write_file(memory.folder, memory.newest)
-
-
-def _is_accepted(known: KnownEvent | None, accepted_at: datetime | None) -> bool:
-    return accepted_at is not None and (known is None or known.at <= accepted_at)
 
 
 def _insert_loss(connection: Connection, now: datetime) -> None:

@@ -176,6 +176,23 @@ def test_what_was_accepted_before_a_process_finds_it_shuts_nothing_and_a_later_l
     assert find_history_loss() is None
 
 
+def test_what_is_recorded_after_a_loss_was_accepted_counts_before_the_next_check(
+    app: Flask, clock: Clock
+) -> None:
+    accept()
+    for start in (lambda: start_again(app), find_history_loss):  # it may have seen nothing before
+        start()
+        clock.advance(timedelta(hours=1))
+        back_up()
+        clock.advance(timedelta(hours=1))
+        record([change(1)])
+        put_back()
+        assert find_history_loss("another") == history_loss.LOST
+        clock.advance(CHECK_INTERVAL)
+        accept()
+        drop_backup()
+
+
 def test_a_file_that_can_not_be_read_or_written_shuts_nothing(app: Flask, tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("nonsense")
     record([change(1)])
