@@ -15,6 +15,7 @@ from preference_center.destinations.rules.plan import (
     can_start_push,
     claim_limit,
     drop_overtaken_lifts,
+    hold_lifts,
     includes_bulk_lane,
     next_position,
     plan_push,
@@ -31,6 +32,7 @@ from preference_center.destinations.validate import topics_with_frequency
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.integrations.base.contract import Capabilities
+from preference_center.ledger.history_loss import is_loss_open
 from preference_center.ledger.store.addresses import load_pushable
 from preference_center.ledger.store.events import load_ended_choices
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_by_id
@@ -128,10 +130,11 @@ def plan_claims(
     """What each claimed row needs pushed, by address id.
 
     Records the topics that the push may turn off, so that they can be lifted even if its
-    response is lost.
+    response is lost. While the database lacks events that it had, lifts are held.
     """
     plans = plan_current_state(connection, destination, capabilities, claims, now)
     _drop_overtaken_lifts(connection, destination, plans)
+    _hold_lifts_after_loss(connection, plans, now)
     pending_opt_outs = {
         claim.address_id: off
         for claim in claims
@@ -191,3 +194,13 @@ def _drop_overtaken_lifts(
     reported = deliveries.load_reported_opt_outs(connection, destination.name, lifting)
     for ref, opt_outs in reported.items():
         plans[ref] = drop_overtaken_lifts(plans[ref], opt_outs)
+
+
+def _hold_lifts_after_loss(
+    connection: Connection, plans: dict[int, PushPlan], now: datetime
+) -> None:
+    """Hold the lifts of `plans` while events are missing: a later opt-out may be one (I5)."""
+    lifting = [ref for ref, plan in plans.items() if plan.item.lift]
+    if lifting and is_loss_open(connection):
+        for ref in lifting:
+            plans[ref] = hold_lifts(plans[ref], now)

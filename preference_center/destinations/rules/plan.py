@@ -165,6 +165,17 @@ def _is_opted_in_since(topic: str, reported: ReportedOptOuts) -> bool:
     )
 
 
+HELD_LIFT_INTERVAL = timedelta(minutes=5)
+"""When a lift that was held is planned again."""
+
+
+def hold_lifts(plan: PushPlan, now: datetime) -> PushPlan:
+    """The same without its lifts, to be planned again after HELD_LIFT_INTERVAL."""
+    later = now + HELD_LIFT_INTERVAL
+    at = min(plan.next_change_at or later, later)
+    return PushPlan(replace(plan.item, lift=frozenset()), at)
+
+
 def active_suppressions(
     topics: frozenset[str], facts: Sequence[ScopeFact], now: datetime, *, can_lift: bool
 ) -> dict[str, TopicOffReason]:
