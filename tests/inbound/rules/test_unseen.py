@@ -38,7 +38,7 @@ MAY_STATE = {
     "rights": {StatementKind.OPTED_OUT},  # who wants to be erased wants no marketing
     "machine": {StatementKind.COMPLAINED},  # as feedback loops report
 }
-"""The same by the labels of the third set."""
+"""The same by the labels of the third and fourth set."""
 
 
 def load(name: str) -> list[dict[str, Any]]:
@@ -69,7 +69,9 @@ def opts_out(row: dict[str, Any]) -> bool:
     return bool(statements(mail.as_bytes(), for_reports=False))
 
 
-@pytest.mark.parametrize("name", ["unseen_texts.json", "unseen_texts_2.json"])
+@pytest.mark.parametrize(
+    "name", ["unseen_texts.json", "unseen_texts_2.json", "unseen_texts_3.json"]
+)
 def test_of_clear_opt_outs_at_least_85_percent_are_taken_and_nothing_else_is(name: str) -> None:
     outcomes = {row["id"]: (row["want"] == "opt_out", opts_out(row)) for row in load(name)}
     taken: list[bool] = [was for wanted, was in outcomes.values() if wanted]
@@ -93,9 +95,14 @@ def test_whole_mails_do_what_they_should_to_whom_they_are_about() -> None:
     assert opt_outs - missed >= 0.8 * opt_outs
 
 
-def test_of_the_third_set_nothing_is_taken_wrongly() -> None:
+@pytest.mark.parametrize(
+    "name, least", [("unseen_mails_2.json", 0.88), ("unseen_mails_3.json", 0.8)]
+)
+def test_of_whole_mails_most_opt_outs_are_taken_and_nothing_else_is(
+    name: str, least: float
+) -> None:
     wrong, taken = [], []
-    for row in load("unseen_mails_2.json"):
+    for row in load(name):
         label, content = row["label"], "\n".join(row["mail"]).encode("utf-8", "surrogateescape")
         found = statements(content, for_reports=label.startswith("bounce"))
         kinds = {each.kind for each in found}
@@ -104,4 +111,4 @@ def test_of_the_third_set_nothing_is_taken_wrongly() -> None:
         if not kinds <= MAY_STATE.get(label, set()):
             wrong.append(row["id"])
     assert wrong == []
-    assert sum(taken) >= 0.88 * len(taken)
+    assert sum(taken) >= least * len(taken)

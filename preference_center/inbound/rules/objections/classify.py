@@ -21,6 +21,7 @@ from preference_center.inbound.rules.objections.grammar import (
 )
 from preference_center.inbound.rules.objections.language import (
     MAX_SENTENCE_LENGTH,
+    OTHER_ADDRESS,
     ObjectionLanguage,
     tokenize,
 )
@@ -293,6 +294,7 @@ class SentenceReader:
         masked = self.language.patterns["courtesy"].sub(lambda found: "-" * len(found[0]), words)
         return (
             self._has("reported", words)
+            or OTHER_ADDRESS in words.split()
             or (ultimatum is not None and ultimatum.start() <= at)
             or self._is_consequence(words, at)
             or self._is_about_something(clause.text, words[at + len(clause.text) :].strip(" ,"))

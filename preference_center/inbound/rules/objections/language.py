@@ -86,7 +86,7 @@ def mask_addresses(text: str, sender: str) -> str:
 
     def name(found: re.Match[str]) -> str:
         address = found[0].strip("<>().,;:!?\"'")
-        return " myaddress " if address == sender else " otheraddress "
+        return " myaddress " if address == sender else f" {OTHER_ADDRESS} "
 
     return _LINK.sub(" link ", _ADDRESS.sub(name, text))
 
@@ -160,6 +160,9 @@ def _deletions(word: str) -> list[str]:
 MISTYPED_STOPS = frozenset({"tsop", "sotp", "stpo"})
 """The word stop with two neighbouring letters exchanged."""
 
+
+OTHER_ADDRESS = "otheraddress"
+"""Stands for an address that is not the writer's: theirs of the future, or of somebody else."""
 
 MAX_SENTENCE_LENGTH = 400
 """Characters of a sentence that are read."""
