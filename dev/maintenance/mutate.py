@@ -101,7 +101,7 @@ TARGETS = {
     ),
     "erase": Target(
         "preference_center/rights/erasure/erase.py",
-        _in("rights/erasure", "erase", "erase_again", "erase_concurrency", "bystanders"),
+        _in("rights/erasure", "erase", "erase_again", "erase_concurrency", "bystanders", "journal"),
         engines=True,
     ),
     "ledger": Target(

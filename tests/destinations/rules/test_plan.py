@@ -54,11 +54,15 @@ BOTH = frozenset({NEWS, OTHER})
 
 
 def plan(
-    facts: Sequence[ScopeFact], turned_off: Sequence[str] = (), *, can_lift: bool = True
+    facts: Sequence[ScopeFact],
+    turned_off: Sequence[str] = (),
+    *,
+    topics: frozenset[str] = BOTH,
+    can_lift: bool = True,
 ) -> PushPlan:
     claim = SyncClaim(1, 2, 1, None, 0, turned_off, None, LanePosition(NOW, NOW))
     return plan_push(
-        claim, (Channel.EMAIL, "a@b.example"), facts, BOTH, NOW, CATALOGUE, can_lift=can_lift
+        claim, (Channel.EMAIL, "a@b.example"), facts, topics, NOW, CATALOGUE, can_lift=can_lift
     )
 
 
@@ -102,6 +106,14 @@ def test_no_opt_outs_end_turns_on_what_needs_a_consent_that_is_missing(
 ) -> None:  # I11: it had turned off also what had never been on
     assert plan([ended], sorted(BOTH)).item.lift == {OTHER}
     assert plan([ended, consent(-20)], sorted(BOTH)).item.lift == BOTH
+
+
+def test_sharing_is_turned_on_by_an_opt_in_and_not_by_the_end_of_a_restriction() -> None:  # I13
+    turned_off, topics = [NEWS, SHARING], frozenset({NEWS, SHARING})
+    opted_in = plan([on(SHARING), consent(-20)], turned_off, topics=topics)
+    assert opted_in.item.lift == {NEWS, SHARING}
+    ended = plan([UNRESTRICTED, on(SHARING), consent(-20)], turned_off, topics=topics)
+    assert ended.item.lift == {NEWS}
 
 
 def test_where_a_tool_can_not_lift_it_stays_off() -> None:  # I10

@@ -40,7 +40,8 @@ def test_a_slow_tool_and_the_fresh_lane_get_one(slow: bool, fresh: bool) -> None
 def test_an_overdue_answer_holds_the_others_off() -> None:  # I3
     just_before = START - SLOW_PUSH_DURATION + timedelta(microseconds=1)
     assert can_start_push([just_before], START, is_slow=False)
-    assert not can_start_push([START - SLOW_PUSH_DURATION], START, is_slow=False)
+    for others in ([], [START]):
+        assert not can_start_push([START - SLOW_PUSH_DURATION, *others], START, is_slow=False)
 
 
 def test_what_began_longer_ago_than_an_exchange_takes_holds_nobody_off() -> None:  # I3

@@ -83,17 +83,21 @@ def test_an_error_that_nobody_foresaw_is_logged_without_its_text(
 def test_without_a_spool_it_is_counted_as_refused(
     client: FlaskClient, app: Flask, make_token: MakeToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.infra import metrics
+    from preference_center.core.occurrences import Occurrence
+    from preference_center.infra import metrics, occurrences
 
     counted: list[str] = []
+    noted: list[Occurrence] = []
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("preference_center.ledger.spool.recorder.record_batched", fail)
     monkeypatch.setattr(metrics, "count_opt_outs", counted.append)
+    monkeypatch.setattr(occurrences, "note", noted.append)
     assert client.post(f"/u/{make_token()}", data=PAIR).status_code == 500
     assert counted == ["refused"]
+    assert noted == [Occurrence.OPT_OUT_REFUSED]
 
 
 @contextmanager
