@@ -35,11 +35,7 @@ from preference_center.infra import outbox
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
-from preference_center.infra.telemetry import (
-    capture_standard_logs,
-    list_frames,
-    start_telemetry,
-)
+from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.integrations.registry import load_integrations
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.imports.uploads import UPLOAD_RETENTION
@@ -291,9 +287,8 @@ def _attempt(event: str, step: Callable[[datetime], object]) -> bool:
     except PreferenceCenterError as error:
         fields = error.log_fields if isinstance(error, Unavailable) else {}
         log.warning(event, error=type(error).__name__, **fields)
-    except Exception as error:  # noqa: BLE001 - a process that ends could inform nobody
-        # Not its text, which may quote a row.
-        log.error(event, error=type(error).__name__, raised_at=list_frames(error.__traceback__))  # noqa: TRY400
+    except Exception as error:  # a process that ends could inform nobody
+        log.exception(event, exc_info=error)
     else:
         return True
     return False

@@ -33,12 +33,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
-from preference_center.infra.telemetry import (
-    capture_standard_logs,
-    list_frames,
-    span,
-    start_telemetry,
-)
+from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
 from preference_center.monitoring.alerts import start_host_alerting
 from preference_center.monitoring.probes import require_redis, start_internal_server
 from workers.process import stop_requested, wait_for_database
@@ -107,13 +102,7 @@ class Worker(SimpleWorker):
         RQ's own log has many lines.
         """
         name = _function_name(job)
-        log.error(  # an exception's text may contain an address
-            "job_failed",
-            job=name,
-            job_id=job.id,
-            error=type(exc_info[1]).__name__,
-            raised_at=list_frames(exc_info[2]),
-        )
+        log.error("job_failed", job=name, job_id=job.id, exc_info=exc_info[1])
         known = name if name in _JOB_NAMES else _OTHER_JOB
         metrics.count_job_failure(known)
         occurrences.note(Occurrence.JOB_FAILED, known)

@@ -273,7 +273,7 @@ def configure_logs() -> None:
             structlog.processors.add_log_level,
             _report,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _locate_exception,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -298,12 +298,29 @@ def _report(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return event
 
 
-class JsonFormatter(logging.Formatter):
-    """Lines of libraries (granian, RQ, aiosmtpd) in the form of ours.
+def _locate_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Log an exception's type and place, not its text, which may quote an address (I12)."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event.update(_describe_exception(error))
+    return event
 
-    Of an exception it has the type and where it was raised, not its text or the lines of code:
-    a library's text may quote an address (I12).
-    """
+
+def _describe_exception(error: BaseException) -> dict[str, Any]:
+    return {"error": type(error).__name__, "raised_at": _list_frames(error.__traceback__)}
+
+
+def _list_frames(trace: TracebackType | None) -> list[str]:
+    """Where an exception was raised: modules and lines, the innermost last."""
+    found = []
+    while trace is not None:
+        found.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return found
+
+
+class JsonFormatter(logging.Formatter):
+    """Lines of libraries (granian, RQ, aiosmtpd) in the form of ours: see `_locate_exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object."""
@@ -315,19 +332,9 @@ class JsonFormatter(logging.Formatter):
             "timestamp": at.isoformat().replace("+00:00", "Z"),
             **structlog.contextvars.get_contextvars(),
         }
-        if record.exc_info and record.exc_info[0]:
-            line["error"] = record.exc_info[0].__name__
-            line["raised_at"] = list_frames(record.exc_info[2])
+        if record.exc_info and record.exc_info[1]:
+            line |= _describe_exception(record.exc_info[1])
         return json.dumps(line, default=str)
-
-
-def list_frames(trace: TracebackType | None) -> list[str]:
-    """Where an exception was raised: modules and lines, the innermost last."""
-    found = []
-    while trace is not None:
-        found.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return found
 
 
 def capture_standard_logs() -> None:
