@@ -350,24 +350,30 @@ def insert_part(connection: Connection, import_id: UUID, part_number: int, data:
     )
 
 
+_FILE_GONE = "another process has finished this import, or its file was replaced"
+
+
 def load_part(connection: Connection, import_id: UUID, part_number: int) -> bytes:
     """One part as it was uploaded. Raises ImportConflict if the file is gone."""
     row = connection.execute(
         "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
         (import_id, part_number),
     ).fetchone()
-    if row is None:  # another process went on meanwhile
-        raise ImportConflict("another process has finished this import, or its file was replaced")
+    if row is None:
+        raise ImportConflict(_FILE_GONE)
     packed = services().keys.open(row[0], context=import_part_context(import_id, part_number))
     return zlib.decompress(base64.b64decode(packed))
 
 
-def list_part_sizes(connection: Connection, import_id: UUID) -> list[int]:
-    """The size of each part in bytes, in their order."""
+def list_part_sizes(connection: Connection, import_id: UUID, size: int) -> list[int]:
+    """The bytes of each part of a file of `size` bytes. Raises ImportConflict if it is gone."""
     rows = connection.execute(
         "SELECT size_bytes FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
     )
-    return [row[0] for row in rows]
+    sizes = [row[0] for row in rows]
+    if sum(sizes) != size:
+        raise ImportConflict(_FILE_GONE)
+    return sizes
 
 
 def delete_parts(connection: Connection, import_id: UUID) -> None:

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import ijson
 
-from preference_center.core.errors import ImportConflict, InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.lists import store
 from preference_center.lists.text_files import read_plain_text
@@ -98,12 +98,7 @@ class UploadedFile:
 
     def open(self) -> BinaryIO:
         """Reads one part at a time. Raises ImportConflict if the file is gone."""
-        parts = _PartsReader(self.import_id)
-        if parts.size < self.size:
-            raise ImportConflict(
-                "another process has finished this import, or its file was replaced"
-            )
-        return cast("BinaryIO", io.BufferedReader(parts, _BLOCK))
+        return cast("BinaryIO", io.BufferedReader(_PartsReader(self.import_id, self.size), _BLOCK))
 
 
 @contextmanager
@@ -173,19 +168,14 @@ def _unpack_members(blocks: Iterable[bytes]) -> Iterator[bytes]:
 class _PartsReader(io.RawIOBase):
     """The parts of an upload as one stream."""
 
-    def __init__(self, import_id: UUID) -> None:
-        self._import_id = import_id
+    def __init__(self, import_id: UUID, size: int) -> None:
+        self._import_id, self._size = import_id, size
         self._sizes = run_in_transaction(
-            lambda connection: store.list_part_sizes(connection, import_id)
+            lambda connection: store.list_part_sizes(connection, import_id, size)
         )
         self._ends = list(accumulate(self._sizes))
         self._at = 0
         self._loaded: tuple[int, bytes] = (-1, b"")
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return self._ends[-1] if self._ends else 0
 
     def readable(self) -> bool:
         return True
@@ -197,7 +187,7 @@ class _PartsReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         self._at = offset + begin
         return self._at
 

@@ -152,7 +152,7 @@ def test_nothing_of_the_file_can_be_read_in_the_database(
     confirm(import_id)
     continue_import(import_id, AT_ONCE)
     assert len(events()) == 500
-    assert run_in_transaction(lambda c: list_part_sizes(c, import_id)) == []
+    assert run_in_transaction(lambda c: list_part_sizes(c, import_id, 0)) == []
 
 
 def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
@@ -264,9 +264,9 @@ def test_a_process_that_another_overtook_before_it_read_stops_quietly(
     confirm(import_id)
     list_sizes = list_part_sizes
 
-    def overtaken(connection: Connection, import_id: UUID) -> list[int]:
+    def overtaken(connection: Connection, import_id: UUID, size: int) -> list[int]:
         delete_parts(connection, import_id)
-        return list_sizes(connection, import_id)
+        return list_sizes(connection, import_id, size)
 
     monkeypatch.setattr(lists_store, "list_part_sizes", overtaken)
     continue_import(import_id, AT_ONCE)
