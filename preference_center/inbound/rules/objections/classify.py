@@ -67,23 +67,8 @@ _STOP_WORDS = frozenset(
 
 
 _FROM = frozenset(
-    {
-        "from",
-        "aus",
-        "von",
-        "vom",
-        "da",
-        "dal",
-        "dalla",
-        "dall",
-        "de",
-        "du",
-        "del",
-        "do",
-        "uit",
-        "van",
-    }
-    | {"z", "ze"}
+    {"from", "aus", "von", "vom", "da", "dal", "dalla", "dall", "de", "du", "del", "do", "uit"}
+    | {"van", "z", "ze"}
 )
 """Words before that from which somebody should be removed."""
 
@@ -198,6 +183,7 @@ class SentenceReader:
         polite = self._sub("courtesy", words)
         if (
             self._has("reported", words)
+            or _names_other_address(words)
             or self._has("ultimatum", words)
             or self._has("how", words)
             or self._starts("otherwise", words)
@@ -294,7 +280,7 @@ class SentenceReader:
         masked = self.language.patterns["courtesy"].sub(lambda found: "-" * len(found[0]), words)
         return (
             self._has("reported", words)
-            or OTHER_ADDRESS in words.split()
+            or _names_other_address(words)
             or (ultimatum is not None and ultimatum.start() <= at)
             or self._is_consequence(words, at)
             or self._is_about_something(clause.text, words[at + len(clause.text) :].strip(" ,"))
@@ -368,6 +354,11 @@ class SentenceReader:
     def _without_number(self, words: str) -> str:
         """Words in which "my phone number" is no phone that something else may be about."""
         return self._replace("my_number", "number", words)
+
+
+def _names_other_address(words: str) -> bool:
+    """Whether a sentence is of somebody else, or of the address that the writer will have."""
+    return OTHER_ADDRESS in words.split()
 
 
 def likely_readers(

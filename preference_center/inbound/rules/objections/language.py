@@ -164,6 +164,7 @@ MISTYPED_STOPS = frozenset({"tsop", "sotp", "stpo"})
 OTHER_ADDRESS = "otheraddress"
 """Stands for an address that is not the writer's: theirs of the future, or of somebody else."""
 
+
 MAX_SENTENCE_LENGTH = 400
 """Characters of a sentence that are read."""
 
