@@ -7,7 +7,7 @@ import math
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from preference_center.catalogue import store as catalogues
 from preference_center.core.events import uuid7
 from preference_center.destinations import erase
 from preference_center.destinations.store import erasure_tasks, states, verification
+from preference_center.infra.config import Settings
 from preference_center.infra.context import EXTENSION_NAME, Services, db, services
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
@@ -144,20 +145,17 @@ class Ground:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Log nothing, and never read the catalogue again: by real time, that would be by chance."""
+def _quiet_app(settings: Settings) -> Iterator[Flask]:
+    """An app that logs nothing and never reads the catalogue again, which real time decides."""
     fresh, logs = catalogues._CACHE_SECONDS, structlog.get_config()  # noqa: SLF001 - time is an input here
     catalogues._CACHE_SECONDS = math.inf  # noqa: SLF001 - the same
-    _silence()
+    app = create_app(settings, timeouts=PATIENT)  # which configures the logs
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        yield
+        yield app
     finally:
         catalogues._CACHE_SECONDS = fresh  # noqa: SLF001 - the same
         structlog.configure(**logs)
-
-
-def _silence() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @contextmanager
@@ -268,11 +266,7 @@ def _service(engines: Engines, name: str, digest_keys: str = "") -> Iterator[Gro
     if digest_keys:
         given = {"digest_keys": f"{settings.digest_keys},{digest_keys}"}
         settings = settings.model_copy(update=given)
-    with ExitStack() as stack:
-        stack.enter_context(_quiet())
-        app = create_app(settings, timeouts=PATIENT)
-        _silence()  # making an app configures the logs
-        stack.enter_context(app.app_context())
+    with _quiet_app(settings) as app, app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
         watching = _watching(found)
