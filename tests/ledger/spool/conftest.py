@@ -101,13 +101,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolReplayer]:
-    """Has the app spool into `folder`; the test runs it."""
+def set_folder(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`set_folder(path)` sets SPOOL_DIR for this test."""
     from preference_center.infra.context import EXTENSION_NAME
 
-    wired = app.extensions[EXTENSION_NAME]
-    settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
-    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+    def do(spool_dir: str) -> None:
+        wired = app.extensions[EXTENSION_NAME]
+        settings = wired.settings.model_copy(update={"spool_dir": spool_dir})
+        monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+
+    return do
+
+
+@pytest.fixture
+def replayer(
+    app: Flask, folder: Path, set_folder: Callable[[str], None]
+) -> Iterator[SpoolReplayer]:
+    """Has the app spool into `folder`; the test runs it."""
+    set_folder(str(folder))
     with spooling(app) as replayer:
         yield replayer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from preference_center.ledger.spool.replayer import SpoolReplayer
-
-
-@pytest.fixture
-def use_folder(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The app's own settings again, after the test."""
-    from preference_center.infra.context import EXTENSION_NAME
-
-    monkeypatch.setitem(app.extensions, EXTENSION_NAME, app.extensions[EXTENSION_NAME])
-
-
-def set_folder(app: Flask, spool_dir: str) -> None:
-    from preference_center.infra.context import EXTENSION_NAME
-
-    wired = app.extensions[EXTENSION_NAME]
-    settings = wired.settings.model_copy(update={"spool_dir": spool_dir})
-    app.extensions[EXTENSION_NAME] = replace(wired, settings=settings)
 
 
 class Recorded:
@@ -54,15 +38,14 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     return Recorded.started
 
 
-@pytest.mark.usefixtures("use_folder")
 def test_without_a_folder_nothing_is_started_and_that_is_logged(
-    app: Flask, threads: list[Recorded]
+    app: Flask, threads: list[Recorded], set_folder: Callable[[str], None]
 ) -> None:
     from preference_center.ledger.spool import replay_abandoned
     from preference_center.ledger.spool.replay import ReplayStats
     from preference_center.ledger.spool.replayer import start_spool
 
-    set_folder(app, "none")
+    set_folder("none")
     with structlog.testing.capture_logs() as logs:
         start_spool(app)
     assert [each["event"] for each in logs] == ["spool_disabled"]
@@ -88,12 +71,13 @@ def test_a_process_begins_with_the_state_that_it_knew_and_two_threads(
     assert all(thread.given["daemon"] for thread in threads)  # a process ends without them
 
 
-@pytest.mark.usefixtures("use_folder")
-def test_a_folder_that_cannot_be_made_is_logged(app: Flask, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_logged(
+    app: Flask, tmp_path: Path, set_folder: Callable[[str], None]
+) -> None:
     from preference_center.ledger.spool import install_spool, recorder
 
     (tmp_path / "file").touch()
-    set_folder(app, str(tmp_path / "file" / "spool"))
+    set_folder(str(tmp_path / "file" / "spool"))
     try:
         with structlog.testing.capture_logs() as logs:
             assert install_spool(app) is not None  # each record tries again
@@ -140,6 +124,7 @@ def test_a_file_that_cannot_be_read_is_logged_once_and_tried_later(
     assert blocked == ["1-00.spool", "2-00.spool"]
 
 
+@pytest.mark.usefixtures("replayer")
 @pytest.mark.parametrize(
     "rounds, looks",
     [
@@ -153,7 +138,6 @@ def test_what_processes_left_is_tried_as_long_as_something_of_it_is_recorded(
     app: Flask,
     rounds: list[tuple[int, int, int]],
     looks: int,
-    replayer: SpoolReplayer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from preference_center.ledger.spool import replay_abandoned
@@ -171,7 +155,6 @@ def test_what_processes_left_is_tried_as_long_as_something_of_it_is_recorded(
     assert total.recorded == sum(recorded for recorded, _, _ in rounds)
     assert total.rejected == sum(rejected for _, rejected, _ in rounds)
     assert total.blocked == rounds[-1][2]
-    assert replayer.spool is not None
 
 
 def test_each_round_looks_for_lost_events_and_one_a_minute_saves_the_state(
