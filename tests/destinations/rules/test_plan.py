@@ -22,6 +22,7 @@ from preference_center.destinations.rules.plan import (
     PushPlan,
     channels_by_topic,
     drop_overtaken_lifts,
+    hold_lifts,
     plan_push,
     topics_by_channel,
     wanted_frequencies,
@@ -156,6 +157,23 @@ def test_no_lift_is_pushed_that_was_recorded_before_what_the_tool_reported(
     left = drop_overtaken_lifts(planned, reported)
     assert left.item.lift == ({NEWS} if lift else frozenset())
     assert left.item.off == {OTHER}
+
+
+@pytest.mark.parametrize(
+    "end, again",
+    [
+        (None, NOW + 5 * MINUTE),
+        (NOW + 3 * MINUTE, NOW + 3 * MINUTE),
+        (NOW + 9 * MINUTE, NOW + 5 * MINUTE),
+    ],
+)
+def test_a_lift_that_is_held_is_planned_again_in_minutes(
+    end: datetime | None, again: datetime
+) -> None:  # I5
+    planned = replace(plan([on(), off(OTHER)], [NEWS]), next_change_at=end)
+    held = hold_lifts(planned, NOW)
+    assert held.item == replace(planned.item, lift=frozenset())
+    assert held.next_change_at == again
 
 
 # --- when, and how often

@@ -55,6 +55,7 @@ from tests.rights.erasing import (
     LOCALE,
     NUMBER,
     erase,
+    origin,
     row,
     rows,
     store,
@@ -113,6 +114,13 @@ def test_an_erasure_is_in_the_journal_before_it_is_answered(folder: Path) -> Non
         (2, Extent.ACCOUNT),
         (3, Extent.MARKETING),
     ]
+
+
+def test_so_is_one_of_addresses_that_are_given_by_their_ids(folder: Path) -> None:
+    store()
+    ids = run_in_transaction(lambda c: erasure_store.find_address_ids(c, services().keys, [ADA]))
+    erase_module.erase_addresses(ids, Extent.MARKETING, origin=origin())
+    assert entries(folder) == [(1, Extent.MARKETING)]
 
 
 def test_the_journal_has_digests_only(folder: Path) -> None:  # I12
