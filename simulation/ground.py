@@ -166,17 +166,17 @@ def _in_order() -> Iterator[None]:
     need not care: sorting a million rows that a list made due at once would cost it dear.
     """
     claim, take = states._CLAIM, verification._CLAIM  # noqa: SLF001 - chance is an input here
-    states._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001
-    verification._CLAIM = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
+    states._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001 - the same
+    verification._CLAIM = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001 - the same
     tasks, capabilities = erasure_tasks._CLAIM, erase._capabilities  # noqa: SLF001 - the same
-    erasure_tasks._CLAIM = tasks.replace("ORDER BY t.next_at", "ORDER BY t.next_at, t.erasure_id")  # noqa: SLF001
+    erasure_tasks._CLAIM = tasks.replace("ORDER BY t.next_at", "ORDER BY t.next_at, t.erasure_id")  # noqa: SLF001 - the same
     # The kinds of simulated destinations are real ones, whose abilities differ.
-    erase._capabilities = lambda destination, connector: connector.capabilities  # noqa: SLF001, ARG005
+    erase._capabilities = lambda destination, connector: connector.capabilities  # noqa: SLF001, ARG005 - the same
     try:
         yield
     finally:
         states._CLAIM, verification._CLAIM = claim, take  # noqa: SLF001 - the same
-        erasure_tasks._CLAIM, erase._capabilities = tasks, capabilities  # noqa: SLF001
+        erasure_tasks._CLAIM, erase._capabilities = tasks, capabilities  # noqa: SLF001 - the same
 
 
 def _prepare_at_once(connection: psycopg.Connection) -> None:
@@ -221,7 +221,7 @@ def _by_simulated_clocks() -> Iterator[None]:
     try:
         yield
     finally:
-        host_time._select_time, host_time.read_boot_clock = select, boot  # noqa: SLF001
+        host_time._select_time, host_time.read_boot_clock = select, boot  # noqa: SLF001 - the same
         for name, size in sizes.items():
             setattr(rotate_digests, name, size)
 

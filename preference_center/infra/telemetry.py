@@ -82,7 +82,7 @@ def start_reports(dsn: str, process: str, transport: Transport | None = None) ->
         include_local_variables=False,
         include_source_context=False,
         max_breadcrumbs=0,
-        before_send=_scrub,  # type: ignore[arg-type]
+        before_send=_scrub,  # type: ignore[arg-type]  # its own TypedDict
         server_name="",
     )
     _ReportState.process = process
@@ -109,7 +109,7 @@ def report_error(line: Mapping[str, Any], error: BaseException | None) -> None:
     }
     if error is not None:
         event["exception"] = {"values": [_describe(error)]}
-    sentry_sdk.capture_event(event)  # type: ignore[arg-type]
+    sentry_sdk.capture_event(event)  # type: ignore[arg-type]  # its own TypedDict
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def trace_requests(app: Flask) -> None:
     """Let each request of this app have a span, if this process traces."""
     if _TracingState.maker is not None:
         traced = _TracedApp(app.wsgi_app, _TracingState.maker)
-        app.wsgi_app = traced  # type: ignore[assignment]
+        app.wsgi_app = traced  # type: ignore[assignment]  # a method in Flask
 
 
 class _TracedApp:

@@ -191,7 +191,7 @@ class _PartsReader(io.RawIOBase):
         self._at = offset + begin
         return self._at
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # its stub takes any buffer
         number = bisect.bisect_right(self._ends, self._at)
         if number == len(self._ends):
             return 0

@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.mark.parametrize("fresh", [True, False], ids=["fresh", "any"])
 @pytest.mark.parametrize("slow", [True, False], ids=["slow", "quick"])
-def test_nothing_under_way_holds_nobody_off(slow: bool, fresh: bool) -> None:  # noqa: FBT001
+def test_nothing_under_way_holds_nobody_off(slow: bool, fresh: bool) -> None:  # noqa: FBT001 - a parameter
     assert can_start_push([], START, is_slow=slow, is_fresh_lane=fresh)
 
 
@@ -33,7 +33,7 @@ def test_a_quick_tool_gets_as_many_as_there_are_slots() -> None:
     "slow, fresh",
     [pytest.param(True, False, id="slow"), pytest.param(False, True, id="fresh")],
 )
-def test_a_slow_tool_and_the_fresh_lane_get_one(slow: bool, fresh: bool) -> None:  # I3  # noqa: FBT001
+def test_a_slow_tool_and_the_fresh_lane_get_one(slow: bool, fresh: bool) -> None:  # I3  # noqa: FBT001 - a parameter
     assert not can_start_push([START], START, is_slow=slow, is_fresh_lane=fresh)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
@@ -302,12 +303,12 @@ def test_a_refusal_names_the_row_of_a_document() -> None:
 def test_an_upload_that_breaks_off_can_be_sent_again() -> None:
     import_id = entered()
 
-    def broken() -> object:
+    def broken() -> Iterator[bytes]:
         yield lines(3)
         raise OSError("the client went away")
 
     with pytest.raises(OSError, match="went away"):
-        receive_upload(import_id, broken())  # type: ignore[arg-type]
+        receive_upload(import_id, broken())
     assert now_as(import_id).state is ImportState.AWAITING_FILE
 
     receive_upload(import_id, [lines(2)])

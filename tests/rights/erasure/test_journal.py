@@ -86,7 +86,7 @@ def _context(app: Flask, folder: Path) -> Iterator[None]:
     app.extensions.pop(journal.EXTENSION_KEY, None)
 
 
-def restore(people: bool = True) -> None:  # noqa: FBT001, FBT002
+def restore(*, people: bool = True) -> None:
     """As if a backup had been restored that is from before every erasure."""
     tables = "erasure, erasure_task, erasure_journal, event, event_evidence, suppression, consent"
     tables += ", contact, contact_address, contact_external_id, address, address_key, sync_state"
