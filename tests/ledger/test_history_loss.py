@@ -101,6 +101,18 @@ def test_who_opted_out_since_the_backup_is_not_allowed_after_a_restore(
     assert not app.test_client().get("/healthz").get_json()["history_lost"]
 
 
+@pytest.mark.parametrize("path", ["/v1/changes", "/v1/changes/snapshot"])
+def test_a_reader_of_the_feed_gets_nothing_before_the_next_check_either(
+    app: Flask, path: str
+) -> None:  # I1: its copy would lack what is lost
+    sender = make_sender(app)
+    back_up()
+    sender.opt_out(ADA.exact, "acme.offers")
+    assert app.test_client().get(path, headers=sender.headers).status_code == 200
+    put_back()
+    assert app.test_client().get(path, headers=sender.headers).status_code == 503
+
+
 def test_what_this_process_has_recorded_since_its_last_check_counts_too(app: Flask) -> None:
     record([change(1)])
     assert find_history_loss() is None

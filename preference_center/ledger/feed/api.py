@@ -27,7 +27,12 @@ from preference_center.ledger.feed.changes import (
 )
 from preference_center.ledger.feed.cursors import FeedLag, LedgerSnapshot
 from preference_center.web.api.bodies import ResponseBody
-from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.web.api.endpoint import (
+    ApiCall,
+    endpoint,
+    json_response,
+    require_complete_database,
+)
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK
@@ -145,6 +150,7 @@ def get_changes(call: ApiCall, query: ChangesQuery) -> Response:
     page = run_in_transaction(
         lambda connection: feed.list_changes(connection, keys, after, query.limit)
     )
+    require_complete_database(page.next_watermark.epoch)
     call.count_rows_read(len(page.entries))
     return json_response(json.dumps(_page_json(page)))
 
@@ -168,6 +174,7 @@ def get_changes_snapshot(call: ApiCall) -> Response:
         resources.callback(rows.close)
         first = next(rows)
         assert isinstance(first, LedgerSnapshot)
+        require_complete_database(first.watermark.epoch)
         first_line = _snapshot_start_json(first, call.origin.now)
         open_resources = resources.pop_all()
     response = _stream_response(_blocks(_snapshot_lines(first_line, rows, open_resources)))
