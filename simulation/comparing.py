@@ -199,9 +199,13 @@ class Comparison:
         begun = max(begun, tool.forgot.get(text, START))
         pauses = tool.profile.capabilities.can_lift
         known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses) or START
+        if row.due_at is not None and self.is_slow(found):
+            # It was found out, or is asked about together with an opt-out of another topic.
+            begun = max(begun, row.due_at - WINDOW)
+            recorded = self.oracle.recorded(found.form, row.due_at - WINDOW, SLACK)
+            known_since = max(known_since, recorded or START)
         if row.due_at is not None:
-            since = max(begun, row.due_at - WINDOW) if self.is_slow(found) else begun
-            self._is_asked(found, max(since, known_since), now)
+            self._is_asked(found, max(begun, known_since), now)
         free_since = self.free_since(tool)
         if free_since is None:
             self.excused[Excuse.DOWN] += 1
@@ -212,8 +216,6 @@ class Comparison:
                 raise Violation(f"I3, I13: {found}, and nobody has found out")
             self.excused[Excuse.FOUND_LATE] += 1
             return
-        if self.is_slow(found) and row.due_at is not None:
-            begun = max(begun, row.due_at - WINDOW)
         if now > max(begun, put_off) + WINDOW and now > free_since + IN_REACH:
             raise Violation(f"I3: {found}")
         if now <= max(begun, free_since, known_since) + RETRIED:

@@ -186,6 +186,17 @@ class Oracle:
         active = self._active(form, topic, now, pauses=pauses)
         return min((opt_out.known or opt_out.received for opt_out in active), default=None)
 
+    def recorded(self, form: Form, received: datetime, slack: timedelta) -> datetime | None:
+        """When what was received then, of any topic, was recorded; None if nothing was."""
+        return max(
+            (
+                opt_out.known or opt_out.received
+                for opt_out in self.opt_outs[form.person]
+                if opt_out.form.meets(form) and abs(opt_out.received - received) <= slack
+            ),
+            default=None,
+        )
+
     def _active(self, form: Form, topic: str, now: datetime, *, pauses: bool) -> list[OptOut]:
         opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
         return [opt_out for opt_out in opt_outs if self._stands(opt_out, form, topic, now)]

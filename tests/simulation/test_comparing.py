@@ -12,7 +12,7 @@ from simulation.crew import Redis
 from simulation.excuses import Excuse
 from simulation.ground import Clock
 from simulation.oracle import OptOut, Oracle
-from simulation.people import NEWS, START, Form, forms_of
+from simulation.people import NEWS, SHARING, START, Form, forms_of
 from simulation.violation import Violation
 from tests.simulation.idle_tool import idle_tool
 
@@ -131,6 +131,28 @@ def test_what_support_writes_down_hours_later_is_found_out_from_then(
     else:
         with pytest.raises(Violation, match="nobody has found out"):
             comparison._is_in_time(difference, Row(None, None), at(10), now)
+
+
+@pytest.mark.parametrize("written", [pytest.param(0, id="at once"), pytest.param(40, id="late")])
+def test_what_a_tool_turned_on_is_asked_about_once_another_opt_out_is_recorded(
+    written: float,
+) -> None:
+    # I3, I13: its deadline is that of the call, which support wrote down hours later
+    called = 30
+    oracle, clock = Oracle(), Clock()
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10), known=at(10)))
+    known = at(called + 60 * written)
+    oracle.add_opt_out(OptOut(FORM, SHARING, at(called), at(called), at(called), known=known))
+    tool = idle_tool(clock, asked_off={(FORM.text, NEWS): at(11)})
+    comparison = Comparison(oracle, {tool.name: tool}, {FORM: at(10)}, Redis(clock), {})
+    difference = Difference(tool, FORM, NEWS, at(20), caused=True)
+    row = Row(at(called) + WINDOW, None)
+    comparison.done_since = {tool.name: known - timedelta(minutes=1)}
+    comparison._is_in_time(difference, row, at(20), known + timedelta(minutes=5))
+    assert comparison.excused == {Excuse.WAITING: 1}
+    comparison.done_since = {tool.name: known + timedelta(minutes=20)}
+    with pytest.raises(Violation, match="was not asked"):
+        comparison._is_in_time(difference, row, at(20), known + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("redis_back", [0, 60])
