@@ -61,6 +61,7 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, bounces, record
 from preference_center.ledger.store.addresses import seal_address
+from preference_center.ledger.store.events import find_recorded
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts, load_facts_by_id
 
 
@@ -81,6 +82,7 @@ def group_by_address(
             continue
         key = (context.keys.exact_digest(address), address.channel.value)
         of_address = grouped.setdefault(key, AddressEvents(address, each.address))
+        of_address.earlier_digests = context.keys.earlier_exact_digests(address)
         if isinstance(each, ContactSnapshot):
             of_address.snapshot = each
         else:
@@ -172,7 +174,7 @@ def ingest(
     events_by_address, unreadable = group_by_address(observations)
     contexts = load_contexts(destination, connector.capabilities, events_by_address, now)
     rules = _rules(destination, connector, now, is_full_list=is_full_list)
-    plan = plan_ingest(rules, events_by_address, contexts)
+    plan = _plan(rules, events_by_address, contexts)
     plan.stats += VerificationStats(unreadable=unreadable)
     if not read_back_confirmed:
         plan.follow_ups.pop(FollowUp.READ_BACK_NOW, None)
@@ -209,7 +211,7 @@ def preview_ingest(
     now = services().now()
     events_by_address, _ = group_by_address(observations)
     contexts = load_contexts(destination, connector.capabilities, events_by_address, now)
-    plan = plan_ingest(_rules(destination, connector, now), events_by_address, contexts)
+    plan = _plan(_rules(destination, connector, now), events_by_address, contexts)
     return [*plan.changes, *_bounce_changes(plan, now, store=False)]
 
 
@@ -224,6 +226,18 @@ def _rules(
         services().new_id,
         is_full_list,
     )
+
+
+def _plan(
+    rules: IngestRules,
+    events_by_address: Mapping[AddressKey, AddressEvents],
+    contexts: Mapping[AddressKey, AddressContext],
+) -> IngestPlan:
+    """The plan; an act that was recorded with fewer digest keys has the id of then."""
+    plan = plan_ingest(rules, events_by_address, contexts)
+    if plan.earlier_ids:
+        plan.keep_recorded_ids(run_autocommit(lambda c: find_recorded(c, plan.earlier_ids)))
+    return plan
 
 
 def _bounce_changes(plan: IngestPlan, now: datetime, *, store: bool = True) -> list[Change]:

@@ -7,8 +7,8 @@ alike, one address at a time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import assert_never
 from uuid import UUID, uuid5
@@ -58,6 +58,8 @@ class AddressEvents:
     """The address as the tool writes it."""
     events: list[VendorEvent] = field(default_factory=list)
     snapshot: ContactSnapshot | None = None
+    earlier_digests: Sequence[bytes] = ()
+    """The exact digests that the address had with fewer digest keys."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,14 @@ class IngestPlan:
     stats: VerificationStats = field(default_factory=VerificationStats)
     pushed: dict[int, str] = field(default_factory=dict)
     """Address id -> outcome of what was pushed while ingesting."""
+    earlier_ids: dict[UUID, UUID] = field(default_factory=dict)
+    """The id that an act had with fewer digest keys -> the one that is planned."""
+
+    def keep_recorded_ids(self, recorded: Collection[UUID]) -> None:
+        """Give acts that have these earlier ids in the ledger the same again."""
+        ids = {self.earlier_ids[each]: each for each in recorded}
+        self.changes = [replace(each, id=ids.get(each.id, each.id)) for each in self.changes]
+        self.bounces = [replace(each, id=ids.get(each.id, each.id)) for each in self.bounces]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,18 +331,33 @@ class _AddressPlanner:
     def _event_id(self, event: VendorEvent) -> UUID:
         """The same id for the same act, however often it is reported: by its id, or its time.
 
-        A bounce without either is one a day if a webhook reports it, and one for ever in a
+        The digest in it is of the keys in use: the plan has the ids of before a rotation, too.
+        """
+        act = self._act(event)
+        if act is None:
+            return self.rules.new_id()
+        event_id = self._id_of(self.key[0], act)
+        for digest in self.reported.earlier_digests:
+            self.plan.earlier_ids[self._id_of(digest, act)] = event_id
+        return event_id
+
+    def _id_of(self, digest: bytes, act: str) -> UUID:
+        # The digest is in each id: acts of two people differ, whatever their ids.
+        name = f"{self.rules.destination.id} {digest.hex()} {act}"
+        return uuid5(_EVENT_ID_NAMESPACE, name)
+
+    def _act(self, event: VendorEvent) -> str | None:
+        """What an act of this address is recognised by; None if each report is one of its own.
+
+        A bounce without an id or a time is one a day if a webhook reports it, and one for ever in a
         list that is read repeatedly: it may be counted, so it must not add up by itself.
         """
-        digest = self.key[0].hex()  # in each id: acts of two people differ, whatever their ids
         if event.id or event.occurred_at is not None:
-            act = f"{digest} {event.id or f'{event.occurred_at} {event.kind} {event.target}'}"
-        elif event.bounce is None:
-            return self.rules.new_id()
-        else:
-            day = event.received_at.astimezone(UTC).date() if event.received_at else "listed"
-            act = f"{digest} {day} {event.bounce.status} {event.bounce.reply_code}"
-        return uuid5(_EVENT_ID_NAMESPACE, f"{self.rules.destination.id} {act}")
+            return event.id or f"{event.occurred_at} {event.kind} {event.target}"
+        if event.bounce is None:
+            return None
+        day = event.received_at.astimezone(UTC).date() if event.received_at else "listed"
+        return f"{day} {event.bounce.status} {event.bounce.reply_code}"
 
 
 def _opt_out(

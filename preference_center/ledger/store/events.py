@@ -146,6 +146,16 @@ def load_events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUI
     return {row[0]: _to_event(row) for row in rows}
 
 
+def find_recorded(connection: Connection, ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of these ids that an event or a counted bounce has."""
+    rows = connection.execute(
+        """SELECT id FROM event WHERE id = ANY(%(ids)s)
+        UNION SELECT id FROM counted_bounce WHERE id = ANY(%(ids)s)""",
+        {"ids": list(ids)},
+    )
+    return frozenset(row[0] for row in rows)
+
+
 def find_retracted(connection: Connection, ids: Collection[UUID]) -> frozenset[UUID]:
     """Those of these events that are retracted."""
     rows = connection.execute(

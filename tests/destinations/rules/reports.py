@@ -71,9 +71,9 @@ def rules_for(
     return IngestRules(**fields | given)  # type: ignore[arg-type]
 
 
-def key_of(address: str) -> AddressKey:
-    """Any key that two addresses do not share."""
-    return address.encode(), "email"
+def key_of(address: str, *, rotated: bool = False) -> AddressKey:
+    """Any key that two addresses do not share, before or after a rotation of the digest keys."""
+    return (b"again " if rotated else b"") + address.encode(), "email"
 
 
 def plan(
@@ -82,15 +82,17 @@ def plan(
     snapshot: ContactSnapshot | None = None,
     context: AddressContext = UNKNOWN,
     rules: IngestRules | None = None,
+    rotated: bool = False,
 ) -> IngestPlan:
     """What is planned of these events, and of a contact that is ANNA's."""
     addresses = [event.address for event in events] + ([snapshot.address] if snapshot else [])
     reported = {
-        key_of(address): AddressEvents(
+        key_of(address, rotated=rotated): AddressEvents(
             parse_address(address, Channel.EMAIL),
             address,
             [event for event in events if event.address == address],
             snapshot if snapshot and snapshot.address == address else None,
+            [key_of(address)[0]] if rotated else [],
         )
         for address in addresses
     }
