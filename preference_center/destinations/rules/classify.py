@@ -312,8 +312,15 @@ def may_predate_push(
 
 
 def is_outdated(event: VendorEvent, now: datetime) -> bool:
-    """Whether it reports the past: the tool may have turned the target on again since."""
-    return event.occurred_at is not None and now - event.occurred_at > PROPAGATION_DELAY
+    """Whether it may report the past: the tool may have turned the target on again since.
+
+    A webhook may be days late: only a plausible date says that it is not (I5). What is listed
+    without a date is off now.
+    """
+    if event.occurred_at is None and event.received_at is None:
+        return False
+    at = plausible_occurred_at(event, now)
+    return at is None or now - at > PROPAGATION_DELAY
 
 
 def _is_recently_pushed(state: AddressSyncState, now: datetime) -> bool:

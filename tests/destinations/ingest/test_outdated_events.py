@@ -170,11 +170,29 @@ def test_a_new_opt_out_is_pushed_though_the_tool_still_shows_the_old_one(
     assert tool.off[ANNA] == {TOPIC}
 
 
+@pytest.mark.parametrize(
+    "hours, posted",
+    [
+        pytest.param(-9, False, id="listed with its date"),
+        pytest.param(-9, True, id="posted late"),
+        pytest.param(5.75, True, id="posted with a date in the future"),
+        pytest.param(None, True, id="posted without a date"),
+    ],
+)
 def test_what_it_reports_late_is_pushed_to_it_for_it_may_have_turned_it_on_since(
-    destination: int, tool: TwoWayTool
-) -> None:  # I3
-    opted_out_at = services().now() - timedelta(hours=9)
-    hear(destination, tool, id="late", occurred_at=opted_out_at, by_person=True)
+    destination: int, tool: TwoWayTool, hours: float | None, *, posted: bool
+) -> None:  # I3, I5
+    now = services().now()
+    opted_out_at = None if hours is None else now + timedelta(hours=hours)
+    received_at = now if posted else None
+    hear(
+        destination,
+        tool,
+        id="late",
+        occurred_at=opted_out_at,
+        received_at=received_at,
+        by_person=True,
+    )
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC}}
 

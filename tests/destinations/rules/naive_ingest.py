@@ -158,9 +158,10 @@ class Report:
 
     def _is_old(self, event: VendorEvent) -> bool:
         """The tool may show something else by now; a list of what is off now is never old."""
-        at = event.occurred_at
-        is_old = at is not None and at < self.rules.now - timedelta(minutes=10)
-        return is_old and not self.rules.is_full_list
+        if self.rules.is_full_list or not (event.occurred_at or event.received_at):
+            return False
+        at = self._date(event)
+        return at is None or at < self.rules.now - timedelta(minutes=10)
 
     # What is recorded.
 

@@ -145,6 +145,13 @@ def test_a_report_of_more_than_ten_minutes_ago_is_no_evidence_for_now() -> None:
     assert not is_outdated(opt_out(), NOW)
 
 
+def test_a_webhook_is_evidence_for_now_only_by_a_plausible_date() -> None:  # I5
+    assert not is_outdated(opt_out(occurred_at=NOW - MINUTE, received_at=NOW), NOW)
+    assert is_outdated(opt_out(received_at=NOW), NOW)
+    assert is_outdated(opt_out(occurred_at=NOW + timedelta(hours=5.75), received_at=NOW), NOW)
+    assert is_outdated(opt_out(occurred_at=NOW + MINUTE), NOW)
+
+
 # --- on again
 
 
