@@ -18,7 +18,7 @@ from uuid import UUID
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.events import Change
+from preference_center.core.events import Change, EventKind
 from preference_center.destinations.rules.classify import (
     PROPAGATION_DELAY,
     AddressContext,
@@ -34,6 +34,7 @@ from preference_center.destinations.rules.reported import (
     AddressKey,
     IngestPlan,
     IngestRules,
+    is_shown_since,
     plan_ingest,
 )
 from preference_center.destinations.rules.states import (
@@ -326,7 +327,8 @@ def _settle_reported(
 ) -> None:
     """Settle rows whose whole state the tool reports itself: nothing need be pushed.
 
-    What we pushed earlier does not count: the push may have been lost, or forgotten since.
+    What we pushed earlier does not count: the push may have been lost, or forgotten since. Nor
+    does what it shows of before a newer opt-out: see `is_shown_since`.
     What the tool reports as off counts as turned off by a push, so that it can be lifted there.
     """
     reported = {key: off for key, off in plan.turned_off.items() if off}
@@ -339,6 +341,7 @@ def _settle_reported(
     facts = load_facts_by_id(connection, [state.address_id for state in pending.values()])
     topics = topics_by_channel(destination, current_catalogue())
     can_lift = connector.capabilities.can_lift
+    opt_outs = {change.id for change in plan.changes if change.kind is EventKind.OPTED_OUT}
     settled = {}
     for key, state in pending.items():
         sent = topics.get(Channel(key[1]), frozenset())
@@ -346,7 +349,8 @@ def _settle_reported(
         reasons = active_suppressions(sent, known, now, can_lift=can_lift)
         off = state.turned_off | reported[key]
         must_lift = can_lift and bool(off & sent - reasons.keys())
-        if reasons.keys() <= plan.still_off[key] and not must_lift:
+        is_shown = reasons.keys() <= plan.still_off[key]
+        if is_shown and not must_lift and is_shown_since(sent, known, opt_outs, now):
             settled[state.address_id] = AlreadyOptedOut(
                 state.wanted_version, off, first_end(reasons)
             )

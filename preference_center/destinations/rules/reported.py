@@ -15,9 +15,16 @@ from uuid import UUID, uuid5
 
 from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, DeliverabilityPolicy
-from preference_center.core.events import DESTINATION_SOURCE, Change
+from preference_center.core.events import (
+    DESTINATION_SOURCE,
+    RESERVED_SCOPES,
+    SHARING,
+    Change,
+    ScopeFact,
+)
 from preference_center.decisions.rules import newest_opt_in
 from preference_center.destinations.rules.classify import (
+    PROPAGATION_DELAY,
     AddressContext,
     Evaluation,
     EventAction,
@@ -130,6 +137,20 @@ def plan_ingest(
         drift=len(keys[FollowUp.REPAIR_DRIFT]),
     )
     return plan
+
+
+def is_shown_since(
+    topics: frozenset[str], facts: Sequence[ScopeFact], reported: Collection[UUID], now: datetime
+) -> bool:
+    """Whether what a tool shows or reports now is newer than each opt-out of these topics (I3).
+
+    It may be up to PROPAGATION_DELAY old. Who has turned a topic on there meanwhile, and then
+    opted out elsewhere, is still mailed. `reported` are the opt-outs that the tool reports itself.
+    """
+    scopes = topics | (RESERVED_SCOPES - {SHARING})
+    states = [fact.state for fact in facts if fact.scope in scopes]
+    found = [each for state in states for each in (state.opt_out, state.pause) if each]
+    return all(each.event in reported or now - each.at >= PROPAGATION_DELAY for each in found)
 
 
 @dataclass(frozen=True, slots=True)

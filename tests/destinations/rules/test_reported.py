@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.core.events import ALL_MARKETING
+from preference_center.core.events import ALL_MARKETING, SHARING, ScopeFact
+from preference_center.destinations.rules.reported import is_shown_since
 from preference_center.integrations.base.contract import ContactSnapshot
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from tests.core.histories import NEWS, NOW, OFFERS
+from tests.decisions.facts import mark, off, on, pause
 from tests.destinations.rules.reports import ANNA, DESTINATION, opt_out, plan, rules_for
 
 MINUTE = timedelta(minutes=1)
@@ -128,3 +130,27 @@ def test_contacts_and_reports_are_counted() -> None:
 def test_evidence_of_a_report_is_cut_to_200_characters() -> None:
     [change] = plan([opt_out("email", id="i" * 201)]).changes
     assert change.evidence["id"] == "i" * 200
+
+
+@pytest.mark.parametrize(
+    "fact, expected",
+    [
+        (off(at=-10), True),
+        (off(at=-9), False),
+        (off(ALL_MARKETING, at=-9, exact=False), False),
+        (pause(at=-9), False),
+        (on(at=-9), True),
+        (off(OFFERS, at=-9), True),
+        (off(SHARING, at=-9), True),
+    ],
+)
+def test_what_a_tool_shows_may_be_older_than_an_opt_out_of_the_last_ten_minutes(
+    fact: ScopeFact, *, expected: bool
+) -> None:  # I3
+    assert is_shown_since(frozenset({NEWS}), [off(at=-60), fact], (), NOW) is expected
+
+
+def test_a_tool_shows_the_opt_out_that_it_reports_itself() -> None:
+    given = [off(at=0), pause(at=-60)]
+    assert is_shown_since(frozenset({NEWS}), given, {mark(0).event}, NOW)
+    assert not is_shown_since(frozenset({NEWS}), [*given, off(at=-1)], {mark(0).event}, NOW)

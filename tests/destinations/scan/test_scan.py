@@ -268,3 +268,22 @@ def test_a_list_that_may_lag_behind_drift_settles_nothing_that_was_read_since(
     read(number, tool, ListingKind.PULL)
     work(number, tool)
     assert tool.off[ANNA] == {TOPIC}
+
+
+def test_a_list_that_may_lag_behind_a_subscription_there_settles_no_newer_opt_out(
+    clock: Clock,
+) -> None:  # I3: found by the simulation
+    tool = TwoWayTool()
+    number = add_destination("mailer", TOPIC)
+    tool.add(ANNA)
+    say(EventKind.OPTED_OUT)
+    work(number, tool)
+    clock.advance(timedelta(hours=1))
+    tool.off[ANNA].clear()  # the person subscribes there, and then opts out with us
+    clock.advance(timedelta(minutes=1))
+    say(EventKind.OPTED_OUT)
+    tool.reported.append((ANNA, TOPIC))  # as the list shows it for a while
+    clock.advance(timedelta(minutes=8))
+    read(number, tool, ListingKind.PULL)
+    work(number, tool)
+    assert tool.off[ANNA] == {TOPIC}
