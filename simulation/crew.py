@@ -37,8 +37,11 @@ from preference_center.lists.imports.uploads import continue_import
 from simulation.ground import Clock
 from simulation.people import START
 
-PATIENCE = 120.0
-"""Seconds of real time after which a silent thread is a bug of the simulation."""
+PATIENCE = 1800.0
+"""Seconds of real time after which a silent thread is a bug of the simulation.
+
+No wait for the database lasts as long, nor does a job on a busy machine.
+"""
 
 
 TURN = timedelta(minutes=10)
@@ -157,7 +160,7 @@ class Crew:
         if mishap.what != "killed":
             mishap.frozen = True
             mishap.rested.set()
-            mishap.woken.wait(PATIENCE)
+            mishap.woken.wait()  # however long that takes: it would go on next to another
         if mishap.what == "killed" or mishap.dies:
             self.dead = True
             raise Killed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,28 @@ def test_a_worker_freezes_as_it_asks_a_tool_and_then_goes_on_with_its_request() 
     assert done == ["sync ", "a worker freezes in sync-1-0"]
     thaws[0]()
     assert done[2:] == ["a worker thaws in sync-1-0", "sync tool-0 push", "sync tool-0 pushed"]
+
+
+class Recorded(threading.Event):
+    """An event that records how long it is waited for at most."""
+
+    limits: list[float | None]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.limits.append(timeout)
+        return super().wait(timeout)
+
+
+def test_a_frozen_worker_goes_on_when_it_thaws_however_much_real_time_passes() -> None:
+    woken = Recorded()
+    workers, _, thaws = crew(Mishap("frozen", 1, 60, call=PUSH, woken=woken))
+    workers.do("sync-1-0", "sync", ("tool-0 push",))
+    thaws[0]()
+    assert woken.limits == [None]
 
 
 def test_that_waits_for_a_job_that_asks_a_tool() -> None:
