@@ -8,6 +8,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from preference_center.destinations import erase
 from preference_center.destinations.store import erasure_tasks, states, verification
 from preference_center.infra.config import Settings
 from preference_center.infra.context import EXTENSION_NAME, Services, db, services
+from preference_center.infra.db import transactions
 from preference_center.infra.db.connections import DatabaseTimeouts
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import JobQueue
@@ -46,8 +48,11 @@ TEMPLATE, NAME, ROTATING = "pc_simulation", "pc_simulation_runs", "pc_simulation
 NEXT_KEY = f"d2:{urlsafe_b64encode(bytes([9]) * 32).decode()}"
 FEW = {"CHUNK_SIZE": 40, "MAX_ROWS_AT_SWAP": 60}
 """A rotation's sizes, since there are few people: it takes several steps for them, too."""
-PATIENT = DatabaseTimeouts(lock=60, statement=600, idle=600, retry=600, total=600, round_trip=600)
-"""In real time, which must change nothing: a busy machine is no fault of the service's."""
+PATIENT = DatabaseTimeouts(lock=60, statement=600, idle=3600, retry=600, total=600, round_trip=600)
+"""In real time, which must change nothing: a busy machine is no fault of the service's.
+
+`idle` is the longest: a worker may be frozen amid a transaction for most of a run.
+"""
 _NOWHERE = "redis://127.0.0.1:9/0"
 """Redis is simulated: nothing listens here."""
 
@@ -158,6 +163,37 @@ def _quiet_app(settings: Settings) -> Iterator[Flask]:
         structlog.configure(**logs)
 
 
+@dataclass(frozen=True, slots=True)
+class _PatientLimits:
+    """In place of the variable of `override_limits`: what it is given is made as long as PATIENT.
+
+    But for locks: only a frozen worker holds one that another waits for, in any run.
+    """
+
+    limits: ContextVar[DatabaseTimeouts | None]
+
+    def get(self) -> DatabaseTimeouts | None:
+        return self.limits.get()
+
+    def set(self, given: DatabaseTimeouts) -> Token[DatabaseTimeouts | None]:
+        retry = PATIENT.retry if given.retry else 0.0
+        return self.limits.set(replace(PATIENT, lock=given.lock, retry=retry))
+
+    def reset(self, token: Token[DatabaseTimeouts | None]) -> None:
+        self.limits.reset(token)
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """Give a click or a replay, too, whatever real time it needs: it has limits of its own."""
+    limits = transactions._LIMITS  # noqa: SLF001 - time is an input here
+    transactions._LIMITS = _PatientLimits(limits)  # type: ignore[assignment]  # noqa: SLF001 - the same
+    try:
+        yield
+    finally:
+        transactions._LIMITS = limits  # noqa: SLF001 - the same
+
+
 @contextmanager
 def _in_order() -> Iterator[None]:
     """Claim rows that are due at the same time by their numbers, not by where they lie.
@@ -236,7 +272,7 @@ def _true_time() -> datetime:
 @contextmanager
 def ground(engines: Engines, name: str = NAME) -> Iterator[Ground]:
     """A database `name`, as the migrations make it, and the service on it, in its context."""
-    with _in_order(), _by_simulated_clocks(), _service(engines, name) as found:
+    with _patiently(), _in_order(), _by_simulated_clocks(), _service(engines, name) as found:
         yield found
 
 

@@ -1,12 +1,17 @@
-"""The simulated service logs nothing: what fails is in the trace and the result of its seed."""
+"""What runs stand on: the service logs nothing, and neither real time nor other runs matter."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import structlog
 
 from dev.engines import Engines
-from simulation.ground import ground, prepare, rotating_ground
+from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
+from preference_center.infra.db.transactions import current_limits, override_limits
+from preference_center.ledger.spool.replayer import PROBE_LIMITS
+from simulation.ground import PATIENT, ground, prepare, rotating_ground
 
 
 def test_a_run_that_changes_the_digest_keys_leaves_the_logs_of_later_runs_silent(
@@ -19,3 +24,15 @@ def test_a_run_that_changes_the_digest_keys_leaves_the_logs_of_later_runs_silent
         structlog.get_logger().error("after")
     assert "during" not in (written := "".join(capfd.readouterr()))
     assert "after" not in written
+
+
+def test_a_click_and_a_probe_have_as_long_as_a_busy_machine_needs(engines: Engines) -> None:
+    prepare(engines)
+    with ground(engines):
+        with override_limits(LINK_CLICK_TIMEOUTS):
+            assert current_limits() == replace(PATIENT, lock=LINK_CLICK_TIMEOUTS.lock)
+        with override_limits(PROBE_LIMITS):
+            assert current_limits() == replace(PATIENT, lock=PROBE_LIMITS.lock, retry=0)
+        assert current_limits() == PATIENT
+    with override_limits(PROBE_LIMITS):
+        assert current_limits() is PROBE_LIMITS
