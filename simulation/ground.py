@@ -104,7 +104,7 @@ class Ground:
         return found
 
     def empty(self, seed: str, queue: Callable[[Clock], JobQueue], journal: str) -> None:
-        """Delete every row, and begin time, ids, chance, Redis and the erasure journal again."""
+        """Delete every row, and begin time, ids, chance, Redis, limits and the journal again."""
         self.before_transaction = self.before_claim = lambda: None
         self.clock.now, self.clock.ahead = START, timedelta(0)
         random, clock = Random(seed), self.clock
@@ -120,6 +120,7 @@ class Ground:
         )
         for name in (REPLAY_GATE, HISTORY_LOSS):
             self.app.extensions.pop(name, None)
+        self.services().limiter.reset()  # which counts in real time
         db.engine.dispose()  # with the plans that its connections keep
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import structlog
 
 from dev.engines import Engines
+from preference_center.infra.context import services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import current_limits, override_limits
 from preference_center.ledger.spool.replayer import PROBE_LIMITS
+from simulation.crew import Redis
 from simulation.ground import PATIENT, ground, prepare, rotating_ground
 
 
@@ -36,3 +39,12 @@ def test_a_click_and_a_probe_have_as_long_as_a_busy_machine_needs(engines: Engin
         assert current_limits() == PATIENT
     with override_limits(PROBE_LIMITS):
         assert current_limits() is PROBE_LIMITS
+
+
+def test_what_an_earlier_run_did_counts_for_no_limit(engines: Engines, tmp_path: Path) -> None:
+    prepare(engines)
+    with ground(engines) as found:
+        for seed in ("1", "2"):
+            (journal := tmp_path / seed).mkdir()
+            found.empty(seed, Redis, str(journal))
+            assert services().limiter.hit("1 per hour", "text-to", "somebody")
