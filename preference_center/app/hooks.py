@@ -28,6 +28,8 @@ from preference_center.inbound.texts import handle_text
 from preference_center.infra.keys.fingerprints import verify_stored_forms
 from preference_center.infra.outbox import EmailKind
 from preference_center.ledger import spool
+from preference_center.ledger.history_loss import require_no_loss
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.store.addresses import verify_canonical_forms
 from preference_center.ledger.store.suppressions import (
     count_chosen_frequencies,
@@ -36,6 +38,7 @@ from preference_center.ledger.store.suppressions import (
 from preference_center.recipients.emails import LINK_TEXTS
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.email_texts import ADDRESS_TEXTS, ERASURE_TEXTS, RIGHTS_TEXTS
+from preference_center.rights.erasure.journal import require_replayed
 from preference_center.rights.erasure.tasks import erase_again_in_tool
 from preference_center.rights.requests.moves import merge_requests
 from preference_center.web.api.keys import list_asking_keys
@@ -65,4 +68,10 @@ def register(app: Flask) -> None:
     locale_of.register(app, load_locale)
     email_texts.register(app, lambda: EMAIL_TEXTS)
     mail_review_period.register(app, lambda: inbound_store.RETENTION)
+    require_complete_database.register(app, _require_complete_database)
     spool.register_handler(app, SPOOLED_MAIL, record_spooled)
+
+
+def _require_complete_database(epoch: str | None = None) -> None:
+    require_no_loss(epoch)
+    require_replayed(epoch)

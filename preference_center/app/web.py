@@ -38,7 +38,6 @@ from preference_center.infra.hooks import register_now, require_registered
 from preference_center.infra.telemetry import HEADER as REQUEST_ID_HEADER
 from preference_center.infra.telemetry import ROUTE, request_id
 from preference_center.ledger.feed import api as change_feed
-from preference_center.ledger.history_loss import require_no_loss
 from preference_center.lists import api as lists_api
 from preference_center.monitoring.probes import blueprint as probes_blueprint
 from preference_center.recipients import api as recipients_api
@@ -47,14 +46,13 @@ from preference_center.recipients.pages.one_click import handle_one_click
 from preference_center.recipients.pages.one_time_link import handle_expired_link
 from preference_center.rights.api import erasures
 from preference_center.rights.api import requests as rights
-from preference_center.rights.erasure.journal import require_replayed
 from preference_center.rights.pages import routes as rights_pages
 from preference_center.senders import api as senders_api
 from preference_center.senders.api import opt_outs, suppressions
 from preference_center.web import pages
 from preference_center.web.api import blueprint as api
 from preference_center.web.api.bodies import install_openapi
-from preference_center.web.api.endpoint import Endpoint, require_complete_database
+from preference_center.web.api.endpoint import Endpoint
 from preference_center.web.errors import register_error_pages
 
 PAGES: tuple[pages.Route, ...] = (
@@ -124,7 +122,6 @@ def create_app(
         app.before_request(_refuse_public_pages)
     configure(app, settings, now=now, random=random, timeouts=timeouts)
     register_now(app)  # a request has no time for it
-    require_complete_database.register(app, _require_complete_database)
     app.session_interface = CookieSessions()
     # Only the client address: our own host is that of PUBLIC_URL.
     if settings.trusted_proxies:
@@ -145,11 +142,6 @@ def create_app(
     install_openapi(app, settings.public_url)
     register_error_pages(app)
     return app
-
-
-def _require_complete_database(epoch: str | None = None) -> None:
-    require_no_loss(epoch)
-    require_replayed(epoch)
 
 
 def _refuse_public_pages() -> ResponseReturnValue | None:

@@ -14,6 +14,8 @@ from threading import Lock
 
 import structlog
 
+from preference_center.infra.hooks import Hook
+
 log = structlog.get_logger()
 
 
@@ -23,6 +25,16 @@ CHECK_INTERVAL = timedelta(seconds=10)
 
 _PATIENCE = 5
 """Seconds that a request waits for the check of another one that takes too long."""
+
+
+@Hook
+def require_complete_database(epoch: str | None = None) -> None:
+    """Raise ReplayPending unless the database is known to lack nothing after a restore (I2, I6).
+
+    Whatever says whom to write to calls it with the epoch in which it has read, before anybody
+    can see that: the database may have been put back since. Without an epoch, what was found in
+    the last CHECK_INTERVAL counts.
+    """
 
 
 @dataclass(frozen=True, slots=True)

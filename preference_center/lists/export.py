@@ -19,7 +19,7 @@ from preference_center.core.events import RESERVED_SCOPES, EventKind
 from preference_center.core.keys import Keys
 from preference_center.decisions.rules import Decision, find_denial
 from preference_center.ledger.feed.cursors import LedgerSnapshot, open_ledger_snapshot
-from preference_center.ledger.history_loss import require_no_loss
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.store.events import open_evidence
 from preference_center.ledger.store.lookup import load_facts_by_id
 
@@ -180,11 +180,13 @@ class ExportSnapshot:
 def open_export_snapshot(keys: Keys, now: datetime) -> Iterator[ExportSnapshot]:
     """All as of one point in time. Holds a connection until the block ends.
 
-    Raises Unavailable, and ReplayPending if the database has lost opt-outs.
+    Raises Unavailable, and ReplayPending, also when the block ends, if the database lacks opt-outs
+    or erasures since it was restored: what was read must then not be used.
     """
-    require_no_loss()
+    require_complete_database()
     with open_ledger_snapshot() as snapshot:
         connection = snapshot.connection
         row = connection.execute("SELECT COALESCE(max(id), 0) FROM address").fetchone()
         assert row  # an aggregate
         yield ExportSnapshot(snapshot, keys, now, row[0])
+        require_complete_database(snapshot.watermark.epoch)

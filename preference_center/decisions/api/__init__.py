@@ -37,6 +37,7 @@ from preference_center.decisions.rules import (
 )
 from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import services
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
 from preference_center.web.api.bodies import (
@@ -49,7 +50,6 @@ from preference_center.web.api.endpoint import (
     ApiCall,
     endpoint,
     json_response,
-    require_complete_database,
     require_message_type,
 )
 from preference_center.web.api.keys import KeyScope, count_key_use

@@ -19,8 +19,9 @@ from preference_center.decisions.store import DigestsInfo, iter_all_digests, loa
 from preference_center.infra import audit
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.web.api.bodies import ResponseBody
-from preference_center.web.api.endpoint import ApiCall, endpoint, require_complete_database
+from preference_center.web.api.endpoint import ApiCall, endpoint
 from preference_center.web.api.keys import ApiKey, KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK

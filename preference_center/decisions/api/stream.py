@@ -35,6 +35,7 @@ from preference_center.decisions.rules import Decision
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.db.transactions import OUTAGE_PATIENCE, outlast_outage
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.store.lookup import load_facts_as_of
 from preference_center.ledger.watermarks import Watermark
 from preference_center.web.api import keys
@@ -42,7 +43,6 @@ from preference_center.web.api.bodies import MessageTypeKey
 from preference_center.web.api.endpoint import (
     ApiCall,
     endpoint,
-    require_complete_database,
     require_message_type,
 )
 from preference_center.web.api.keys import KeyScope

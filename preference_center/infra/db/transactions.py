@@ -26,7 +26,13 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-from preference_center.core.errors import KeyMismatch, NotDurable, Unavailable, UnavailableCause
+from preference_center.core.errors import (
+    KeyMismatch,
+    NotDurable,
+    ReplayPending,
+    Unavailable,
+    UnavailableCause,
+)
 from preference_center.infra.context import db, services
 from preference_center.infra.db import connections
 from preference_center.infra.db.connections import (
@@ -91,7 +97,8 @@ def outlast_outage(
     """Call `operation()` until the database is available, and return its result.
 
     It must be safe to repeat, and has the `limits` given, or those of this thread. Raises
-    Unavailable once a call begun after `patience` seconds fails.
+    Unavailable once a call begun after `patience` seconds fails, and ReplayPending at once: that
+    waits for a person.
     """
     begun = time.monotonic()
     with override_limits(limits or current_limits()):
@@ -100,7 +107,7 @@ def outlast_outage(
             try:
                 return operation()
             except Unavailable as error:
-                if is_last:
+                if is_last or isinstance(error, ReplayPending):
                     raise
                 if attempt == 1:
                     log.warning("waiting_for_database", **error.log_fields)

@@ -26,12 +26,12 @@ from preference_center.ledger.feed.changes import (
     scope_status_json,
 )
 from preference_center.ledger.feed.cursors import FeedLag, LedgerSnapshot
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.web.api.bodies import ResponseBody
 from preference_center.web.api.endpoint import (
     ApiCall,
     endpoint,
     json_response,
-    require_complete_database,
 )
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters

@@ -28,6 +28,7 @@ from preference_center.ledger.feed import changes as feed
 from preference_center.ledger.feed.changes import FeedPage, FeedScopeStatus
 from preference_center.ledger.feed.cursors import LedgerSnapshot
 from preference_center.ledger.feed.publish import FeedMessage, change_message, status_message
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.watermarks import Watermark
 
 FILE_FORMAT = 1
@@ -83,14 +84,16 @@ class FeedFile:
 def write_feed_file(path: Path, since: Watermark | None, *, readable: bool, actor: str) -> FeedFile:
     """Write a snapshot, or the changes after `since`; the file appears once it is complete.
 
-    Raises StaleWatermark if there must be a snapshot, Unavailable, and InvalidInput if `path`
-    can't be written.
+    Raises StaleWatermark if there must be a snapshot, Unavailable, ReplayPending if the database
+    lacks opt-outs or erasures since it was restored, and InvalidInput if `path` can't be written.
     """
+    require_complete_database()
     now = services().now()
     with atomic_files([path]) as made:
         rows = made.work_folder / "rows.ndjson"
         writer = _RowWriter(rows, now, readable=readable)
         at = writer.write_snapshot() if since is None else writer.write_changes(since)
+        require_complete_database(at.epoch)
         written = FeedFile(
             FILE_FORMAT,
             str(at),

@@ -30,6 +30,7 @@ from preference_center.ledger.feed.changes import (
     scope_status_json,
 )
 from preference_center.ledger.feed.cursors import LedgerSnapshot, load_cursor, move_cursor
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.watermarks import Watermark
 
 
@@ -130,7 +131,8 @@ class FeedPublisher:
     def publish_next(self) -> bool:
         """Publish the next page, or a snapshot if there is none to go on from.
 
-        Returns whether there is more already. Raises Unavailable, TopicUnavailable, TopicTaken.
+        Returns whether there is more already. Raises Unavailable, TopicUnavailable, TopicTaken, and
+        ReplayPending while the database lacks opt-outs or erasures since it was restored.
         """
         after = run_in_transaction(lambda connection: load_cursor(connection, self._name))
         if after is None:
@@ -144,7 +146,7 @@ class FeedPublisher:
             return True
         epoch = page.next_watermark.epoch
         if page.entries:
-            self._topic.publish(
+            self._publish(
                 [change_message(entry, epoch, readable=self._readable) for entry in page.entries]
             )
         self._move_cursor(after, page.next_watermark)
@@ -158,15 +160,20 @@ class FeedPublisher:
             assert isinstance(snapshot, LedgerSnapshot)
             at = snapshot.watermark
             log.info("feed_snapshot_published", publisher=self._name, watermark=str(at))
-            self._topic.publish([snapshot_message(MessageType.SNAPSHOT_BEGIN, at)])
+            self._publish([snapshot_message(MessageType.SNAPSHOT_BEGIN, at)])
             count = 0
             for page in _batched(self._status_messages(rows, at.epoch)):
-                self._topic.publish(page)
+                self._publish(page)
                 count += len(page)
-            self._topic.publish([snapshot_message(MessageType.SNAPSHOT_END, at, count)])
+            self._publish([snapshot_message(MessageType.SNAPSHOT_END, at, count)])
         finally:
             rows.close()
         self._move_cursor(after, at, snapshot_rows=count)
+
+    def _publish(self, messages: Sequence[FeedMessage]) -> None:
+        """Publish what was read in one epoch."""
+        require_complete_database(messages[0].epoch)
+        self._topic.publish(messages)
 
     def _status_messages(
         self, rows: Iterator[LedgerSnapshot | FeedScopeStatus], epoch: str

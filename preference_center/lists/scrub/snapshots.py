@@ -34,7 +34,7 @@ from preference_center.infra.duckdb import (
 from preference_center.infra.files import atomic_files
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.feed.cursors import open_ledger_snapshot
-from preference_center.ledger.history_loss import require_no_loss
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.watermarks import Watermark
 
 FACT_COLUMNS: Mapping[str, str] = {
@@ -101,11 +101,11 @@ def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
     """Pass every fact to `write`, as CSV without a header in the order of FACT_COLUMNS.
 
     The facts and the metadata are of one point in time. Raises Unavailable, KeyMismatch if our
-    keys are not those of the database, ReplayPending if that has lost opt-outs, and CatalogueError
-    before any catalogue.
+    keys are not those of the database, ReplayPending if that lacks opt-outs or erasures since it
+    was restored, and CatalogueError before any catalogue.
     """
     require_known_keys()
-    require_no_loss()
+    require_complete_database()
     now = services().now()
     with open_ledger_snapshot() as snapshot:
         connection, watermark = snapshot.connection, snapshot.watermark
@@ -116,6 +116,7 @@ def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
                 for block in copy:
                     write(block)
             rows = cursor.rowcount
+        require_complete_database(watermark.epoch)
         return SnapshotInfo(
             snapshot.as_of(now),
             watermark,

@@ -40,9 +40,9 @@ from preference_center.core.occurrences import Occurrence
 from preference_center.infra import audit, occurrences
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.infra.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.spool import attempt_to_record
 from preference_center.web.api import bodies, errors, keys, problems
@@ -373,15 +373,6 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
         return Endpoint(method, path, wraps(annotated)(authorized))
 
     return decorate
-
-
-@Hook
-def require_complete_database(epoch: str | None = None) -> None:
-    """Raise ReplayPending unless the database is known to lack nothing after a restore.
-
-    Each request calls it first. An answer that says whom to write to calls it again with the epoch
-    in which it was read: the database may have been put back since.
-    """
 
 
 def _authorize(

@@ -19,7 +19,12 @@ from dev.engines import for_test
 from dev.processes import wait_until
 from preference_center.app.web import create_app
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.errors import CatalogueError, Unavailable, UnavailableCause
+from preference_center.core.errors import (
+    CatalogueError,
+    ReplayPending,
+    Unavailable,
+    UnavailableCause,
+)
 from preference_center.infra.context import db
 from preference_center.infra.db import connections
 from preference_center.infra.db.connections import (
@@ -32,6 +37,7 @@ from preference_center.infra.db.transactions import (
     Connection,
     apply_limits,
     current_limits,
+    outlast_outage,
     override_limits,
     run_autocommit,
     run_in_transaction,
@@ -142,6 +148,18 @@ def test_a_lock_is_acquired_by_a_retry_once_it_is_free(database_url: str) -> Non
     with override_limits(replace(SHORT, retry=30, total=60)):
         run_in_transaction(work)
     assert len(tries) == 2
+
+
+def test_what_waits_for_a_person_is_not_tried_again() -> None:
+    calls: list[None] = []
+
+    def refuse() -> None:
+        calls.append(None)
+        raise ReplayPending("restored")
+
+    with pytest.raises(ReplayPending):
+        outlast_outage(refuse, patience=0.01)
+    assert len(calls) == 1
 
 
 def test_a_slow_statement_is_cancelled() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import ReplayPending
 from preference_center.core.events import EventKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -24,6 +25,7 @@ from preference_center.ledger.feed.publish import (
     TopicTaken,
     TopicUnavailable,
 )
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from tests.clock import START, Clock
 from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
@@ -133,6 +135,26 @@ def test_a_snapshot_that_breaks_off_begins_again(
         *[MessageType.STATUS] * 3,
         MessageType.SNAPSHOT_END,
     ]
+
+
+def test_nothing_more_is_published_once_events_are_found_lost(
+    topic: ListTopic, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: not the rest of a snapshot, either
+    monkeypatch.setattr(publish, "PAGE_SIZE", 1)
+    record([change(n, address=PEOPLE[n]) for n in range(1, 4)])
+    append = topic.publish
+
+    def lose(messages: Sequence[FeedMessage]) -> None:
+        append(messages)
+        if messages[0].type is MessageType.STATUS:
+            insert = "INSERT INTO history_loss (found_at) VALUES (%s)"
+            run_in_transaction(lambda c: c.execute(insert, (clock(),)))
+            clock.advance(CHECK_INTERVAL)
+
+    monkeypatch.setattr(topic, "publish", lose)
+    with pytest.raises(ReplayPending):
+        publish_all(publisher(topic))
+    assert topic.types() == [MessageType.SNAPSHOT_BEGIN, MessageType.STATUS]
 
 
 def test_after_a_new_epoch_comes_a_snapshot_and_a_copy_forgets_what_was_lost(

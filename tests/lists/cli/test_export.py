@@ -130,6 +130,7 @@ def test_a_destination_names_the_groups(recorded: Flask, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("command", [
     ["export", "--for", "csv", "-o", "upload"],
+    ["feed", "export", "-o", "upload"],
     ["snapshot", "make", "upload"],
     ["scrub", "list.csv", "--message-type", "offers.weekly", "-o", "upload", "--removed", "no"],
 ])  # fmt: skip

@@ -14,11 +14,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import ReplayPending, Unavailable
 from preference_center.core.events import EventKind
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.feed.publish import FeedPublisher
 from preference_center.ledger.history_loss import accept_losses
 from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.rules import ConsentEvidence
@@ -34,6 +35,7 @@ from tests.backups import back_up, drop_backup, put_back
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.ledger.changes import change
+from tests.ledger.feed.topics import ListTopic, publish_all
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import (
     ADA,
@@ -118,6 +120,56 @@ def test_an_erased_person_is_erased_again_before_anybody_is_answered(
     assert EvidenceState.ALTERED not in states
     clock.advance(CHECK_INTERVAL)
     assert client.get("/v1/changes").status_code == 401
+
+
+@pytest.mark.parametrize("command", [
+    ["export", "--for", "csv", "-o", "upload"],
+    ["feed", "export", "--addresses", "readable", "-o", "upload"],
+    ["snapshot", "make", "upload"],
+    ["scrub", "list.csv", "--message-type", "offers.weekly", "-o", "upload", "--removed", "no"],
+])  # fmt: skip
+def test_nothing_is_written_of_an_erased_person_before_the_replay(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:  # I6
+    put_in_force(app)
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").write_text(f"email\n{ADA.exact}\n")
+    store(ADA)
+    record([change(1, address=ADA)])
+    back_up()
+    erase(ADA)
+    restore(app)
+    flask = app.test_cli_runner()
+    result = flask.invoke(args=command)
+    assert result.exit_code == 1
+    assert "flask erasures replay" in result.output
+    assert {path.name for path in tmp_path.iterdir()} == {"journal", "list.csv"}
+
+    replay()
+    app.extensions.pop(journal.EXTENSION_KEY)  # each command is a process of its own
+    assert flask.invoke(args=command).exit_code == 0
+    assert ADA.exact.encode() not in Path("upload").read_bytes()
+
+
+def test_nothing_is_published_of_an_erased_person_before_the_replay(
+    app: Flask, clock: Clock
+) -> None:  # I6
+    store(ADA)
+    record([change(1, address=ADA)])
+    back_up()
+    erase(ADA)
+    restore(app)
+    topic = ListTopic()
+    publisher = FeedPublisher("mailer", topic, readable=True)
+    with pytest.raises(ReplayPending):
+        publisher.publish_next()
+    assert topic.messages == []
+
+    replay()
+    clock.advance(CHECK_INTERVAL)
+    publish_all(publisher)
+    assert any(message.key for message in topic.messages)
+    assert not any("address" in message.body for message in topic.messages)
 
 
 def is_answered(client: FlaskClient) -> bool:
