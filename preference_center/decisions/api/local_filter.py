@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -25,7 +25,12 @@ from preference_center.web.api.endpoint import ApiCall, endpoint
 from preference_center.web.api.keys import ApiKey, KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK
-from preference_center.web.api.streams import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
+from preference_center.web.api.streams import (
+    WATERMARK_SCHEMA,
+    acquire_stream_slot,
+    parse_after,
+    while_complete,
+)
 
 
 class DigestsQuery(QueryParameters):
@@ -100,7 +105,8 @@ def get_changes_digests(call: ApiCall, query: DigestsQuery) -> Response:
         assert isinstance(first, DigestsInfo)
         require_complete_database(first.watermark.epoch)
         open_resources = resources.pop_all()
-    response = _respond(_lines(_first_line(first, now, types), rows, open_resources))
+    lines = _lines(_first_line(first, now, types), rows, open_resources)
+    response = _respond(while_complete(lines))
     response.call_on_close(open_resources.close)  # also if no line is ever read
     return response
 
@@ -138,7 +144,7 @@ def _lines(
     first_line: dict[str, Any],
     batches: Iterator[DigestsInfo | list[bytes]],
     resources: ExitStack | None = None,
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """The lines; releases `resources`. If one fails, the response ends without the last line."""
     with resources or ExitStack():
         count = 0

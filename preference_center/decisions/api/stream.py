@@ -21,7 +21,12 @@ from werkzeug.wsgi import get_input_stream
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
-from preference_center.core.errors import CatalogueError, Unavailable, UnreadableBody
+from preference_center.core.errors import (
+    CatalogueError,
+    ReplayPending,
+    Unavailable,
+    UnreadableBody,
+)
 from preference_center.decisions.api import DecisionStreamLine, count_denials, decide_all
 from preference_center.decisions.api.row_formats import (
     COLUMNS,
@@ -48,6 +53,7 @@ from preference_center.web.api.endpoint import (
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import (
+    ERASURES_NOT_REPLAYED,
     INTERNAL_ERROR,
     INVALID_BODY,
     UNAUTHENTICATED,
@@ -255,6 +261,8 @@ def _problem_of(error: Exception) -> tuple[Problem, str]:
     match error:
         case ApiError():
             return error.problem, str(error)
+        case ReplayPending():
+            return ERASURES_NOT_REPLAYED, str(error)
         case Unavailable() | CatalogueError():
             return UNAVAILABLE, str(error)
         case UnreadableBody():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -36,7 +36,12 @@ from preference_center.web.api.endpoint import (
 from preference_center.web.api.keys import KeyScope
 from preference_center.web.api.parsing import QueryParameters
 from preference_center.web.api.problems import STALE_WATERMARK
-from preference_center.web.api.streams import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
+from preference_center.web.api.streams import (
+    WATERMARK_SCHEMA,
+    acquire_stream_slot,
+    parse_after,
+    while_complete,
+)
 
 MAX_CHANGES = 10_000
 _BLOCK_SIZE = 1 << 16
@@ -177,7 +182,8 @@ def get_changes_snapshot(call: ApiCall) -> Response:
         require_complete_database(first.watermark.epoch)
         first_line = _snapshot_start_json(first, call.origin.now)
         open_resources = resources.pop_all()
-    response = _stream_response(_blocks(_snapshot_lines(first_line, rows, open_resources)))
+    blocks = _blocks(_snapshot_lines(first_line, rows, open_resources))
+    response = _stream_response(while_complete(blocks))
     response.call_on_close(open_resources.close)  # also if no line is ever read
     return response
 
@@ -198,7 +204,7 @@ def _stream_response(blocks: Iterable[bytes]) -> Response:
     if request.accept_encodings.best_match(["gzip", "identity"], "identity") == "gzip":
         blocks = _gzip_blocks(blocks)
         response.headers["Content-Encoding"] = "gzip"
-    response.response = blocks  # the query has started, so it needs no Flask context any more
+    response.response = blocks
     return response
 
 
@@ -238,7 +244,7 @@ def _ndjson_line(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode() + b"\n"
 
 
-def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
+def _blocks(lines: Iterator[bytes]) -> Generator[bytes]:
     """Join lines into blocks of about `_BLOCK_SIZE` bytes."""
     block = bytearray()
     for line in lines:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from threading import BoundedSemaphore, Condition, Thread
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from flask import current_app
+from flask import Flask, current_app
 from pydantic import Field
 
 from preference_center.core.errors import InvalidWatermark, UnreadableBody
 from preference_center.infra.context import services
+from preference_center.ledger.restore_gate import require_complete_database
 from preference_center.ledger.watermarks import Watermark, parse_watermark
 from preference_center.web.api.errors import RETRY_AFTER_SECONDS
 from preference_center.web.api.problems import UNAVAILABLE, ApiError, InvalidQuery, ParameterError
@@ -47,6 +49,27 @@ def acquire_stream_slot() -> BoundedSemaphore:
             {"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     return slots
+
+
+T = TypeVar("T")
+
+
+def while_complete(parts: Generator[T]) -> Generator[T]:
+    """The parts of a response, the last included, while the database is known to lack nothing.
+
+    Raises ReplayPending where that is found out meanwhile: then the last line is never sent.
+    """
+    # The response outlives the request, so it needs the app itself, not the proxy.
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    return _while_complete(app, parts)
+
+
+def _while_complete(app: Flask, parts: Generator[T]) -> Generator[T]:
+    with closing(parts):
+        for part in parts:
+            with app.app_context():
+                require_complete_database()
+            yield part
 
 
 def parse_after(text: str | None) -> Watermark | None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import ReplayPending, Unavailable
 from preference_center.decisions import store as denying_digests
 from preference_center.infra.context import services
 from preference_center.ledger import record
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.watermarks import ensure_epoch
+from tests.clock import Clock
 from tests.ledger.changes import change
 from tests.web.api.sender import Sender, make_sender
 
@@ -139,6 +141,20 @@ def test_without_the_last_line_it_is_not_complete(
     answer = reader.client.get("/v1/changes/digests", headers=reader.headers)
     with pytest.raises(Unavailable):
         assert answer.data
+
+
+def test_it_ends_without_the_last_line_once_events_are_found_lost(
+    sender: Sender, reader: Sender, clock: Clock
+) -> None:  # I2
+    sender.opt_out(ADA, "acme.offers")
+    answer = reader.client.get("/v1/changes/digests", headers=reader.headers, buffered=False)
+    lines = answer.iter_encoded()
+    assert "watermark" in json.loads(next(lines))
+    reader.rows("INSERT INTO history_loss (found_at) VALUES (now()) RETURNING 1")
+    clock.advance(CHECK_INTERVAL)
+    with pytest.raises(ReplayPending):
+        list(lines)
+    answer.close()
 
 
 def test_it_needs_the_scope_read(in_force: Flask) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from preference_center.infra.context import db
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.watermarks import parse_watermark
 from preference_center.web.api import keys
-from tests.clock import START
+from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.web.api.sender import Sender, make_sender
 
@@ -176,6 +177,20 @@ def test_it_holds_no_connection_while_it_waits(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND state LIKE 'idle in%'"
     ) == [(0,)]
+
+
+def test_it_is_answered_no_further_once_events_are_found_lost(
+    sender: Sender, going_on: tuple[Client, Iterator[bytes]], clock: Clock
+) -> None:  # I2
+    client, blocks = going_on
+    sender.rows("INSERT INTO history_loss (found_at) VALUES (now()) RETURNING 1")
+    clock.advance(CHECK_INTERVAL)
+    client.send(ndjson("ada@example.com"))
+    last = json.loads(next(blocks))
+    assert not last["end"]
+    assert last["problem"]["type"].endswith("/problems/erasures-not-replayed")
+    client.send(b"")
+    assert list(blocks) == []
 
 
 def test_a_revoked_key_is_answered_no_further(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.processes import wait_until
-from preference_center.core.errors import Unavailable
+from preference_center.core.errors import ReplayPending, Unavailable
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import watermarks
+from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.web.api.keys import KeyScope
-from tests.clock import START
+from tests.clock import START, Clock
 from tests.environment import with_database
 from tests.ledger.feed.reader import writing_elsewhere
 from tests.web.api.sender import Sender, make_sender
@@ -224,3 +225,19 @@ def test_a_snapshot_that_breaks_off_lacks_its_last_line(reader: Sender) -> None:
     lines = b"".join(got).splitlines()
     assert 1 < len(lines) < 9000
     assert all("end" not in json.loads(line) for line in lines)
+
+
+def test_a_snapshot_ends_without_its_last_line_once_events_are_found_lost(
+    reader: Sender, clock: Clock
+) -> None:  # I2
+    fill(reader)
+    answer = reader.client.get("/v1/changes/snapshot", headers=reader.headers, buffered=False)
+    blocks = answer.iter_encoded()
+    got = [next(blocks)]
+    reader.rows("INSERT INTO history_loss (found_at) VALUES (now()) RETURNING 1")
+    clock.advance(CHECK_INTERVAL)
+    with pytest.raises(ReplayPending):
+        got.extend(blocks)
+    answer.close()
+    assert len(got) == 1
+    assert b'"end"' not in got[0]
