@@ -8,11 +8,30 @@ from contextlib import contextmanager
 from threading import Lock
 
 from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.infra.db.transactions import run_autocommit
 
 MAX_TIMEOUTS = 3
-"""Time-outs without a success in between. One may be of a single mailbox."""
+"""Time-outs while a table is locked, without a success in between. One may be of a mailbox."""
 RETRY_INTERVAL = 1.0
 """Seconds after which one more opt-out waits for the lock."""
+
+
+# With each of these modes nobody else writes into the table, also where it is still awaited:
+# PostgreSQL's manual, 13.3.1. Relations below 16384 are its own.
+_IS_LOCKED = """SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'relation'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation >= 16384 AND mode IN
+    ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))"""
+
+
+def is_any_table_locked() -> bool:
+    """Whether somebody holds, or waits for, a lock that keeps all others from writing a table."""
+    try:
+        row = run_autocommit(lambda connection: connection.execute(_IS_LOCKED).fetchone())
+    except Unavailable:
+        return True  # rather spool at once than keep more threads waiting
+    assert row  # of no table
+    return bool(row[0])
 
 
 class LockedTables:
@@ -22,8 +41,13 @@ class LockedTables:
     out, and with it the thread that others need for decisions (I2).
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        is_locked: Callable[[], bool] = is_any_table_locked,
+    ) -> None:
         self._monotonic = monotonic
+        self._is_locked = is_locked
         self._lock = Lock()
         self._timeouts = 0
         self._retry_at = 0.0
@@ -35,7 +59,8 @@ class LockedTables:
         try:
             yield
         except Unavailable as error:
-            if error.cause is UnavailableCause.LOCK_TIMEOUT:
+            # A locked row and a deadlock have this cause, too, and concern one mailbox.
+            if error.cause is UnavailableCause.LOCK_TIMEOUT and self._is_locked():
                 self._count_timeout()
             raise
         self._timeouts = 0

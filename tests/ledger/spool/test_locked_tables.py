@@ -20,6 +20,7 @@ from preference_center.ledger.spool.locked_tables import (
     RETRY_INTERVAL,
     LockedTables,
 )
+from tests.core.histories import OFFERS
 from tests.ledger.changes import change
 from tests.ledger.spool.conftest import Database, Replay
 from tests.ledger.tables import Ledger
@@ -89,6 +90,20 @@ def test_opt_outs_are_spooled_at_once_while_a_table_is_locked(
     assert len(ledger.events()) == MAX_TIMEOUTS + 9
 
 
+def test_a_locked_row_sends_no_opt_out_of_others_to_the_disk(
+    time: list[float], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: until they are recorded a check would allow mail
+    tries = Tries(monkeypatch)
+    assert tries.one()
+    same = parse_address("p1@example.org", Channel.EMAIL)
+    with database.locked():
+        for number in range(100, 100 + MAX_TIMEOUTS + 1):
+            given = change(number, scope=OFFERS, address=same, own_act=True)
+            assert recorder.record_or_spool([given]) is None
+        assert tries.asked == MAX_TIMEOUTS + 2
+        assert tries.one()
+
+
 def is_tried(locked: LockedTables, cause: UnavailableCause = UnavailableCause.LOCK_TIMEOUT) -> bool:
     """Whether an opt-out that fails for this cause asks the database."""
     tried = False
@@ -100,7 +115,7 @@ def is_tried(locked: LockedTables, cause: UnavailableCause = UnavailableCause.LO
 
 def test_after_three_time_outs_one_a_second_asks() -> None:  # I2
     now = 0.0
-    locked = LockedTables(lambda: now)
+    locked = LockedTables(lambda: now, lambda: True)
     assert [is_tried(locked) for _ in range(5)] == [True, True, True, False, False]
     with pytest.raises(Unavailable, match="a table is locked") as raised, locked.attempt():
         pass
@@ -117,7 +132,7 @@ def test_after_three_time_outs_one_a_second_asks() -> None:  # I2
 
 def test_a_time_out_counts_from_its_end() -> None:
     now = 0.0
-    locked = LockedTables(lambda: now)
+    locked = LockedTables(lambda: now, lambda: True)
     for _ in range(3):
         with suppress(Unavailable), locked.attempt():
             now += 5.0
@@ -129,12 +144,17 @@ def test_a_time_out_counts_from_its_end() -> None:
 
 
 def test_other_failures_say_nothing_of_locks() -> None:
-    locked = LockedTables(lambda: 0.0)
+    locked = LockedTables(lambda: 0.0, lambda: True)
     assert all(is_tried(locked, UnavailableCause.UNREACHABLE) for _ in range(9))
 
 
+def test_a_deadlock_says_nothing_of_a_table() -> None:
+    locked = LockedTables(lambda: 0.0, lambda: False)
+    assert all(is_tried(locked) for _ in range(9))
+
+
 def test_a_success_between_two_time_outs_shows_that_only_mailboxes_are_locked() -> None:
-    locked = LockedTables(lambda: 0.0)
+    locked = LockedTables(lambda: 0.0, lambda: True)
     for _ in range(3):
         for _ in range(MAX_TIMEOUTS - 1):
             assert is_tried(locked)
