@@ -35,7 +35,12 @@ log = structlog.get_logger()
 
 
 def _end_when_unavailable(job: Callable[P, None]) -> Callable[P, None]:
-    """`job`, ending early while the database is unavailable: due work stays due there (I3)."""
+    """`job`, ending early wherever the database does not do its work, e.g. while a table is locked.
+
+    Whatever the cause, which the log has: the transaction is rolled back, what is due stays due,
+    the scheduler asks again, and what becomes late has an alert of its own (I3). So no such error
+    is a JobsFail.
+    """
 
     @wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

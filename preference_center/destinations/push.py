@@ -22,6 +22,7 @@ from uuid import UUID
 import structlog
 
 from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry, slowed_retry
+from preference_center.core.errors import PreferenceCenterError
 from preference_center.destinations.claim import ClaimedBatch, ClaimRequest, claim_batch
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
 from preference_center.destinations.rules.plan import (
@@ -232,7 +233,7 @@ def log_failure(event: str, destination: Destination, error: Exception, **fields
 
 def safe_message(error: Exception) -> str:
     """Our errors are written to be shown; a library's text might hold an address (I12)."""
-    if isinstance(error, DeliveryError | UnsupportedByDestination):
+    if isinstance(error, DeliveryError | UnsupportedByDestination | PreferenceCenterError):
         return str(error)
     return f"the connector failed on the tool's response ({type(error).__name__})"
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, DeadlineStage
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.core.events import (
     ALL_MARKETING,
     RESTRICTION,
@@ -178,6 +179,10 @@ def fail(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         (
             ValueError(f"{JANE.exact} is odd"),
             "the connector failed on the tool's response (ValueError)",
+        ),
+        (
+            Unavailable("the database is too busy", UnavailableCause.LOCK_TIMEOUT),
+            "the database is too busy",
         ),
     ],
 )
