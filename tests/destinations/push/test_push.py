@@ -291,6 +291,20 @@ def test_refused_addresses_keep_no_click_waiting(
     assert [row.attempts for row in rows] == [0]
 
 
+def test_a_later_opt_out_of_a_refused_address_is_pushed_at_once(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    tool.before = refuse
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    tool.before = None
+    clock.advance(timedelta(hours=1))
+    assert work(destination, tool) == 0
+    say(EventKind.OPTED_OUT)
+    assert work(destination, tool) == 1
+    assert tool.off == {"jane@example.com": {TOPIC}}
+
+
 def test_a_click_while_its_address_is_refused_is_pushed_at_once(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
