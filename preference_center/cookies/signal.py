@@ -20,6 +20,7 @@ from preference_center.destinations.store.deliveries import find_address_id
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
+from preference_center.ledger.spool import attempt_to_record
 from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_exact_facts
 from preference_center.web.pages.rendering import allow_own_script, render_link_page
@@ -71,7 +72,8 @@ def record_signal(link: Link | None) -> None:
     Raises Unavailable.
     """
     if link is not None and (changes := gpc_opt_out(link, services().now())):
-        record(changes)
+        with attempt_to_record():
+            record(changes)
 
 
 def record_gpc(token: str = "") -> ResponseReturnValue:

@@ -28,6 +28,7 @@ from tests.in_force import put_in_force
 from tests.inbound.mail.mails import DOMAIN, outlook
 from tests.ledger.tables import Ledger
 from tests.recipients.pages.test_preferences import Form
+from tests.recipients.pages.test_unsubscribe import undo_of
 from tests.web.api.sender import make_sender, opt_out
 
 MORE = 5
@@ -112,6 +113,27 @@ def test_the_page_answers_at_once_that_nothing_was_saved(
     tables.time += 60
     assert form.post(client).status_code == 303
     assert Ledger(database_url).kinds()
+
+
+def test_so_do_an_undo_and_the_signal_of_a_browser(
+    app: Flask, tables: CountedTables, database_url: str
+) -> None:  # I1, I2
+    client = app.test_client()
+    with app.app_context():
+        link = Link(parse_address("ada@example.com", Channel.EMAIL), "acme.offers", "", START)
+        token = services().links.create_token(link)
+    done = client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
+    undo, signal = {"undo": undo_of(done.text)}, {"Sec-GPC": "1"}
+    tables.entered = 0
+    with index_is_built(database_url):
+        for _ in range(MAX_TIMEOUTS):
+            assert client.post(f"/u/{token}", data=undo).status_code == 503
+        assert client.post(f"/gpc/{token}", headers=signal).status_code == 503
+        assert client.post(f"/u/{token}", data=undo).status_code == 503
+    assert tables.entered == MAX_TIMEOUTS
+    tables.time += 60
+    assert client.post(f"/gpc/{token}", headers=signal).status_code == 204
+    assert client.post(f"/u/{token}", data=undo).status_code == 303
 
 
 def test_opt_outs_by_mail_are_spooled_at_once(

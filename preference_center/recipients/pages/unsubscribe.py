@@ -26,7 +26,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
 from preference_center.infra.db.transactions import override_limits, run_in_transaction
 from preference_center.ledger import record
-from preference_center.ledger.spool import record_or_spool
+from preference_center.ledger.spool import attempt_to_record, record_or_spool
 from preference_center.recipients import store as unsubscribe_survey
 from preference_center.recipients.pages.results import (
     RESULT_PARAMETER,
@@ -196,7 +196,8 @@ def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
         return redirect_to_result(token, PressResult(PressKind.TOO_LATE, link.scope), endpoint)
     events = [UUID(each) for each in data["events"]]
     retraction = retract(link, UUID(data["id"]), events, UNSUBSCRIBE_PAGE, now)
-    record([retraction, *gpc_opt_out(link, now)])
+    with attempt_to_record():
+        record([retraction, *gpc_opt_out(link, now)])
     undone = ALL_MARKETING if data["all"] else link.scope
     return redirect_to_result(token, PressResult(PressKind.UNDONE, undone), endpoint)
 
