@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.core.addresses import PROVIDERS, Address
-from preference_center.core.channels import AddressSyntax
 
 SHARED_DOMAINS = frozenset(PROVIDERS) | {
     *("aol.com", "bluewin.ch", "free.fr", "freenet.de", "gmx.at", "gmx.ch", "gmx.com", "gmx.de"),
@@ -87,7 +86,7 @@ def burst_domain(address: Address) -> str | None:
 
     None for a domain that many companies share, and for what is no email address.
     """
-    if address.channel.rules.syntax is not AddressSyntax.EMAIL:
+    if not address.channel.rules.is_email:
         return None
     domain = address.exact.rpartition("@")[2]
     return None if domain in SHARED_DOMAINS else domain

@@ -35,6 +35,16 @@ class ChannelRules:
     is a street.
     """
 
+    @property
+    def is_email(self) -> bool:
+        """Whether its addresses are mailboxes, to which our own emails go."""
+        return self.syntax is AddressSyntax.EMAIL
+
+    @property
+    def can_be_texted(self) -> bool:
+        """Whether its addresses get text messages, and answer them."""
+        return self.syntax is AddressSyntax.PHONE_NUMBER and self.can_be_written_to
+
 
 class Channel(StrEnum):
     """What an address receives."""

@@ -134,7 +134,7 @@ def parse_every_address(cell: str, channel: Channel, region: str | None) -> tupl
     try:
         return parse_cell(cell, channel, region)
     except InvalidAddress:
-        is_email = channel is Channel.EMAIL
+        is_email = channel.rules.is_email
         parts = (_EMAIL_SEPARATORS if is_email else _PHONE_SEPARATORS).split(cell)
         parts = [part for part in parts if ("@" in part if is_email else part.strip())]
         if parts in ([], [cell]):
@@ -152,7 +152,7 @@ def parse_cell(cell: str, channel: Channel, region: str | None) -> tuple[Address
     a decimal adds .0 to it. Raises InvalidAddress.
     """
     bare = strip_text_mark(cell)
-    if channel is not Channel.EMAIL:
+    if not channel.rules.is_email:
         bare = _DECIMAL.sub("", bare)
     if bare == cell:
         return (parse_address(cell, channel, region=region),)

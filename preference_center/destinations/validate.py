@@ -82,7 +82,7 @@ def topics_with_frequency(
     """The topics of which it holds how often an address of this channel wants them."""
     if capabilities.pushes_frequency:
         return destination.sends
-    if capabilities.can_write_fields and channel is Channel.EMAIL:
+    if capabilities.can_write_fields and channel.rules.is_email:
         return destination.sends & parse_frequency_fields(destination.settings).keys()
     return frozenset()
 

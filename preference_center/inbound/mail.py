@@ -256,7 +256,7 @@ def _parse_link_token(token: str) -> LinkToken | None:
 
 
 def _only_email(token: LinkToken) -> LinkToken | None:
-    return token if token.address.channel is Channel.EMAIL else None
+    return token if token.address.channel.rules.is_email else None
 
 
 def _parse_addresses(recipients: Iterable[str]) -> Iterable[Address]:

@@ -98,7 +98,7 @@ def claimed_sender(item: ReviewItem, head: bytes) -> Address | None:
         mail = parse_mail(head)
     except MailTooComplex:
         return None
-    if channel_of(item) is Channel.EMAIL:
+    if channel_of(item).rules.is_email:
         texts = usable_addresses(parse_addresses([mail.field("From")]))
     else:
         texts = (mail.field("X-From"),)

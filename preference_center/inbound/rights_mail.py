@@ -69,7 +69,7 @@ def _waits_for_proof(request: RightsRequest) -> bool:
 def _insert_link(connection: Connection, request: RightsRequest, new: NewRequest) -> None:
     context = services()
     [address] = new.addresses
-    if context.settings.mail_server is None or address.channel is not Channel.EMAIL:
+    if context.settings.mail_server is None or not address.channel.rules.is_email:
         return
     if not may_email(address):
         return

@@ -137,7 +137,7 @@ class OutgoingEmail:
     unproven: bool = False
 
     def __post_init__(self) -> None:
-        if self.recipient.channel is not Channel.EMAIL:
+        if not self.recipient.channel.rules.is_email:
             raise ValueError("the recipient of an email must be an email address")
         if self.values.keys() - {LANGUAGE_SWITCHED} != REQUIRED_VALUES[self.kind]:
             names = ", ".join(sorted(REQUIRED_VALUES[self.kind]))

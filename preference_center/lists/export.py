@@ -112,7 +112,7 @@ class ExportSnapshot:
         for rows in self._iter_addresses():
             facts = load_facts_by_id(self.snapshot.connection, [row[0] for row in rows])
             for address_id, channel, digest, ciphertext in rows:
-                if channel != Channel.EMAIL or address_id not in facts:
+                if not Channel(channel).rules.is_email or address_id not in facts:
                     continue
                 for scope in scopes:
                     denial = find_denial(scope, facts[address_id], self.now)

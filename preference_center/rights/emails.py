@@ -142,7 +142,7 @@ def insert_closing_notices(
     notices = [
         _email(request, EmailKind.ACCOUNT_CLOSED, address, values, now + UNDO_PERIOD)
         for address in sorted(contact.addresses - informed, key=lambda each: each.exact)
-        if address.channel is Channel.EMAIL
+        if address.channel.rules.is_email
     ]
     insert_emails(connection, notices)
 
@@ -257,7 +257,7 @@ def _is_done_at_once(request: RightsRequest) -> bool:
 
 def _recipients(part: SealedPart) -> list[Address]:
     """The person; and after them an agent, if their authority says so."""
-    named = [text for channel, text in part.addresses if channel == Channel.EMAIL][:1]
+    named = [text for channel, text in part.addresses if Channel(channel).rules.is_email][:1]
     if part.agent.get(RESULTS_TO_AGENT):
         named.append(part.agent["address"])
     return [parse_address(text, Channel.EMAIL) for text in named]
@@ -293,7 +293,7 @@ def build_notices(
             expires_at=now + NOTICE_LIFETIME,
         )
         for subject in subjects
-        if subject.text is not None and subject.channel is Channel.EMAIL
+        if subject.text is not None and subject.channel.rules.is_email
         for address in [restore_address(subject.text, subject.channel)]
         if address not in informed
     ]

@@ -147,7 +147,7 @@ def _by_external_id(connection: Connection, typed: str) -> Address | None:
         return None
     if not contact.addresses:
         return _fail(_("This person has no address that can be read any more."))
-    return min(contact.addresses, key=lambda each: (each.channel != Channel.EMAIL, each.exact))
+    return min(contact.addresses, key=lambda each: (not each.channel.rules.is_email, each.exact))
 
 
 def _form(

@@ -21,7 +21,7 @@ from preference_center.contacts.console.person import find_stored
 from preference_center.contacts.console.record import language_of
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.rules.statements import SOURCE, is_retractable
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address
 from preference_center.core.events import Event, Retraction
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.infra.audit import insert_audit_entry
@@ -71,7 +71,7 @@ def send_link(access_id: UUID) -> ResponseReturnValue:
 
 def _obstacle(address: Address) -> str:
     """Why no link can be sent there, or an empty text."""
-    if address.channel is not Channel.EMAIL:
+    if not address.channel.rules.is_email:
         return str(_("Links are sent by email. Look the person up by their email address."))
     if services().settings.mail_server is None:
         return str(_("No mail server is configured (SMTP_URL), so no email can be sent."))

@@ -21,7 +21,6 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.channels import AddressSyntax
 from preference_center.core.errors import (
     ConfigError,
     ExpiredLink,
@@ -425,7 +424,7 @@ def opt_in_method(channel: Channel, *, proves_control: bool, can_mail: bool) -> 
     """How a link to an address of `channel` can turn something on."""
     if proves_control:
         return OptInMethod.IMMEDIATE
-    can_confirm = can_mail and channel.rules.syntax is AddressSyntax.EMAIL
+    can_confirm = can_mail and channel.rules.is_email
     return OptInMethod.CONFIRM_BY_EMAIL if can_confirm else OptInMethod.UNAVAILABLE
 
 

@@ -14,7 +14,6 @@ from pydantic import Base64Bytes, RootModel
 
 from preference_center.catalogue import Catalogue, TopicDefault
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.addresses import Channel
 from preference_center.decisions.store import DigestsInfo, iter_all_digests, load_digests_since
 from preference_center.infra import audit
 from preference_center.infra.context import services
@@ -122,7 +121,7 @@ def _open_message_types(catalogue: Catalogue, key: ApiKey) -> list[str]:
         if message.topic is not None
         and key.may_check(name)
         and (topic := catalogue.topics.get(message.topic)) is not None
-        and topic.channel is Channel.EMAIL
+        and topic.channel.rules.is_email
         and topic.default is TopicDefault.OPT_OUT
         and not topic.retired
         and not topic.frequencies

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from preference_center.catalogue import Catalogue
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.mime import ParsedMail
 from preference_center.inbound.rules import MailKind, ReviewReason
@@ -281,9 +281,7 @@ def scopes_of_tag(tag: str, catalogue: Catalogue) -> tuple[str, ...]:
     The key of a topic means that topic, the key of a brand all topics that the brand mails;
     anything else, and a topic of another channel, all marketing: never less than was meant.
     """
-    mailed = {
-        key: topic for key, topic in catalogue.topics.items() if topic.channel is Channel.EMAIL
-    }
+    mailed = {key: topic for key, topic in catalogue.topics.items() if topic.channel.rules.is_email}
     for name in (tag.lower(), tag.lower().partition("+")[0]):
         found = tuple(key for key in mailed if key.lower() == name)
         found = found or tuple(key for key, topic in mailed.items() if topic.brand.lower() == name)

@@ -384,7 +384,7 @@ def _is_row(text: str, instructions: ImportInstructions) -> bool:
     try:
         if instructions.preset.is_hashed:
             parse_hashed_address(strip_text_mark(text), Channel.EMAIL)
-        elif instructions.channel is Channel.EMAIL:
+        elif instructions.channel.rules.is_email:
             parse_cell(text, Channel.EMAIL, None)
         else:
             parse_cell(text, instructions.channel, services().settings.phone_region)

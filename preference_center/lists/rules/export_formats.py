@@ -124,7 +124,7 @@ def check_scopes(scopes: Iterable[str], catalogue: Catalogue, export_format: Exp
         if scope == ALL_MARKETING or (scope == SHARING and export_format is ExportFormat.CSV):
             continue
         topic = catalogue.topic(scope)
-        if export_format is not ExportFormat.CSV and topic.channel is not Channel.EMAIL:
+        if export_format is not ExportFormat.CSV and not topic.channel.rules.is_email:
             raise InvalidInput(f"{scope} is sent by {topic.channel}: only csv supports it")
 
 

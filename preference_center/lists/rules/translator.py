@@ -352,7 +352,7 @@ class RowTranslator:
         )
 
     def _has_country_code(self, row: FileRow, address: Address | HashedAddress) -> bool:
-        if address.channel is Channel.EMAIL or isinstance(address, HashedAddress):
+        if address.channel.rules.is_email or isinstance(address, HashedAddress):
             return True
         try:
             return address in self._parse_addresses(row, None)

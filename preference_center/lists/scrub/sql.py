@@ -91,7 +91,7 @@ def with_digests(dialect: SqlDialect, channel: Channel, *, md5: bool) -> str:
             f"CASE WHEN {given} THEN {_digest(_md5_form(form), dialect)} END AS md5_{name}"
             for name, (given, form) in digests.items()
         ]
-    safe = _is_plain(dialect) if channel is Channel.EMAIL else "false"
+    safe = _is_plain(dialect) if channel.rules.is_email else "false"
     return f"""
     SELECT cell, safe, other, {", ".join(made)} FROM (
         SELECT *, {_OTHER_FORM} AS other FROM (

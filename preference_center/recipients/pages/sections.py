@@ -80,10 +80,11 @@ def text_number(link: Link) -> str | None:
 
     None for every other link, where no number is known, and without the database.
     """
-    if link.proves_control or link.address.channel is not Channel.SMS:
+    channel = link.address.channel
+    if link.proves_control or not channel.rules.can_be_texted:
         return None
     keys = services().keys
-    topics = {topic.key for topic in catalogue_or_empty().topics_for_channel(Channel.SMS)}
+    topics = {topic.key for topic in catalogue_or_empty().topics_for_channel(channel)}
     wanted = topics if link.scope == ALL_MARKETING else topics & {link.scope}
     try:
         return run_in_transaction(lambda connection: find_text_number(connection, keys, wanted))

@@ -229,7 +229,7 @@ def _correct_address(visitor: RightsVisitor) -> ResponseReturnValue:
     known or not.
     """
     old = proven_address(visitor)
-    if old.channel is not Channel.EMAIL or not can_mail():
+    if not old.channel.rules.is_email or not can_mail():
         return _correct_by_words(visitor)
     if request.method != "POST":
         return _page(visitor, "correct_address")

@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.rules.model import rights_offered
-from preference_center.core.addresses import Address, Channel, mask_address
+from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import (
     ExpiredLink,
     ForbiddenTransition,
@@ -178,7 +178,7 @@ class StatusPage:
         asked = self.asked
         waits = asked.waits_for_proof and not asked.waits_for_dealings
         is_own = not asked.via.rules.by_agent  # who is asked about an agent has a link
-        by_email = bool(self.addresses) and self.addresses[0].channel is Channel.EMAIL
+        by_email = bool(self.addresses) and self.addresses[0].channel.rules.is_email
         return waits and is_own and by_email and can_mail()
 
 

@@ -11,7 +11,7 @@ from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.contacts import WrittenContact
 from preference_center.contacts.rules.contact import ContactRef
 from preference_center.contacts.store import external_id_digest, find_locale
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address
 from preference_center.core.errors import ForbiddenTransition, UnknownContact
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
@@ -64,7 +64,7 @@ def _name_addresses(new: NewRequest) -> NewRequest:
     for ref in refs:
         with suppress(UnknownContact):
             found |= contact_set.find(ref).addresses
-    ordered = sorted(found, key=lambda each: (each.channel is not Channel.EMAIL, each.exact))
+    ordered = sorted(found, key=lambda each: (not each.channel.rules.is_email, each.exact))
     return replace(new, addresses=tuple(dict.fromkeys([*new.addresses, *ordered])))
 
 

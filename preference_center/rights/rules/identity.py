@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
 from preference_center.core.links import FormPurpose, Links
 from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
@@ -138,7 +138,7 @@ _ROLE_NAMES = frozenset(_ROLES.split())
 def is_role_mailbox(address: Address) -> bool:
     """Whether the name of a mailbox is that of a role (RFC 2142, and the usual ones)."""
     local, _, _ = address.exact.rpartition("@")
-    return address.channel is Channel.EMAIL and local.partition("+")[0] in _ROLE_NAMES
+    return address.channel.rules.is_email and local.partition("+")[0] in _ROLE_NAMES
 
 
 MAX_PROOFS = 3

@@ -120,7 +120,7 @@ def read_typed_address() -> GivenAddress:
 
 def address_of_link(address: Address) -> GivenAddress:
     """The address of a link, as long as it can be emailed; its holder may be somebody else."""
-    if address.channel is not Channel.EMAIL:
+    if not address.channel.rules.is_email:
         return GivenAddress("", error="phone")
     return GivenAddress(mask_address(address), address)
 
