@@ -127,7 +127,7 @@ TARGETS = {
     "spool_replay": Target("preference_center/ledger/spool/replay.py", _in(SPOOL, "turns")),
     "spool_replayer": Target(
         "preference_center/ledger/spool/replayer.py",
-        _in(SPOOL, "replay", "replayer", "files", "probes", "blocked"),
+        _in(SPOOL, "replayer", "replay", "files", "probes", "blocked"),
         engines=True,
     ),
     "read_back": Target(

@@ -103,8 +103,9 @@ def start_spool(app: Flask) -> None:
         remember_in(spool.folder.path)
         outage = track_outages()
         replayer = SpoolReplayer(spool, outage)
+    never = threading.Event()
     for target, state in ((end_outages, outage), (replay_periodically, replayer)):
-        threading.Thread(target=target, args=(app, state), name="spool", daemon=True).start()
+        threading.Thread(target=target, args=(app, state, never), name="spool", daemon=True).start()
 
 
 def install_spool(app: Flask) -> Spool | None:
@@ -233,15 +234,15 @@ def end_if_over(outage: Outage) -> None:
     outage.down.clear()
 
 
-def end_outages(app: Flask, outage: Outage, stop: threading.Event | None = None) -> None:
+def end_outages(app: Flask, outage: Outage, stop: threading.Event) -> None:
     """Try the database as soon as an outage begins, and until it ends; until `stop` is set."""
-    while stop is None or not stop.is_set():
+    while not stop.is_set():
         if outage.down.wait(SCAN_INTERVAL):
             try:
                 with app.app_context():
                     end_if_over(outage)
             except (Unavailable, KeyMismatch):  # the thread that replays logs it
-                time.sleep(RETRY_INTERVAL)
+                stop.wait(RETRY_INTERVAL)
 
 
 def replay_abandoned(app: Flask) -> ReplayStats:
@@ -276,22 +277,20 @@ def _record_opt_outs(requests: Sequence[SpooledRequest], now: datetime) -> None:
     record(changes, now=now)
 
 
-def replay_periodically(
-    app: Flask, replayer: SpoolReplayer, stop: threading.Event | None = None
-) -> None:
+def replay_periodically(app: Flask, replayer: SpoolReplayer, stop: threading.Event) -> None:
     """Run `replayer` every second, and at once when an outage begins, until `stop` is set."""
     remember_at = 0.0
-    while stop is None or not stop.is_set():
+    while not stop.is_set():
         replayer.outage.down.wait(SCAN_INTERVAL)
         try:
             with app.app_context():
                 replayer.run_once()
                 find_history_loss()
-                if time.monotonic() >= remember_at:
+                if replayer.monotonic() >= remember_at:
                     save_known_state(replayer.spool.folder.path)
-                    remember_at = time.monotonic() + SAVE_STATE_INTERVAL
+                    remember_at = replayer.monotonic() + SAVE_STATE_INTERVAL
         except Unavailable:
-            time.sleep(RETRY_INTERVAL)
+            stop.wait(RETRY_INTERVAL)
         except Exception as error:  # noqa: BLE001 - no other thread would retry
             log.error("spool_failed", error=type(error).__name__)  # noqa: TRY400 - a trace may quote a row
-            time.sleep(SCAN_INTERVAL)
+            stop.wait(SCAN_INTERVAL)

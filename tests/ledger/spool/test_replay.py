@@ -117,12 +117,26 @@ def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
 
 
 def test_what_was_kept_aside_is_tried_again_under_its_old_name(
-    app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay, folder: Path
-) -> None:  # once the reason is gone, e.g. a key is back
-    spool_clicks(client, database, [token])
-    [path] = folder.glob("*.spool")
-    (folder / "1-00.rejected").write_bytes(path.read_bytes())
-    replay()
+    app: Flask,
+    replay: Replay,
+    folder: Path,
+    replayer: SpoolReplayer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # I1: once the reason is gone, e.g. a key is back, and before the next look as well
+    from preference_center.infra.context import services
+    from preference_center.ledger.spool.replayer import HANDLERS_KEY
+
+    def record(*_: object) -> None:
+        if is_missing:
+            raise KeyError("a key")
+
+    is_missing = True
+    monkeypatch.setitem(app.extensions, HANDLERS_KEY, {"one": record})
+    with app.app_context():
+        frame = encode_frame(services().links.seal_request({"kind": "one"}), START)
+    (folder / "1-00.spool").write_bytes(frame)
+    assert replay().rejected == 1
+    is_missing = False
     (folder / "1-00.rejected").rename(folder / "1-00.spool")
     assert replay().recorded == 1
     assert [*folder.iterdir()] == []
