@@ -101,7 +101,10 @@ TARGETS = {
     ),
     "erase": Target(
         "preference_center/rights/erasure/erase.py",
-        _in("rights/erasure", "erase", "erase_again", "erase_concurrency", "bystanders", "journal"),
+        (
+            *_in("rights/erasure", "told", "erase", "erase_again", "bystanders", "upkeep"),
+            *_in("rights/erasure", "erase_concurrency", "journal"),
+        ),
         engines=True,
     ),
     "ledger": Target(

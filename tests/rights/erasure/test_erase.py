@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger import record
 from preference_center.ledger.store.addresses import load_pushable, load_readable
+from preference_center.rights.erasure import erase as erase_module
 from preference_center.rights.erasure.erase import (
     CHUNK_SIZE,
     erase_addresses,
@@ -316,6 +317,23 @@ def test_many_people_are_erased_in_chunks_and_resumed() -> None:
     assert len(erased) == len(known)
     assert rows("SELECT id FROM address WHERE erased_at IS NULL") == []
     assert not ask(WEEKLY, held).allow
+
+
+def test_one_transaction_erases_one_chunk_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erase_module, "CHUNK_SIZE", 2)
+    store(ADA, NUMBER)
+    store(GRACE, external_id="other")
+    ids = [id_of(each) or 0 for each in (ADA, NUMBER, GRACE)]
+
+    def erase_at_once(ids: Sequence[int]) -> list[UUID]:
+        return erase_addresses(
+            ids, Extent.MARKETING, origin=origin(), in_transaction=lambda *_: None
+        )
+
+    with pytest.raises(ValueError, match="up to 2"):
+        erase_at_once(ids)
+    assert rows("SELECT id FROM erasure") == []
+    assert len(erase_at_once(ids[:2])) == 2
 
 
 def test_entries_of_the_journal_are_numbered_without_gaps() -> None:
