@@ -279,7 +279,7 @@ def count_due_emails(connection: Connection, now: datetime) -> int:
 
 NEWEST = 20
 """Of how many emails the refused ones are counted; of fewer than MIN_NEWEST none are."""
-MIN_NEWEST = 3
+MIN_NEWEST = 10
 NEWEST_SINCE = timedelta(days=1)
 
 

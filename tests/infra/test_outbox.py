@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -16,7 +17,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import DecryptionError, MailServerNotConfigured
 from preference_center.infra import outbox
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys.sealed_columns import outgoing_mail_context
 from preference_center.infra.outbox import ClaimedEmail, EmailKind, SendResult, enqueue_emails
 from tests.clock import START, Clock
@@ -272,3 +273,20 @@ def test_a_limited_number_is_purged_at_a_time(
         1,
         0,
     ]
+
+
+@pytest.mark.parametrize("count, share", [(9, 0.0), (10, 1.0)])
+def test_a_few_refused_addresses_say_nothing_of_the_mail_server(
+    clock: Clock, count: int, share: float
+) -> None:
+    emails = [outgoing_email() for _ in range(count)]
+    enqueue_emails(emails)
+    for _ in emails:
+        lease = uuid4()
+        found = held(clock, lease)
+        run_in_transaction(partial(refuse, email_id=found.id, lease=lease))
+    assert run_in_transaction(lambda c: outbox.load_refused_share(c, clock())) == share
+
+
+def refuse(connection: Connection, email_id: UUID, lease: UUID) -> None:
+    outbox.settle_email(connection, email_id, lease, SendResult.REFUSED)

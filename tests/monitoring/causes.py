@@ -16,7 +16,7 @@ from preference_center.infra import occurrences
 from preference_center.infra.config_sections import Mailboxes
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.infra.outbox import enqueue_emails
+from preference_center.infra.outbox import MIN_NEWEST, enqueue_emails
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
@@ -103,8 +103,8 @@ def no_mail_server(scene: Scene) -> None:
 
 
 def mail_server_that_refuses(scene: Scene) -> None:
-    stub = SmtpStub(rcpt=["550 no"] * 9)
-    send_emails(scene, scene.at_the_end.enter_context(run_smtp_stub(stub)), 3)
+    stub = SmtpStub(rcpt=["550 no"] * MIN_NEWEST)
+    send_emails(scene, scene.at_the_end.enter_context(run_smtp_stub(stub)), MIN_NEWEST)
     assert not run_in_transaction(lambda c: load_due_emails(c, scene.clock()))[1]
 
 
