@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -17,7 +20,9 @@ class Occurrence(StrEnum):
     JOB_FAILED = "job_failed"
     """A job of a worker failed with an error of ours."""
     LINKS_FAIL = "links_fail"
-    """A link, or an address for opt-outs by mail, is of no key of ours."""
+    """A link is of no key of ours."""
+    LINKS_UNVERIFIED = "links_unverified"
+    """Several links, or addresses for opt-outs by mail, were not signed by the key they name."""
     WEBHOOK_UNVERIFIED = "webhook_unverified"
     """A webhook of a tool was not proved to be the tool's."""
 
@@ -25,3 +30,19 @@ class Occurrence(StrEnum):
 Noted = tuple[Occurrence, str]
 """With its subject, of a closed set: the name of an API key, of a destination or of a job, a
 LinkKeyProblem, or nothing."""
+
+
+@dataclass(slots=True)
+class Threshold:
+    """Whether something has occurred `count` times in `period`."""
+
+    count: int
+    period: timedelta
+    _times: deque[float] = field(default_factory=deque)
+
+    def reached(self, at: float) -> bool:
+        """It occurs at this time, in seconds of a clock that only grows."""
+        self._times.append(at)
+        while len(self._times) > self.count or self._times[0] <= at - self.period.total_seconds():
+            self._times.popleft()
+        return len(self._times) == self.count

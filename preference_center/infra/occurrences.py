@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import timedelta
 
 from preference_center.core.links import LinkKeyProblem
-from preference_center.core.occurrences import Noted, Occurrence
+from preference_center.core.occurrences import Noted, Occurrence, Threshold
 from preference_center.infra import metrics
 
 _lock = threading.Lock()
 _noted: set[Noted] = set()
+
+MIN_UNVERIFIED = 5
+"""From how many links in UNVERIFIED_PERIOD on their key may have another secret: a stranger, or a
+program that alters links, can cause a single one at any time."""
+UNVERIFIED_PERIOD = timedelta(hours=1)
+_unverified = {
+    problem: Threshold(MIN_UNVERIFIED, UNVERIFIED_PERIOD)
+    for problem in (LinkKeyProblem.SIGNATURE, LinkKeyProblem.MAILTO)
+}
 
 
 def note(kind: Occurrence, subject: str = "") -> None:
@@ -19,10 +30,15 @@ def note(kind: Occurrence, subject: str = "") -> None:
 
 
 def count_link_key_problem(problem: LinkKeyProblem) -> None:
-    """Count it; it is an occurrence, too, unless the link still opts out."""
+    """Count it. One of an unknown key is an occurrence, and so are several of a wrong signature."""
     metrics.count_link_key_problem(problem)
-    if problem is not LinkKeyProblem.OPT_OUT_ONLY:
-        note(Occurrence.LINKS_FAIL, problem)
+    if problem is LinkKeyProblem.UNKNOWN:
+        note(Occurrence.LINKS_FAIL)
+    elif problem in _unverified:
+        with _lock:
+            reached = _unverified[problem].reached(time.monotonic())
+        if reached:
+            note(Occurrence.LINKS_UNVERIFIED, problem)
 
 
 def take() -> frozenset[Noted]:

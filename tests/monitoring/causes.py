@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from flask import g
+
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable
 from preference_center.core.links import Links
@@ -16,6 +18,7 @@ from preference_center.infra import occurrences
 from preference_center.infra.config_sections import Mailboxes
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.occurrences import MIN_UNVERIFIED
 from preference_center.infra.outbox import MIN_NEWEST, enqueue_emails
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
@@ -27,6 +30,7 @@ from preference_center.monitoring.store import begin_alerts
 from preference_center.rights import webhooks
 from preference_center.rights.erasure import journal
 from preference_center.web.api import keys
+from preference_center.web.pages.rendering import _COUNTED
 from tests.in_force import put_in_force
 from tests.infra.emails import outgoing_email
 from tests.infra.smtp.sending import at
@@ -103,7 +107,7 @@ def no_mail_server(scene: Scene) -> None:
 
 
 def mail_server_that_refuses(scene: Scene) -> None:
-    stub = SmtpStub(rcpt=["550 no"] * MIN_NEWEST)
+    stub = SmtpStub(rcpt=["550 no"] * 2 * MIN_NEWEST)
     send_emails(scene, scene.at_the_end.enter_context(run_smtp_stub(stub)), MIN_NEWEST)
     assert not run_in_transaction(lambda c: load_due_emails(c, scene.clock()))[1]
 
@@ -114,15 +118,17 @@ def of_another_ring(scene: Scene, key_id: str) -> Links:
     return replace(services().links, ring=[(key_id, bytes(32))])
 
 
-def click(scene: Scene, links: Links, problem: str) -> None:
-    token = links.create_token(Link(JANE, "acme.offers", "spring", scene.clock()))
-    assert scene.app.test_client().post(f"/u/{token}").status_code == 404
-    count_problems(scene, problem)
+def click(scene: Scene, links: Links, problem: str, times: int = 1) -> None:
+    for _ in range(times):
+        token = links.create_token(Link(JANE, "acme.offers", "spring", scene.clock()))
+        g.pop(_COUNTED, None)  # the scene's context is that of all requests
+        assert scene.app.test_client().post(f"/u/{token}").status_code == 404
+    count_problems(scene, problem, times)
 
 
-def count_problems(scene: Scene, problem: str) -> None:
+def count_problems(scene: Scene, problem: str, times: int) -> None:
     counter = f'preference_center_link_key_problems_total{{problem="{problem}"}}'
-    scene.series[counter] = "0x14 1x30"
+    scene.series[counter] = f"0x14 {times}x30"
 
 
 def removed_link_key(scene: Scene) -> None:
@@ -130,14 +136,20 @@ def removed_link_key(scene: Scene) -> None:
 
 
 def other_link_secret(scene: Scene) -> None:
+    links = of_another_ring(scene, services().links.newest_key_id)
+    click(scene, links, "signature", MIN_UNVERIFIED)
+
+
+def altered_link(scene: Scene) -> None:
     click(scene, of_another_ring(scene, services().links.newest_key_id), "signature")
 
 
 def unknown_mail_address(scene: Scene) -> None:
     link = Link(JANE, "acme.offers", "spring", scene.clock())
     local = of_another_ring(scene, "gone").create_mailto_token(link, bytes(32))
-    assert not is_our_recipient(services().links, Mailboxes(), f"{local}@mail.example.com")
-    count_problems(scene, "mailto")
+    for _ in range(MIN_UNVERIFIED):
+        assert not is_our_recipient(services().links, Mailboxes(), f"{local}@mail.example.com")
+    count_problems(scene, "mailto", MIN_UNVERIFIED)
 
 
 def failing_job(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.core.occurrences import Threshold
 from preference_center.infra import occurrences
 from preference_center.infra.redis import connect_redis
 from preference_center.ledger.spool import Spool, SpoolFolder
@@ -42,6 +43,9 @@ def scene(
     folder.path.mkdir()
     monkeypatch.setitem(app.extensions, EXTENSION_KEY, Spool(folder, SpoolWriter(folder)))
     occurrences.take()
+    for problem in occurrences._unverified:
+        threshold = Threshold(occurrences.MIN_UNVERIFIED, occurrences.UNVERIFIED_PERIOD)
+        monkeypatch.setitem(occurrences._unverified, problem, threshold)
     add_destination("crm", NEWS)
     with connect_redis(redis_url) as connection, ExitStack() as at_the_end:
         connection.flushdb()

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from preference_center.core.deadlines import AT_RISK, TARGET
 from tests.monitoring.causes import (
+    altered_link,
     away,
     company_webhook,
     crash_loop,
@@ -101,11 +102,12 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     ),
     "links are signed by another secret": (
         other_link_secret,
-        {"LinksFail": 'preference_center_link_key_problems_total{problem="signature"}'},
+        {"LinksUnverified": 'preference_center_link_key_problems_total{problem="signature"}'},
     ),
+    "a stranger opens one altered link": (altered_link, {}),
     "addresses for opt-outs by mail are of no key": (
         unknown_mail_address,
-        {"LinksFail": 'preference_center_link_key_problems_total{problem="mailto"}'},
+        {"LinksUnverified": 'preference_center_link_key_problems_total{problem="mailto"}'},
     ),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),

@@ -277,6 +277,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.OPT_OUTS_REFUSED: _occurred(Occurrence.OPT_OUT_REFUSED),
     AlertKind.SENDER_REFUSED: _occurred(Occurrence.KEY_REFUSED),
     AlertKind.LINKS_FAIL: _occurred(Occurrence.LINKS_FAIL),
+    AlertKind.LINKS_UNVERIFIED: _occurred(Occurrence.LINKS_UNVERIFIED),
     AlertKind.UNKNOWN_MESSAGE_TYPE: _occurred(Occurrence.UNKNOWN_MESSAGE_TYPE),
 }
 

@@ -61,6 +61,8 @@ class AlertKind(StrEnum):
     SENDER_REFUSED = "sender_refused"
     """With the name of the API key."""
     LINKS_FAIL = "links_fail"
+    """Of a key that LINK_KEYS lacks."""
+    LINKS_UNVERIFIED = "links_unverified"
     """With the LinkKeyProblem."""
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
     """With the name of the API key that asked."""
@@ -122,8 +124,11 @@ MESSAGES = {
     " and may be lost: see to the database and the disk of its spool at once.",
     AlertKind.SENDER_REFUSED: "Requests with this API key are refused: it was revoked, or lacks the"
     " scope or message type (`flask keys list`). Its sender must take that for a no.",
-    AlertKind.LINKS_FAIL: "People open links, or write to addresses, that none of LINK_KEYS signed,"
-    " so they can't opt out: put the missing key back.",
+    AlertKind.LINKS_FAIL: "People open links of a key that LINK_KEYS lacks, so they can't opt out:"
+    " put the missing key back.",
+    AlertKind.LINKS_UNVERIFIED: "In an hour five links or more, or addresses for opt-outs by mail,"
+    " were not signed by the key they name. Was its secret changed? Then people can't opt out. Else"
+    " a program or a stranger altered them.",
     AlertKind.UNKNOWN_MESSAGE_TYPE: "This API key asks about a message type that the catalogue does"
     " not have, so all its recipients are denied.",
 }
