@@ -51,6 +51,7 @@ def away(scene: Scene) -> None:
         raise Unavailable("away")
 
     scene.patch.setattr(measure, "run_in_transaction", refuse)
+    scene.series[TICK] = "0x40"
 
 
 def no_redis(scene: Scene) -> None:

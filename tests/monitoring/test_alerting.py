@@ -316,7 +316,28 @@ def test_a_silent_scheduler_is_told_of_by_its_own_thread(
 ) -> None:
     clock.advance(timedelta(minutes=5))
     watch.look()
+    assert sent.take() == []
+    clock.advance(HOLDS_FOR[AlertKind.SCHEDULER_SILENT])
+    watch.look()
     assert sent.take() == [(AlertKind.SCHEDULER_SILENT, "", False)]
+
+
+def test_a_scheduler_that_waited_for_the_database_is_not_silent(
+    watch: AlertWatch, sent: Sent, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_now: object) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alerting, "measure_database", refuse)
+        for _ in range(3):
+            watch.look()
+            clock.advance(timedelta(minutes=5))
+    watch.look()  # before its first tick
+    clock.advance(timedelta(seconds=30))
+    look(watch, clock)
+    kinds = {kind for kind, _, has_ended in sent.take() if not has_ended}
+    assert kinds == {AlertKind.DATABASE_UNAVAILABLE}
 
 
 def test_an_error_ends_no_thread(

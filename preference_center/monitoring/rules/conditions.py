@@ -282,6 +282,7 @@ CONDITIONS: dict[AlertKind, Condition] = {
 }
 
 HOLDS_FOR = {
+    AlertKind.SCHEDULER_SILENT: timedelta(minutes=1),  # the database has just come back
     AlertKind.HOUSEKEEPING_FAILS: timedelta(minutes=2),  # it is due after an outage, too
     AlertKind.REDIS_UNUSABLE: timedelta(minutes=2),
     AlertKind.NO_WORKER: timedelta(minutes=2),
