@@ -229,9 +229,9 @@ def _tick_mail(now: datetime) -> int:
 
 def _tick_rights(now: datetime) -> int:
     due = run_autocommit(lambda connection: count_due_webhooks(connection, now))
-    if due:
+    if due.count:
         services().queue.enqueue_rights_webhooks()
-    return min(1, due)
+    return min(1, due.count)
 
 
 def main() -> None:

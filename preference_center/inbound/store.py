@@ -76,11 +76,15 @@ def list_open_items(connection: Connection, limit: int) -> Sequence[ReviewItem]:
     return [ReviewItem(*row) for row in rows]
 
 
+MAX_OPEN_ITEMS = 1_000
+
+
 def count_open_items(connection: Connection) -> int:
-    """How many have no decision yet (to 1,000)."""
+    """How many have no decision yet (to MAX_OPEN_ITEMS)."""
     row = connection.execute(
         """SELECT count(*) FROM (
-            SELECT FROM review_queue WHERE resolved_at IS NULL LIMIT 1000) AS found"""
+            SELECT FROM review_queue WHERE resolved_at IS NULL LIMIT %s) AS found""",
+        (MAX_OPEN_ITEMS,),
     ).fetchone()
     assert row
     return int(row[0])

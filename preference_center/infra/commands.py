@@ -105,6 +105,11 @@ def reject_address_arguments(arguments: Sequence[str], example: str) -> None:
         )
 
 
+def format_count(count: int, limit: int) -> str:
+    """A count that stops at a limit."""
+    return f"{count:,} or more" if count >= limit else f"{count:,}"
+
+
 class Timestamp(click.ParamType[datetime]):
     """A point in time with its time zone (ISO 8601), as an aware datetime."""
 

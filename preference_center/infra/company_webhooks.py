@@ -30,6 +30,8 @@ LEASE = timedelta(seconds=60)
 """Longer than an exchange may take."""
 GIVE_UP_AFTER = timedelta(days=7)
 """Then the webhook is not tried any more: the request itself stays open and overdue."""
+MAX_DUE = 1_000
+"""Due ones are counted up to here."""
 _FAILED = "failed"
 _GIVEN_UP = "send_rights_webhooks"
 """Counted as a failure of the job that sends them."""
@@ -56,10 +58,10 @@ class Outbox(Generic[W]):
     claimed: type[W]
 
     def count_due(self, connection: Connection, now: datetime) -> int:
-        """How many are due (to 1,000)."""
+        """How many are due (to MAX_DUE)."""
         query = f"""SELECT count(*) FROM (
-            SELECT FROM {self.table} WHERE next_at <= %s LIMIT 1000) AS due"""  # noqa: S608 - a constant
-        return fetch_count(connection, query.encode(), (now,))
+            SELECT FROM {self.table} WHERE next_at <= %s LIMIT %s) AS due"""  # noqa: S608 - a constant
+        return fetch_count(connection, query.encode(), (now, MAX_DUE))
 
     def load_failing_since(self, connection: Connection) -> datetime | None:
         """When the oldest was made that failed and is tried again (of 1,000)."""

@@ -36,6 +36,7 @@ CACHE_SECONDS = 10.0
 DESTINATION_STATES = ("observe", "active", "paused", "slowed", "broken")
 """See `destinations.rules.states.status_label`."""
 EXTENSION_KEY = "preference_center.collectors"
+_COUNTED_BY_SUBJECT = {CountedTo.PENDING, CountedTo.LATE, CountedTo.BACKLOG}
 _LATE_STAGES = [stage for stage in DeadlineStage if stage is not DeadlineStage.ON_TIME]
 
 log = structlog.get_logger()
@@ -202,7 +203,7 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
     )
     yield _labelled(
         "rights_requests",
-        "Open requests of data subjects whose clock runs, by how late they are.",
+        "Open requests of data subjects whose clock runs, up to 10,000, by how late they are.",
         ["stage"],
         (([stage], measured.rights.get(stage, 0)) for stage in RequestStage),
     )
@@ -213,13 +214,17 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         (([name], _age(since, measured.at)) for name, since in measured.publishers.items()),
     )
     for name, text, value in (
-        ("rights_webhooks_due", "Webhooks to the company.", measured.rights_webhooks_due),
+        (
+            "rights_webhooks_due",
+            "Webhooks to the company: up to 1,000 about requests, 1,000 about policies.",
+            measured.rights_webhooks_due,
+        ),
         (
             "company_webhooks_failing_seconds",
             "Age of the oldest webhook to the company that failed and is tried again.",
             _age(measured.company_webhooks_failing_since, measured.at),
         ),
-        ("emails_due", "Emails of ours that are due.", measured.emails_due),
+        ("emails_due", "Emails of ours that are due, up to 10,000.", measured.emails_due),
         (
             "emails_oldest_seconds",
             "Age of the oldest that is not sent.",
@@ -230,10 +235,14 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
             "Share (0 to 1) of the 20 newest of a day that the mail server refused for good.",
             measured.emails_refused_share,
         ),
-        ("erasures_by_hand", "Erasures in tools for a person.", measured.erasures_by_hand),
+        (
+            "erasures_by_hand",
+            "Erasures in tools for a person, up to 1,000.",
+            measured.erasures_by_hand,
+        ),
         (
             "erasures_not_in_journal",
-            "Erasures that the journal lacks.",
+            "Erasures that the journal lacks, up to 1,000.",
             measured.erasures_not_in_journal,
         ),
         (
@@ -265,11 +274,11 @@ def _capped_gauge(measured: Measurements) -> Metric:
     counted = [
         *((what, name) for what in (CountedTo.PENDING, CountedTo.LATE) for name in names),
         *((CountedTo.BACKLOG, kind) for kind in measured.waiting),
-        (CountedTo.EMAILS, ""),
+        *((what, "") for what in CountedTo if what not in _COUNTED_BY_SUBJECT),
     ]
     return _labelled(
         "count_capped",
-        "1 while a count has stopped at its limit, so that there are more.",
+        "1 while a count has stopped at its limit: it is that number or more.",
         ["count", "of"],
         (([*each], int(each in measured.capped)) for each in counted),
     )

@@ -38,6 +38,7 @@ from preference_center.destinations.rules.promise import (
 from preference_center.destinations.store import samples, states, webhooks
 from preference_center.destinations.store.samples import PendingRows
 from preference_center.destinations.store.states import LateRows
+from preference_center.infra.company_webhooks import MAX_DUE
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.job_queue import QUEUE_NAMES, count_workers
@@ -49,9 +50,9 @@ from preference_center.ledger.feed import cursors
 from preference_center.ledger.history_loss import find_history_loss
 from preference_center.rights import webhooks as rights_webhooks
 from preference_center.rights.erasure.journal import find_journal_problem
-from preference_center.rights.erasure.journal_store import count_unwritten
-from preference_center.rights.erasure.tasks import count_open
-from preference_center.rights.requests.queue import load_stages
+from preference_center.rights.erasure.journal_store import MAX_UNWRITTEN, count_unwritten
+from preference_center.rights.erasure.tasks import MAX_BY_HAND, count_open
+from preference_center.rights.requests.queue import MAX_STAGES, load_stages
 from preference_center.rights.rules.deadlines import request_stage
 
 
@@ -94,9 +95,18 @@ def record_samples(now: datetime) -> bool:
 OUTBOXES = (rights_webhooks.OUTBOX, OUTBOX)
 
 
-def count_due_webhooks(connection: Connection, now: datetime) -> int:
-    """How many are due (to 1,000 of each kind)."""
-    return sum(outbox.count_due(connection, now) for outbox in OUTBOXES)
+@dataclass(frozen=True, slots=True)
+class DueWebhooks:
+    """Webhooks to the company that are due; with `has_more` there are more than `count`."""
+
+    count: int
+    has_more: bool
+
+
+def count_due_webhooks(connection: Connection, now: datetime) -> DueWebhooks:
+    """How many are due (to MAX_DUE of each kind)."""
+    counts = [outbox.count_due(connection, now) for outbox in OUTBOXES]
+    return DueWebhooks(sum(counts), max(counts) >= MAX_DUE)
 
 
 def measure_database(now: datetime) -> Measurements:
@@ -111,6 +121,16 @@ def measure_database(now: datetime) -> Measurements:
         backlog = webhooks.list_waiting(connection)
         waiting = webhooks.count_waiting(backlog)
         unfinished = [each for each in list_rotations(connection) if each.finished_at is None]
+        rights, webhooks_due = count_rights(connection, now), count_due_webhooks(connection, now)
+        by_hand = count_open(connection).by_hand
+        unwritten = count_unwritten(connection) if journaled else 0
+        single = {
+            CountedTo.EMAILS: emails >= samples.MAX_EMAILS,
+            CountedTo.RIGHTS: rights.total() >= MAX_STAGES,
+            CountedTo.WEBHOOKS: webhooks_due.has_more,
+            CountedTo.BY_HAND: by_hand >= MAX_BY_HAND,
+            CountedTo.UNWRITTEN: unwritten >= MAX_UNWRITTEN,
+        }
         return Measurements(
             at=now,
             destinations=_destinations(pending, late, samples.load_absent_shares(connection)),
@@ -120,9 +140,14 @@ def measure_database(now: datetime) -> Measurements:
                 (each.kind.value, each.destination or ""): each.oldest_received_at
                 for each in backlog
             },
-            capped=frozenset(_list_capped(pending, late, waiting, emails)),
-            rights=count_rights(connection, now),
-            rights_webhooks_due=count_due_webhooks(connection, now),
+            capped=frozenset(
+                [
+                    *_list_capped(pending, late, waiting),
+                    *((count, "") for count, is_capped in single.items() if is_capped),
+                ]
+            ),
+            rights=rights,
+            rights_webhooks_due=webhooks_due.count,
             company_webhooks_failing_since=min(
                 filter(None, (outbox.load_failing_since(connection) for outbox in OUTBOXES)),
                 default=None,
@@ -130,8 +155,8 @@ def measure_database(now: datetime) -> Measurements:
             emails_due=emails,
             oldest_email_created_at=oldest,
             emails_refused_share=load_refused_share(connection, now),
-            erasures_by_hand=count_open(connection).by_hand,
-            erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
+            erasures_by_hand=by_hand,
+            erasures_not_in_journal=unwritten,
             is_journal_closed=is_journal_closed,
             is_history_lost=is_history_lost,
             rotation_started_at=min((each.started_at for each in unfinished), default=None),
@@ -171,15 +196,12 @@ def _list_capped(
     pending: Iterable[PendingRows],
     late: Iterable[LateRows],
     waiting: Mapping[BacklogKind, int],
-    emails: int,
 ) -> Iterator[tuple[CountedTo, str]]:
     yield from ((CountedTo.PENDING, each.destination) for each in pending if each.has_more)
     yield from ((CountedTo.LATE, each.destination) for each in late if each.at_least)
     for kind, count in waiting.items():
         if count >= states.MAX_LATE_PER_STAGE:
             yield CountedTo.BACKLOG, kind
-    if emails >= samples.MAX_EMAILS:
-        yield CountedTo.EMAILS, ""
 
 
 def _load_backlog(connection: Connection, now: datetime) -> dict[tuple[str, DeadlineStage], int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from preference_center.destinations.store import states, webhooks
 from preference_center.destinations.store.states import LateRows
 from preference_center.destinations.store.webhooks import OverdueBacklog
 from preference_center.inbound import bursts
-from preference_center.inbound.store import count_open_items
+from preference_center.inbound.store import MAX_OPEN_ITEMS, count_open_items
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.schema import require_fitting_schema
@@ -46,8 +46,9 @@ from preference_center.ledger.feed import cursors
 from preference_center.ledger.history_loss import find_history_loss
 from preference_center.monitoring.gauges import list_collectors
 from preference_center.monitoring.measure import count_due_webhooks, count_rights, measure_queue
-from preference_center.rights.erasure.journal_store import count_unwritten
-from preference_center.rights.erasure.tasks import OpenErasures, count_open
+from preference_center.rights.erasure.journal_store import MAX_UNWRITTEN, count_unwritten
+from preference_center.rights.erasure.tasks import MAX_BY_HAND, OpenErasures, count_open
+from preference_center.rights.requests.queue import MAX_STAGES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -233,10 +234,11 @@ def healthz() -> tuple[Response, int]:
     LATE_CACHE_LIFETIME ago; with `at_least` the count is a lower bound. `bursts` is the
     number of bursts of opt-outs in the last day, `review_queue` that of mails and texts
     that wait for review (up to 1,000). `erasures` counts the tasks of erasing in a tool that wait
-    for a person, and has the time when the address of the earliest open erasure is forgotten;
-    `not_in_journal` stays 0 while the erasure journal can be written. `rights` counts
-    data-subject requests by RequestStage, and due webhooks about them and with announcements of
-    the privacy policy (to 1,000 of each).
+    for a person (up to 1,000), and has the time when the address of the earliest open erasure is
+    forgotten; `not_in_journal` stays 0 while the erasure journal can be written. `rights` counts
+    data-subject requests by RequestStage (up to 10,000), and due webhooks about them and with
+    announcements of the privacy policy (up to 1,000 of each). `capped` has the names of the counts
+    that stopped at their limit, so that there may be more.
     `feed_held_since` is when the oldest event was recorded that an open transaction keeps from
     readers of the feed, or null: seconds ago at most, as long as transactions end.
     `history_lost` is true while `/v1/` answers nothing, since the database was restored and lacks
@@ -252,7 +254,8 @@ def healthz() -> tuple[Response, int]:
         counted_at, late = _cached_late_rows(now)
         burst_count, queued = run_in_transaction(lambda connection: _load_counts(connection, now))
         open_erasures, unwritten = run_in_transaction(_load_erasures)
-        rights = run_in_transaction(lambda connection: _count_rights(connection, now))
+        rights = run_in_transaction(lambda connection: count_rights(connection, now))
+        due = run_in_transaction(lambda connection: count_due_webhooks(connection, now))
         feed_held_since = run_in_transaction(cursors.load_held_since)
         is_history_lost = find_history_loss() is not None
     except Unavailable:
@@ -270,7 +273,18 @@ def healthz() -> tuple[Response, int]:
         erasures=_erasures_to_json(open_erasures, unwritten),
         feed_held_since=feed_held_since.isoformat() if feed_held_since else None,
         history_lost=is_history_lost,
-        rights=rights,
+        rights=_rights_to_json(rights, due.count),
+        capped=[
+            name
+            for name, is_capped in (
+                ("review_queue", queued >= MAX_OPEN_ITEMS),
+                ("by_hand", open_erasures.by_hand >= MAX_BY_HAND),
+                ("not_in_journal", unwritten >= MAX_UNWRITTEN),
+                ("rights", rights.total() >= MAX_STAGES),
+                ("webhooks_due", due.has_more),
+            )
+            if is_capped
+        ],
         spool=_spool_to_json(spooled),
     ), 200
 
@@ -344,10 +358,9 @@ def _erasures_to_json(open_erasures: OpenErasures, unwritten: int) -> dict[str, 
     }
 
 
-def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
-    stages = count_rights(connection, now)
-    late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
-    return late | {"webhooks_due": count_due_webhooks(connection, now)}
+def _rights_to_json(rights: Mapping[RequestStage, int], webhooks_due: int) -> dict[str, int]:
+    late = {stage.value: rights.get(stage, 0) for stage in RequestStage if stage is not _ON_TIME}
+    return late | {"webhooks_due": webhooks_due}
 
 
 def _readiness() -> ReadinessProbe:

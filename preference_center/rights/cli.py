@@ -21,6 +21,7 @@ from preference_center.infra.commands import (
     actor,
     click_bad_parameter,
     click_errors,
+    format_count,
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -31,6 +32,7 @@ from preference_center.rights.erasure import tasks as hand_tasks
 from preference_center.rights.erasure.erase import erase_contacts
 from preference_center.rights.erasure.journal import load_status
 from preference_center.rights.erasure.journal import start_journal as start_journal_
+from preference_center.rights.erasure.journal_store import MAX_UNWRITTEN
 from preference_center.rights.erasure.replay import replay as replay_journal
 from preference_center.rights.erasure.tasks import Erasure, ErasureTask, find_erasure, list_erasures
 from preference_center.rights.retention import PlannedRemoval, plan_retention, retained_addresses
@@ -215,7 +217,8 @@ def _print_journal() -> None:
     if status and status.problem:
         click.echo(f"Warning: {status.problem}.", err=True)
     if status and status.unwritten:
-        click.echo(f"Warning: {status.unwritten} erasures are not in the journal yet.", err=True)
+        count = format_count(status.unwritten, MAX_UNWRITTEN)
+        click.echo(f"Warning: {count} erasures are not in the journal yet.", err=True)
 
 
 def _warn_without_journal() -> None:

@@ -19,6 +19,7 @@ from preference_center.ledger import record
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import gauges as collectors
+from preference_center.monitoring import measure
 from preference_center.monitoring.gauges import (
     DatabaseCollector,
     HostCollector,
@@ -141,6 +142,23 @@ def test_a_count_at_its_limit_and_not_above_is_exact(
         ("emails_due", ""),
     ):
         assert found["count_capped", what, of] == 0
+
+
+@pytest.mark.parametrize(
+    "limit, count",
+    [
+        ("MAX_STAGES", "rights_requests"),
+        ("MAX_DUE", "rights_webhooks_due"),
+        ("MAX_BY_HAND", "erasures_by_hand"),
+        ("MAX_UNWRITTEN", "erasures_not_in_journal"),
+    ],
+)
+def test_every_count_that_stopped_at_its_limit_says_so(
+    limit: str, count: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gauges(DatabaseCollector())["count_capped", count, ""] == 0
+    monkeypatch.setattr(measure, limit, 0)
+    assert gauges(DatabaseCollector())["count_capped", count, ""] == 1
 
 
 def test_the_database_is_asked_once_in_ten_seconds(clock: Clock) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from preference_center.monitoring import measure, probes
 from tests.clock import Clock
 from tests.rights.asking import ask
 
@@ -35,3 +38,27 @@ def test_a_request_whose_clock_stands_is_not_late(app: Flask, clock: Clock) -> N
         ask(identity_asked=True)
     clock.advance(60 * DAY)
     assert set(rights(app).values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "limit, count",
+    [
+        ("MAX_OPEN_ITEMS", "review_queue"),
+        ("MAX_BY_HAND", "by_hand"),
+        ("MAX_UNWRITTEN", "not_in_journal"),
+        ("MAX_STAGES", "rights"),
+    ],
+)
+def test_a_count_that_stopped_at_its_limit_is_named(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, limit: str, count: str
+) -> None:
+    assert app.test_client().get("/healthz").get_json()["capped"] == []
+    monkeypatch.setattr(probes, limit, 0)
+    assert app.test_client().get("/healthz").get_json()["capped"] == [count]
+
+
+def test_due_webhooks_that_stopped_at_their_limit_are_named(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "MAX_DUE", 0)
+    assert app.test_client().get("/healthz").get_json()["capped"] == ["webhooks_due"]

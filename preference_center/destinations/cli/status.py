@@ -29,7 +29,7 @@ from preference_center.destinations.store.forecasts import Forecast, find_foreca
 from preference_center.destinations.store.listings import ListingKind, ListingProgress
 from preference_center.destinations.store.webhooks import BODY_RETENTION
 from preference_center.infra import audit
-from preference_center.infra.commands import actor, click_errors, with_service
+from preference_center.infra.commands import actor, click_errors, format_count, with_service
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
@@ -208,7 +208,8 @@ def _preview_lines(preview: SyncPreview) -> Iterator[str]:
 def _webhook_lines(unprocessed: int, failure: str, unreadable: int) -> Iterator[str]:
     if unprocessed:
         reason = f": {failure}" if failure else ""
-        yield f"webhooks to process\t{unprocessed:,}{reason}"
+        count = format_count(unprocessed, webhooks.MAX_UNPROCESSED)
+        yield f"webhooks to process\t{count}{reason}"
     if unreadable:
         yield f"unreadable webhooks\t{unreadable:,}: /console/review"
 

@@ -85,6 +85,10 @@ class CountedTo(StrEnum):
     LATE = "destination_late"
     BACKLOG = "backlog"
     EMAILS = "emails_due"
+    RIGHTS = "rights_requests"
+    WEBHOOKS = "rights_webhooks_due"
+    BY_HAND = "erasures_by_hand"
+    UNWRITTEN = "erasures_not_in_journal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,14 +180,17 @@ def requeue_webhooks(
     return {row[0] for row in rows}
 
 
+MAX_UNPROCESSED = 1_000
+
+
 def load_unprocessed(connection: Connection, destination: int) -> tuple[int, str]:
-    """How many are not processed yet (to 1,000), and why one of them failed, if one did."""
+    """How many are not processed yet (to MAX_UNPROCESSED), and why one failed, if one did."""
     row = connection.execute(
         """SELECT count(*), COALESCE(max(outcome) FILTER (WHERE outcome <> ALL(%s)), '')
         FROM (SELECT outcome FROM webhook_inbox
             WHERE destination_id = %s AND next_at IS NOT NULL
-            ORDER BY next_at, id LIMIT 1000) AS pending""",
-        ([INGESTED_OUTCOME, UNREADABLE_OUTCOME], destination),
+            ORDER BY next_at, id LIMIT %s) AS pending""",
+        ([INGESTED_OUTCOME, UNREADABLE_OUTCOME], destination, MAX_UNPROCESSED),
     ).fetchone()
     assert row  # an aggregate
     return row[0], row[1]

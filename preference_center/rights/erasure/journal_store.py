@@ -52,11 +52,15 @@ def find_known(connection: Connection, entries: Sequence[JournalEntry]) -> set[U
     return {row[0] for row in rows}
 
 
+MAX_UNWRITTEN = 1_000
+
+
 def count_unwritten(connection: Connection) -> int:
-    """How many erasures the journal has not yet (to 1,000)."""
+    """How many erasures the journal has not yet (to MAX_UNWRITTEN)."""
     row = connection.execute(
         """SELECT count(*) FROM (SELECT FROM erasure
-            WHERE entry IS NOT NULL AND journaled_at IS NULL LIMIT 1000) AS unwritten"""
+            WHERE entry IS NOT NULL AND journaled_at IS NULL LIMIT %s) AS unwritten""",
+        (MAX_UNWRITTEN,),
     ).fetchone()
     assert row
     return int(row[0])

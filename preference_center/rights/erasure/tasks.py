@@ -209,12 +209,16 @@ class OpenErasures:
     forgotten_at: datetime | None
 
 
+MAX_BY_HAND = 1_000
+
+
 def count_open(connection: Connection) -> OpenErasures:
-    """What is open, for alarms (tasks by hand are counted to 1,000)."""
+    """What is open, for alarms (tasks by hand are counted to MAX_BY_HAND)."""
     row = connection.execute(
         """SELECT (SELECT count(*) FROM (SELECT FROM erasure_task
-                WHERE by_hand_since IS NOT NULL AND outcome = '' LIMIT 1000) AS open),
-            (SELECT min(give_up_at) FROM erasure WHERE ciphertext IS NOT NULL)"""
+                WHERE by_hand_since IS NOT NULL AND outcome = '' LIMIT %s) AS open),
+            (SELECT min(give_up_at) FROM erasure WHERE ciphertext IS NOT NULL)""",
+        (MAX_BY_HAND,),
     ).fetchone()
     assert row
     return OpenErasures(*row)

@@ -89,12 +89,19 @@ def load_requests(connection: Connection, ids: Sequence[UUID]) -> list[RightsReq
     return [found[each] for each in ids if each in found]
 
 
+MAX_STAGES = 10_000
+
+
 def load_stages(connection: Connection) -> list[tuple[datetime, datetime]]:
-    """When each open request whose clock runs was received, and its deadline; 10,000 at most."""
+    """When each open request whose clock runs was received, and its deadline; MAX_STAGES at most.
+
+    What is beyond them has the latest deadlines.
+    """
     return connection.execute(
         """SELECT received_at, COALESCE(extended_to, due_at) FROM rights_request
         WHERE closed_at IS NULL AND stopped_at IS NULL
-        ORDER BY due_at LIMIT 10000"""
+        ORDER BY due_at LIMIT %s""",
+        (MAX_STAGES,),
     ).fetchall()
 
 

@@ -174,7 +174,9 @@ def test_an_unknown_name_lists_the_known_ones(
     assert "There are: mailer" in found.output
 
 
-def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -> None:
+def test_posts_are_replayed(
+    app: Flask, server: SendGridStandIn, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(app, server)
     with app.app_context():
         context = services()
@@ -188,10 +190,12 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
         run_in_transaction(
             lambda c: webhooks.record_processed(c, [new_id], webhooks.INGESTED_OUTCOME)
         )
+        monkeypatch.setattr(webhooks, "MAX_UNPROCESSED", 1)
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
     assert "0 webhooks" in flask(app, "replay", "mailer", "--since", yesterday).output
     assert "1 webhooks" in flask(app, "replay", "mailer").output
+    assert "webhooks to process\t1 or more" in flask(app, "show", "mailer").output
     with app.app_context():
         assert run_in_transaction(lambda c: webhooks.count_due_webhooks(c, clock())) == {number: 1}
 
