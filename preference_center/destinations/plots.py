@@ -42,7 +42,7 @@ def number(value: float) -> str:
 def counted(value: int, *, has_more: bool) -> str:
     """A count that may have stopped at its limit."""
     text = number(value)
-    return str(_("more than %(count)s", count=text)) if has_more else text
+    return str(_("%(count)s or more", count=text)) if has_more else text
 
 
 def duration(since: datetime, now: datetime) -> str:

@@ -23,6 +23,7 @@ from preference_center.destinations.rules.promise import (
     sort_worst_first,
     window_share,
 )
+from preference_center.destinations.rules.states import Condition
 from preference_center.destinations.store import samples
 from preference_center.destinations.store.forecasts import SEEN, Forecast, load_forecast
 from preference_center.destinations.store.samples import DestinationState, RecentDeliveries
@@ -87,8 +88,9 @@ class BoardRow:
     """How long its oldest pending opt-out has waited; empty if none waits."""
     share: float
     """How much of the window that is, from 0 to 1."""
-    pushed: int
-    failed: int
+    pushed: str
+    failed: str
+    """How many addresses; of a broken tool mostly none, since what fails there is whole batches."""
     forecast: str
     """Of a slow tool: when it is through, and for how many that is too late."""
 
@@ -100,11 +102,13 @@ def _rows(
     forecasts: Mapping[str, Forecast | None],
 ) -> Iterator[BoardRow]:
     by_name = {state.name: state for state in states}
+    has_more = recent.since > measured.at - RECENT
     for each in sort_worst_first(measured.destinations):
         state = by_name.get(each.name)
         if state is None:  # removed in between
             continue
         own = [count for count in recent.counts if count.destination_id == state.id]
+        failed = sum(count.count for count in own if not count.is_pushed)
         oldest = each.oldest_received_at
         yield BoardRow(
             each,
@@ -114,10 +118,19 @@ def _rows(
             plots.advice(state, measured.at),
             plots.duration(oldest, measured.at) if oldest else "",
             window_share(oldest, measured.at),
-            sum(count.count for count in own if count.is_pushed),
-            sum(count.count for count in own if not count.is_pushed),
+            plots.counted(sum(count.count for count in own if count.is_pushed), has_more=has_more),
+            _failed_text(failed, state, measured, has_more=has_more),
             plots.forecast_text(forecasts.get(each.name), measured.at),
         )
+
+
+def _failed_text(
+    failed: int, state: DestinationState, measured: Measurements, *, has_more: bool
+) -> str:
+    is_broken = state.condition(measured.at) in {Condition.FAILED, Condition.TRIED_AGAIN}
+    if is_broken and not failed:
+        return str(_("whole batches"))
+    return plots.counted(failed, has_more=has_more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +165,12 @@ def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterat
         has_more = (CountedTo.BACKLOG, kind) in measured.capped
         yield WaitingCount(label, waiting.get(kind.value, 0), url, kind.value in late, has_more)
     requests = _url("request_queue_page", Permission.VIEW_REQUESTS)
-    yield WaitingCount(_("requests due soon"), rights.get(RequestStage.DUE_SOON, 0), requests)
-    overdue = rights.get(RequestStage.OVERDUE, 0)
-    yield WaitingCount(_("requests overdue"), overdue, requests, overdue > 0)
-    yield WaitingCount(_("erasures by hand"), measured.erasures_by_hand, requests)
+    due_soon, overdue = rights.get(RequestStage.DUE_SOON, 0), rights.get(RequestStage.OVERDUE, 0)
+    has_more = (CountedTo.RIGHTS, "") in measured.capped
+    yield WaitingCount(_("requests due soon"), due_soon, requests, has_more=has_more)
+    yield WaitingCount(_("requests overdue"), overdue, requests, overdue > 0, has_more)
+    has_more = (CountedTo.BY_HAND, "") in measured.capped
+    yield WaitingCount(_("erasures by hand"), measured.erasures_by_hand, requests, False, has_more)
 
 
 def _url(endpoint: str, permission: Permission) -> str:

@@ -16,6 +16,7 @@ from preference_center.destinations.store import destinations, samples
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
+from preference_center.monitoring import measure
 from preference_center.monitoring.measure import measure_database, record_samples
 from tests.in_force import put_in_force
 from tests.ledger.changes import add_destination
@@ -118,6 +119,21 @@ def test_a_broken_tool_is_named_though_nothing_is_late(app: Flask, clock: Clock)
     assert "Every opt-out has reached every tool. Broken: mailer." in board(app)
 
 
+def test_beside_a_broken_tool_it_is_not_said_that_nothing_failed(app: Flask, clock: Clock) -> None:
+    number = add(app, "mailer")
+    with app.app_context():
+        run_in_transaction(lambda c: destinations.set_status(c, number, DestinationStatus.ACTIVE))
+        retry_at = clock() + timedelta(minutes=5)
+        run_in_transaction(
+            lambda c: destinations.open_circuit(
+                c, number, "503", retry_at, Trouble.FAILING, clock()
+            )
+        )
+        assert "503 0 whole batches 0" in board(app)
+        deliver(number, "later", clock() - timedelta(minutes=1))
+        assert "503 0 1 0" in board(app)
+
+
 def test_the_board_counts_as_monitoring_does(app: Flask, clock: Clock) -> None:
     add(app, "mailer")
     for name in ("a", "b", "c"):
@@ -139,10 +155,26 @@ def test_a_count_that_stopped_at_its_limit_says_so(
     for person in ("jane", "john"):
         opt_out(app, clock, f"{person}@example.com")
     one = "/console/window/crm"
-    assert "more than" not in board(app) + words(staff(app, Role.SUPPORT).get(one))
+    assert "or more" not in board(app) + words(staff(app, Role.SUPPORT).get(one))
     opt_out(app, clock, "joan@example.com")
-    assert "more than 2" in board(app)
-    assert "more than 2" in words(staff(app, Role.SUPPORT).get(one))
+    assert "2 or more" in board(app)
+    assert "2 or more" in words(staff(app, Role.SUPPORT).get(one))
+
+
+@pytest.mark.parametrize(
+    "limit, texts",
+    [
+        ("MAX_STAGES", ("0 or more requests due soon", "0 or more requests overdue")),
+        ("MAX_BY_HAND", ("0 or more erasures by hand",)),
+    ],
+)
+def test_a_count_of_requests_that_stopped_at_its_limit_says_so(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, limit: str, texts: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(measure, limit, 0)
+    shown = words(staff(app, Role.COMPLIANCE).get("/console/window"))
+    assert shown.count("or more") == len(texts)
+    assert all(text in shown for text in texts)
 
 
 def test_what_was_just_pushed_is_counted_by_destination(app: Flask, clock: Clock) -> None:
@@ -151,6 +183,17 @@ def test_what_was_just_pushed_is_counted_by_destination(app: Flask, clock: Clock
         for minutes, outcome in ((1, "reflected"), (2, "absent"), (3, "later"), (11, "reflected")):
             deliver(number, outcome, clock() - timedelta(minutes=minutes))
     assert "then resume it to start pushing. 2 1 0" in board(app)
+
+
+def test_what_was_just_pushed_may_be_more_than_is_read(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "MAX_RECENT_DELIVERIES", 2)
+    number = add(app, "mailer")
+    with app.app_context():
+        for minutes in (3, 2, 1):
+            deliver(number, "reflected", clock() - timedelta(minutes=minutes))
+    assert "then resume it to start pushing. 2 or more 0 or more 0" in board(app)
 
 
 def test_only_the_newest_deliveries_are_read(
