@@ -16,7 +16,7 @@ import click
 import structlog
 from sqlalchemy import Connection, Engine, event, exc, inspect
 
-from preference_center.core.errors import UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra.db.connections import DeadlineConnection
 from preference_center.infra.db.error_causes import classify_error
 
@@ -33,6 +33,12 @@ POLL_INTERVAL = 0.5
 _LOG_INTERVAL = 10.0  # seconds
 
 
+_LOCK_LOST = (
+    "The database ended the session by which this command kept others from doing the same, as when"
+    " it restarts. What was done is stored. Run the command again: it continues where it stopped."
+)
+
+
 @contextmanager
 def only_process(
     connection: Connection, lock: int, sleep: Callable[[float], None] = time.sleep
@@ -43,6 +49,9 @@ def only_process(
     give a lock of the session to others (decision 30). The transaction keeps no snapshot, so an
     index can be built concurrently meanwhile. Nor does one who waits, which is why it asks again
     and again: the snapshot of a statement that waits would stop such an index for ever.
+
+    Raises Unavailable if the lock was lost with its session, and then another process may have
+    begun the same.
     """
     waited = 0.0
     while not _try_lock(connection, lock):
@@ -54,7 +63,10 @@ def only_process(
     try:
         yield
     finally:
-        connection.rollback()
+        try:
+            connection.rollback()
+        except exc.OperationalError as error:
+            raise Unavailable(_LOCK_LOST, UnavailableCause.UNREACHABLE) from error
 
 
 def _try_lock(connection: Connection, lock: int) -> bool:

@@ -13,10 +13,15 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.core.addresses import Channel, parse_hashed_address
+from preference_center.core.errors import Unavailable
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.keys import digest_tables
 from preference_center.infra.keys import rotate_digests as digests
-from preference_center.infra.keys.rotate_digests import load_digest_status, rotate_digests
+from preference_center.infra.keys.rotate_digests import (
+    DigestStatus,
+    load_digest_status,
+    rotate_digests,
+)
 from preference_center.ledger import record, recording
 from preference_center.ledger.store import lookup
 from preference_center.ledger.store.lookup import load_facts
@@ -25,6 +30,7 @@ from tests.infra.keys.processes import (
     GMAIL,
     GMAIL_FORM,
     denied,
+    no_pause,
     process_with,
     put_contact,
     restart,
@@ -295,3 +301,24 @@ def test_it_waits_until_postgresql_ends_an_autovacuum(
         vacuum.rollback()
         rotation.end()
     assert rotation.got_every_table_at_once()
+
+
+def test_a_rotation_that_lost_its_lock_says_so_and_goes_on_when_repeated(
+    app: Flask, one_key: Settings, database_url: str
+) -> None:
+    def end_session(_: object) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+
+    with app.app_context():
+        record([change(1)])
+    restart(app)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        with pytest.raises(Unavailable, match="Run the command again: it continues"):
+            rotate_digests(end_session, no_pause)
+        rotate()
+        assert load_digest_status() == DigestStatus(2, 2, being_cleared=False)
+        assert denied(JANE)
