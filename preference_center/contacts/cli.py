@@ -130,7 +130,8 @@ def opt_out(
         click.echo(f"Already opted out of {valid_scope}.")
 
 
-CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")
+CSV_COLUMNS = ("ref", "contact", "channel", "address", "language", "ends")
+"""`ends` has the topics that the person loses, with spaces between them."""
 
 
 group = CommandGroup(
@@ -332,7 +333,8 @@ def _write_csv(
             after = int(rows[-1]["cursor"])
             for row in rows:
                 if may_be_sent(row) and row.get("via", NoticeChannel.CSV) == NoticeChannel.CSV:
-                    writer.writerow([row.get(column, "") for column in CSV_COLUMNS])
+                    cells = row | {"ends": " ".join(row.get("ends", ()))}
+                    writer.writerow([cells.get(column, "") for column in CSV_COLUMNS])
                     written.append(int(row["ref"]))
     now = services().now()
     run_in_transaction(lambda c: store.mark_noticed(c, version, written, NoticeChannel.CSV, now))

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clock import Clock
-from tests.contacts.notices.people import REACHED, VERSION, add_people, announce_in, rows
+from tests.contacts.notices.people import (
+    CATALOGUE_WITH_VERSIONS,
+    REACHED,
+    VERSION,
+    add_people,
+    announce_in,
+    rows,
+)
+from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +80,18 @@ def test_the_file_has_everyone_who_can_be_reached_and_records_that(
     ]
     told = flask(app, "status", "--address", typed="grace@example.com\n")
     assert told.stdout == f"{VERSION}\treachable\t2026-11-24 10:00 UTC\tcsv\n"
+
+
+def test_the_file_names_the_topics_that_each_person_loses(app: Flask, tmp_path: Path) -> None:
+    link = 'message_type = "policy_update"\n'
+    with app.app_context():
+        put_in_force(app, CATALOGUE_WITH_VERSIONS.replace(link, f"{link}reconsent = true\n"))
+    flask(app, "announce", VERSION, "--confirm")
+    path = tmp_path / "notices.csv"
+    flask(app, "export", VERSION, "-o", str(path))
+    with path.open(newline="") as text:
+        ends = {row["address"]: row["ends"] for row in csv.DictReader(text) if row["ends"]}
+    assert ends == {"solo@example.com": "acme.news"}
 
 
 def test_who_left_by_the_stream_is_not_in_the_file(app: Flask, tmp_path: Path) -> None:
