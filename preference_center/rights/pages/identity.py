@@ -30,6 +30,7 @@ from preference_center.core.errors import (
     UnknownRequest,
 )
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
+from preference_center.destinations.rules.erase_task import TaskOutcome
 from preference_center.destinations.set_up import load_system_titles
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
@@ -273,19 +274,33 @@ def _visit_token(page: StatusPage) -> str | None:
 
 
 def _list_tools(asked: RightsRequest, catalogue: Catalogue) -> list[ToolErasure]:
-    """Each tool's deletion, by the name that the catalogue gives it for people."""
+    """Each tool's deletion, by the name that the catalogue gives it for people.
+
+    Of an account with several addresses a tool has a task for each: the one that is least far.
+    """
     if asked.kind is not RequestKind.ERASE:
         return []
 
     def load(connection: Connection) -> list[ToolErasure]:
         titles = load_system_titles(connection, catalogue)
-        return [
+        found = [
             ToolErasure(titles(task.destination), task, erasure.give_up_at)
             for erasure in list_erasures_of_request(connection, asked.id)
             for task in erasure.tasks
         ]
+        least_last = sorted(found, key=_progress, reverse=True)
+        of_tool = {each.task.destination: each for each in least_last}
+        return [of_tool[name] for name in sorted(of_tool)]
 
     return run_in_transaction(load)
+
+
+def _progress(tool: ToolErasure) -> tuple[bool, ...]:
+    """What is less comes first: what is open, what waits for staff; of what is done, deletions."""
+    task = tool.task
+    held_nothing = task.outcome in {TaskOutcome.ABSENT, TaskOutcome.NOTHING_HELD}
+    steps_done = (each is not None for each in (task.suppressed_at, task.erased_at))
+    return (not task.is_open, held_nothing, task.by_hand_since is None, *steps_done)
 
 
 def _is_held(asked: RightsRequest) -> bool:

@@ -20,10 +20,12 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.requests import handle
+from preference_center.rights.requests.decide import fulfil_data_request
 from preference_center.rights.requests.steps import extend_deadline, list_steps, refuse_data_request
 from preference_center.rights.rules.new_request import NewRequest
 from preference_center.rights.rules.requests import (
     ExtensionReason,
+    Extent,
     IdentityLevel,
     RefusalGround,
     RequestKind,
@@ -204,6 +206,38 @@ def test_a_deletion_shows_each_tool_and_no_address(
     assert "the system no longer knew your address" in page
     assert "It is done." in page
     assert "Done here." not in page
+
+
+def test_of_an_account_with_two_addresses_each_tool_is_shown_once(
+    app: Flask, client: FlaskClient
+) -> None:
+    both = tuple(parse_address(each, Channel.EMAIL) for each in (ADDRESS, "jane@work.example"))
+    with app.app_context():
+        add_destination("email-tool", "digest")
+        origin = RequestOrigin("test", "test", services().now())
+        upsert_contacts([ContactUpdate(external_id="c-1", addresses=both)], origin)
+        asked = NewRequest(
+            RequestKind.ERASE,
+            RequestVia.PAGE,
+            "en",
+            both[:1],
+            extent=Extent.ACCOUNT,
+            level=IdentityLevel.CONTACT,
+        )
+        fulfil_data_request(handle.open_request(asked), "support")
+    assert "Done here. 1 of 1 systems follows by" in client.get(forwarded(app)).text
+    done = "UPDATE erasure_task SET outcome = 'absent', next_at = NULL WHERE erasure_id = (%s)"
+    with app.app_context():
+        first = "SELECT min(id::text)::uuid FROM erasure"
+        run_in_transaction(lambda c: c.execute(done % first))
+    assert "Done here. 1 of 1 systems follows by" in client.get(forwarded(app)).text
+    with app.app_context():
+        rest = "SELECT max(id::text)::uuid FROM erasure"
+        erased = done.replace("'absent'", "'erased', suppressed_at = now(), erased_at = now()")
+        run_in_transaction(lambda c: c.execute(erased % rest))
+    page = client.get(forwarded(app)).text
+    assert page.count("A system that sends our messages") == 1
+    assert "Deleted on" in page
 
 
 def test_a_deletion_is_shown_by_its_reference_after_the_person_is_gone(
