@@ -55,7 +55,7 @@ def _confirm_opt_in(email: OutgoingEmail, name: str) -> EmailTexts:
         ),
         button=_("Confirm"),
         expiry=_(
-            "Nothing is sent until you confirm, by %(time)s at the latest.",
+            "Nothing changes until you confirm, by %(time)s at the latest.",
             time=valid_until(email),
         ),
         disclaimer=ignore_if_not_you(),

@@ -187,7 +187,7 @@ def _received(email: OutgoingEmail, name: str) -> EmailTexts:
 
 
 def _marketing_off() -> str:
-    text: str = _("All marketing to you is off.")
+    text: str = _("All marketing to this address is off.")
     return text
 
 

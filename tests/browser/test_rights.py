@@ -165,7 +165,7 @@ def test_a_person_objects_and_complains_without_a_link(
     jane.page.get_by_label("Your email address").fill(ADDRESS)
     jane.page.get_by_label("Your objection, in your own words").fill("Basta!")
     jane.press("Object")
-    assert "We have stopped all marketing to you" in jane.status()
+    assert "We have stopped all marketing to this address" in jane.status()
     assert not subscribed()
     jane.follow("All your rights")
     jane.follow("Complain")

@@ -141,8 +141,8 @@ def test_a_reminder_names_where_staff_work_on_it(app: Flask) -> None:
 
 def test_the_answer_to_an_objection_says_that_all_marketing_is_off() -> None:
     objected = render(EmailKind.RIGHTS_DONE, right=RequestKind.OBJECT.value, due="")[1]
-    assert "All marketing to you is off." in objected
-    assert "All marketing to you is off." not in render(EmailKind.RIGHTS_DONE, due="")[1]
+    assert "All marketing to this address is off." in objected
+    assert "All marketing to this address is off." not in render(EmailKind.RIGHTS_DONE, due="")[1]
 
 
 def test_the_answer_to_an_erasure_says_until_when_tools_follow() -> None:

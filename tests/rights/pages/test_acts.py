@@ -112,7 +112,7 @@ def test_deleting_an_account_with_other_addresses_waits_for_more_proof(
     page = client.get(answer.location).text
     assert "We need to be sure that it’s you" in page
     assert "never for an ID card" in page
-    assert "All marketing to you is off." in page
+    assert "All marketing to this address is off." in page
 
 
 def test_deleting_an_account_with_one_address_takes_no_more_proof(
@@ -121,8 +121,8 @@ def test_deleting_an_account_with_one_address_takes_no_more_proof(
     path = f"/rights/erase/{proven}"
     assert "we need more proof" not in client.post(path, data={"extent": "account"}).text
     page = client.get(press(client, path, extent="account", confirm="yes").location).text
-    assert "Our staff check whether anything is still owed." in page
-    assert "All marketing to you is off." in page
+    assert "anything is still owed. Then the account is deleted with its data." in page
+    assert "All marketing to this address is off." in page
     assert [asked.state for asked in requests_in(app)] == [RequestState.OPEN]
 
 

@@ -82,6 +82,8 @@ def test_the_link_to_the_new_address_moves_what_was_said(
     done = client.post(link, data={"confirm": "yes"})
     assert "<title>Your address is corrected" in done.text
     assert 'id="result" role="status" tabindex="-1" autofocus' in done.text
+    for page in (shown, done):
+        assert "No marketing is sent to the old one" in page.text  # service mail may be
     assert not subscribed(NEW)  # I5: the opt-out follows its person
     assert contact_of(app, NEW) == contact_of(app, OLD)
     (asked,) = requests_in(app)

@@ -38,7 +38,7 @@ def test_an_objection_counts_at_once_and_gets_its_reference(
     assert answer.status_code == 303
     assert not subscribed()  # I2
     page = client.get(answer.location)
-    assert "We have stopped all marketing to you" in page.text
+    assert "We have stopped all marketing to this address" in page.text
     with app.app_context():
         asked = find_request_by_reference(reference_in(client, answer))
         assert (asked.kind, asked.level) == (RequestKind.OBJECT, IdentityLevel.NONE)

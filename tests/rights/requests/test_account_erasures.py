@@ -44,7 +44,7 @@ def test_marketing_is_off_at_once_whatever_is_proven(level: IdentityLevel) -> No
     asked = ask(RequestKind.ERASE, level=level)
     assert not asked.state.closed
     assert rows(ACTIVE) == [("all_marketing",)]
-    assert "All marketing to you is off." in receipt()
+    assert "All marketing to this address is off." in receipt()
 
 
 @pytest.mark.parametrize(
