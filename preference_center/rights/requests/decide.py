@@ -275,9 +275,18 @@ def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
 
 
 def _erase_minor(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
-    """A confirmed report erases the account: consents and tools with it."""
+    """A confirmed report erases the account: consents and tools with it.
+
+    Its other addresses, of which the reporter may know nothing, get the last notice.
+    """
     return erase.erase_contacts(
-        _refs(request), Extent.ACCOUNT, origin=origin, request_id=request.id, in_transaction=done
+        _refs(request),
+        Extent.ACCOUNT,
+        origin=origin,
+        request_id=request.id,
+        in_transaction=done,
+        notify=True,
+        informed=emails.answered_addresses(request),
     )
 
 

@@ -165,11 +165,12 @@ def test_a_confirmed_report_erases_the_account_with_all_its_addresses() -> None:
     assert rows("SELECT sealed FROM rights_request") == [(None,)]  # nor who reported it
 
 
-def test_both_are_told_of_a_confirmation() -> None:
+def test_each_address_of_the_account_and_the_reporter_are_told_of_a_confirmation() -> None:
     acts.fulfil_data_request(report(), "compliance")
     rows("DELETE FROM outgoing_mail WHERE ciphertext IS NULL RETURNING kind")  # cancelled: erased
     assert {(mail.kind, mail.recipient.exact) for mail in mails()} == {
         ("minor_confirmed", "ada@example.com"),
+        ("erased", "work@example.com"),
         ("minor_reviewed", "mum@example.com"),
     }
 
