@@ -263,11 +263,11 @@ def plan(*, is_listed: bool) -> None:
 
 
 def _note_missing_rules() -> None:
-    if not current_catalogue_or_empty().retention:
-        kinds = ", ".join(DEFAULT_RETENTION)
+    ruled = {*DEFAULT_RETENTION, *current_catalogue_or_empty().retention}
+    if kept := [kind for kind in RetainedData if kind not in ruled]:
         click.echo(
-            f"The catalogue has no [retention] rules, so all but {kinds} is kept:"
-            " see docs/catalogue.md",
+            f"The catalogue has no [retention] rule for these, so they are kept for ever:"
+            f" {', '.join(kept)}. See docs/catalogue.md",
             err=True,
         )
 

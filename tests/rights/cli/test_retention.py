@@ -23,11 +23,12 @@ def flask(app: Flask, *words: str) -> Result:
     return app.test_cli_runner().invoke(args=["retention", *words])
 
 
-def test_without_rules_it_says_where_to_write_them(app: Flask) -> None:
-    put_in_force(app)
+def test_it_names_what_is_kept_for_ever_and_where_to_write_a_rule(app: Flask) -> None:
+    put_in_force(app, CATALOGUE + RULE)
     result = flask(app, "plan")
     assert result.exit_code == 0
-    assert "see docs/catalogue.md" in result.stderr
+    kept = "evidence, deliveries, closed_accounts, audit"
+    assert f"kept for ever: {kept}. See docs/catalogue.md" in result.stderr
 
 
 def test_a_plan_shows_what_a_run_removes(app: Flask, clock: Clock) -> None:  # I12
