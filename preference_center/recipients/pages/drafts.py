@@ -1,75 +1,106 @@
-"""Choices that are not saved yet, for the preference page in another language.
+"""Choices that are not saved yet, of every section of the preference page.
 
-They are sealed into the URL of that page, as a result is (docs/decisions/0069): so it can be
-reloaded and gone back to. Nothing is written (I7).
+They are kept where the page is shown in another language, and where another section is saved.
+They are sealed into the URL of the page that follows, as a result is (docs/decisions/0069): so it
+can be reloaded and gone back to. Nothing is written (I7).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from flask import redirect, request, url_for
-from werkzeug import Response
+from flask import request, url_for
 
 from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
-from preference_center.core.links import FormPurpose
+from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
 from preference_center.infra.context import services
-from preference_center.recipients.pages.results import (
-    MAX_LENGTH,
-    RESULT_PARAMETER,
+from preference_center.recipients.pages.results import RESULT_PARAMETER
+from preference_center.recipients.pages.sections import (
+    PreferenceSection,
+    additional_tokens,
+    submitted_form,
 )
-from preference_center.recipients.pages.sections import PreferenceSection
 from preference_center.recipients.rules import SubmittedPreferences
+from preference_center.web.languages import LANGUAGE_PARAMETER
 from preference_center.web.pages.rendering import open_for_link, seal_for_link
 
 DRAFT_PARAMETER = "draft"
+"""Query parameter; one for each section with choices that are not saved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A form that was filled in and not saved; `state` is what it was rendered with."""
-
-    state: str
-    submitted: SubmittedPreferences
-
-    def in_section(self, section: PreferenceSection) -> PreferenceSection:
-        """The section with these choices.
-
-        It keeps the state that the form was rendered with: what it turns on is as old as before
-        (I5). Without a state of ours, nothing says which choices were made: it stays as it is.
-        """
-        now = services().now()
-        try:
-            open_for_link(FormPurpose.PREFERENCES, section.token, self.state, None, now)
-        except InvalidLink:
-            return section
-        return replace(section, state=self.state, draft=self.submitted)
+_MAX_LENGTH = 4000
+"""Characters of all drafts of a page; with its tokens and a result, a URL stays below 8,000."""
 
 
-def redirect_to_draft(token: str, draft: Draft, language: str) -> Response:
-    """303 See Other to the page in this language.
+def draft_url(token: str) -> str:
+    """The URL of the page in the language whose button is pressed, with all that it shows now."""
+    others = additional_tokens()
+    query: dict[str, Any] = {
+        RESULT_PARAMETER: request.form.get(RESULT_PARAMETER) or None,
+        LANGUAGE_PARAMETER: request.form["show"],
+        FURTHER_ADDRESS_PARAMETER: others,
+        DRAFT_PARAMETER: submitted_drafts([token, *others]),
+    }
+    return url_for("pages.preferences", token=token, **query)
 
-    Choices that are longer than MAX_LENGTH when sealed are lost: a URL can't hold them.
+
+def submitted_drafts(tokens: Iterable[str]) -> list[str]:
+    """What the submitted form changes in the sections of these tokens, sealed for each.
+
+    Choices that are longer than _MAX_LENGTH when sealed are lost: a URL can't hold them.
+    Without a state of ours, nothing says which choices were made: the section has no draft.
     """
-    data = {"state": draft.state, **asdict(draft.submitted)}
-    sealed = seal_for_link(FormPurpose.DRAFT, token, data, services().now())
-    result = request.form.get(RESULT_PARAMETER) or None
-    kept: dict[str, Any] = {RESULT_PARAMETER: result, "lang": language}
-    if len(sealed) <= MAX_LENGTH:
-        kept[DRAFT_PARAMETER] = sealed
-    return redirect(url_for("pages.preferences", token=token, **kept), 303)
+    found: list[str] = []
+    for token in tokens:
+        sealed = _seal_submitted(token)
+        if sealed and len("".join([*found, sealed])) <= _MAX_LENGTH:
+            found.append(sealed)
+    return found
 
 
-def requested_draft(token: str) -> Draft | None:
-    """The draft in the query of this request; None for none of this link, or past UNDO_PERIOD."""
-    sealed = request.args.get(DRAFT_PARAMETER, "")
+def _seal_submitted(token: str) -> str:
+    """Empty where nothing differs from what was rendered."""
+    now, form = services().now(), submitted_form(token)
+    state, choices = form.state.data or "", form.choices
     try:
-        _, data = open_for_link(FormPurpose.DRAFT, token, sealed, UNDO_PERIOD, services().now())
+        _, rendered = open_for_link(FormPurpose.PREFERENCES, token, state, None, now)
     except InvalidLink:
-        return None
-    return Draft(
-        data["state"],
-        SubmittedPreferences(data["topics"], data["pauses"], data["frequencies"]),
+        return ""
+    if not _differs(rendered, choices):
+        return ""
+    data = {
+        "state": state,
+        "topics": [*choices.topics],
+        "pauses": {scope: choice for scope, choice in choices.pauses.items() if choice},
+        "frequencies": dict(choices.frequencies),
+    }
+    return seal_for_link(FormPurpose.DRAFT, token, data, now)
+
+
+def _differs(rendered: Mapping[str, Any], choices: SubmittedPreferences) -> bool:
+    was_on = {topic for topic, is_on in rendered["topics"].items() if is_on}
+    often = rendered.get("often", {})
+    return (
+        was_on != set(choices.topics)
+        or any(choices.pauses.values())
+        or any(choices.frequencies.get(topic, key) != key for topic, key in often.items())
     )
+
+
+def with_draft(section: PreferenceSection) -> PreferenceSection:
+    """The section with its draft in the query of this request, if any of UNDO_PERIOD.
+
+    It keeps the state that the form was rendered with: what it turns on is as old as before (I5).
+    """
+    now = services().now()
+    for sealed in request.args.getlist(DRAFT_PARAMETER):
+        try:
+            _, data = open_for_link(FormPurpose.DRAFT, section.token, sealed, UNDO_PERIOD, now)
+        except InvalidLink:  # altered, old, or of another section
+            continue
+        choices = SubmittedPreferences(data["topics"], data["pauses"], data["frequencies"])
+        return replace(section, state=data["state"], draft=choices)
+    return section

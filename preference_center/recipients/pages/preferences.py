@@ -36,13 +36,18 @@ from preference_center.cookies.signal import gpc_opt_out, render_gpc_page
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import ALL_MARKETING, Change
-from preference_center.core.links import FormPurpose, OptInMethod
+from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose, OptInMethod
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.ledger.spool import attempt_to_record
 from preference_center.recipients.pages.confirm import send_confirmation
-from preference_center.recipients.pages.drafts import Draft, redirect_to_draft, requested_draft
+from preference_center.recipients.pages.drafts import (
+    DRAFT_PARAMETER,
+    draft_url,
+    submitted_drafts,
+    with_draft,
+)
 from preference_center.recipients.pages.results import (
     load_opt_out,
     load_presses,
@@ -52,16 +57,14 @@ from preference_center.recipients.pages.results import (
     save_result_url,
 )
 from preference_center.recipients.pages.sections import (
-    FREQUENCY_FIELD_PREFIX,
-    PAUSE_FIELD_PREFIX,
     PreferenceForm,
     additional_tokens,
     find_opt_in_method,
     load_preferences,
     load_section,
     page_url,
-    parse_choices,
     proven_links,
+    submitted_form,
     text_number,
 )
 from preference_center.recipients.rules import (
@@ -215,10 +218,9 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
         rendered_at, rendered = open_for_link(FormPurpose.PREFERENCES, token, state, None, now)
     except InvalidLink:
         return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
-    submitted = _submitted(form)
     catalogue = catalogue_or_empty()
     current = load_preferences(catalogue, link, now)
-    changes = diff_preferences(link, rendered, rendered_at, submitted, current, catalogue, now)
+    changes = diff_preferences(link, rendered, rendered_at, form.choices, current, catalogue, now)
     submission = _Submission(token, link, form, rendered_at, current, changes)
     stopped = _stop(submission, gpc_opt_out(link, now))
     if not changes.turned_on:
@@ -234,15 +236,6 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
             frequencies={**stopped.result.frequencies, **turned_on.frequencies},
             lowered=stopped.result.lowered,
         ),
-    )
-
-
-def _submitted(form: PreferenceForm) -> SubmittedPreferences:
-    return SubmittedPreferences(
-        form.topics.data or (),
-        parse_choices(request.form, PAUSE_FIELD_PREFIX),
-        parse_choices(request.form, FREQUENCY_FIELD_PREFIX),
-        request.form.get("keep", ""),
     )
 
 
@@ -330,17 +323,8 @@ def preferences(token: str = "") -> ResponseReturnValue:
     now = services().now()
     link = services().links.read_token(token, now)
     use_link_language(link)
-    # CSRF matters only where a change is recorded immediately, so only there is a cookie needed.
-    form = PreferenceForm(meta={"csrf": link.proves_control})
-    if request.method == "POST" and "show" in request.form:
-        chosen = Draft(form.state.data or "", _submitted(form))
-        return redirect_to_draft(token, chosen, request.form["show"])
     if request.method == "POST":
-        undo = request.form.get("undo")
-        saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
-        others = additional_tokens()
-        url = save_result_url("pages.preferences", token, saved.result, saved.undoable, now, others)
-        return redirect(url, 303)
+        return redirect(draft_url(token) if "show" in request.form else _save(token, link), 303)
     found = read_save_result(token, requested_result(), now)
     if link.expired:  # a page left open: its opt-outs are saved, and nothing more is shown
         return expired_link_page(token, opt_out_saved=bool(found and found.result.has_stopped))
@@ -360,29 +344,37 @@ def preferences(token: str = "") -> ResponseReturnValue:
         return old_link_page(token, link, **values)
     sections = [
         load_section(
-            page_url(key, visits),
-            key,
-            each,
+            visits,
+            (key, each),
             catalogue,
             current if key == token else load_preferences(catalogue, each, now),
             now,
         )
         for key, each in visits
     ]
-    if draft := requested_draft(token):
-        sections = [draft.in_section(each) if each.token == token else each for each in sections]
-    if len(sections) == 1 and sections[0].has_form:
+    if any(each.has_form for each in sections):
         values |= {"switch_form": "choices", "sealed_result": requested_result()}
     return render_gpc_page(
         "recipients/preferences",
         token,
         link,
-        sections=sections,
+        sections=[with_draft(each) for each in sections],
         service=catalogue.always_on(closed=False),  # the template shows none to a closed account
-        form=form,
         pauses=PAUSE_DAYS,
         **values,
     )
+
+
+def _save(token: str, link: Link) -> str:
+    """Save the section of `token`, or undo a Save of it; the URL of the page that says so.
+
+    What is chosen in the other sections stays there.
+    """
+    now, undo, others = services().now(), request.form.get("undo"), additional_tokens()
+    form = submitted_form(token, csrf=link.proves_control)
+    saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
+    query = {FURTHER_ADDRESS_PARAMETER: others, DRAFT_PARAMETER: submitted_drafts(others)}
+    return save_result_url("pages.preferences", token, saved.result, saved.undoable, now, query)
 
 
 def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:

@@ -10,11 +10,12 @@ value only tells what was pressed last (docs/decisions/0069).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -108,11 +109,11 @@ def save_result_url(
     result: SaveResult,
     events: Sequence[UUID],
     now: datetime,
-    additional: Sequence[str] = (),
+    query: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> str:
     """The page of `token` with this result. `events` turned something off and can be undone.
 
-    `additional` are the tokens of further addresses on the page.
+    `query` is what else the page needs: further addresses, and drafts.
 
     Of a result that is too long for a URL, only the outcome is kept.
     """
@@ -123,9 +124,7 @@ def save_result_url(
         sealed = seal_for_link(FormPurpose.SAVED, token, each, now)
         if len(sealed) <= MAX_LENGTH:
             break
-    values: dict[str, Any] = {RESULT_PARAMETER: sealed}
-    if additional:
-        values[FURTHER_ADDRESS_PARAMETER] = [*additional]
+    values: dict[str, Any] = {RESULT_PARAMETER: sealed, **query}
     return url_for(
         endpoint, token=token, **values, _anchor="problem" if result.problem else "result"
     )

@@ -6,6 +6,9 @@ Several addresses of one person may be on one page: each is proven by a token of
 link or a page visit may have further tokens in the query, next to the one in the path. Nothing ties
 them together but that somebody holds them all: a contact's other addresses are never added to a
 page, since a phone number may belong to somebody else by now (I9).
+
+All sections are one form, since a browser sends no choices of another form: what is not saved yet
+would be lost with every press. So their fields have prefixes.
 """
 
 from __future__ import annotations
@@ -40,10 +43,15 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.recipients.rules import SubmittedPreferences
-from preference_center.web.pages.rendering import can_mail, catalogue_or_empty, seal_for_link
+from preference_center.web.pages.rendering import (
+    can_mail,
+    catalogue_or_empty,
+    link_fingerprint,
+    seal_for_link,
+)
 
 PAUSE_FIELD_PREFIX = "pause:"
-"""Prefix of a pause field's name; a scope follows."""
+"""A pause field's name begins with it; a scope follows."""
 
 
 FREQUENCY_FIELD_PREFIX = "frequency:"
@@ -62,8 +70,38 @@ class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     topics = SelectMultipleField(validate_choice=False)
     """Keys of the ticked topics; only those that `state` lists are used."""
 
+    @property
+    def prefix(self) -> str:
+        """What the names and ids of all fields of the section begin with."""
+        return str(self.topics.name).removesuffix("topics")
 
-def parse_choices(form: Mapping[str, str], prefix: str) -> dict[str, str]:
+    @property
+    def choices(self) -> SubmittedPreferences:
+        """What is filled in, of the request that submits it."""
+        return SubmittedPreferences(
+            self.topics.data or (),
+            _parse_choices(request.form, self.prefix + PAUSE_FIELD_PREFIX),
+            _parse_choices(request.form, self.prefix + FREQUENCY_FIELD_PREFIX),
+            request.form.get("keep", ""),
+        )
+
+
+def _field_prefix(token: str) -> str:
+    """That of the fields of one of several sections; it stays when another section goes."""
+    return f"{link_fingerprint(token)}-"
+
+
+def submitted_form(token: str, *, csrf: bool = False) -> PreferenceForm:
+    """The form of one section, which a page of that section only sends without a prefix.
+
+    `csrf` asks for the cookie that `validate` needs.
+    """
+    prefix = _field_prefix(token)
+    is_one_of_several = f"{prefix}state" in request.form
+    return PreferenceForm(prefix=prefix if is_one_of_several else "", meta={"csrf": csrf})
+
+
+def _parse_choices(form: Mapping[str, str], prefix: str) -> dict[str, str]:
     """The choice of each field with this prefix, by scope; the caller uses only scopes of `state`.
 
     A part of multipart/form-data may have no name.
@@ -92,6 +130,10 @@ def text_number(link: Link) -> str | None:
         return None
 
 
+ProvenLink = tuple[str, Link]
+"""A token, and the link that it is for."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrandTopics:
     """The topics of one brand, by group, in the catalogue's order."""
@@ -105,11 +147,12 @@ class PreferenceSection:
     """The choices of one address; a page has one, or several that are proven."""
 
     path: str = field(repr=False)
-    """Where its form posts to: the page of its token, with the other addresses."""
+    """Where its Save posts to: the page of its token, with the other addresses."""
     token: str = field(repr=False)
     link: Link = field(repr=False)
     preferences: Preferences
     brands: Sequence[BrandTopics]
+    form: PreferenceForm = field(repr=False)
     state: str = field(repr=False)
     """The sealed state that is shown; the form must return it."""
     opt_in_method: OptInMethod
@@ -197,20 +240,23 @@ class PreferenceSection:
 
 
 def load_section(
-    path: str,
-    token: str,
-    link: Link,
+    visits: Sequence[ProvenLink],
+    visit: ProvenLink,
     catalogue: Catalogue,
     current: Preferences,
     now: datetime,
 ) -> PreferenceSection:
-    """The section of one address, with the state that is recorded now."""
+    """The section of one of the page's `visits`, with the state that is recorded now."""
+    token, link = visit
+    prefix = _field_prefix(token) if len(visits) > 1 else ""
     return PreferenceSection(
-        path=path,
+        path=page_url(token, visits),
         token=token,
         link=link,
         preferences=current,
         brands=_topics_by_brand(catalogue, current),
+        # CSRF matters where a change is recorded immediately: only there is a cookie needed.
+        form=PreferenceForm(prefix=prefix, meta={"csrf": link.proves_control}),
         state=seal_for_link(FormPurpose.PREFERENCES, token, _form_state(current), now),
         opt_in_method=find_opt_in_method(link),
         one_way_tools=_one_way_tools(catalogue, [*current.topics]),
@@ -261,20 +307,16 @@ MAX_ADDITIONAL = 3
 """Further addresses of one page."""
 
 
-ProvenLink = tuple[str, Link]
-"""A token, and the link that it is for."""
-
-
 def additional_tokens() -> Sequence[str]:
     """The further tokens in the query of this request."""
     return request.args.getlist(FURTHER_ADDRESS_PARAMETER)[:MAX_ADDITIONAL]
 
 
 def proven_links(token: str, link: Link) -> Sequence[ProvenLink]:
-    """The visit of this page and its further ones, in the order of channels, one per address.
+    """The visit of this page and its further ones, by channel and address, one per address.
 
-    What does not prove control of an address, or not any more, is left out; so is everything
-    else if `link` proves nothing.
+    The order is the same whichever of them is the one in the path. What does not prove control of
+    an address, or not any more, is left out; so is everything else if `link` proves nothing.
     """
     found = [(token, link)]
     if link.proves_control:
@@ -282,7 +324,8 @@ def proven_links(token: str, link: Link) -> Sequence[ProvenLink]:
     by_address = {(each.address.channel, each.address.exact): (key, each) for key, each in found}
     by_address[link.address.channel, link.address.exact] = (token, link)
     channels = list(Channel)
-    return sorted(by_address.values(), key=lambda each: channels.index(each[1].address.channel))
+    keys = sorted(by_address, key=lambda key: (channels.index(key[0]), key[1]))
+    return [by_address[key] for key in keys]
 
 
 def page_url(token: str, visits: Sequence[ProvenLink], **values: Any) -> str:

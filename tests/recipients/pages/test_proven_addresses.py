@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from html import unescape
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 
@@ -16,6 +14,7 @@ from preference_center.core.links.tokens import Link, TokenPurpose
 from preference_center.infra.context import EXTENSION_NAME
 from tests.clock import Clock
 from tests.ledger.tables import Ledger
+from tests.web.pages.screen import Screen
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -41,22 +40,6 @@ def page(app: Flask, clock: Clock) -> str:
     return f"/p/{mailbox}?{urlencode({'also': phone})}"
 
 
-def forms_of(html: str) -> list[tuple[str, dict[str, str]]]:
-    """Where each Save of the page posts to, and its hidden fields."""
-    found = []
-    for action, body in re.findall(
-        r'<form method="post" action="([^"]*)"(.*?)</form>', html, re.DOTALL
-    ):
-        fields = {}
-        for tag in re.findall(r"<input[^>]*hidden[^>]*>", body):
-            name, value = (re.search(f'{key}="([^"]*)"', tag) for key in ("name", "value"))
-            if name and value:
-                fields[name[1]] = unescape(value[1])
-        if "state" in fields:
-            found.append((unescape(action), fields))
-    return found
-
-
 def test_a_portal_link_of_two_addresses_opens_one_page(
     app: Flask, client: FlaskClient, clock: Clock
 ) -> None:
@@ -70,51 +53,38 @@ def test_a_portal_link_of_two_addresses_opens_one_page(
 def test_each_save_is_recorded_for_its_own_address(
     client: FlaskClient, page: str, ledger: Ledger
 ) -> None:  # I9
-    (_, _), (path, fields) = forms_of(client.get(page).text)
-    answer = client.post(path, data={**fields, "topics": ["alerts"]})
-    assert answer.status_code == 303
-    html = client.get(answer.headers["Location"]).text
-    assert "Turned on:" in html
-    assert MASKED_MAILBOX in html
-    assert MASKED_PHONE in html
+    screen = Screen.open(client, page)
+    screen.boxes("alerts")[0].checked = True
+    screen = screen.press(f"Save for {MASKED_PHONE}")
+    assert "Turned on:" in screen.text
+    assert MASKED_MAILBOX in screen.text
+    assert MASKED_PHONE in screen.text
     assert ledger.kinds() == [(EventKind.OPTED_IN, "alerts")]
-    (path, fields), _ = forms_of(html)
-    client.post(path, data=fields)
+    screen.boxes("digest")[0].checked = False
+    screen.press(f"Save for {MASKED_MAILBOX}")
     first, second = ledger.events()
     assert (second["kind"], second["scope"]) == (EventKind.OPTED_OUT, "digest")
     assert first["address_id"] != second["address_id"]
 
 
 def test_opting_out_on_it_needs_no_cookie(app: Flask, page: str, ledger: Ledger) -> None:
-    (path, fields), _ = forms_of(app.test_client(use_cookies=False).get(page).text)
-    client = app.test_client(use_cookies=False)
-    assert client.post(path, data={"state": fields["state"]}).status_code == 303
+    screen = Screen.open(app.test_client(use_cookies=False), page)
+    screen.boxes("digest")[0].checked = False
+    screen.press(f"Save for {MASKED_MAILBOX}")
     assert ledger.kinds() == [(EventKind.OPTED_OUT, "digest")]
 
 
 def test_a_switch_of_language_and_an_undo_keep_both(
     client: FlaskClient, page: str, ledger: Ledger
 ) -> None:
-    (path, fields), _ = forms_of(client.get(page).text)
-    url = client.post(path, data=fields).headers["Location"]
-    html = client.get(url).text
-    (query,) = {unescape(each) for each in re.findall(r'href="(\?[^"]*lang=it)"', html)}
-    html = client.get(urlsplit(url).path + query).text
-    assert MASKED_PHONE in html
-    assert "Salvat" in html
-    undo = re.search(r'name="undo" value="([^"]+)"', html)
-    actions = re.findall(r'<form method="post" action="([^"]*)">\s*<button[^>]*name="undo"', html)
-    assert undo
-    html = client.post(
-        unescape(actions[0]), data={"undo": unescape(undo[1])}, follow_redirects=True
-    ).text
-    assert MASKED_PHONE in html
+    screen = Screen.open(client, page)
+    screen.boxes("digest")[0].checked = False
+    screen = screen.press(f"Save for {MASKED_MAILBOX}").press("Italiano")
+    assert MASKED_PHONE in screen.text
+    assert "Salvat" in screen.text
+    screen = screen.press("Ripristina")
+    assert MASKED_PHONE in screen.text
     assert [event["kind"] for event in ledger.events()][-1] == EventKind.RETRACTED
-
-
-def test_no_id_occurs_twice(client: FlaskClient, page: str) -> None:
-    ids = re.findall(r'\sid="([^"]+)"', client.get(page).text)
-    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("case", ["message", "expired", "forged", "portal"])
@@ -151,6 +121,6 @@ def test_the_same_address_twice_is_one_section(
     app: Flask, client: FlaskClient, clock: Clock
 ) -> None:
     first, again = (one_time(app, clock, MAILBOX, TokenPurpose.PAGE_VISIT) for _ in range(2))
-    html = client.get(f"/p/{first}?{urlencode({'also': again})}").text
-    assert len(forms_of(html)) == 1
-    assert parse_qs(urlsplit(forms_of(html)[0][0]).query) == {}
+    screen = Screen.open(client, f"/p/{first}?{urlencode({'also': again})}")
+    assert len(screen.boxes("digest")) == 1
+    assert again not in screen.text

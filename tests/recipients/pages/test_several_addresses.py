@@ -1,0 +1,111 @@
+"""Two mailboxes and a phone number on one page: each has its fields, and keeps its choices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from preference_center.core.addresses import Channel, mask_address, parse_address
+from preference_center.core.links.tokens import TokenPurpose
+from tests.recipients.pages.test_proven_addresses import MAILBOX, PHONE, one_time
+from tests.web.pages.screen import Screen
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from tests.clock import Clock
+    from tests.ledger.tables import Ledger
+
+OTHER_MAILBOX = parse_address("office@work.example", Channel.EMAIL)
+SAVE, SAVE_OTHER, SAVE_PHONE = (
+    f"Save for {mask_address(each)}" for each in (MAILBOX, OTHER_MAILBOX, PHONE)
+)
+
+
+def portal_path(app: Flask, clock: Clock) -> str:
+    """The portal link of all three."""
+    first, *others = (
+        one_time(app, clock, each, TokenPurpose.PORTAL) for each in (PHONE, MAILBOX, OTHER_MAILBOX)
+    )
+    return f"/portal/{first}?{urlencode({'also': others}, doseq=True)}"
+
+
+@pytest.fixture
+def screen(app: Flask, client: FlaskClient, clock: Clock) -> Screen:
+    return Screen.open(client, portal_path(app, clock))
+
+
+def ticks(screen: Screen) -> dict[str, list[bool]]:
+    return {
+        topic: [box.checked for box in screen.boxes(topic)]
+        for topic in ("digest", "offers", "alerts")
+    }
+
+
+def fill_in(screen: Screen) -> None:
+    """Choose something in every section."""
+    screen.boxes("digest")[0].checked = False
+    screen.boxes("offers")[1].checked = True
+    screen.boxes("alerts")[0].checked = True
+    screen.choose("pause:digest", "30", 1)
+
+
+FILLED_IN = {"digest": [False, True], "offers": [False, True], "alerts": [True]}
+
+
+def test_no_id_occurs_twice_and_each_label_names_a_box_of_its_own(screen: Screen) -> None:
+    boxes = [each.given["id"] for each in screen.controls if each.given.get("type") == "checkbox"]
+    assert len(boxes) == 5
+    assert sorted(screen.labels) == sorted(set(boxes))
+    assert len(screen.ids) == len(set(screen.ids))
+
+
+def test_a_switch_of_language_keeps_what_is_chosen_in_every_section(
+    screen: Screen, ledger: Ledger
+) -> None:  # I7
+    fill_in(screen)
+    shown = screen.press("Italiano")
+    assert "Cosa riceve" in shown.text
+    assert ticks(shown) == FILLED_IN
+    assert shown.chosen("pause:digest") == ["", "30"]
+    assert ticks(Screen.open(shown.client, shown.url)) == FILLED_IN  # docs/decisions/0069
+    assert ticks(shown.press("English")) == FILLED_IN
+    assert ledger.events() == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_save_keeps_what_is_chosen_in_the_other_sections(
+    screen: Screen, ledger: Ledger, number: int
+) -> None:  # I9
+    fill_in(screen)
+    shown = screen.press([SAVE, SAVE_OTHER, SAVE_PHONE][number])
+    assert 'id="result"' in shown.text
+    assert ticks(shown) == FILLED_IN
+    assert len({event["address_id"] for event in ledger.events()}) == 1
+    for label in (SAVE, SAVE_OTHER, SAVE_PHONE):
+        shown = shown.press(label)
+    assert ticks(shown) == FILLED_IN
+    assert sorted(ledger.kinds()) == [
+        ("opted_in", "alerts"),
+        ("opted_in", "offers"),
+        ("opted_out", "digest"),
+        ("paused", "digest"),
+    ]
+    assert len({event["address_id"] for event in ledger.events()}) == 3
+
+
+def test_an_undo_keeps_what_is_chosen_in_the_other_sections(screen: Screen) -> None:
+    fill_in(screen)
+    shown = screen.press(SAVE).press("Undo")
+    assert ticks(shown) == FILLED_IN | {"digest": [True, True]}
+
+
+def test_one_press_stops_all_of_one_address(screen: Screen, ledger: Ledger) -> None:  # I1, I9
+    fill_in(screen)
+    screen.press("Stop all marketing", 1)
+    assert ledger.kinds() == [("opted_out", "all_marketing")]
+    shown = Screen.open(screen.client, screen.url)
+    assert ticks(shown) == {"digest": [True, False], "offers": [False, False], "alerts": [False]}
