@@ -41,7 +41,14 @@ from preference_center.ledger.spool import host_time
 from preference_center.rights.erasure.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.rights.erasure.journal import start_journal
 from simulation.people import START
-from tests.environment import has_database, migrate, rename_database, settings_for, with_database
+from tests.environment import (
+    connecting_within,
+    has_database,
+    migrate,
+    rename_database,
+    settings_for,
+    with_database,
+)
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TEMPLATE, NAME, ROTATING = "pc_simulation", "pc_simulation_runs", "pc_simulation_rotating"
@@ -186,11 +193,15 @@ class _PatientLimits:
 
 @contextmanager
 def _patiently() -> Iterator[None]:
-    """Give a click or a replay, too, whatever real time it needs: it has limits of its own."""
+    """Give each click, replay and new connection, too, whatever real time it needs.
+
+    They have limits of their own.
+    """
     limits = transactions._LIMITS  # noqa: SLF001 - time is an input here
     transactions._LIMITS = _PatientLimits(limits)  # type: ignore[assignment]  # noqa: SLF001 - the same
     try:
-        yield
+        with connecting_within(int(PATIENT.round_trip)):
+            yield
     finally:
         transactions._LIMITS = limits  # noqa: SLF001 - the same
 

@@ -11,7 +11,7 @@ import structlog
 from dev.engines import Engines
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import LINK_CLICK_TIMEOUTS
-from preference_center.infra.db.transactions import current_limits, override_limits
+from preference_center.infra.db.transactions import current_limits, override_limits, run_autocommit
 from preference_center.ledger.spool.replayer import PROBE_LIMITS
 from simulation.crew import Redis
 from simulation.ground import PATIENT, ground, prepare, rotating_ground
@@ -29,7 +29,9 @@ def test_a_run_that_changes_the_digest_keys_leaves_the_logs_of_later_runs_silent
     assert "after" not in written
 
 
-def test_a_click_and_a_probe_have_as_long_as_a_busy_machine_needs(engines: Engines) -> None:
+def test_a_click_a_probe_and_a_new_connection_have_as_long_as_a_busy_machine_needs(
+    engines: Engines,
+) -> None:
     prepare(engines)
     with ground(engines):
         with override_limits(LINK_CLICK_TIMEOUTS):
@@ -37,6 +39,8 @@ def test_a_click_and_a_probe_have_as_long_as_a_busy_machine_needs(engines: Engin
         with override_limits(PROBE_LIMITS):
             assert current_limits() == replace(PATIENT, lock=PROBE_LIMITS.lock, retry=0)
         assert current_limits() == PATIENT
+        connection = run_autocommit(lambda c: c.info.get_parameters())
+        assert connection["connect_timeout"] == str(PATIENT.round_trip)
     with override_limits(PROBE_LIMITS):
         assert current_limits() is PROBE_LIMITS
 
