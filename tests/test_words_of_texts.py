@@ -100,3 +100,9 @@ def test_the_search_finds_words_and_no_parts_of_words(
     language: str, text: str, instead: list[str]
 ) -> None:
     assert found(language, text) == instead
+
+
+@pytest.mark.parametrize("name", ["messages", "informal"])
+def test_no_italian_text_has_a_before_a_name_that_may_begin_with_a_vowel(name: str) -> None:
+    texts = {str(text) for text in read_messages("it", name).values()}
+    assert [text for text in texts if re.search(r"\ba %\((?:name|brands?)\)s", text)] == []

@@ -22,7 +22,7 @@ def _one_time_link(email: OutgoingEmail, name: str) -> EmailTexts:
         subject=_("Your link to choose what you receive from %(name)s", name=name),
         reason=_(
             "You, or someone using your address, asked for a link to choose what"
-            " %(name)s sends you.",
+            " you receive from %(name)s.",
             name=name,
         ),
         button=_("Choose what you receive"),

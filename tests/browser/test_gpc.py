@@ -41,7 +41,7 @@ def test_to_open_the_page_is_enough_where_scripts_run(
 ) -> None:
     page = opened(browser, f"{site}/{path}/{token}")
     page.get_by_text(HONOURED).wait_for()
-    assert page.get_by_text("When you press any button here").is_hidden()
+    assert page.get_by_text("When you press a button on one of these pages").is_hidden()
     assert ledger.kinds() == [("opted_out", SHARING)]
     page.context.close()
 
@@ -50,7 +50,7 @@ def test_without_script_the_next_press_records_it(
     browser: Browser, site: str, token: str, ledger: Ledger, over_http: None
 ) -> None:
     page = opened(browser, f"{site}/p/{token}", script=False)
-    assert page.get_by_text("When you press any button here").is_visible()
+    assert page.get_by_text("When you press a button on one of these pages").is_visible()
     assert page.get_by_text(HONOURED).is_hidden()
     assert ledger.kinds() == []  # I7
     press(page.get_by_role("button", name="Save"))

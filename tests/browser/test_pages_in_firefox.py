@@ -90,6 +90,6 @@ def test_its_own_setting_against_sale_and_sharing_is_honoured(
 ) -> None:
     page.goto(f"{site}/p/{token}")
     page.get_by_text("Opt-out honoured").wait_for()
-    assert page.get_by_text("When you press any button here").is_hidden()
+    assert page.get_by_text("When you press a button on one of these pages").is_hidden()
     assert ledger.kinds() == [("opted_out", SHARING)]
     assert overflow(page) == []

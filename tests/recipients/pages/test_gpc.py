@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 NOTICED = "Your browser sends the Global Privacy Control signal."
-COMING = "When you press any button here, we record that your data may not be sold"
+COMING = "When you press a button on one of these pages, we record that your data may not be sold"
 HONOURED = "Opt-out honoured"
 OVERRIDDEN = "You have agreed since then"
 MINUTE = timedelta(minutes=1)
