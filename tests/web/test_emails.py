@@ -247,6 +247,8 @@ def test_an_email_of_two_brands_comes_from_neither_alone(app: Flask) -> None:
     second = '\n[brands.second]\nname = "Second"\ncontact.email = "two@second.example"\n'
     put_in_force(app, REACHABLE + second)
     assert rendered()["From"] == "Acme e Second <choices@example.com>"
+    text, _ = text_and_html(rendered(language="en"))
+    assert "to choose what you receive from Acme and Second." in text
     assert rendered(brand="second")["From"] == "Second <two@second.example>"
 
 

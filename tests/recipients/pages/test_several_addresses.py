@@ -109,3 +109,16 @@ def test_one_press_stops_all_of_one_address(screen: Screen, ledger: Ledger) -> N
     assert ledger.kinds() == [("opted_out", "all_marketing")]
     shown = Screen.open(screen.client, screen.url)
     assert ticks(shown) == {"digest": [True, False], "offers": [False, False], "alerts": [False]}
+
+
+@pytest.mark.parametrize("page", ["its own now", "shown before fields had prefixes"])
+def test_a_page_left_open_opts_out_whatever_became_of_the_others(
+    screen: Screen, ledger: Ledger, page: str
+) -> None:  # I1
+    save = next(each for each in screen.controls if each.label == SAVE)
+    state = next(each for each in screen.controls if each.given.get("name", "").endswith("state"))
+    name = state.given["name"] if page == "its own now" else "state"
+    path = save.given["formaction"].partition("?" if page == "its own now" else "#")[0]
+    answer = screen.client.post(path, data={name: state.given["value"]})
+    assert answer.status_code == 303
+    assert ledger.kinds() == [("opted_out", "digest")]
