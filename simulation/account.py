@@ -18,12 +18,12 @@ from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,
     EraseItem,
+    NoResponse,
     PushItem,
     PushOutcome,
     PushResult,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import NoResponse
 from preference_center.integrations.base.vendor_events import VendorEvent
 from simulation.tools import Tool, shown
 from simulation.violation import Violation

@@ -16,9 +16,11 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     EraseItem,
     EraseMode,
+    LeaseExpired,
+    NoResponse,
     PushItem,
+    RateLimited,
 )
-from preference_center.integrations.base.http import LeaseExpired, NoResponse, RateLimited
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from simulation.ground import Clock
 from simulation.people import START

@@ -38,8 +38,7 @@ from preference_center.infra.db.transactions import Connection, run_autocommit, 
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
 from preference_center.integrations.registry import load_integrations
 from preference_center.ledger.forms import raise_deferred_states
-from preference_center.lists.imports.uploads import UPLOAD_RETENTION
-from preference_center.lists.store import delete_expired_parts, list_due_imports
+from preference_center.lists.store import UPLOAD_RETENTION, delete_expired_parts, list_due_imports
 from preference_center.monitoring.alerts import start_alerting
 from preference_center.monitoring.gauges import (
     DatabaseCollector,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import cache
 
 
 class BounceCause(StrEnum):
@@ -229,7 +230,12 @@ _PHRASES: tuple[tuple[BounceCause, str], ...] = (
     (BounceCause.TEMPORARY, r"try\ again\ later"),
 )
 
-_COMPILED_PHRASES = tuple((cause, re.compile(pattern, re.VERBOSE)) for cause, pattern in _PHRASES)
+
+@cache
+def _compiled_phrases() -> tuple[tuple[BounceCause, re.Pattern[str]], ...]:
+    """Compiled at the first bounce: it takes longer than the import of most subjects."""
+    return tuple((cause, re.compile(pattern, re.VERBOSE)) for cause, pattern in _PHRASES)
+
 
 # What a vendor advises after its reason, as "such bounces can harm your reputation".
 _ADVICE = re.compile(
@@ -264,4 +270,4 @@ def find_cause(text: str) -> BounceCause | None:
     """
     head = " ".join(text[:_MAX_CHARS].lower().split()).replace("\u2019", "'")
     head = _SERVER.sub(_replace_server_name, _ADVICE.sub("", _ADDRESS_TEXT.sub("someone", head)))
-    return next((cause for cause, pattern in _COMPILED_PHRASES if pattern.search(head)), None)
+    return next((cause for cause, pattern in _compiled_phrases() if pattern.search(head)), None)

@@ -18,6 +18,7 @@ from ipaddress import (
     ip_network,
 )
 from typing import TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -112,3 +113,10 @@ def _is_within(network: Network, ranges: Iterable[Network]) -> bool:
         )
         for each in ranges
     )
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """The origin of a URL, and its path with query."""
+    parts = urlsplit(url)
+    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    return f"{parts.scheme}://{parts.netloc}", path

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 import structlog
@@ -34,12 +34,11 @@ from preference_center.destinations.rules.states import Destination
 from preference_center.infra.company_webhooks import ALLOW_PRIVATE
 from preference_center.infra.context import services
 from preference_center.infra.redis import connect_redis, error_fields
-from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
-from preference_center.integrations.base.http import (
-    EndpointRateLimit,
-    HttpContext,
+from preference_center.integrations.base.contract import (
+    Connector,
+    DestinationConfig,
+    RateLimit,
     RateLimited,
-    RequestRateLimiter,
 )
 from preference_center.integrations.base.integration import RATE_SETTING
 from preference_center.integrations.registry import (
@@ -47,6 +46,9 @@ from preference_center.integrations.registry import (
     get_spec,
     make_connector,
 )
+
+if TYPE_CHECKING:
+    from preference_center.integrations.base.http import EndpointRateLimit, RequestRateLimiter
 
 log = structlog.get_logger()
 
@@ -293,6 +295,9 @@ def build_connector(kind: str, config: DestinationConfig, lease: Lease | None = 
 
     Without a lease its requests may wait for the rate limit without end.
     """
+    # Imported late, as connectors are: a process that calls no tool needs no HTTP client.
+    from preference_center.integrations.base.http import HttpContext  # noqa: PLC0415
+
     http = HttpContext(
         now=services().now,
         allow_private=os.environ.get(ALLOW_PRIVATE) == "1",

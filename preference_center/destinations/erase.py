@@ -43,12 +43,14 @@ from preference_center.integrations.base.contract import (
     EraseItem,
     EraseMode,
     FieldItem,
+    LeaseExpired,
     PushOutcome,
+    RateLimited,
+    RequestRejected,
     SupportsContactFields,
     SupportsErase,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
 
 log = structlog.get_logger()

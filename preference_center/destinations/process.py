@@ -35,9 +35,12 @@ from preference_center.infra.db.transactions import Connection, run_in_transacti
 from preference_center.infra.hooks import Hook
 from preference_center.infra.job_queue import JobTimedOut
 from preference_center.infra.metrics import InboundKind, InboundOutcome
-from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
-from preference_center.integrations.base.http import HttpContext, RequestRejected
-from preference_center.integrations.base.multi_channel import connector_for_channel
+from preference_center.integrations.base.contract import (
+    Connector,
+    DeliveryError,
+    RequestRejected,
+    SupportsFind,
+)
 from preference_center.integrations.base.vendor_events import (
     NeedsConfirmation,
     ReceivedMail,
@@ -56,6 +59,9 @@ def confirm_subscription(destination: Destination, confirmation: SubscriptionCon
 
     Raises DeliveryError if it may be retried, InvalidInput if it was rejected.
     """
+    # Imported late: a worker that waits needs no HTTP client, and it has megabytes.
+    from preference_center.integrations.base.http import HttpContext  # noqa: PLC0415
+
     allow = os.environ.get(ALLOW_PRIVATE) == "1"
     http = HttpContext(now=services().now, allow_private=allow)
     with http.session(destination.name, f"https://{confirmation.host}") as session:
@@ -268,6 +274,11 @@ def _resolve_addresses(
     connector: Connector, events: Sequence[VendorEvent]
 ) -> Sequence[VendorEvent]:
     """The events, with the addresses of contacts that are named by an id; without deleted ones."""
+    # Imported late, as above: what a connector has imported already.
+    from preference_center.integrations.base.multi_channel import (  # noqa: PLC0415
+        connector_for_channel,
+    )
+
     unnamed = {
         (event.channel, event.contact_id)
         for event in events

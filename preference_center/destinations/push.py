@@ -52,15 +52,16 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     EndpointGone,
     FieldItem,
+    LeaseExpired,
     PushItem,
     PushOutcome,
     PushResult,
+    RateLimited,
     SupportsContactFields,
     TooManyRequests,
     UnsupportedByDestination,
     parse_frequency_fields,
 )
-from preference_center.integrations.base.http import LeaseExpired, RateLimited
 
 log = structlog.get_logger()
 

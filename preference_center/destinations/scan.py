@@ -44,11 +44,13 @@ from preference_center.integrations.base.contract import (
     Connector,
     ContactPage,
     DeliveryError,
+    LeaseExpired,
     ListingMode,
+    RateLimited,
+    RequestRejected,
     SupportsPull,
     SupportsScan,
 )
-from preference_center.integrations.base.http import LeaseExpired, RateLimited, RequestRejected
 from preference_center.integrations.registry import load_integrations
 
 log = structlog.get_logger()

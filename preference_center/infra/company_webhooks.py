@@ -14,13 +14,12 @@ import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.deadlines import destination_retry
+from preference_center.core.networks import split_url
 from preference_center.core.occurrences import Occurrence
 from preference_center.infra import metrics, occurrences
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, fetch_count, run_in_transaction
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.network import split_url
 
 ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
 """Environment variable of development: `1` lets destinations reach this very machine."""
@@ -147,6 +146,9 @@ def send_signed(context: Services, webhook_id: UUID, body: str) -> DeliveryError
             Signer(secret).sign(name, context.now(), body) for secret in secrets.split()
         ),
     }
+    # Imported late: its libraries take memory and time where nothing is sent.
+    from preference_center.integrations.base.http import HttpContext  # noqa: PLC0415
+
     http = HttpContext(now=context.now, allow_private=os.environ.get(ALLOW_PRIVATE) == "1")
     origin, path = split_url(url)
     try:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.integrations.base import presets
@@ -19,7 +20,6 @@ from preference_center.integrations.base.contract import (
     Connector,
     DestinationConfig,
 )
-from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import (
     ConnectorSpec,
     Integration,
@@ -27,6 +27,9 @@ from preference_center.integrations.base.integration import (
 )
 from preference_center.integrations.base.presets import ImportPreset
 from preference_center.integrations.base.vendor_events import WebhookSource, WebhookVerifier
+
+if TYPE_CHECKING:
+    from preference_center.integrations.base.http import HttpContext
 
 ENTRY_POINT_GROUP = "preference_center.integrations"
 """Group of the entry points by which other distributions add integrations: each is an

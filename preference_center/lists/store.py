@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -379,6 +379,10 @@ def list_part_sizes(connection: Connection, import_id: UUID, size: int) -> list[
 def delete_parts(connection: Connection, import_id: UUID) -> None:
     """Delete the file."""
     connection.execute("DELETE FROM list_import_part WHERE import_id = %s", (import_id,))
+
+
+UPLOAD_RETENTION = timedelta(days=7)
+"""How long an uploaded file is kept that was not applied."""
 
 
 def delete_expired_parts(connection: Connection, before: datetime) -> int:

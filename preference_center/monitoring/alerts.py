@@ -28,6 +28,7 @@ from flask import Flask
 
 from preference_center.core.deadlines import destination_retry
 from preference_center.core.errors import PreferenceCenterError, Unavailable
+from preference_center.core.networks import split_url
 from preference_center.destinations.rules.promise import Measurements
 from preference_center.destinations.store.forecasts import describe_slowed
 from preference_center.infra import occurrences
@@ -36,8 +37,6 @@ from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.infra.smtp_client import SmtpClient, SmtpError
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.network import split_url
 from preference_center.monitoring import store
 from preference_center.monitoring.measure import (
     Heartbeat,
@@ -111,6 +110,9 @@ def _send_webhook(notice: Notice) -> None:
         "state": "ended" if notice.has_ended else "began",
         "at": notice.at.isoformat(),
     }
+    # Imported late: its libraries take memory in every process, and few notices go by it.
+    from preference_center.integrations.base.http import HttpContext  # noqa: PLC0415
+
     origin, path = split_url(url)
     http = HttpContext(now=services().now, allow_private=True)
     try:

@@ -18,11 +18,11 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     RateLimit,
+    RateLimited,
 )
 from preference_center.integrations.base.http import (
     EndpointRateLimit,
     HttpContext,
-    RateLimited,
     RequestRateLimiter,
     parse_reset_headers,
 )

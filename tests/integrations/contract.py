@@ -18,11 +18,13 @@ from httpcore import SyncBackend
 from preference_center.core.addresses import Channel
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    LeaseExpired,
+    NoResponse,
     PushItem,
     PushResult,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import HttpTimeouts, LeaseExpired, NoResponse
+from preference_center.integrations.base.http import HttpTimeouts
 from preference_center.integrations.registry import get_spec
 from tests.integrations.rig import ANNA, BO, CY, NOW, ODD, Rig, Tool, lift, off, results
 from tests.integrations.tools.stand_in import Fault, StandIn

@@ -14,11 +14,11 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     EraseItem,
     EraseMode,
+    LeaseExpired,
     PushOutcome,
     PushResult,
     SupportsErase,
 )
-from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.registry import get_spec
 from preference_center.ledger.rules import contains_address
 from tests.integrations.contract import ANNA, BO, ODD, Rig, off, results

@@ -10,12 +10,8 @@ import httpcore
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.integrations.base.http import (
-    HttpContext,
-    HttpSession,
-    HttpTimeouts,
-    NoResponse,
-)
+from preference_center.integrations.base.contract import NoResponse
+from preference_center.integrations.base.http import HttpContext, HttpSession, HttpTimeouts
 from tests.integrations.rig import PATIENT
 from tests.integrations.tools.in_process import InProcess
 from tests.integrations.tools.stand_in import Fault, StandIn

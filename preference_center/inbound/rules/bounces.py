@@ -22,8 +22,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from email.message import Message
 
-from flufl.bounce import all_failures
-
 from preference_center.core.bounce_phrases import BounceCause, find_cause
 from preference_center.core.bounces import Bounce, classify_bounce
 from preference_center.core.mime import (
@@ -380,6 +378,9 @@ def _bounce(text: str) -> Bounce:
 
 def _detect_failures(mail: ParsedMail) -> tuple[list[str], list[str]]:
     """Whose mail is delayed, and whose failed. The returned mail is hidden: it names others."""
+    # Imported late: it has a module for each mail system, and few processes read a bounce.
+    from flufl.bounce import all_failures  # noqa: PLC0415
+
     try:
         message = parse_mime(mail.excerpt)
         for part in message.walk():

@@ -474,6 +474,33 @@ class TooManyRequests(DeliveryError):
     """The tool takes no more requests for now (HTTP 429): it works, and is slower than we are."""
 
 
+class RateLimited(DeliveryError):
+    """The rate limit permits no request within this lease: nothing was sent.
+
+    No failure of the tool. `retry_after` is when a request will be permitted.
+    """
+
+
+class LeaseExpired(DeliveryError):
+    """The worker's lease ends too soon to send anything more; another has the rows."""
+
+
+class NoResponse(DeliveryError):
+    """No complete response arrived: the request may have taken effect, or may do so yet."""
+
+
+class UnexpectedResponse(DeliveryError):
+    """A 2xx response whose body is not what the tool's API documents."""
+
+
+class RequestRejected(DeliveryError):
+    """The tool understood this request and rejected it (a 4xx about its content)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class EndpointGone(DeliveryError):
     """The receiver asked us to stop (HTTP 410): the destination pauses."""
 

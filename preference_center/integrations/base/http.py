@@ -26,7 +26,15 @@ import httpx
 from pydantic import Field, TypeAdapter, create_model
 
 from preference_center.core.networks import Network
-from preference_center.integrations.base.contract import DeliveryError, RateLimit, TooManyRequests
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    LeaseExpired,
+    NoResponse,
+    RateLimit,
+    RequestRejected,
+    TooManyRequests,
+    UnexpectedResponse,
+)
 from preference_center.integrations.base.network import (
     Deadline,
     DeadlineBackend,
@@ -43,13 +51,6 @@ from preference_center.integrations.base.webhook import parse_mail_date
 RateLimitHeaders = Callable[[int, Mapping[str, str], datetime], timedelta | None]
 """Status, headers (names in lower case) and the time of a response to how long the tool accepts
 no more requests; None if the headers don't state it."""
-
-
-class RateLimited(DeliveryError):
-    """The rate limit permits no request within this lease: nothing was sent.
-
-    No failure of the tool. `retry_after` is when a request will be permitted.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,26 +144,6 @@ MAX_RETRY_AFTER = timedelta(days=1)
 
 MAX_PAUSE = timedelta(hours=1)
 """Beyond that we ask ourselves, since the deadline is ours and not the tool's (I3)."""
-
-
-class LeaseExpired(DeliveryError):
-    """The worker's lease ends too soon to send anything more; another has the rows."""
-
-
-class NoResponse(DeliveryError):
-    """No complete response arrived: the request may have taken effect, or may do so yet."""
-
-
-class UnexpectedResponse(DeliveryError):
-    """A 2xx response whose body is not what the tool's API documents."""
-
-
-class RequestRejected(DeliveryError):
-    """The tool understood this request and rejected it (a 4xx about its content)."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,11 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
     EraseMode,
 )
-from preference_center.integrations.base.http import HttpContext, HttpSession
 from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.integrations.base.webhook_mail import compose_mail
 
 if TYPE_CHECKING:
+    from preference_center.integrations.base.http import HttpContext, HttpSession
     from preference_center.integrations.base.presets import ImportPreset
     from preference_center.integrations.base.vendor_events import WebhookVerifier
 

@@ -25,8 +25,8 @@ from preference_center.integrations.base.contract import (
     PushItem,
     PushOutcome,
     PushResult,
+    RequestRejected,
 )
-from preference_center.integrations.base.http import RequestRejected
 from preference_center.integrations.base.mapping import (
     LookupMode,
     OffState,

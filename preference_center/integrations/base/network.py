@@ -22,7 +22,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpcore
 import httpx
@@ -261,13 +261,6 @@ def validate_url(
     if _NUMERIC_LABEL.fullmatch(last) and not _IPV4.fullmatch(parts.hostname):
         raise ForbiddenUrl("write the host as a name or as four decimal numbers")
     return parts
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """The origin of a URL, and its path with query."""
-    parts = urlsplit(url)
-    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    return f"{parts.scheme}://{parts.netloc}", path
 
 
 def resolve_allowed_addresses(

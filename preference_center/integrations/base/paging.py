@@ -18,12 +18,12 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
-from preference_center.integrations.base.contract import ContactPage
-from preference_center.integrations.base.http import (
+from preference_center.integrations.base.contract import (
+    ContactPage,
     RequestRejected,
     UnexpectedResponse,
-    make_type_adapter,
 )
+from preference_center.integrations.base.http import make_type_adapter
 
 CursorType = TypeVar("CursorType")
 

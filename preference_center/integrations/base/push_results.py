@@ -17,12 +17,10 @@ from typing import Generic, TypeVar
 
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    LeaseExpired,
     PushItem,
     PushOutcome,
     PushResult,
-)
-from preference_center.integrations.base.http import (
-    LeaseExpired,
     RequestRejected,
     UnexpectedResponse,
 )

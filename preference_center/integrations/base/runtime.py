@@ -38,7 +38,9 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     PushResult,
     RateLimit,
+    RequestRejected,
     SupportedScope,
+    UnexpectedResponse,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.erasing_connector import (
@@ -49,9 +51,7 @@ from preference_center.integrations.base.http import (
     EndpointRateLimit,
     HttpContext,
     HttpSession,
-    RequestRejected,
     Response,
-    UnexpectedResponse,
     basic_auth_headers,
     parse_reset_headers,
 )

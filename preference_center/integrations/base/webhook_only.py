@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from preference_center.integrations.base.contract import (
     WEBHOOK_ONLY,
@@ -23,7 +23,6 @@ from preference_center.integrations.base.contract import (
     PushOutcome,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
@@ -31,6 +30,9 @@ from preference_center.integrations.base.vendor_events import (
     WebhookRequest,
     WebhookVerifier,
 )
+
+if TYPE_CHECKING:
+    from preference_center.integrations.base.http import HttpContext
 
 _UNSIGNED_REQUEST = WebhookRequest("POST", "", "", {}, b"")
 

@@ -12,8 +12,9 @@ from preference_center.integrations.base.contract import (
     CheckReport,
     DeliveryError,
     DestinationConfig,
+    LeaseExpired,
 )
-from preference_center.integrations.base.http import HttpContext, LeaseExpired
+from preference_center.integrations.base.http import HttpContext
 
 FILE_MODE = 0o640
 """Files contain addresses: only the owner and the group may read them."""

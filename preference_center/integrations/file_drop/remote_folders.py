@@ -25,8 +25,9 @@ from preference_center.integrations.base.contract import (
     CheckReport,
     DeliveryError,
     DestinationConfig,
+    LeaseExpired,
 )
-from preference_center.integrations.base.http import HttpContext, LeaseExpired
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.network import (
     ForbiddenUrl,
     Resolver,

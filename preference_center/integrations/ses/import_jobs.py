@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.base.http import RateLimited
+from preference_center.integrations.base.contract import RateLimited
 
 if TYPE_CHECKING:
     from preference_center.integrations.ses.client import AwsRequestSigner, SesContact

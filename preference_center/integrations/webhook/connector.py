@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.addresses import Channel
-from preference_center.core.networks import InvalidNetworks, Network, parse_own_networks
+from preference_center.core.networks import InvalidNetworks, Network, parse_own_networks, split_url
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,
@@ -33,7 +33,6 @@ from preference_center.integrations.base.integration import ConnectorSpec, Teste
 from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.network import (
     ForbiddenUrl,
-    split_url,
     validate_url,
 )
 from preference_center.integrations.base.push_results import push_bisecting, reflected

@@ -15,7 +15,7 @@ import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -130,10 +130,6 @@ def _encode_row(name: str, row: Any) -> bytes:
     if len(line) > MAX_LINE_BYTES:
         raise InvalidInput("a row of the JSON document is longer than a mebibyte")
     return line
-
-
-UPLOAD_RETENTION = timedelta(days=7)
-"""How long an uploaded file is kept that was not applied."""
 
 
 REPLACEABLE_STATES = frozenset(

@@ -17,7 +17,7 @@ from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.hooks import Hook
-from preference_center.lists.imports.uploads import UPLOAD_RETENTION
+from preference_center.lists.store import UPLOAD_RETENTION
 from preference_center.rights import person_words as words
 from preference_center.rights.access_file import records
 from preference_center.rights.access_file.ledger_records import AccessSubject

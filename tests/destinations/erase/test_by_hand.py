@@ -18,8 +18,8 @@ from preference_center.integrations.base.contract import (
     EraseMode,
     PushOutcome,
     PushResult,
+    RequestRejected,
 )
-from preference_center.integrations.base.http import RequestRejected
 from tests.clock import Clock
 from tests.destinations.erasing_tool import (
     NOTE,

@@ -22,11 +22,12 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     EraseItem,
     EraseMode,
+    LeaseExpired,
     PushItem,
     PushOutcome,
     PushResult,
+    RateLimited,
 )
-from preference_center.integrations.base.http import LeaseExpired, RateLimited
 from preference_center.integrations.registry import get_spec
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.erasure.erase import erase_contacts, tidy_erasures

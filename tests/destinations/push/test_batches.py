@@ -21,9 +21,9 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     PushItem,
     PushOutcome,
+    RateLimited,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.base.push_results import deferred, reflected
 from preference_center.ledger import record
 from tests.clock import Clock

@@ -29,11 +29,11 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     DeliveryError,
     EndpointGone,
+    LeaseExpired,
     PushItem,
     PushOutcome,
     PushResult,
 )
-from preference_center.integrations.base.http import LeaseExpired
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.tool import Tool

@@ -17,9 +17,10 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     DeliveryError,
     PushItem,
+    RateLimited,
     TooManyRequests,
 )
-from preference_center.integrations.base.http import RateLimited, raise_for_status
+from preference_center.integrations.base.http import raise_for_status
 from tests.clock import Clock
 from tests.destinations.connected import connect
 from tests.destinations.push.test_batches import failing, opt_out

@@ -24,8 +24,8 @@ from preference_center.integrations.base.contract import (
     PushItem,
     PushOutcome,
     PushResult,
+    RateLimited,
 )
-from preference_center.integrations.base.http import RateLimited
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.steps import (

@@ -12,8 +12,12 @@ from preference_center.destinations.scan import MAX_PULL_WAIT, verify
 from preference_center.destinations.store.backfills import backfill
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
-from preference_center.integrations.base.contract import ContactPage, DeliveryError, PushResult
-from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base.contract import (
+    ContactPage,
+    DeliveryError,
+    PushResult,
+    RequestRejected,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent
 from tests.clock import Clock
 from tests.destinations.steps import (

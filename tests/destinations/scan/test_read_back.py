@@ -15,8 +15,12 @@ from preference_center.destinations.scan import next_night, schedule_new_listing
 from preference_center.destinations.store import destinations, listings, verification
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.db.transactions import run_in_transaction
-from preference_center.integrations.base.contract import PushItem, PushOutcome, PushResult
-from preference_center.integrations.base.http import RateLimited
+from preference_center.integrations.base.contract import (
+    PushItem,
+    PushOutcome,
+    PushResult,
+    RateLimited,
+)
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.monitoring.measure import measure_database

@@ -20,10 +20,10 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
     ContactPage,
     ContactSnapshot,
+    NoResponse,
     PushItem,
     PushResult,
 )
-from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.steps import (

@@ -7,11 +7,12 @@ import pytest
 
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    NoResponse,
     PushItem,
     PushOutcome,
     PushResult,
+    UnexpectedResponse,
 )
-from preference_center.integrations.base.http import NoResponse, UnexpectedResponse
 from preference_center.integrations.base.push_results import (
     MAX_UNEXPECTED_RESPONSES,
     PushStep,

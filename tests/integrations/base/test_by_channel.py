@@ -19,6 +19,7 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
     EraseItem,
     FieldItem,
+    LeaseExpired,
     ListingMode,
     PushItem,
     PushOutcome,
@@ -26,7 +27,7 @@ from preference_center.integrations.base.contract import (
     SupportedScope,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import HttpContext, LeaseExpired
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.multi_channel import (
     MultiChannelConnector,
     connector_for_channel,

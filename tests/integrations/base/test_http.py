@@ -13,13 +13,11 @@ from pydantic import BeforeValidator, TypeAdapter
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as ServerResponse
 
-from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.contract import DeliveryError, LeaseExpired, NoResponse
 from preference_center.integrations.base.http import (
     MAX_RESPONSE_BYTES,
     MAX_RETRY_AFTER,
     HttpContext,
-    LeaseExpired,
-    NoResponse,
     Response,
     parse_retry_after,
 )

@@ -17,9 +17,10 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
     PushOutcome,
     PushResult,
+    RequestRejected,
     SupportedScope,
 )
-from preference_center.integrations.base.http import HttpContext, RequestRejected
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapped_connector import ReadableConnector
 from preference_center.integrations.base.mapping import (
     ConnectorRules,

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from preference_center.integrations.base.contract import PushResult
-from preference_center.integrations.base.http import Response, UnexpectedResponse
+from preference_center.integrations.base.contract import PushResult, UnexpectedResponse
+from preference_center.integrations.base.http import Response
 from preference_center.integrations.base.push_results import (
     absent,
     deferred,

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.integrations.base.contract import ContactPage
-from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base.contract import ContactPage, RequestRejected
 from preference_center.integrations.base.paging import (
     ListingCursor,
     TimeWindow,

@@ -16,8 +16,8 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
     PushItem,
     PushResult,
+    UnexpectedResponse,
 )
-from preference_center.integrations.base.http import UnexpectedResponse
 from preference_center.integrations.base.paging import ListingCursor, encode_cursor
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.resend.connector import Resend

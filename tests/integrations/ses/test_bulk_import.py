@@ -15,8 +15,8 @@ from preference_center.integrations.base.contract import (
     PushItem,
     PushOutcome,
     PushResult,
+    RateLimited,
 )
-from preference_center.integrations.base.http import RateLimited
 from preference_center.integrations.ses import import_jobs
 from preference_center.integrations.ses.connector import Ses
 from tests.integrations.both_ways_contract import with_settings

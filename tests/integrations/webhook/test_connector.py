@@ -21,10 +21,11 @@ from preference_center.integrations.base.contract import (
     PushItem,
     PushOutcome,
     PushResult,
+    RequestRejected,
     SupportsErase,
     TopicOffReason,
 )
-from preference_center.integrations.base.http import HttpContext, RequestRejected, utc_now
+from preference_center.integrations.base.http import HttpContext, utc_now
 from preference_center.integrations.registry import make_connector
 from preference_center.integrations.webhook.connector import message_id
 from tests.integrations.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off

@@ -21,12 +21,12 @@ from preference_center.lists import store as lists_store
 from preference_center.lists.imports import plan_store, uploads
 from preference_center.lists.imports.apply import ImportBudget, Throttle, start_undo
 from preference_center.lists.imports.uploads import (
-    UPLOAD_RETENTION,
     continue_import,
     receive_upload,
 )
 from preference_center.lists.rules.instructions import ImportInstructions
 from preference_center.lists.store import (
+    UPLOAD_RETENTION,
     Import,
     ImportState,
     change_state,
