@@ -115,12 +115,13 @@ class Ground:
         self.before_transaction = self.before_claim = lambda: None
         self.clock.now, self.clock.ahead = START, timedelta(0)
         random, clock = Random(seed), self.clock
+        own_queue = queue(clock)
         self.app.extensions[EXTENSION_NAME] = replace(
             self.services(),
             now=clock,
             random=random,
             new_id=lambda: uuid7(clock(), random.getrandbits(80)),
-            queue=queue(clock),
+            make_queue=lambda: own_queue,
             settings=self.services().settings.model_copy(
                 update={"erasure_journal": journal, "report_addresses": "@stop.example.com"}
             ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -33,13 +35,15 @@ from preference_center.infra.db.connections import (
 )
 from preference_center.infra.db.transactions import REPLICA
 from preference_center.infra.files import ROOT
-from preference_center.infra.job_queue import JobQueue
 from preference_center.infra.keys.link_keys import DatabaseLinkRegistry
-from preference_center.infra.redis import RedisRateLimiter
 from preference_center.infra.telemetry import configure_logs
 from preference_center.integrations.registry import load_integrations
 from preference_center.web import languages
 from preference_center.web.pages.rendering import count_link_key_problem, default_wording
+
+if TYPE_CHECKING:
+    from preference_center.infra.job_queue import JobQueue
+    from preference_center.infra.redis import RedisRateLimiter
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_RECYCLE_SECONDS = 3600
@@ -177,13 +181,28 @@ def _build_services(
         opt_out_only,
         count_link_key_problem,
     )
+
+    # Imported late: most commands enqueue nothing and count nothing, and RQ, limits and the client
+    # of Redis take a tenth of their time. Other processes have them by their own imports.
+    @cache
+    def make_queue() -> JobQueue:
+        from preference_center.infra.job_queue import JobQueue  # noqa: PLC0415
+
+        return JobQueue(settings.redis_url)
+
+    @cache
+    def make_limiter() -> RedisRateLimiter:
+        from preference_center.infra.redis import RedisRateLimiter  # noqa: PLC0415
+
+        return RedisRateLimiter(settings.redis_url)
+
     return Services(
         lookup_txt=_look_up_txt,
         settings=settings,
         keys=keys,
         links=links,
-        queue=JobQueue(settings.redis_url),
-        limiter=RedisRateLimiter(settings.redis_url),
+        make_queue=make_queue,
+        make_limiter=make_limiter,
         now=now,
         random=random,
         timeouts=timeouts,

@@ -43,8 +43,9 @@ class Services:
     settings: Settings
     keys: Keys
     links: Links
-    queue: JobQueue
-    limiter: RedisRateLimiter
+    make_queue: Callable[[], JobQueue]
+    make_limiter: Callable[[], RedisRateLimiter]
+    """Of the process: each returns the same one whenever it is called."""
     now: Callable[[], datetime]
     """The only clock: aware UTC."""
     random: Random
@@ -55,6 +56,16 @@ class Services:
     """`lookup_txt(name, timeout=seconds)`: the TXT record of a DNS name; None if it has none."""
     new_id: Callable[[], UUID]
     """Ids for events: version 7, so that they sort by time (RFC 9562)."""
+
+    @property
+    def queue(self) -> JobQueue:
+        """Where jobs are enqueued."""
+        return self.make_queue()
+
+    @property
+    def limiter(self) -> RedisRateLimiter:
+        """What counts rate limits."""
+        return self.make_limiter()
 
 
 def services() -> Services:

@@ -143,7 +143,8 @@ def test_no_email_is_lost_while_redis_is_down(
 ) -> None:  # I1
     from preference_center.infra.job_queue import JobQueue
 
-    away = replace(services(), queue=JobQueue("redis://127.0.0.1:1/0"))
+    queue = JobQueue("redis://127.0.0.1:1/0")
+    away = replace(services(), make_queue=lambda: queue)
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, away)
     enqueue_emails([outgoing_email()])
     assert run_in_transaction(lambda c: outbox.count_due_emails(c, START)) == 1
@@ -155,7 +156,8 @@ def test_enqueueing_nudges_the_worker(
     from preference_center.infra.job_queue import JobQueue, rq_queue
     from preference_center.infra.redis import connect_redis
 
-    rested = replace(services(), queue=JobQueue(redis_url))  # nudged by no test before
+    queue = JobQueue(redis_url)  # nudged by no test before
+    rested = replace(services(), make_queue=lambda: queue)
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)
     enqueue_emails([outgoing_email()])
     with connect_redis(redis_url) as connection:

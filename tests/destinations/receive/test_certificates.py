@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import Unavailable
-from preference_center.destinations.receive import (
+from preference_center.destinations.certificates import (
     CERTIFICATE_LIFETIME,
     CERTIFICATES_KEY,
     FAILURE_BACKOFF,

@@ -31,9 +31,9 @@ def test_the_scheduler_finds_due_mail_without_redis(
     enqueue_emails([outgoing_email() for _ in range(50)])
     with connect_redis(redis_url) as connection:
         connection.flushdb()
-        monkeypatch.setitem(
-            app.extensions, EXTENSION_NAME, replace(services(), queue=JobQueue(redis_url))
-        )
+        queue = JobQueue(redis_url)
+        rested = replace(services(), make_queue=lambda: queue)
+        monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)
         assert scheduler.tick() == 3
         jobs = rq_queue(connection, "mail").jobs
         assert {job.func_name for job in jobs} == {"workers.jobs.send_mail"}

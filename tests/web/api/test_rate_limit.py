@@ -73,9 +73,8 @@ def test_who_is_nobody_uses_up_nothing(in_force: Flask) -> None:
 
 
 def test_decisions_go_on_without_redis(in_force: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = replace(
-        in_force.extensions[EXTENSION_NAME], limiter=RedisRateLimiter("redis://127.0.0.1:1/0")
-    )
+    limiter = RedisRateLimiter("redis://127.0.0.1:1/0")
+    away = replace(in_force.extensions[EXTENSION_NAME], make_limiter=lambda: limiter)
     monkeypatch.setitem(in_force.extensions, EXTENSION_NAME, away)
 
     slow = limited(in_force, "2 per hour")

@@ -185,9 +185,8 @@ def test_one_network_tries_twenty_times_whatever_the_names(
 ) -> None:
     monkeypatch.setattr(accounts, "_verify_password", lambda *_: False)
     if redis == "away":
-        changed = replace(
-            app.extensions[EXTENSION_NAME], limiter=RedisRateLimiter("redis://127.0.0.1:1/0")
-        )
+        limiter = RedisRateLimiter("redis://127.0.0.1:1/0")
+        changed = replace(app.extensions[EXTENSION_NAME], make_limiter=lambda: limiter)
         monkeypatch.setitem(app.extensions, EXTENSION_NAME, changed)
     client = app.test_client()
     statuses = [sign_in(client, "1", name=f"user{number}").status_code for number in range(21)]

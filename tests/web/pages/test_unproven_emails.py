@@ -40,7 +40,7 @@ def _mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
     give_mail_server(app, monkeypatch)
     limiter = RedisRateLimiter("redis://127.0.0.1:1")
-    changed = replace(app.extensions[EXTENSION_NAME], limiter=limiter)
+    changed = replace(app.extensions[EXTENSION_NAME], make_limiter=lambda: limiter)
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, changed)
 
 
