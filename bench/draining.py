@@ -11,14 +11,10 @@ from typing import ClassVar
 from bench.ground import Ground, add_destinations, hush
 from bench.opted_out import opt_out, retract_all
 from preference_center.core.addresses import Channel
-from preference_center.destinations.connect import (
-    ConnectorFactory,
-    Lease,
-    TokenBucket,
-    TokenBuckets,
-)
+from preference_center.destinations.connect import ConnectorFactory, Lease
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.token_buckets import TokenBucket, TokenBuckets
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,

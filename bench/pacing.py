@@ -19,11 +19,12 @@ from werkzeug.wrappers import Request, Response
 
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import opt_out
-from preference_center.destinations.connect import Lease, TokenBucket, TokenBuckets
+from preference_center.destinations.connect import Lease
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.scan import verify
 from preference_center.destinations.store.listings import ListingKind
+from preference_center.destinations.token_buckets import TokenBucket, TokenBuckets
 from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.job_queue import TICK_SECONDS
 from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit

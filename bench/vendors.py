@@ -21,12 +21,13 @@ from bench.ground import Ground, add_destination, hush
 from bench.opted_out import address_of, opt_out
 from bench.pacing import Clock, simulated
 from preference_center.core.deadlines import WINDOW
-from preference_center.destinations.connect import Lease, TokenBucket, TokenBuckets
+from preference_center.destinations.connect import Lease
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.scan import schedule_new_listings, verify
 from preference_center.destinations.store import listings, states
 from preference_center.destinations.store.backfills import backfill
+from preference_center.destinations.token_buckets import TokenBucket, TokenBuckets
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import Connector, DestinationConfig, RateLimit
 from preference_center.integrations.base.http import HttpContext

@@ -133,12 +133,12 @@ def redis_url(engines: Engines, environment: Environment) -> Iterator[str]:
 
     Else a limiter that finds it slow would count in its own process, and a queue drop a message.
     """
-    from preference_center.destinations import connect
+    from preference_center.destinations import token_buckets
     from preference_center.infra import job_queue, redis
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redis, "REDIS_TIMEOUT_SECONDS", 30.0)
-        patch.setattr(connect, "REDIS_TIMEOUT", 30.0)
+        patch.setattr(token_buckets, "REDIS_TIMEOUT", 30.0)
         patch.setattr(job_queue, "NUDGE_TIMEOUT_SECONDS", 30.0)
         yield environment.redis_url()
 

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from flask import Flask
 
-from preference_center.destinations.connect import BUCKETS_EXTENSION, TokenBuckets
+from preference_center.destinations.token_buckets import BUCKETS_EXTENSION, TokenBuckets
 
 
 def wait_for_no_rate_limit(app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

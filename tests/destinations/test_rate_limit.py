@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.destinations.connect import (
+from preference_center.destinations.connect import MAX_FIRST_WAIT
+from preference_center.destinations.token_buckets import (
     INTERVAL_MARGIN,
-    MAX_FIRST_WAIT,
     TokenBucket,
     TokenBuckets,
     parse_rate_limit,

@@ -7,13 +7,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import from_regex
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from dev.processes import wait_until
 from dev.valkey import Valkey
 from preference_center.core.errors import ConfigError
-from preference_center.infra.config import Settings, load_settings
+from preference_center.infra.config import _ONE_SERVER, Settings, load_settings
 from preference_center.infra.job_queue import JobQueue
 from preference_center.infra.redis import (
     RedisRateLimiter,
@@ -43,12 +45,19 @@ def test_forms_that_are_understood(url: str) -> None:
     assert validate_redis_url(url) == url
 
 
+@given(from_regex(_ONE_SERVER, fullmatch=True))
+def test_the_library_accepts_what_is_accepted_by_its_form(url: str) -> None:
+    assert validate_redis_url(url) == url
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "localhost:6379",
         "http://localhost",
         "redis://localhost:port/0",
+        "redis://localhost:65536/0",
+        "redis://:pass[word@localhost",
         "redis+sentinel://localhost:26379",
         "redis+sentinel://localhost:port/queue",
         "redis+sentinel://localhost/queue/first",

@@ -63,6 +63,33 @@ def test_a_scheduler_imports_no_connector_before_a_destination_has_it() -> None:
     assert not {name for name in found if name.endswith(".connector")}
 
 
+def test_a_worker_that_waits_imports_no_http_client_and_no_reader_of_mails_and_lists() -> None:
+    found = modules_after("""
+import workers.worker, workers.scheduler, preference_center.app.hooks
+from preference_center.integrations.registry import load_integrations
+load_integrations()
+""")
+    unwanted = {"httpx", "httpcore", "flufl.bounce", "ijson"}
+    assert not found & {*unwanted, "cryptography.hazmat.primitives.serialization"}
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        "preference_center.infra.cli.keys",
+        "preference_center.destinations.cli",
+        "preference_center.contacts.cli",
+    ],
+)
+def test_commands_import_no_queue_and_no_http_client_before_they_use_it(commands: str) -> None:
+    found = modules_after(f"""
+import preference_center.app.service, {commands}
+from preference_center.infra.config import Settings
+Settings._validate_redis_url("redis://preferences:secret@redis.example.com:6379/0")
+""")
+    assert not found & {"redis", "rq", "limits", "httpx", "httpcore"}
+
+
 def imported_by(module: str) -> set[str]:
     """The packages in a process that has imported this module."""
     return {name.partition(".")[0] for name in modules_after(f"import {module}")}
