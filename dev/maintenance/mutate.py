@@ -29,7 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "docs" / "evidence" / "mutation.md"
 PRELOADED = ("flask", "sqlalchemy", "psycopg", "redis", "rq", "structlog", "pydantic", "httpx")
 """What takes long to import, and is no part of what is mutated."""
-OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly")
+OPTIONS = (
+    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly"),
+    *("-p", "no:schemathesis"),  # four seconds of each mutant to import, and no target needs it
+)
 SERVERS = ("DATABASE_URL", "REDIS_URL")
 """Where the tests find the servers of a target."""
 PROGRESS_INTERVAL = 30.0
