@@ -48,6 +48,9 @@ class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
     """When the tool's own opt-outs had been read; the backfill waits for that."""
     slow_until: Mapped[datetime | None]
     """Until when it counts as slow, after a long push (`destinations.rules.plan`)."""
+    refused_accepted_at: Mapped[datetime | None]
+    absent_accepted_at: Mapped[datetime | None]
+    """When a person accepted a `PermanentCondition` of it, None: an alert tells of it."""
     __table_args__ = ({"postgresql_with": VACUUM_EARLY},)
 
 

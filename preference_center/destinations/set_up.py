@@ -22,7 +22,11 @@ from preference_center.core.errors import DestinationError
 from preference_center.core.keys import Keys
 from preference_center.destinations.connect import Lease, connect
 from preference_center.destinations.ingest import preview_ingest
-from preference_center.destinations.rules.states import Destination, DestinationStatus
+from preference_center.destinations.rules.states import (
+    Destination,
+    DestinationStatus,
+    PermanentCondition,
+)
 from preference_center.destinations.store import backfills, destinations, webhooks
 from preference_center.destinations.store.backfills import Backfill, continue_backfill
 from preference_center.destinations.store.destinations import (
@@ -215,6 +219,25 @@ def resume_destination(
     _set_status(destination, DestinationStatus.ACTIVE, "", actor)
     services().queue.nudge_sync([destination.id])
     return destination
+
+
+def accept_condition(
+    name: str, condition: PermanentCondition, actor: str, *, is_accepted: bool = True
+) -> None:
+    """Let no alert tell of it any more, since a person has understood why it is so; or again.
+
+    Raises DestinationError if there is no such destination.
+    """
+    destination, now = _by_name(name), services().now()
+
+    def update(connection: Connection) -> None:
+        at = now if is_accepted else None
+        destinations.set_accepted(connection, destination.id, condition, at)
+        action = "destination.accepted" if is_accepted else "destination.not_accepted"
+        detail = {"name": name, "condition": condition}
+        audit.insert_audit_entry(connection, now, actor, action, detail)
+
+    run_in_transaction(update)
 
 
 def remove_destination(name: str, actor: str) -> None:

@@ -305,6 +305,18 @@ def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
         (([each.name], each.refused) for each in found),
     )
     yield _labelled(
+        "destination_refused_new",
+        "Those of them that no person has accepted.",
+        ["destination"],
+        (([each.name], each.refused_new) for each in found),
+    )
+    yield _labelled(
+        "destination_absence_accepted",
+        "1 while a person has accepted that the tool knows none of these people.",
+        ["destination"],
+        (([each.name], int(each.is_absence_accepted)) for each in found),
+    )
+    yield _labelled(
         "destination_absent_share",
         "Share (0 to 1) of its 100 newest deliveries whose address the tool does not know.",
         ["destination"],

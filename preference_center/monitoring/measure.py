@@ -185,6 +185,8 @@ def _destinations(
             unread_since=each.unread_since,
             late=stages[each.destination],
             refused=each.refused,
+            refused_new=each.refused_new,
+            is_absence_accepted=each.is_absence_accepted,
             absent_share=absent.get(each.destination, 0.0),
             late_refused=refused[each.destination],
         )

@@ -32,11 +32,13 @@ from tests.monitoring.causes import (
 )
 from tests.monitoring.scene import SOON, Scene
 from tests.monitoring.tool_causes import (
+    accept,
     drift,
     not_readable,
     not_understood,
     rate_limit,
     refused_address,
+    refused_again,
     unprocessed,
     unverified,
     wrong_account,
@@ -69,6 +71,18 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "a destination is the wrong account": (
         wrong_account,
         {"ToolKnowsNobody": "absent there\t100%"},
+    ),
+    "a destination that holds nobody is accepted": (
+        lambda scene: accept(scene, wrong_account, "tool_knows_nobody"),
+        {},
+    ),
+    "a refused address is accepted": (
+        lambda scene: accept(scene, refused_address, "addresses_refused"),
+        {},
+    ),
+    "an address is refused after others were accepted": (
+        refused_again,
+        {"AddressesRefused": "accepted\taddresses_refused"},
     ),
     "reading a tool fails while pushes work": (
         not_readable,

@@ -106,7 +106,9 @@ def test_a_tool_that_refuses_more_than_single_addresses_is_late(
     refused: int, late: set[AlertKind]
 ) -> None:  # I3
     stage = {DeadlineStage.PAST_TARGET: refused}
-    crm = DestinationMeasurement("crm", "active", refused=refused, late=stage, late_refused=stage)
+    crm = DestinationMeasurement(
+        "crm", "active", refused=refused, refused_new=1, late=stage, late_refused=stage
+    )
     kinds = {each.kind for each in find_alerts(measured(destinations=[crm]))}
     assert kinds == {AlertKind.ADDRESSES_REFUSED} | late
 

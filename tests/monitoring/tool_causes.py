@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from unittest.mock import Mock
 
@@ -53,6 +54,19 @@ def refused_address(scene: Scene) -> None:
     scene.wait("active", timedelta())
     scene.execute("UPDATE sync_state SET outcome = 'refused'")
     scene.clock.advance(TARGET + timedelta(hours=1))
+
+
+def accept(scene: Scene, cause: Callable[[Scene], None], condition: str) -> None:
+    cause(scene)
+    assert "is accepted" in scene.look_at(f"flask destinations accept NAME {condition}")
+
+
+def refused_again(scene: Scene) -> None:
+    accept(scene, refused_address, "addresses_refused")
+    scene.clock.advance(timedelta(minutes=1))
+    address = parse_address("joan@example.com", Channel.EMAIL)
+    record([change(2, at=scene.clock(), address=address)])
+    scene.execute("UPDATE sync_state SET outcome = 'refused'")
 
 
 def wrong_account(scene: Scene) -> None:

@@ -14,7 +14,11 @@ from preference_center.destinations import set_up
 from preference_center.destinations.change_settings import change_settings
 from preference_center.destinations.cli import status
 from preference_center.destinations.cli.status import observe, replay, show
-from preference_center.destinations.rules.states import Destination, repeats_drift
+from preference_center.destinations.rules.states import (
+    Destination,
+    PermanentCondition,
+    repeats_drift,
+)
 from preference_center.destinations.set_up import title_hints, webhook_url
 from preference_center.destinations.store import backfills
 from preference_center.destinations.store import destinations as stored
@@ -264,6 +268,24 @@ def resume(name: str) -> None:
         set_up.resume_destination(name, actor(), status.progress_printer())
         row = run_in_transaction(stored.load_backlogs)[name]
     click.echo(f"{name} is active; {_format_backlog(row)}.")
+
+
+@destinations.command()
+@click.argument("name")
+@click.argument("condition", type=click.Choice([each.value for each in PermanentCondition]))
+@click.option("--undo", is_flag=True, help="Let the alert tell of it again.")
+def accept(name: str, condition: str, *, undo: bool) -> None:
+    """End the alert CONDITION about NAME, once you have understood its cause and accept it.
+
+    Refused addresses: those received until now; a later one is told of. That the tool knows nobody:
+    until its settings are changed.
+
+    Example: flask destinations accept newsletter tool_knows_nobody
+    """
+    with click_errors():
+        accepted = PermanentCondition(condition)
+        set_up.accept_condition(name, accepted, actor(), is_accepted=not undo)
+    click.echo(f"{name}: {condition} is {'no longer ' if undo else ''}accepted.")
 
 
 @destinations.command()

@@ -6,7 +6,7 @@ The progress of a backfill is formatted here, too.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import click
@@ -15,6 +15,7 @@ from preference_center.core.errors import DestinationError
 from preference_center.destinations.rules.states import (
     Destination,
     DestinationStatus,
+    PermanentCondition,
     Trouble,
     VerificationStats,
     repeats_drift,
@@ -120,10 +121,15 @@ def show(name: str) -> None:
             lambda c: webhooks.load_unprocessed(c, destination.id)
         )
         absent = run_in_transaction(samples.load_absent_shares).get(name, 0.0)
+        accepted = run_in_transaction(lambda c: stored.load_accepted(c, destination.id))
         unreadable = run_in_transaction(lambda c: webhooks.count_unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
-    for line in (*_pending_lines(row, forecast), *_absent_lines(absent)):
+    for line in (
+        *_pending_lines(row, forecast),
+        *_absent_lines(absent),
+        *_accepted_lines(accepted),
+    ):
         click.echo(line)
     if not backfill.finished:
         click.echo(f"backfill\t{format_progress(backfill)}")
@@ -265,6 +271,11 @@ def _pending_lines(row: DestinationBacklog, forecast: Forecast | None) -> Iterat
 def _absent_lines(share: float) -> Iterator[str]:
     if share:
         yield f"absent there\t{share:.0%} of the {samples.NEWEST} newest"
+
+
+def _accepted_lines(accepted: Mapping[PermanentCondition, datetime]) -> Iterator[str]:
+    for condition, at in accepted.items():
+        yield f"accepted\t{condition}, {_format_time(at)}"
 
 
 def _format_forecast(forecast: Forecast) -> str:

@@ -46,6 +46,10 @@ class DestinationMeasurement:
     """Pending opt-outs that the tool refuses for an address: a person must help."""
     absent_share: float = 0.0
     """Of the newest addresses pushed there, which the tool did not know."""
+    refused_new: int = 0
+    """Those of `refused` that no person has accepted."""
+    is_absence_accepted: bool = False
+    """Whether a person has accepted that the tool holds none of the people."""
     late_refused: Mapping[DeadlineStage, int] = field(default_factory=dict)
     """Those of `late` that it refuses."""
     drift_repeated_at: datetime | None = None

@@ -257,6 +257,15 @@ class Condition(StrEnum):
     WELL = "well"
 
 
+class PermanentCondition(StrEnum):
+    """What may stay as it is once a person has understood it, by the name of its alert."""
+
+    ADDRESSES_REFUSED = "addresses_refused"
+    """The tool refuses opt-outs for single addresses: accepted of those received until then."""
+    TOOL_KNOWS_NOBODY = "tool_knows_nobody"
+    """The tool holds none of these people: accepted until its settings change."""
+
+
 DRIFT_LASTS = timedelta(days=2)
 """For how long a destination that lost an opt-out again is taken to lose them: it is read back
 ever more rarely."""

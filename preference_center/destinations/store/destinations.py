@@ -21,6 +21,7 @@ from preference_center.core.keys import Keys
 from preference_center.destinations.rules.states import (
     Destination,
     DestinationStatus,
+    PermanentCondition,
     Trouble,
     find_trouble,
     status_label,
@@ -144,12 +145,43 @@ def set_status(
     )
 
 
+_ACCEPTED_COLUMNS = {
+    PermanentCondition.ADDRESSES_REFUSED: "refused_accepted_at",
+    PermanentCondition.TOOL_KNOWS_NOBODY: "absent_accepted_at",
+}
+
+
+def set_accepted(
+    connection: Connection, destination_id: int, condition: PermanentCondition, at: datetime | None
+) -> None:
+    """Accept a condition of a destination from now on; None: no longer."""
+    column = _ACCEPTED_COLUMNS[condition]
+    connection.execute(
+        f"UPDATE destination SET {column} = %s WHERE id = %s".encode(),  # noqa: S608 - a constant
+        (at, destination_id),
+    )
+
+
+def load_accepted(
+    connection: Connection, destination_id: int
+) -> dict[PermanentCondition, datetime]:
+    """Which conditions of it are accepted, and since when."""
+    row = connection.execute(
+        "SELECT refused_accepted_at, absent_accepted_at FROM destination WHERE id = %s",
+        (destination_id,),
+    ).fetchone()
+    return {each: at for each, at in zip(_ACCEPTED_COLUMNS, row or (), strict=False) if at}
+
+
 def set_settings(
     connection: Connection, keys: Keys, name: str, settings: Mapping[str, str]
 ) -> None:
-    """Replace a destination's settings, e.g. a secret; nothing if none has this name."""
+    """Replace a destination's settings, e.g. a secret; nothing if none has this name.
+
+    It may be another account then, so that it may hold nobody is no longer accepted.
+    """
     connection.execute(
-        "UPDATE destination SET settings = %s WHERE name = %s",
+        "UPDATE destination SET settings = %s, absent_accepted_at = NULL WHERE name = %s",
         (keys.seal(json.dumps(dict(settings)), context=destination_context(name)), name),
     )
 

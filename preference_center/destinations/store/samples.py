@@ -206,6 +206,10 @@ class PendingRows:
     """When the tool last lost an opt-out that it had lost before."""
     unread_since: datetime | None
     """When the pass of a listing began that fails now."""
+    refused_new: int
+    """Those of `refused` that were received after such ones were accepted."""
+    is_absence_accepted: bool
+    """Whether a person has accepted that the tool holds none of the people."""
 
 
 def list_pending(connection: Connection) -> list[PendingRows]:
@@ -217,16 +221,19 @@ def list_pending(connection: Connection) -> list[PendingRows]:
             LEAST(found.count, max_rows), found.earliest, found.count > max_rows, found.refused,
             v.drift_repeated_at,
             (SELECT min(l.started_at) FROM listing l
-                WHERE l.destination_id = d.id AND d.status = 'active' AND l.reason <> '')
+                WHERE l.destination_id = d.id AND d.status = 'active' AND l.reason <> ''),
+            found.refused_new, d.absent_accepted_at IS NOT NULL
         FROM destination d LEFT JOIN verification v ON v.destination_id = d.id
         CROSS JOIN row_limit CROSS JOIN LATERAL (
             SELECT count(*) AS count, count(*) FILTER (WHERE is_refused) AS refused,
+                count(*) FILTER (WHERE is_refused AND (d.refused_accepted_at IS NULL
+                    OR first.due_at > d.refused_accepted_at + %s)) AS refused_new,
                 min(first.due_at) FILTER (WHERE NOT is_refused) AS earliest
             FROM (SELECT s.due_at, s.outcome IS NOT DISTINCT FROM 'refused' AS is_refused
                 FROM sync_state s WHERE s.destination_id = d.id AND s.due_at IS NOT NULL
                 ORDER BY s.due_at LIMIT max_rows + 1) AS first) AS found
         ORDER BY d.name""",
-        (MIN_PENDING, MAX_PENDING),
+        (MIN_PENDING, MAX_PENDING, WINDOW),
     )
     return [
         PendingRows(

@@ -133,11 +133,13 @@ def _opt_outs_wait(seen: Observation) -> Iterator[str]:
 
 
 def _addresses_refused(seen: Observation) -> Iterator[str]:
-    yield from (each.name for each in _destinations(seen) if each.refused)
+    yield from (each.name for each in _destinations(seen) if each.refused_new)
 
 
 def _tool_knows_nobody(seen: Observation) -> Iterator[str]:
-    yield from (each.name for each in _destinations(seen) if each.absent_share >= 1)
+    for each in _destinations(seen):
+        if each.absent_share >= 1 and not each.is_absence_accepted:
+            yield each.name
 
 
 def _reading_fails(seen: Observation) -> Iterator[str]:

@@ -38,6 +38,7 @@ COMPANY_TABLES: Mapping[str, str] = {
     "destination": (
         "id name kind settings channels sends mapping sends_service can_lift status reason"
         " failures retry_at trouble trouble_since created_at pulled_at slow_until"
+        " refused_accepted_at absent_accepted_at"
     ),
     "epoch": "id name floor started_at server_started_at xid file",
     "history_loss": "id found_at accepted_at accepted_by",

@@ -13,7 +13,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.destinations.push import sync
-from preference_center.destinations.rules.states import READ_BACK_DELAY
+from preference_center.destinations.rules.states import READ_BACK_DELAY, PermanentCondition
 from preference_center.destinations.scan import schedule_new_listings, verify
 from preference_center.destinations.store import destinations, webhooks
 from preference_center.destinations.store.listings import ListingKind
@@ -236,3 +236,34 @@ def test_old_opt_outs_of_the_tool_count_from_when_they_were_made(
             lambda c: c.execute("SELECT occurred_at, received_at FROM event").fetchone()
         )
         assert row == (datetime.fromtimestamp(server.created, UTC), services().now())
+
+
+def test_what_is_accepted_can_be_seen_and_undone(app: Flask, server: SendGridStandIn) -> None:
+    add(app, server)
+    accepted = ("accept", "mailer", "tool_knows_nobody")
+    assert flask(app, *accepted).output == "mailer: tool_knows_nobody is accepted.\n"
+    assert "accepted\ttool_knows_nobody, 2026-11-24" in flask(app, "show", "mailer").output
+    assert "no longer accepted" in flask(app, *accepted, "--undo").output
+    assert "accepted" not in flask(app, "show", "mailer").output
+    with app.app_context():
+        entries = run_in_transaction(
+            lambda c: c.execute(
+                "SELECT action, detail FROM audit WHERE action LIKE 'destination.%accepted'"
+                " ORDER BY action"
+            ).fetchall()
+        )
+    detail = {"name": "mailer", "condition": "tool_knows_nobody"}
+    assert entries == [("destination.accepted", detail), ("destination.not_accepted", detail)]
+
+
+def test_other_settings_may_be_another_account_whose_strangers_are_not_accepted(
+    app: Flask, server: SendGridStandIn
+) -> None:
+    add(app, server)
+    for condition in PermanentCondition:
+        assert flask(app, "accept", "mailer", condition.value).exit_code == 0
+    with app.app_context():
+        run_in_transaction(lambda c: destinations.set_settings(c, services().keys, "mailer", {}))
+        number = run_in_transaction(lambda c: c.execute("SELECT id FROM destination").fetchone())[0]
+        found = run_in_transaction(lambda c: destinations.load_accepted(c, number))
+    assert found.keys() == {PermanentCondition.ADDRESSES_REFUSED}
