@@ -172,7 +172,11 @@ def _others(asked: RightsRequest, extendable_to: datetime | None) -> Iterator[Ac
         lazy_gettext("The report is wrong: propose to dismiss it")
         if is_report
         else lazy_gettext("Propose to refuse"),
-        lazy_gettext("The person is informed, and how to complain. Another person has to agree."),
+        lazy_gettext("The holder of the address is informed. Another person has to agree.")
+        if is_report
+        else lazy_gettext(
+            "The person is informed, and how to complain. Another person has to agree."
+        ),
     )
     if asked.via.rules.by_agent:
         yield Action(

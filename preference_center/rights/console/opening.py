@@ -88,7 +88,10 @@ def _address_page() -> ActPage:
             Field(
                 "reason",
                 _("Why do you look this person up?"),
-                [(reason.value, access_reasons()[reason]) for reason in STAFF_REASONS],
+                [
+                    ("", _("Choose a reason")),  # one chosen beforehand would be recorded unread
+                    *((reason.value, access_reasons()[reason]) for reason in STAFF_REASONS),
+                ],
             ),
             Field("reference", _("Number of the ticket or case, if there is one"), required=False),
         ),

@@ -48,6 +48,15 @@ def test_the_person_is_named_by_a_recorded_look_and_by_no_url(app: Flask, grace:
     assert staff(app, Role.COMPLIANCE, name="ada").get(path).status_code == 410  # not their look
 
 
+def test_the_reason_of_the_look_is_chosen_and_not_the_first_of_the_list(
+    app: Flask, grace: Staff
+) -> None:
+    assert '<option value="" selected>Choose a reason' in grace.get(NEW).text
+    answer = grace.post(NEW, channel="email", address="Ada@example.com", reason="")
+    assert "Choose one of the list" in words(answer)
+    assert rows(app, "SELECT 1 FROM person_access") == []
+
+
 def test_a_call_becomes_a_request_with_when_it_was_received(app: Flask, grace: Staff) -> None:
     form = FORM | {"received_at": "2026-11-20T09:30", "law": "gdpr", "asked": "yes"}
     answer = grace.post(look(grace), **form)
