@@ -48,6 +48,7 @@ def measure(engines: Engines, options: Options) -> None:
     shown = 1 if options.is_smoke else None
     with ground.ground(engines) as here:
         environ = process_environment(os.environ) | here.environ
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the image has bytecode, too
         _measure_commands(COMMANDS[:shown], environ, options.rounds)
         processes = dict([*PROCESSES.items()][:shown])
         _measure_processes(processes, environ, 0 if options.is_smoke else SETTLED)
