@@ -277,8 +277,8 @@ def resume(name: str) -> None:
 def accept(name: str, condition: str, *, undo: bool) -> None:
     """End the alert CONDITION about NAME, once you have understood its cause and accept it.
 
-    Refused addresses: those received until now; a later one is an alert again. That the tool knows nobody:
-    until its settings are changed.
+    Refused addresses: those received until now; a later one is an alert again. That the tool knows
+    nobody: until its settings are changed.
 
     Example: flask destinations accept newsletter tool_knows_nobody
     """
