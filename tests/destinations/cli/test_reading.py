@@ -264,6 +264,8 @@ def test_other_settings_may_be_another_account_whose_strangers_are_not_accepted(
         assert flask(app, "accept", "mailer", condition.value).exit_code == 0
     with app.app_context():
         run_in_transaction(lambda c: destinations.set_settings(c, services().keys, "mailer", {}))
-        number = run_in_transaction(lambda c: c.execute("SELECT id FROM destination").fetchone())[0]
+        ((number,),) = run_in_transaction(
+            lambda c: c.execute("SELECT id FROM destination").fetchall()
+        )
         found = run_in_transaction(lambda c: destinations.load_accepted(c, number))
     assert found.keys() == {PermanentCondition.ADDRESSES_REFUSED}
