@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -35,7 +35,7 @@ class Recorded:
 
     started: list[Recorded]
 
-    def __init__(self, **given: object) -> None:
+    def __init__(self, **given: Any) -> None:
         self.given = given
 
     def start(self) -> None:
@@ -140,11 +140,15 @@ def test_a_file_that_cannot_be_read_is_logged_once_and_tried_later(
         replay()
         (folder / "2-00.spool").touch()
         replay()  # one is due, the other is not yet
+        assert blocked_files(logs) == ["1-00.spool", "2-00.spool"]
         now = FIRST_RETRY
         replay()
     assert tried == ["1-00.spool", "2-00.spool", "1-00.spool", "2-00.spool"]
-    blocked = [each["file"] for each in logs if each["event"] == "spool_file_blocked"]
-    assert blocked == ["1-00.spool", "2-00.spool"]
+    assert blocked_files(logs) == ["1-00.spool", "2-00.spool"]
+
+
+def blocked_files(logs: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [each["file"] for each in logs if each["event"] == "spool_file_blocked"]
 
 
 @pytest.mark.usefixtures("replayer")

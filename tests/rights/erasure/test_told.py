@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -30,11 +31,11 @@ def _context(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def erase_by_id(extent: Extent, **given: bool) -> None:
+def erase_by_id(extent: Extent, **given: Any) -> None:
     erase_addresses([id_of(ADA) or 0], extent, origin=origin(), **given)
 
 
-def erase_by_name(extent: Extent, **given: bool) -> None:
+def erase_by_name(extent: Extent, **given: Any) -> None:
     erase(extent=extent, **given)
 
 
