@@ -11,7 +11,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 from pydantic import BaseModel
 
 from fuzz.targets.picking import pick
@@ -28,12 +28,8 @@ from preference_center.infra.context import services
 from preference_center.ledger.feed import api as change_feed
 from preference_center.lists import api as lists_api
 from preference_center.recipients import api as recipients_api
-from preference_center.recipients.pages.sections import (
-    PAUSE_FIELD_PREFIX,
-    PreferenceForm,
-    parse_choices,
-)
-from preference_center.recipients.rules import SubmittedPreferences, diff_scopes
+from preference_center.recipients.pages.sections import PreferenceForm
+from preference_center.recipients.rules import diff_scopes
 from preference_center.senders import api as sender_links
 from preference_center.senders.api import opt_outs, suppressions
 from preference_center.web.api import endpoint
@@ -124,11 +120,7 @@ def form(data: bytes) -> None:
     kind = _header(line)
     sent: dict[str, Any] = {"method": "POST", "data": body, "content_type": kind}
     with _app().test_request_context("/", **sent):
-        given = PreferenceForm()
-        ticks = SubmittedPreferences(
-            given.topics.data or (), parse_choices(request.form, PAUSE_FIELD_PREFIX)
-        )
-        found = diff_scopes(_SHOWN, ticks, _CURRENT, NOW)
+        found = diff_scopes(_SHOWN, PreferenceForm().choices, _CURRENT, NOW)
         scopes = {*found.opt_outs, *found.pauses, *found.opt_ins, *found.resumes}
         assert scopes <= {*_SHOWN}
     _send("/u/" + _token(), "POST", kind, {}, body)
