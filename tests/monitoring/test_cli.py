@@ -18,7 +18,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring import alerts, cli
 from preference_center.monitoring.measure import Heartbeat
-from preference_center.monitoring.rules.conditions import WAITING_AFTER
+from preference_center.monitoring.rules.conditions import HOLDS_FOR, WAITING_AFTER
 from preference_center.monitoring.rules.notices import Alert, AlertKind
 from preference_center.monitoring.store import begin_alerts, list_alerts
 from tests.clock import START, Clock
@@ -95,6 +95,7 @@ def test_the_scheduler_looks_in_a_thread_of_its_own(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts, "LOOK_INTERVAL", 0.01)
+    monkeypatch.delitem(HOLDS_FOR, AlertKind.SCHEDULER_SILENT)
     monkeypatch.setattr(alerts, "measure_host", HostMeasurements)  # not this machine's disks
     use(app, monkeypatch, alert_webhook="http://127.0.0.1:9/secret")
     stop = Event()
