@@ -42,6 +42,7 @@ def test_a_call_is_recorded_and_two_people_erase(browser: Browser, app: Flask, s
     check(grace)
     grace.click("text=Open a request")
     grace.fill("#address", "ada@example.com")
+    grace.select_option("#reason", "called")
     check(grace)
     grace.click("text=Continue")
     grace.select_option("#kind", "erase")
