@@ -274,7 +274,7 @@ def _resolve_addresses(
     connector: Connector, events: Sequence[VendorEvent]
 ) -> Sequence[VendorEvent]:
     """The events, with the addresses of contacts that are named by an id; without deleted ones."""
-    # Imported late, as above: what a connector has imported already.
+    # Imported late: it needs the HTTP client, which `connector` has imported already.
     from preference_center.integrations.base.multi_channel import (  # noqa: PLC0415
         connector_for_channel,
     )

@@ -166,8 +166,9 @@ def load_accepted(
     connection: Connection, destination_id: int
 ) -> dict[PermanentCondition, datetime]:
     """Which conditions of it are accepted, and since when."""
+    columns = ", ".join(_ACCEPTED_COLUMNS.values())
     row = connection.execute(
-        "SELECT refused_accepted_at, absent_accepted_at FROM destination WHERE id = %s",
+        f"SELECT {columns} FROM destination WHERE id = %s".encode(),  # noqa: S608 - constants
         (destination_id,),
     ).fetchone()
     return {each: at for each, at in zip(_ACCEPTED_COLUMNS, row or (), strict=False) if at}
