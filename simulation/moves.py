@@ -77,14 +77,4 @@ class Move:
             opt_out, form=self.new, received=now, sure=is_sure, gone=False, own=False, known=None,
             reported=True, cause=Cause.PERSON,
         )  # fmt: skip
-        mine = self.oracle.opt_outs[self.new.person]
-        if copy.until:  # of two pauses of one scope only the newest counts
-            for rival in [o for o in mine if o.until and _place(o) == _place(copy) and not o.gone]:
-                older = rival if rival.first < copy.first else copy
-                older.sure = False  # an undo of either brings the other one back
-        mine.append(copy)
-        self._opt_outs.append(copy)
-
-
-def _place(opt_out: OptOut) -> tuple[Form, str]:
-    return opt_out.form, opt_out.scope
+        self._opt_outs.append(self.oracle.add_opt_out(copy))

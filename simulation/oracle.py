@@ -48,8 +48,7 @@ class OptOut:
     last: datetime
     received: datetime
     until: datetime | None = None
-    ends_from: datetime | None = None
-    """From when it may be over, where the clocks of two hosts leave open which pause is newest."""
+    """When it ends, if it is a pause."""
     sure: bool = True
     """Whether the service must know of it by now."""
     gone: bool | None = False
@@ -93,18 +92,8 @@ class Oracle:
     """From when a version of the privacy policy is in force that asks for consents again."""
 
     def add_opt_out(self, opt_out: OptOut) -> OptOut:
-        """A pause takes the place of an older one of the same form and scope."""
-        mine = self.opt_outs[opt_out.form.person]
-        if opt_out.until:
-            rivals = [
-                x for x in mine if x.until and (x.form, x.scope) == (opt_out.form, opt_out.scope)
-            ]
-            for rival in rivals:
-                mine.remove(rival)
-                if rival.until and abs(rival.first - opt_out.first) < CLOCKS_APART:
-                    opt_out.ends_from = min(rival.until, opt_out.until)
-                    opt_out.until = max(rival.until, opt_out.until)
-        mine.append(opt_out)
+        """They opted out, or paused."""
+        self.opt_outs[opt_out.form.person].append(opt_out)
         return opt_out
 
     def add_opt_in(
@@ -244,9 +233,7 @@ class Oracle:
             and opt_out.scope != BOUNCED  # which is no pause of theirs
             and self._stands(opt_out, form, topic, now) is not False
         ]
-        sure = all(
-            self._stands(opt_out, form, topic, now) and not opt_out.ends_from for opt_out in pauses
-        )
+        sure = all(self._stands(opt_out, form, topic, now) for opt_out in pauses)
         return max((each.until for each in pauses if each.until), default=None) if sure else None
 
     def taken_back(self, form: Form, topic: str) -> bool:
@@ -271,11 +258,23 @@ class Oracle:
         lifted = _any(
             _outranks(opt_in, opt_out, form) for opt_in in self.opt_ins[form] if opt_in.scope in by
         )
-        if (opt_out.until and opt_out.until <= now) or lifted:
+        overtaken = self._is_overtaken(opt_out) if opt_out.until else False
+        if (opt_out.until and opt_out.until <= now) or lifted or overtaken:
             return False
-        if lifted is None or not opt_out.sure or opt_out.gone is None:
-            return None
-        return None if opt_out.ends_from and opt_out.ends_from <= now else True
+        is_open = lifted is None or overtaken is None or opt_out.gone is None
+        return None if is_open or not opt_out.sure else True
+
+    def _is_overtaken(self, pause: OptOut) -> bool | None:
+        """Whether one of a later date is there: of each form and scope only the newest counts.
+
+        Newest by the clocks of the hosts, whichever was recorded first (I5).
+        """
+        return _any(
+            True if other.sure and other.gone is False else None
+            for other in self.opt_outs[pause.form.person]
+            if other.until and other.gone is not True and other.first > pause.first
+            and (other.form, other.scope) == (pause.form, pause.scope)
+        )  # fmt: skip
 
     def _asked(self, form: Form, topic: str, opt_in: OptIn) -> bool | None:
         """Whether what was asked for then is still asked for."""

@@ -162,3 +162,28 @@ def test_sharing_says_nothing_of_messages_and_a_pause_nothing_of_sharing() -> No
     paused.add_opt_out(opt_out(1, ALL, until=LATE + timedelta(days=1)))
     assert paused.must_be_off(ALIAS, NEWS, LATE)
     assert paused.must_be_off(ALIAS, SHARING, LATE) is False
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("opt_in, is_off", [(1.5, True), (2.5, False)])
+def test_of_two_pauses_the_one_of_the_later_date_counts_whichever_is_recorded_first(
+    order: tuple[int, int], opt_in: float, *, is_off: bool
+) -> None:  # I5
+    oracle = Oracle()
+    pauses = [opt_out(1, ALL, until=LATE), opt_out(2, ALL, until=at(48))]
+    for number in order:
+        oracle.add_opt_out(pauses[number])
+    assert oracle.pause_end(ALIAS, NEWS, at(24)) == at(48)
+    assert oracle.must_be_off(ALIAS, NEWS, at(48)) is False
+    oracle.add_opt_in(ALIAS, NEWS, at(opt_in))
+    assert oracle.must_be_off(ALIAS, NEWS, at(24)) is is_off
+
+
+def test_the_older_of_two_pauses_counts_again_once_the_newer_one_is_undone() -> None:  # I5
+    oracle = Oracle()
+    oracle.add_opt_out(opt_out(1, ALL, until=LATE))
+    newer = oracle.add_opt_out(opt_out(2, ALL, until=at(3)))
+    newer.gone = None
+    assert oracle.must_be_off(ALIAS, NEWS, at(48)) is None
+    newer.gone = True
+    assert oracle.must_be_off(ALIAS, NEWS, at(48))
