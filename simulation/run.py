@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -87,6 +88,8 @@ class Run:
     tools: dict[str, Tool] = field(default_factory=dict)
     known: dict[Form, datetime] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=Accounts)
+    excused: Counter[str] = field(default_factory=Counter)
+    """What was excused, and how often: also of a run that fails while it is set up."""
     _heap: list[tuple[datetime, int, str, Callable[[], None]]] = field(default_factory=list)
     _claim: Claim = field(default_factory=Claim)
     _watched: set[int] = field(default_factory=set)
@@ -117,11 +120,6 @@ class Run:
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
     filtering: FilteringSender = field(init=False)
-
-    @property
-    def excused(self) -> dict[str, int]:
-        """What was excused, and how often."""
-        return dict(self.comparison.excused)
 
     @property
     def clock(self) -> Clock:
@@ -157,9 +155,11 @@ class Run:
         forms = {
             form.text: form for person in range(self.options.people) for form in forms_of(person)
         }
-        self.comparison = Comparison(self.oracle, self.tools, self.known, self.redis, forms)
+        self.comparison = Comparison(
+            self.oracle, self.tools, self.known, self.redis, forms, excused=self.excused
+        )
         self.checks = Checks(self.oracle, self.comparison, self.known, self.ground.url)
-        self.requests = Requests(self.oracle, forms, self.comparison.excused)
+        self.requests = Requests(self.oracle, forms, self.excused)
         self.holds = Holds(self._know, self.accounts)
         self.rights = Rights(
             self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts, self.holds

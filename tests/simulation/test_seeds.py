@@ -51,3 +51,13 @@ def test_an_error_of_the_service_is_a_failure_with_its_traceback(
 def test_a_run_that_somebody_interrupts_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         failure(monkeypatch, KeyboardInterrupt())
+
+
+def test_a_run_that_fails_while_it_is_set_up_fails_by_that() -> None:
+    def empty(*_: object) -> None:
+        raise KeyError("no such table")
+
+    here = cast("Grounds", SimpleNamespace(of=lambda _: nullcontext(SimpleNamespace(empty=empty))))
+    one = seeds.result(here, 1, Options(hours=1, people=3), shrink=0)
+    assert one.failure == "KeyError: 'no such table'"
+    assert not one.excused
