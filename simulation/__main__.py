@@ -15,7 +15,7 @@ from multiprocessing import get_context
 
 from dev.engines import for_test
 from simulation.acts import Options
-from simulation.excuses import Excuse, beyond, total
+from simulation.excuses import ENOUGH, Excuse, beyond, total
 from simulation.seeds import Process, Result, run
 
 PROGRESS_EVERY = 15
@@ -117,6 +117,8 @@ def _excuses(results: list[Result], given: argparse.Namespace) -> bool:
     counts, runs = total(one.excused for one in results), max(1, len(results))
     for excuse in Excuse:
         print(f"{counts[excuse] / runs:7.1f} excused a seed: {excuse}")
+    if runs < ENOUGH:
+        print(f"The bounds are compared with the means of {ENOUGH} seeds or more.")
     too_often = beyond(counts, runs, options_of(given))
     for line in too_often:
         print(f"TOO OFTEN EXCUSED {line}")

@@ -44,18 +44,22 @@ BOUNDS: Mapping[Excuse, float] = {
 
 MEASURED = Options(hours=72, people=60, tools=5)
 """With more of any, more may be excused; with fewer not less, since some of it is always drawn."""
+ENOUGH = 8
+"""How many seeds the bounds are compared with at least: one alone may be many times the mean."""
 
 
 def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
     """Which excuses were made more often than their bound allows, with both figures.
 
-    Few seeds scatter more than many: the bound is wider there.
+    Few seeds scatter more than many: the bound is wider there, and there is none below ENOUGH.
     """
+    if runs < ENOUGH:
+        return []
     size = math.prod(
         max(1, getattr(options, name) / getattr(MEASURED, name))
         for name in ("hours", "people", "tools")
     )
-    allowed = size * (1 + 3 / math.sqrt(max(1, runs)))
+    allowed = size * (1 + 3 / math.sqrt(runs))
     return [
         f"{excuse}: {counts.get(excuse, 0) / runs:.1f} a seed, at most {bound * allowed:.1f}"
         for excuse, bound in BOUNDS.items()

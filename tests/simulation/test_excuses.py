@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from simulation.excuses import BOUNDS, MEASURED, Excuse, beyond
+from simulation.excuses import BOUNDS, ENOUGH, MEASURED, Excuse, beyond
 
 
 def test_every_excuse_has_a_bound() -> None:
     assert set(BOUNDS) == set(Excuse)
 
 
-@pytest.mark.parametrize("runs", [1, 1000])
+@pytest.mark.parametrize("runs", [ENOUGH, 1000])
 def test_a_run_fails_when_an_excuse_grows_beyond_its_bound(runs: int) -> None:
     within: dict[str, int] = {excuse: int(bound * runs) for excuse, bound in BOUNDS.items()}
     assert not beyond(within, runs, MEASURED)
@@ -23,9 +23,15 @@ def test_a_run_fails_when_an_excuse_grows_beyond_its_bound(runs: int) -> None:
 
 
 def test_few_seeds_may_scatter_more_than_many() -> None:
-    one, thousand = ({Excuse.DOWN.value: int(BOUNDS[Excuse.DOWN] * 1.5 * n)} for n in (1, 1000))
-    assert not beyond(one, 1, MEASURED)
-    assert beyond(thousand, 1000, MEASURED)
+    few, many = ({Excuse.DOWN.value: int(BOUNDS[Excuse.DOWN] * 1.5 * n)} for n in (ENOUGH, 1000))
+    assert not beyond(few, ENOUGH, MEASURED)
+    assert beyond(many, 1000, MEASURED)
+
+
+def test_so_few_seeds_that_one_may_be_most_of_them_are_not_compared_with_a_mean() -> None:
+    counts = {Excuse.WAITING.value: int(BOUNDS[Excuse.WAITING]) * 5 * ENOUGH}
+    assert not beyond(counts, ENOUGH - 1, MEASURED)
+    assert beyond(counts, ENOUGH, MEASURED)
 
 
 def test_with_more_people_more_may_be_excused() -> None:
