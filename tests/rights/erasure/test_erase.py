@@ -241,6 +241,19 @@ def test_an_address_known_by_its_digest_only_is_erased() -> None:
     assert not ask(INVOICE, ADA).allow
 
 
+def test_an_address_that_reads_otherwise_today_is_erased_as_it_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # I6: else the new form would be stored, readable
+    """As with a new version of a library, once `flask addresses renormalise` has run."""
+    store()
+    stored = rows("SELECT id, digest FROM address ORDER BY id")
+    today = parse_address("ada@example.org", Channel.EMAIL)
+    monkeypatch.setattr(erase_module, "restore_address", lambda _exact, _channel: today)
+    erase()
+    assert rows("SELECT id, digest FROM address ORDER BY id") == stored
+    assert not ask(WEEKLY, ADA).allow
+
+
 def test_an_address_that_was_never_stored_is_erased_in_the_tools() -> None:
     add_destination("crm", NEWS)
     erase(GRACE)

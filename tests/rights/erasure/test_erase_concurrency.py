@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event
 from uuid import uuid4
 
 import pytest
 from flask import Flask
 
+from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.contacts.rules.contact import ContactRef, ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.context import services
+from preference_center.infra.db.transactions import Connection
 from preference_center.ledger import record
 from preference_center.rights.erasure.erase import erase_addresses, erase_contacts
 from preference_center.rights.rules.requests import Extent
 from tests.core.histories import NEWS
-from tests.ledger.changes import add_destination, together
+from tests.ledger.changes import add_destination, together, waiting
 from tests.rights.decisions import WEEKLY, ask
-from tests.rights.erasing import origin, row, rows, store, tables_with
+from tests.rights.erasing import ADA, erase, origin, row, rows, store, tables_with
 
 PEOPLE = [parse_address(f"p{number}@example.com", Channel.EMAIL) for number in range(60)]
 ROUNDS = 3
@@ -88,3 +91,25 @@ def test_two_erasures_of_one_person_leave_one_under_way() -> None:
     assert row("SELECT count(*) FROM erasure_task WHERE outcome = ''") == (1,)
     entries = [number for (number,) in rows("SELECT entry FROM erasure ORDER BY entry")]
     assert entries == list(range(1, len(entries) + 1))
+
+
+def test_a_form_learned_during_an_erasure_reaches_the_tools() -> None:  # I9
+    """Neither transaction sees the other: the one that comes second has to wait for the first."""
+    tagged = parse_address("ada+shop@example.com", Channel.EMAIL)
+    store(tagged)
+    recorded, learned = Event(), Event()
+
+    def await_the_other(connection: Connection, _: object) -> None:
+        recorded.set()
+        waits = (
+            "SELECT FROM pg_locks WHERE transactionid = pg_current_xact_id()::xid AND NOT granted"
+        )
+        assert wait_until(lambda: learned.is_set() or bool(connection.execute(waits).rowcount), 30)
+
+    def learn() -> None:
+        assert recorded.wait(30)
+        record([], known_addresses=[ADA])
+        learned.set()
+
+    together(lambda: erase(tagged, extent=Extent.MARKETING, in_transaction=await_the_other), learn)
+    assert "crm" in waiting(ADA)
