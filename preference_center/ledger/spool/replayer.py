@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from flask import Flask, current_app
 from preference_center.core.errors import KeyMismatch, Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.connections import (
-    DatabaseTimeouts,
+    LINK_CLICK_TIMEOUTS,
+    WEB_TIMEOUTS,
     Outage,
     report_failure,
     track_outages,
@@ -73,10 +74,11 @@ SAVE_STATE_INTERVAL = 60.0
 """Seconds between updates of the startup cache."""
 
 
-PROBE_LIMITS = DatabaseTimeouts(lock=2, statement=2, idle=5, retry=0, total=2.5, round_trip=2.5)
+PROBE_LIMITS = replace(LINK_CLICK_TIMEOUTS, retry=0)
+"""An outage is over when the database answers as soon as a click needs it to."""
 
 
-REPLAY_LIMITS = DatabaseTimeouts(lock=1.25, statement=30, idle=30, retry=1, total=40, round_trip=35)
+REPLAY_LIMITS = replace(WEB_TIMEOUTS, statement=30, retry=1, total=40, round_trip=40)
 """No request waits for the response, but other records wait for one that is blocked by a lock."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -49,6 +50,15 @@ def test_an_erasure_is_repeated_without_a_second_one(clock: Clock) -> None:  # I
     assert sorted(erase()) == sorted(first)
     assert row("SELECT count(*) FROM event") == (8,)  # what was said in between may be late
     assert row("SELECT count(*) FROM erasure") == (2,)
+
+
+def test_what_belongs_to_it_is_written_although_nothing_is_left_to_erase() -> None:
+    """As when a second request of the person is answered."""
+    store(ADA)
+    first = erase()
+    answered: list[UUID] = []
+    erase(in_transaction=lambda _, ids: answered.extend(ids))
+    assert answered == first
 
 
 @BOTH
