@@ -229,7 +229,7 @@ def _make_plan(
         new += [NewErasure(request.find_id(each.id), None, each.id) for each in bare]
     return _Plan(
         subjects=open_subjects,
-        accounts=[each for each in accounts if not each.is_erased],
+        accounts=accounts,
         new=new,
         covered=left,
         repeated=[each for each in left if _is_repeated(each, request)],

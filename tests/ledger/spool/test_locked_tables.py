@@ -14,7 +14,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.infra.db.transactions import current_limits, override_limits
 from preference_center.ledger.recording import record_batched
-from preference_center.ledger.spool import recorder
+from preference_center.ledger.spool import locked_tables, recorder
 from preference_center.ledger.spool.locked_tables import (
     MAX_TIMEOUTS,
     RETRY_INTERVAL,
@@ -151,6 +151,17 @@ def test_other_failures_say_nothing_of_locks() -> None:
 def test_a_deadlock_says_nothing_of_a_table() -> None:
     locked = LockedTables(lambda: 0.0, lambda: False)
     assert all(is_tried(locked) for _ in range(9))
+
+
+def test_a_table_counts_as_locked_if_the_database_cannot_say(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: rather on disk at once than one more thread that waits
+    def fail(_: object) -> None:
+        raise Unavailable("busy", UnavailableCause.STATEMENT_TIMEOUT)
+
+    monkeypatch.setattr(locked_tables, "run_autocommit", fail)
+    with app.app_context():
+        assert locked_tables.is_any_table_locked() is True
 
 
 def test_a_success_between_two_time_outs_shows_that_only_mailboxes_are_locked() -> None:

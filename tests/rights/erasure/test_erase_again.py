@@ -14,7 +14,7 @@ from preference_center.core.events import ALL_MARKETING, EVERYTHING, REPEAT_INTE
 from preference_center.ledger import record
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
-from tests.ledger.changes import change, retraction
+from tests.ledger.changes import change, id_of, retraction
 from tests.rights.decisions import WEEKLY, ask
 from tests.rights.erasing import (
     ADA,
@@ -59,6 +59,20 @@ def test_what_belongs_to_it_is_written_although_nothing_is_left_to_erase() -> No
     answered: list[UUID] = []
     erase(in_transaction=lambda _, ids: answered.extend(ids))
     assert answered == first
+
+
+def test_an_erased_account_still_leads_from_each_of_its_addresses_to_the_others(
+    clock: Clock,
+) -> None:
+    """Also once one of them was erased again, since it was opted in."""
+    contact = store(ADA, NUMBER)
+    first = erase()
+    clock.now += timedelta(days=1)
+    record([change(1, EventKind.OPTED_IN, address=ADA, at=clock.now)])
+    clock.now += timedelta(days=1)
+    assert erase() != first
+    links = rows("SELECT address_id FROM contact_address WHERE contact_id = %s", contact.id)
+    assert {number for (number,) in links} == {id_of(ADA), id_of(NUMBER)}
 
 
 @BOTH
@@ -115,13 +129,14 @@ def test_a_repeated_erasure_counts_from_then_on(
 
 
 @BOTH
-def test_a_repeated_erasure_erases_what_was_opted_in_to_since(
-    extent: Extent, clock: Clock
+@pytest.mark.parametrize("kind", [EventKind.OPTED_IN, EventKind.CONSENTED])
+def test_a_repeated_erasure_erases_what_was_chosen_since(
+    kind: EventKind, extent: Extent, clock: Clock
 ) -> None:  # I5, I6
     store()
     erase(extent=extent)
     clock.now += timedelta(days=1)
-    record([change(1, EventKind.OPTED_IN, address=ADA, at=clock.now, evidence={"wording": "Yes"})])
+    record([change(1, kind, address=ADA, at=clock.now, evidence={"wording": "Yes"})])
     assert row("SELECT count(*) FROM consent") == (1,)
     assert row("SELECT count(*) FROM event_evidence") == (1,)
     clock.now += timedelta(days=1)
