@@ -201,6 +201,10 @@ _ELIDING = frozenset({"fr", "it"})
 _ELISION = re.compile("(c|d|j|l|m|n|s|t|qu|dell|dall|all|nell)([aehiouy][a-z]{3,})")
 
 
+_SPOKEN_ENDINGS = (("([a-z]{3,})ts", r"\1t"), ("([a-z]{2,}[^aeiou])n", r"\1en"))
+"""Endings of German dialects and what is written: "nehmts" is "nehmt", "Listn" is "Listen"."""
+
+
 @dataclass(frozen=True)
 class ObjectionLanguage:
     """The table of one language, `<code>.toml` next to this module. `code` is BCP 47."""
@@ -302,7 +306,18 @@ class ObjectionLanguage:
         text = re.sub(r"(?<![^ ])e mail", "email", text)
         if text in MISTYPED_STOPS:
             return "stop"
-        return " ".join(self._text_speak.get(word, self._elided(word)) for word in text.split())
+        return " ".join(self._text_speak.get(word, self._written(word)) for word in text.split())
+
+    def _written(self, word: str) -> str:
+        """The word of the table that an unknown word is short for."""
+        if self.code != "de":
+            return self._elided(word)
+        written = (
+            re.sub(spoken, ending, word)
+            for spoken, ending in _SPOKEN_ENDINGS
+            if re.fullmatch(spoken, word) and not self.knows(word)
+        )
+        return next(filter(self.knows, written), word)
 
     def _elided(self, word: str) -> str:
         """A word with its missing apostrophe, as a space: "menvoyer" is "m envoyer" in French."""

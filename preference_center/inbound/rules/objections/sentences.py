@@ -26,6 +26,10 @@ _WRAP_WIDTH = 60
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
+_SALUTATION = re.compile(r"[^\n.?]{1,60},|[^\s.?]+(?:[ \t]+[^\s.?]+){0,2}")
+"""A paragraph that greets: a line with a comma at its end, or of at most three words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """A sentence as words, and whether it is a question."""
@@ -58,10 +62,14 @@ def split_paragraphs(text: str) -> list[str]:
 
 
 def split_sentences(paragraphs: Sequence[str], *, join: bool) -> Iterator[Sentence]:
-    """The sentences of paragraphs. A line may end one; with `join` it never does."""
+    """The sentences of paragraphs. A line may end one; with `join` it never does.
+
+    The first paragraph is the one below a salutation.
+    """
+    first = 1 if paragraphs and _SALUTATION.fullmatch(paragraphs[0]) else 0
     for number, paragraph in enumerate(paragraphs):
         joined = re.sub(r"[ \t]*\n[ \t]*", " " if join else "\n", paragraph)
-        yield from _split_paragraph(joined, in_first_paragraph=number == 0)
+        yield from _split_paragraph(joined, in_first_paragraph=number <= first)
 
 
 def _split_paragraph(text: str, *, in_first_paragraph: bool) -> Iterator[Sentence]:
