@@ -8,6 +8,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from preference_center.core.addresses import mask_address
 from tests.browser.axe import violations
 from tests.browser.both import IN_BOTH
 from tests.browser.layout import overflow, small_targets
@@ -16,6 +17,7 @@ from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.ledger.tables import Ledger
 from tests.recipients.pages.test_several_addresses import (
+    OTHER_MAILBOX,
     SAVE,
     SAVE_OTHER,
     SAVE_PHONE,
@@ -79,6 +81,11 @@ def test_what_is_chosen_in_every_section_stays_until_it_is_saved(
     assert ticks(page) == chosen
     press(page.get_by_role("button", name="Stop all marketing").nth(1))  # of the other mailbox
     assert ledger.kinds()[-1] == ("opted_out", "all_marketing")
+    assert ticks(page)[:1] + ticks(page)[-1:] == [False, True]  # not lost, as not stopped
+    assert mask_address(OTHER_MAILBOX) in page.get_by_role("status").inner_text()
+    assert overflow(page) == []
+    assert violations(page) == []
+    shoot(page, "stopped")
     addresses = [event["address_id"] for event in ledger.events()]
     assert addresses[-1] == addresses[1]
 

@@ -1,15 +1,18 @@
 """Choices that are not saved yet, of every section of the preference page.
 
-They are kept where the page is shown in another language, and where another section is saved.
+They are kept where the page is shown in another language, and where another section is saved or
+stopped.
 They are sealed into the URL of the page that follows, as a result is (docs/decisions/0069): so it
 can be reloaded and gone back to. Nothing is written (I7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flask import request, url_for
 
@@ -17,13 +20,13 @@ from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
 from preference_center.infra.context import services
-from preference_center.recipients.pages.results import RESULT_PARAMETER
+from preference_center.recipients.pages.results import RESULT_PARAMETER, save_result_url
 from preference_center.recipients.pages.sections import (
     PreferenceSection,
     additional_tokens,
     submitted_form,
 )
-from preference_center.recipients.rules import SubmittedPreferences
+from preference_center.recipients.rules import SaveResult, SubmittedPreferences
 from preference_center.web.languages import LANGUAGE_PARAMETER
 from preference_center.web.pages.rendering import open_for_link, seal_for_link
 
@@ -45,6 +48,16 @@ def draft_url(token: str) -> str:
         DRAFT_PARAMETER: submitted_drafts([token, *others]),
     }
     return url_for("pages.preferences", token=token, **query)
+
+
+def result_url(token: str, result: SaveResult, events: Sequence[UUID], now: datetime) -> str:
+    """The page that says what came of a press in the section of `token`.
+
+    What is chosen in the other sections stays there. `events` are those of `save_result_url`.
+    """
+    others = additional_tokens()
+    query = {FURTHER_ADDRESS_PARAMETER: others, DRAFT_PARAMETER: submitted_drafts(others)}
+    return save_result_url("pages.preferences", token, result, events, now, query)
 
 
 def submitted_drafts(tokens: Iterable[str]) -> list[str]:

@@ -36,29 +36,22 @@ from preference_center.cookies.signal import gpc_opt_out, render_gpc_page
 from preference_center.core.deadlines import PAUSE_DAYS
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import ALL_MARKETING, Change
-from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, FormPurpose, OptInMethod
+from preference_center.core.links import FormPurpose, OptInMethod
 from preference_center.core.links.tokens import Link
 from preference_center.infra.context import services
 from preference_center.ledger import record
 from preference_center.ledger.spool import attempt_to_record
 from preference_center.recipients.pages.confirm import send_confirmation
-from preference_center.recipients.pages.drafts import (
-    DRAFT_PARAMETER,
-    draft_url,
-    submitted_drafts,
-    with_draft,
-)
+from preference_center.recipients.pages.drafts import draft_url, result_url, with_draft
 from preference_center.recipients.pages.results import (
     load_opt_out,
     load_presses,
     read_save_result,
     requested_result,
     result_query,
-    save_result_url,
 )
 from preference_center.recipients.pages.sections import (
     PreferenceForm,
-    additional_tokens,
     find_opt_in_method,
     load_preferences,
     load_section,
@@ -366,15 +359,11 @@ def preferences(token: str = "") -> ResponseReturnValue:
 
 
 def _save(token: str, link: Link) -> str:
-    """Save the section of `token`, or undo a Save of it; the URL of the page that says so.
-
-    What is chosen in the other sections stays there.
-    """
-    now, undo, others = services().now(), request.form.get("undo"), additional_tokens()
+    """Save the section of `token`, or undo a Save of it; the URL of the page that says so."""
+    now, undo = services().now(), request.form.get("undo")
     form = submitted_form(token, csrf=link.proves_control)
     saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
-    query = {FURTHER_ADDRESS_PARAMETER: others, DRAFT_PARAMETER: submitted_drafts(others)}
-    return save_result_url("pages.preferences", token, saved.result, saved.undoable, now, query)
+    return result_url(token, saved.result, saved.undoable, now)
 
 
 def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:

@@ -148,6 +148,8 @@ class PreferenceSection:
 
     path: str = field(repr=False)
     """Where its Save posts to: the page of its token, with the other addresses."""
+    stop_path: str = field(repr=False)
+    """The same of its button that stops all marketing, which works without the database, too."""
     token: str = field(repr=False)
     link: Link = field(repr=False)
     preferences: Preferences
@@ -251,6 +253,7 @@ def load_section(
     prefix = _field_prefix(token) if len(visits) > 1 else ""
     return PreferenceSection(
         path=page_url(token, visits),
+        stop_path=page_url(token, visits, "pages.unsubscribe"),
         token=token,
         link=link,
         preferences=current,
@@ -328,11 +331,11 @@ def proven_links(token: str, link: Link) -> Sequence[ProvenLink]:
     return [by_address[key] for key in keys]
 
 
-def page_url(token: str, visits: Sequence[ProvenLink], **values: Any) -> str:
-    """The preference page of `token`, with the others of `visits`."""
+def page_url(token: str, visits: Sequence[ProvenLink], endpoint: str = "pages.preferences") -> str:
+    """The preference page of `token`, with the others of `visits`; or another page of it."""
     others = [key for key, _ in visits if key != token]
     additional: dict[str, Any] = {FURTHER_ADDRESS_PARAMETER: others} if others else {}
-    return url_for("pages.preferences", token=token, **additional, **values)
+    return url_for(endpoint, token=token, **additional)
 
 
 def _read_visit(token: str) -> ProvenLink | None:

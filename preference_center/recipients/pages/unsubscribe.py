@@ -1,18 +1,21 @@
 """`/u/<token>` is the page with the ways out, what came of a press, and undo (RULES A3-A9).
 
 After a press comes a redirect to a page that says what the ledger says, so it can be reloaded,
-gone back to and shown in another language (docs/decisions/0069).
+gone back to and shown in another language (docs/decisions/0069). A press on a page of several
+addresses leads back there.
 
 `/reason/<token>` is the survey after an opt-out: reasons are counted, nothing else is kept.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from typing import assert_never
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.contacts.choices import UNSUBSCRIBE_PAGE, opt_out, retract
@@ -28,6 +31,7 @@ from preference_center.infra.db.transactions import override_limits, run_in_tran
 from preference_center.ledger import record
 from preference_center.ledger.spool import attempt_to_record, record_or_spool
 from preference_center.recipients import store as unsubscribe_survey
+from preference_center.recipients.pages.drafts import result_url
 from preference_center.recipients.pages.results import (
     RESULT_PARAMETER,
     PressKind,
@@ -37,8 +41,8 @@ from preference_center.recipients.pages.results import (
     read_press_result,
     redirect_to_result,
 )
-from preference_center.recipients.pages.sections import text_number
-from preference_center.recipients.rules import LinkOptOut
+from preference_center.recipients.pages.sections import additional_tokens, text_number
+from preference_center.recipients.rules import LinkOptOut, SaveResult
 from preference_center.recipients.store import SurveyReason
 from preference_center.web.pages.rendering import (
     link_fingerprint,
@@ -159,6 +163,8 @@ def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
     endpoint = str(request.endpoint)
     changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *gpc_opt_out(link, now)]
     if record_or_spool(changes) is not None:
+        if additional_tokens():
+            return redirect(_url_among_others(token, link, scope, now), 303)
         return redirect_to_result(token, PressResult(PressKind.UNSUBSCRIBED, scope), endpoint)
     # Without a redirect: in an outage the next request may reach a process that has no spool.
     received = PressResult(PressKind.RECEIVED, scope)
@@ -170,6 +176,15 @@ def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
         result=received,
         self_path=press_result_url(token, received, endpoint, lang=None),
     )
+
+
+def _url_among_others(token: str, link: Link, scope: str, now: datetime) -> str:
+    """The preference page with several addresses, one of which was opted out there."""
+    found = None
+    with suppress(Unavailable):  # recorded in any case: then without an undo
+        found = load_opt_out(link)
+    events = found.undoable.events if found and found.undoable else ()
+    return result_url(token, SaveResult(now, turned_off=[scope]), events, now)
 
 
 def _sign_undo(token: str, found: LinkOptOut | None) -> str | None:

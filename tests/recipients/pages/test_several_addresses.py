@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 OTHER_MAILBOX = parse_address("office@work.example", Channel.EMAIL)
 SAVE, SAVE_OTHER, SAVE_PHONE = (
     f"Save for {mask_address(each)}" for each in (MAILBOX, OTHER_MAILBOX, PHONE)
+)
+
+ABOUT, OTHER_ABOUT = (
+    f"This is about messages to <strong>{mask_address(each)}</strong>."
+    for each in (MAILBOX, OTHER_MAILBOX)
 )
 
 
@@ -97,18 +103,50 @@ def test_a_save_keeps_what_is_chosen_in_the_other_sections(
     assert len({event["address_id"] for event in ledger.events()}) == 3
 
 
+def test_what_a_save_did_names_the_address(screen: Screen) -> None:  # I9
+    fill_in(screen)
+    saved = screen.press(SAVE)
+    assert ABOUT in saved.result
+    assert OTHER_ABOUT not in saved.result
+    assert ABOUT in saved.press("Undo").result
+    assert OTHER_ABOUT in saved.press(SAVE_OTHER).result
+
+
+def test_a_problem_names_the_address(screen: Screen) -> None:  # I9
+    fill_in(screen)
+    screen.client.delete_cookie("session")
+    assert OTHER_ABOUT in screen.press(SAVE_OTHER).result
+
+
 def test_an_undo_keeps_what_is_chosen_in_the_other_sections(screen: Screen) -> None:
     fill_in(screen)
     shown = screen.press(SAVE).press("Undo")
     assert ticks(shown) == FILLED_IN | {"digest": [True, True]}
 
 
-def test_one_press_stops_all_of_one_address(screen: Screen, ledger: Ledger) -> None:  # I1, I9
+def test_one_press_stops_all_of_one_address_and_keeps_the_choices_of_the_others(
+    screen: Screen, ledger: Ledger
+) -> None:  # I1, I9
     fill_in(screen)
-    screen.press("Stop all marketing", 1)
+    shown = screen.press("Stop all marketing", 1)
     assert ledger.kinds() == [("opted_out", "all_marketing")]
-    shown = Screen.open(screen.client, screen.url)
-    assert ticks(shown) == {"digest": [True, False], "offers": [False, False], "alerts": [False]}
+    assert ticks(shown) == {"digest": [False, False], "offers": [False, False], "alerts": [True]}
+    assert OTHER_ABOUT in shown.result
+    assert "All marketing" in shown.result
+    undone = shown.press("Undo")
+    assert ledger.kinds()[1:] == [("retracted", "all_marketing")]
+    assert ticks(undone) == {"digest": [False, True], "offers": [False, False], "alerts": [True]}
+    assert OTHER_ABOUT in undone.result
+
+
+def test_nothing_is_to_undo_where_another_page_has_stopped_it(
+    screen: Screen, app: Flask, clock: Clock
+) -> None:  # I5
+    clock.advance(timedelta(minutes=1))
+    Screen.open(screen.client, portal_path(app, clock)).press("Stop all marketing", 1)
+    shown = screen.press("Stop all marketing", 1)
+    assert "All marketing" in shown.result
+    assert "Undo" not in shown.result
 
 
 @pytest.mark.parametrize("page", ["its own now", "shown before fields had prefixes"])

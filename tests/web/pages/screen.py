@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -92,6 +93,13 @@ class Screen:
         parser = _Parser()
         parser.feed(text)
         return cls(client, url, text, parser.controls, parser.ids, parser.labels, parser.forms)
+
+    @property
+    def result(self) -> str:
+        """The markup of what came of a press; it ends before the page's heading."""
+        start = re.search(r'id="(result|problem)"', self.text)
+        assert start, "nothing came of it"
+        return self.text[start.start() : self.text.index("<h1>")]
 
     def boxes(self, value: str) -> list[Control]:
         """The boxes of this value, in the order of the page."""
