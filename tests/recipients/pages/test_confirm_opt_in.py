@@ -71,7 +71,7 @@ class TestAsking:
         assert "we ask by an email to j***@e***.com" in before.text  # before the choice
         after = ask(client, token)
         assert "Please confirm" in after.text
-        assert 'To turn on <strong><span lang="en">Offers</span></strong>, press' in after.text
+        assert 'within 7 days: <strong><span lang="en">Offers</span></strong>' in after.text
         assert "offers" not in after.ticks
         assert ledger.events() == []
         (email,) = queued_emails(app)

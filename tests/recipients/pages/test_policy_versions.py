@@ -195,7 +195,9 @@ class TestKeep:
     ) -> None:
         give_mail_server(app, monkeypatch)
         count = len(ledger.events())
-        assert "Please confirm" in self.keep(asked, token).text
+        kept = self.keep(asked, token).text
+        assert "To confirm your choice, press the button in that email" in kept
+        assert "To turn on" not in kept  # it is on
         assert len(ledger.events()) == count
         [mail] = queued_emails(app)
         asked.post(link_in(mail), data={"confirm": "yes"})
