@@ -106,3 +106,10 @@ def test_the_search_finds_words_and_no_parts_of_words(
 def test_no_italian_text_has_a_before_a_name_that_may_begin_with_a_vowel(name: str) -> None:
     texts = {str(text) for text in read_messages("it", name).values()}
     assert [text for text in texts if re.search(r"\ba %\((?:name|brands?)\)s", text)] == []
+
+
+@pytest.mark.parametrize("name", ["messages", "informal"])
+def test_no_french_text_has_before_a_name_what_is_elided_before_a_vowel(name: str) -> None:
+    names = r"(?i)\b(?:de|que|si|le|la) %\((?:name|brands?|agent|system|tools?|zone|what)\)s"
+    texts = {str(text) for text in read_messages("fr", name).values()}
+    assert [text for text in texts if re.search(names, text)] == []

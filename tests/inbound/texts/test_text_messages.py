@@ -202,7 +202,7 @@ def test_a_number_that_one_topic_is_sent_from_stops_that_topic(
         ("+393331234567", "Acme: la disiscrizione"),
         ("+12025550123", "Acme: you are unsubscribed"),
         ("+491701234567", "Acme: Sie sind abgemeldet"),
-        ("+33612345678", "Message de Acme."),
+        ("+33612345678", "Envoyé par Acme."),
         ("+34612345678", "Acme: se ha dado de baja"),
         ("+81312345678", "Acme: la disiscrizione"),  # the catalogue's own
     ],
