@@ -15,6 +15,7 @@ class HostTime:
     """What the clocks of a host show at one moment."""
 
     at: datetime
+    """By the host's own clock, also in a process that knows the database's."""
     boot_id: str = ""
     """Differs with each boot of each host; empty where that is not known."""
     since_boot: timedelta = timedelta(0)
@@ -28,11 +29,11 @@ def age_of(then: HostTime, now: HostTime) -> timedelta:
     return max(now.at - then.at, timedelta(0))
 
 
-def correct_time(then: HostTime, now: HostTime, database_now: datetime) -> datetime:
-    """When an act happened by the database's clock, of which the host said `then`.
+def correct_time(said: datetime, then: HostTime, now: HostTime, database_now: datetime) -> datetime:
+    """When an act happened by the database's clock, which a process dated `said`.
 
-    `now` is what the host shows when the database shows `database_now`. The result is never before
-    what the host said: it may have dated an older opt-in of the same person by the same clock,
-    ahead of the database's. It is never in the future.
+    Its host showed `then`, and shows `now` when the database shows `database_now`. The result is
+    never before `said`: that process may have dated an older opt-in of the same person by the same
+    clock, ahead of the database's. It is never in the future.
     """
-    return min(max(then.at, database_now - age_of(then, now)), database_now)
+    return min(max(said, database_now - age_of(then, now)), database_now)

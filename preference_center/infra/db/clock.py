@@ -41,7 +41,7 @@ class DatabaseClock:
         elapsed: Callable[[], float] = seconds_since_boot,
     ) -> None:
         """`host_time`: seconds since 1970; `elapsed`: seconds since any point in the past."""
-        self._host_time, self._elapsed = host_time, elapsed
+        self.host_time, self._elapsed = host_time, elapsed
         self._lock = threading.Lock()
         self._at_zero = host_time() - elapsed()
         """The time at which `elapsed` was 0."""
@@ -53,7 +53,7 @@ class DatabaseClock:
     @property
     def offset(self) -> float:
         """How many seconds the host's clock is ahead of this one."""
-        return self._host_time() - self._at_zero - self._elapsed()
+        return self.host_time() - self._at_zero - self._elapsed()
 
     def look(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         """Ask the server for its time."""

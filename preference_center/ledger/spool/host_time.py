@@ -9,9 +9,11 @@ from pathlib import Path
 
 from preference_center.core.clocks import HostTime
 from preference_center.infra.context import services
-from preference_center.infra.db.clock import seconds_since_boot
+from preference_center.infra.db.clock import DatabaseClock, seconds_since_boot
 from preference_center.infra.db.transactions import Connection, run_autocommit
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -33,8 +35,10 @@ def read_replay_time() -> ReplayTime:
 
 
 def read_host_time() -> HostTime:
-    """Now, by this process's clock and by its host's since the boot."""
-    return HostTime(services().now(), *read_boot_clock())
+    """Now, by the clock of this host and by the one that runs since its boot."""
+    now = services().now
+    at = datetime.fromtimestamp(now.host_time(), UTC) if isinstance(now, DatabaseClock) else now()
+    return HostTime(at, *read_boot_clock())
 
 
 def read_boot_clock() -> tuple[str, timedelta]:
@@ -65,16 +69,21 @@ def _select_time(connection: Connection) -> datetime:
     return at
 
 
-def boot_to_json(host: HostTime) -> dict[str, str | int]:
-    """What a record keeps of the boot's clock: milliseconds since a boot."""
-    return {"id": host.boot_id, "ms": host.since_boot // timedelta(milliseconds=1)}
+def host_time_to_json(host: HostTime) -> dict[str, str | int]:
+    """What a record keeps of its host's clocks: milliseconds since 1970 and since a boot."""
+    return {
+        "at": (host.at - _EPOCH) // _MILLISECOND,
+        "id": host.boot_id,
+        "ms": host.since_boot // _MILLISECOND,
+    }
 
 
-def host_time_from_json(received_at: datetime, boot: dict[str, str | int] | None) -> HostTime:
+def host_time_from_json(received_at: datetime, kept: dict[str, str | int] | None) -> HostTime:
     """What the host showed when a record was received. Raises KeyError, TypeError or ValueError.
 
-    `boot` is None in a record of a version that did not keep it.
+    A record of an earlier version kept nothing, or no time of the host's own clock.
     """
-    if boot is None:
+    if kept is None:
         return HostTime(received_at)
-    return HostTime(received_at, str(boot["id"]), timedelta(milliseconds=int(boot["ms"])))
+    at = _EPOCH + int(kept["at"]) * _MILLISECOND if "at" in kept else received_at
+    return HostTime(at, str(kept["id"]), int(kept["ms"]) * _MILLISECOND)

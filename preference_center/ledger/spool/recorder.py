@@ -254,8 +254,8 @@ def spool_request(
     if isinstance(error, Unavailable) and error.cause is not UnavailableCause.SCHEMA:
         # Whether the tables fit is asked of all of them, when a process starts or an outage ends.
         connections.report_failure(error.cause, error.reason)
-    boot = host_time.boot_to_json(host_time.read_host_time())
-    sealed = services().links.seal_request({"kind": kind, "boot": boot, **data})
+    host = host_time.host_time_to_json(host_time.read_host_time())
+    sealed = services().links.seal_request({"kind": kind, "boot": host, **data})
     try:
         spool.writer.append(encode_frame(sealed, received_at))
     except SpoolUnavailable:

@@ -186,7 +186,7 @@ class SpoolReplay:
     def _open(self, frame: Frame, time: ReplayTime) -> SpooledRequest:
         data = self.links.open_request(frame.payload)
         then = host_time_from_json(frame.received_at, data.get("boot"))
-        received_at = correct_time(then, time.host, time.database)
+        received_at = correct_time(frame.received_at, then, time.host, time.database)
         return SpooledRequest(data, received_at - frame.received_at)
 
     def _try(self, content: bytes, group: Sequence[int]) -> Exception | None:

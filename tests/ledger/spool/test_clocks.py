@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,6 +12,8 @@ import pytest
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.infra.context import EXTENSION_NAME
+from preference_center.infra.db.clock import DatabaseClock
 from preference_center.ledger import record
 from preference_center.ledger.spool import host_time
 from preference_center.ledger.store.lookup import load_exact_facts
@@ -81,6 +84,45 @@ def test_by_a_clock_behind_it_does_not_lose_against_an_older_opt_in(
     _, event = ledger.events()
     assert event["received_at"] == event["counts_at"] == START + SECOND
     assert event["recorded_at"] == START + 31 * SECOND
+
+
+@pytest.fixture
+def begin(app: Flask, replayer: SpoolReplayer) -> Iterator[Callable[[str, Clock, Clock], None]]:
+    """`begin(boot, clock, host)`: a process that goes by `clock`, after this boot of its host."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def do(boot: str, clock: Clock, host: Clock) -> None:
+            now = DatabaseClock(lambda: clock().timestamp(), lambda: clock().timestamp())
+            now.host_time = lambda: host().timestamp()
+            wired = replace(app.extensions[EXTENSION_NAME], now=now)
+            patch.setitem(app.extensions, EXTENSION_NAME, wired)
+            patch.setattr(host_time, "read_boot_clock", lambda: (boot, clock() - START))
+
+        yield do
+
+
+def test_one_from_before_a_boot_has_the_age_that_the_clock_of_its_host_says(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    ledger: Ledger,
+    database: Database,
+    replay: Replay,
+    begin: Callable[[str, Clock, Clock], None],
+) -> None:  # I5: the process began in the outage, and has the time of its host, which is behind
+    true, host = Clock(START), Clock(START - timedelta(hours=1))
+    opt_in(app, START)
+    true.advance(SECOND)
+    host.advance(SECOND)
+    begin("first", host, host)
+    with database.away():
+        assert client.post(f"/u/{token}", data=PAIR).status_code == 202
+    true.advance(30 * SECOND)
+    host.advance(30 * SECOND)
+    begin("second", true, host)
+    assert replay().recorded == 1
+    assert is_suppressed(app)
+    assert ledger.events()[1]["received_at"] == START + SECOND
 
 
 def test_a_newer_opt_in_stands_whatever_the_clock(

@@ -13,14 +13,16 @@ from tests.clock import START
 
 
 def test_a_host_time_is_read_as_it_was_stored_to_the_millisecond() -> None:
-    stored = host_time.boot_to_json(HostTime(START, "b", timedelta(seconds=1.5009)))
-    assert stored == {"id": "b", "ms": 1500}
-    read = host_time.host_time_from_json(START, stored)
+    stored = host_time.host_time_to_json(HostTime(START, "b", timedelta(seconds=1.5009)))
+    assert stored == {"at": START.timestamp() * 1000, "id": "b", "ms": 1500}
+    read = host_time.host_time_from_json(START + timedelta(hours=1), stored)
     assert read == HostTime(START, "b", timedelta(seconds=1.5))
 
 
-def test_a_record_of_a_version_without_a_boot_clock_is_read() -> None:
+def test_a_record_of_a_version_that_kept_less_is_read() -> None:
     assert host_time.host_time_from_json(START, None) == HostTime(START)
+    read = host_time.host_time_from_json(START, {"id": "b", "ms": 1500})
+    assert read == HostTime(START, "b", timedelta(seconds=1.5))
 
 
 def test_a_system_without_a_boot_id_has_no_boot_clock(
