@@ -38,12 +38,7 @@ from preference_center.integrations.base.webhook_mail import (
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
-INTEGRATION = Integration(
-    kind="mailjet",
-    title="Mailjet",
-    connector=f"{__name__}:SPEC",
-    webhook=f"{__name__}:MailjetWebhookSource",
-)
+INTEGRATION = Integration.of_module(__name__, "Mailjet", webhook="MailjetWebhookSource")
 
 
 _KINDS = {"unsub": VendorEventKind.OPTED_OUT, "spam": VendorEventKind.COMPLAINED}

@@ -38,12 +38,7 @@ from preference_center.integrations.base.webhook import (
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
-INTEGRATION = Integration(
-    kind="mailtrap",
-    title="Mailtrap",
-    connector=f"{__name__}:SPEC",
-    webhook=f"{__name__}:MailtrapWebhookSource",
-)
+INTEGRATION = Integration.of_module(__name__, "Mailtrap", webhook="MailtrapWebhookSource")
 
 
 SECRET_SETTING = "webhook_secret"

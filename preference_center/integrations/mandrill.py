@@ -41,12 +41,7 @@ from preference_center.integrations.base.webhook import (
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
-INTEGRATION = Integration(
-    kind="mandrill",
-    title="Mandrill",
-    connector=f"{__name__}:SPEC",
-    webhook=f"{__name__}:MandrillWebhookSource",
-)
+INTEGRATION = Integration.of_module(__name__, "Mandrill", webhook="MandrillWebhookSource")
 
 
 SECRET_SETTING = "signing_key"

@@ -35,12 +35,7 @@ from preference_center.integrations.base.webhook import (
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
-INTEGRATION = Integration(
-    kind="sparkpost",
-    title="SparkPost",
-    connector=f"{__name__}:SPEC",
-    webhook=f"{__name__}:SparkPostWebhookSource",
-)
+INTEGRATION = Integration.of_module(__name__, "SparkPost", webhook="SparkPostWebhookSource")
 
 
 _IGNORED = re.compile(

@@ -34,11 +34,8 @@ from preference_center.integrations.base.webhook import (
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
-INTEGRATION = Integration(
-    kind="standard_webhooks",
-    title="Standard Webhooks, of your own programs",
-    connector=f"{__name__}:SPEC",
-    webhook=f"{__name__}:StandardWebhookSource",
+INTEGRATION = Integration.of_module(
+    __name__, "Standard Webhooks, of your own programs", webhook="StandardWebhookSource"
 )
 
 

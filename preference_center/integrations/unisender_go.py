@@ -40,12 +40,7 @@ from preference_center.integrations.base.webhook import (
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
-INTEGRATION = Integration(
-    kind="unisender_go",
-    title="Unisender Go",
-    connector=f"{__name__}:SPEC",
-    webhook=f"{__name__}:UnisenderGoWebhookSource",
-)
+INTEGRATION = Integration.of_module(__name__, "Unisender Go", webhook="UnisenderGoWebhookSource")
 
 
 SECRET_SETTING = "webhook_secret"

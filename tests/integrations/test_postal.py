@@ -19,7 +19,7 @@ from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.integrations.postal.webhook import PostalWebhookSource
+from preference_center.integrations.postal import PostalWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -59,6 +59,28 @@ class Integration:
     import_presets: str = ""
     """A sequence of `ImportPreset`."""
 
+    @classmethod
+    def of_package(
+        cls, name: str, title: str, *, webhook: str = "", has_presets: bool = False
+    ) -> Self:
+        """That of the package `name`, whose last part is the kind.
+
+        `SPEC` is in its module `connector`, the class `webhook` in its module `webhook`, and
+        `PRESETS` in the package itself.
+        """
+        return cls(
+            name.rpartition(".")[2],
+            title,
+            f"{name}.connector:SPEC",
+            f"{name}.webhook:{webhook}" if webhook else "",
+            f"{name}:PRESETS" if has_presets else "",
+        )
+
+    @classmethod
+    def of_module(cls, name: str, title: str, *, webhook: str) -> Self:
+        """The same of a single module with `SPEC` and the class `webhook`."""
+        return cls(name.rpartition(".")[2], title, f"{name}:SPEC", f"{name}:{webhook}")
+
     def load_spec(self) -> ConnectorSpec:
         """The connector's description. Raises IntegrationError if its kind is another."""
         spec = cast("ConnectorSpec", _resolve(self.connector))

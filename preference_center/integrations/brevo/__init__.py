@@ -18,12 +18,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="brevo",
-    title="Brevo",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:BrevoWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "Brevo", webhook="BrevoWebhookSource", has_presets=True
 )
 
 

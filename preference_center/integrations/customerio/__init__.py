@@ -1,12 +1,5 @@
 """Customer.io."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="customerio",
-    title="Customer.io",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:CustomerIoWebhookSource",
-)
+INTEGRATION = Integration.of_package(__name__, "Customer.io", webhook="CustomerIoWebhookSource")

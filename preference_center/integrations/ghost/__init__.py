@@ -1,12 +1,5 @@
 """Ghost."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="ghost",
-    title="Ghost",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:GhostWebhookSource",
-)
+INTEGRATION = Integration.of_package(__name__, "Ghost", webhook="GhostWebhookSource")

@@ -21,12 +21,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="hubspot",
-    title="HubSpot",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:HubSpotWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "HubSpot", webhook="HubSpotWebhookSource", has_presets=True
 )
 
 

@@ -1,12 +1,5 @@
 """Intercom."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="intercom",
-    title="Intercom",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:IntercomWebhookSource",
-)
+INTEGRATION = Integration.of_package(__name__, "Intercom", webhook="IntercomWebhookSource")

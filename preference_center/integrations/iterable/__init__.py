@@ -1,12 +1,5 @@
 """Iterable."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="iterable",
-    title="Iterable",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:IterableWebhookSource",
-)
+INTEGRATION = Integration.of_package(__name__, "Iterable", webhook="IterableWebhookSource")

@@ -16,12 +16,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="klaviyo",
-    title="Klaviyo",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:KlaviyoWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "Klaviyo", webhook="KlaviyoWebhookSource", has_presets=True
 )
 
 

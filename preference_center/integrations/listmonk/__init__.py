@@ -17,12 +17,7 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="listmonk",
-    title="listmonk",
-    connector=f"{__name__}.connector:SPEC",
-    import_presets=f"{__name__}:PRESETS",
-)
+INTEGRATION = Integration.of_package(__name__, "listmonk", has_presets=True)
 
 
 _DOCS_URL = "https://listmonk.app/docs/querying-and-segmentation/"

@@ -11,12 +11,8 @@ from __future__ import annotations
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import ColumnMeaning, ImportPreset, RowMeaning
 
-INTEGRATION = Integration(
-    kind="mailchimp",
-    title="Mailchimp",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:MailchimpWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "Mailchimp", webhook="MailchimpWebhookSource", has_presets=True
 )
 
 

@@ -17,12 +17,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="mailgun",
-    title="Mailgun",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:MailgunWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "Mailgun", webhook="MailgunWebhookSource", has_presets=True
 )
 
 

@@ -1,11 +1,5 @@
 """Mailman."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="mailman",
-    title="GNU Mailman 3",
-    connector=f"{__name__}.connector:SPEC",
-)
+INTEGRATION = Integration.of_package(__name__, "GNU Mailman 3")

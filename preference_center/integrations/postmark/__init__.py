@@ -16,12 +16,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="postmark",
-    title="Postmark",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:PostmarkWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "Postmark", webhook="PostmarkWebhookSource", has_presets=True
 )
 
 

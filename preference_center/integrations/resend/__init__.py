@@ -1,12 +1,5 @@
 """Resend."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="resend",
-    title="Resend",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:ResendWebhookSource",
-)
+INTEGRATION = Integration.of_package(__name__, "Resend", webhook="ResendWebhookSource")

@@ -19,12 +19,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="sendgrid",
-    title="SendGrid",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:SendGridWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "SendGrid", webhook="SendGridWebhookSource", has_presets=True
 )
 
 

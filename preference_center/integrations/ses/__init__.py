@@ -17,12 +17,8 @@ from preference_center.integrations.base.presets import (
     RowMeaning,
 )
 
-INTEGRATION = Integration(
-    kind="ses",
-    title="Amazon SES",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:SesWebhookSource",
-    import_presets=f"{__name__}:PRESETS",
+INTEGRATION = Integration.of_package(
+    __name__, "Amazon SES", webhook="SesWebhookSource", has_presets=True
 )
 
 

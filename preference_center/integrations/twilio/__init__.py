@@ -1,12 +1,5 @@
 """Twilio."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="twilio",
-    title="Twilio",
-    connector=f"{__name__}.connector:SPEC",
-    webhook=f"{__name__}.webhook:TwilioSmsWebhook",
-)
+INTEGRATION = Integration.of_package(__name__, "Twilio", webhook="TwilioSmsWebhook")

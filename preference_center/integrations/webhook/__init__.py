@@ -1,11 +1,5 @@
 """Signed webhooks to a company's own programs."""
 
-from __future__ import annotations
-
 from preference_center.integrations.base.integration import Integration
 
-INTEGRATION = Integration(
-    kind="webhook",
-    title="Webhook",
-    connector=f"{__name__}.connector:SPEC",
-)
+INTEGRATION = Integration.of_package(__name__, "Webhook")

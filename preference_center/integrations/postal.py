@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     ReceivedMail,
@@ -49,6 +50,9 @@ from preference_center.integrations.base.webhook import (
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
+
+INTEGRATION = Integration.of_module(__name__, "Postal", webhook="PostalWebhookSource")
+
 
 PUBLIC_KEY_SETTING = "webhook_key"
 
