@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from preference_center.core.mime import ParsedMail, parse_mail
 from preference_center.inbound.rules import (
@@ -20,7 +19,7 @@ from preference_center.inbound.rules import (
     StatementKind,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.webhook import get_list, get_object, get_text
+from preference_center.integrations.base.webhook import JsonObject
 
 _STATEMENT_KINDS = {
     VendorEventKind.BOUNCED: StatementKind.BOUNCED,
@@ -54,28 +53,26 @@ def interpret_ses_notification(head: bytes) -> MailInterpretation | None:
     )
 
 
-def _notification(mail: ParsedMail) -> dict[str, Any] | None:
+def _notification(mail: ParsedMail) -> JsonObject | None:
     for text in mail.texts_of_type("text/plain", "application/json")[:1]:
         found = _first_object(text)
         if "Message" in found:
-            found = _first_object(get_text(found, "Message"))
-        if (get_text(found, "notificationType") or get_text(found, "eventType")) and get_object(
-            found, "mail"
-        ):
+            found = _first_object(found.text("Message"))
+        if (found.text("notificationType") or found.text("eventType")) and found.nested("mail"):
             return found
     return None
 
 
-def _first_object(text: str) -> dict[str, Any]:
+def _first_object(text: str) -> JsonObject:
     """The JSON object that a text begins with; empty if it begins with none."""
     text = text.lstrip()
     if not text.startswith("{"):
-        return {}
+        return JsonObject()
     try:
         found, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return JsonObject()
+    return JsonObject(found if isinstance(found, dict) else {})
 
 
 def _statement(event: VendorEvent) -> MailStatement:
@@ -86,11 +83,6 @@ def _is_unknown(event: VendorEvent) -> bool:
     return event.kind is VendorEventKind.UNKNOWN_TYPE
 
 
-def _sent_header(notification: dict[str, Any]) -> str:
-    fields = get_list(get_object(notification, "mail"), "headers")
-    lines = (
-        f"{get_text(field, 'name')}: {get_text(field, 'value')}"
-        for field in fields
-        if isinstance(field, dict)
-    )
-    return "\n".join(lines)
+def _sent_header(notification: JsonObject) -> str:
+    fields = notification.rows("mail", "headers")
+    return "\n".join(f"{field.text('name')}: {field.text('value')}" for field in fields)

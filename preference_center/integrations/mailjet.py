@@ -11,7 +11,7 @@ earlier complaint, or that the address is wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -22,11 +22,9 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     SharedSecretWebhook,
     find_status_code,
-    get_object,
-    get_text,
-    parse_epoch,
     parse_json_objects,
     require_recipient,
     unknown_event,
@@ -85,24 +83,22 @@ class MailjetWebhookSource(SharedSecretWebhook):
         return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
 
 
-def _is_mail(row: dict[str, Any]) -> bool:
+def _is_mail(row: JsonObject) -> bool:
     return "event" not in row and "Recipient" in row
 
 
-def _to_received_mail(row: dict[str, Any]) -> ReceivedMail:
-    headers = [*iter_header_fields(get_object(row, "Headers"))]
+def _to_received_mail(row: JsonObject) -> ReceivedMail:
+    headers = [*iter_header_fields(row.nested("Headers"))]
     known = {name.casefold() for name, _ in headers}
     headers += [
-        (name, get_text(row, name)) for name in ("From", "Subject") if name.casefold() not in known
+        (name, row.text(name)) for name in ("From", "Subject") if name.casefold() not in known
     ]
-    content = compose_mail(headers, get_text(row, "Text-part"), get_text(row, "Html-part"))
-    return ReceivedMail(
-        content, extract_addresses(get_text(row, "Recipient")), get_text(row, "Sender")
-    )
+    content = compose_mail(headers, row.text("Text-part"), row.text("Html-part"))
+    return ReceivedMail(content, extract_addresses(row.text("Recipient")), row.text("Sender"))
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    name, error = get_text(row, "event"), get_text(row, "error")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    name, error = row.text("event"), row.text("error")
     if name in _IGNORED or _is_mail(row):
         return None
     if name in {"bounce", "blocked"}:
@@ -112,14 +108,14 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     kind = _KINDS.get(name)
     if kind is None:
         return unknown_event(name)
-    of_list = get_text(row, "mj_list_id") if kind is VendorEventKind.OPTED_OUT else ""
+    of_list = row.text("mj_list_id") if kind is VendorEventKind.OPTED_OUT else ""
     return _vendor_event(kind, row, target=of_list if of_list.strip("0") else None, by_person=True)
 
 
-def _read_failure(event_type: str, error: str, row: dict[str, Any]) -> VendorEvent | None:
+def _read_failure(event_type: str, error: str, row: JsonObject) -> VendorEvent | None:
     if error == _SPAM_REPORTER:
         return _vendor_event(VendorEventKind.COMPLAINED, row)
-    is_hard = get_text(row, "hard_bounce").casefold() in {"true", "1"}
+    is_hard = row.text("hard_bounce").casefold() in {"true", "1"}
     if event_type == "bounce":
         if error == _GREYLISTED and not is_hard:
             return None
@@ -134,8 +130,8 @@ def _read_failure(event_type: str, error: str, row: dict[str, Any]) -> VendorEve
     return None if error in _OTHER_ERRORS else unknown_event(f"{event_type} {error}")
 
 
-def _bounce(error: str, row: dict[str, Any], permanent: bool | None) -> Bounce:  # noqa: FBT001 - as in Bounce
-    comment = get_text(row, "comment")
+def _bounce(error: str, row: JsonObject, permanent: bool | None) -> Bounce:  # noqa: FBT001 - as in Bounce
+    comment = row.text("comment")
     return Bounce(
         _ADDRESS_ERROR_STATUSES.get(error) or find_status_code(comment),
         diagnostic=comment or error,
@@ -145,20 +141,20 @@ def _bounce(error: str, row: dict[str, Any], permanent: bool | None) -> Bounce: 
 
 def _vendor_event(
     kind: VendorEventKind,
-    row: dict[str, Any],
+    row: JsonObject,
     *,
     target: str | None = None,
     by_person: bool = False,
     bounce: Bounce | None = None,
 ) -> VendorEvent:
     # The number is the message's, to one recipient: it may bounce and be complained of.
-    number = get_text(row, "MessageID")
+    number = row.text("MessageID")
     return VendorEvent(
         kind,
-        get_text(row, "email"),
+        row.text("email"),
         target,
-        occurred_at=parse_epoch(row.get("time")),
-        id=f"{number} {get_text(row, 'event')} {get_text(row, 'time')}" if number else "",
+        occurred_at=row.epoch("time"),
+        id=f"{number} {row.text('event')} {row.text('time')}" if number else "",
         by_person=by_person,
         bounce=bounce,
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -25,12 +25,9 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     find_status_code,
-    get_list,
-    get_text,
-    parse_epoch,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -95,24 +92,19 @@ class MailtrapWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
-        verify_hmac(secret, request.body, require_header(request, "mailtrap-signature"))
+        verify_hmac(secret, request.body, request.require_header("mailtrap-signature"))
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
         return require_recipient(filter(None, map(_read_event, _iter_events(body))))
 
 
-def _iter_events(body: bytes) -> Iterator[dict[str, Any]]:
+def _iter_events(body: bytes) -> Iterator[JsonObject]:
     for row in _parse_objects(body):
-        if "events" not in row:
-            yield row
-        for event in get_list(row, "events"):
-            if not isinstance(event, dict):
-                raise InvalidInput("the body is not what the vendor promises")
-            yield event
+        yield from row.require_rows("events") if "events" in row else [row]
 
 
-def _parse_objects(body: bytes) -> list[dict[str, Any]]:
+def _parse_objects(body: bytes) -> list[JsonObject]:
     try:
         return parse_json_objects(body)
     except InvalidInput:
@@ -122,8 +114,8 @@ def _parse_objects(body: bytes) -> list[dict[str, Any]]:
         return [row for line in lines for row in parse_json_objects(line)]
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    event, reason = get_text(row, "event"), get_text(row, "reason").casefold()
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    event, reason = row.text("event"), row.text("reason").casefold()
     if not event:
         raise InvalidInput("the body is not what the vendor promises")
     if event in _IGNORED or event.startswith(_ACCOUNT_EVENT_PREFIX):
@@ -138,22 +130,22 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     is_bounce = kind is VendorEventKind.BOUNCED
     return VendorEvent(
         kind,
-        get_text(row, "email"),
-        occurred_at=parse_epoch(row.get("timestamp")),
-        id=get_text(row, "event_id"),
+        row.text("email"),
+        occurred_at=row.epoch("timestamp"),
+        id=row.text("event_id"),
         by_person=not is_bounce and event != "reject",
         bounce=_bounce(event, row) if is_bounce else None,
     )
 
 
-def _bounce(event: str, row: dict[str, Any]) -> Bounce:
+def _bounce(event: str, row: JsonObject) -> Bounce:
     if event == "reject":  # it was for good, or Mailtrap would not have noted it
-        return Bounce(diagnostic=get_text(row, "reason"), permanent=True, bad_address=True)
-    reply = get_text(row, "response")
-    category = get_text(row, "bounce_category").casefold()
+        return Bounce(diagnostic=row.text("reason"), permanent=True, bad_address=True)
+    reply = row.text("response")
+    category = row.text("bounce_category").casefold()
     return Bounce(
         find_status_code(reply),
-        get_text(row, "response_code"),
+        row.text("response_code"),
         reply,
         permanent=_PERMANENT_CATEGORIES.get(category),
         bad_address=category == "invalid_recipient",

@@ -11,7 +11,7 @@ import base64
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -26,14 +26,11 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     constant_time_equal,
     find_status_code,
-    get_object,
-    get_text,
-    parse_epoch,
     parse_form_fields,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -83,7 +80,7 @@ class MandrillWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource. Accepts any age, since no time is signed."""
         keys = require_setting(settings, SECRET_SETTING).split()
-        given = require_header(request, _SIGNATURE_HEADER)
+        given = request.require_header(_SIGNATURE_HEADER)
         try:
             form = sorted(parse_form_fields(request.body))
         except InvalidInput as error:
@@ -107,62 +104,60 @@ class MandrillWebhookSource(WebhookSource):
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
         rows = parse_json_objects(dict(parse_form_fields(body)).get(_EVENTS_FIELD, "[]").encode())
-        messages = [get_object(row, "msg") for row in rows if get_text(row, "event") == "inbound"]
+        messages = [row.nested("msg") for row in rows if row.text("event") == "inbound"]
         return [
             ReceivedMail(
-                get_text(each, "raw_msg").encode(errors="replace"),
-                extract_addresses(get_text(each, "email")),
-                get_text(each, "sender"),
+                each.text("raw_msg").encode(errors="replace"),
+                extract_addresses(each.text("email")),
+                each.text("sender"),
             )
             for each in messages
-            if get_text(each, "raw_msg")
+            if each.text("raw_msg")
         ]
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    name, listed = get_text(row, "event"), get_text(row, "type")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    name, listed = row.text("event"), row.text("type")
     if not name and listed in _LIST_TYPES:
         return _read_list_change(listed, row)
-    message = get_object(row, "msg")
+    message = row.nested("msg")
     kind = _KINDS.get(name)
     # A mail that Mandrill did not send, since the person had opted out or complained before.
     rejected = (
-        _REJECT_REASON_KINDS.get(get_text(get_object(message, "reject"), "reason"))
-        if name == "reject"
-        else None
+        _REJECT_REASON_KINDS.get(message.text("reject", "reason")) if name == "reject" else None
     )
     if kind is None and rejected is None:
         return None if name in _IGNORED else unknown_event(name)
     return VendorEvent(
         kind or rejected or VendorEventKind.BOUNCED,
-        get_text(message, "email"),
-        occurred_at=parse_epoch(row.get("ts")),
+        message.text("email"),
+        occurred_at=row.epoch("ts"),
         # `_id` is the message's: it may bounce and be complained of.
-        id=f"{get_text(row, '_id')} {name} {get_text(row, 'ts')}" if get_text(row, "_id") else "",
+        id=f"{row.text('_id')} {name} {row.text('ts')}" if row.text("_id") else "",
         by_person=kind in _REJECT_REASON_KINDS.values(),
         bounce=_bounce(name, message) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _read_list_change(list_type: str, row: dict[str, Any]) -> VendorEvent | None:
+def _read_list_change(list_type: str, row: JsonObject) -> VendorEvent | None:
     """A change of Mandrill's own lists: only opt-outs and complaints that were added count."""
-    entry = get_object(row, "reject")
-    kind = _REJECT_REASON_KINDS.get(get_text(entry, "reason"))
-    if list_type in {"whitelist", "allowlist"} or get_text(row, "action") != "add" or kind is None:
+    entry = row.nested("reject")
+    kind = _REJECT_REASON_KINDS.get(entry.text("reason"))
+    if list_type in {"whitelist", "allowlist"} or row.text("action") != "add" or kind is None:
         return None
-    return VendorEvent(kind, get_text(entry, "email"), occurred_at=parse_epoch(row.get("ts")))
+    return VendorEvent(kind, entry.text("email"), occurred_at=row.epoch("ts"))
 
 
-def _bounce(event_type: str, message: dict[str, Any]) -> Bounce:
-    text = get_text(message, "diag").removeprefix("smtp;").strip()
+def _bounce(event_type: str, message: JsonObject) -> Bounce:
+    text = message.text("diag").removeprefix("smtp;").strip()
     reply = text[:3]
     return Bounce(
         status=find_status_code(text),
         reply_code=reply if reply.isdigit() else "",
-        diagnostic=text or get_text(message, "bounce_description"),
+        diagnostic=text or message.text("bounce_description"),
         permanent=event_type == "hard_bounce",
         bad_address=event_type == "hard_bounce"
-        and get_text(message, "bounce_description") in {"bad_mailbox", "invalid_domain"},
+        and message.text("bounce_description") in {"bad_mailbox", "invalid_domain"},
     )
 
 

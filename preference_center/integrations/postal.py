@@ -37,13 +37,9 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     find_status_code,
-    get_list,
-    get_object,
-    get_text,
-    parse_epoch,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -99,7 +95,7 @@ class PostalWebhookSource(WebhookSource):
         """See WebhookSource. Accepts any age, since no time but the event's is signed."""
         keys = _parse_public_keys(require_setting(settings, PUBLIC_KEY_SETTING))
         is_newer = bool(request.headers.get(_SHA256_HEADER))
-        given = require_header(request, _SHA256_HEADER if is_newer else _SHA1_HEADER)
+        given = request.require_header(_SHA256_HEADER if is_newer else _SHA1_HEADER)
         try:
             signature = base64.b64decode(given, validate=True)
         except ValueError:
@@ -140,10 +136,10 @@ def _parse_public_keys(text: str) -> tuple[rsa.RSAPublicKey, ...]:
 
 
 def _iter_jwks_keys(document: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
-    for key in get_list(document, "keys") or [document]:
+    for key in JsonObject(document).rows("keys") or [JsonObject(document)]:
         if key.get("kty") == "RSA":
             modulus, exponent = (
-                int.from_bytes(base64.urlsafe_b64decode(get_text(key, name) + "=="))
+                int.from_bytes(base64.urlsafe_b64decode(key.text(name) + "=="))
                 for name in ("n", "e")
             )
             yield rsa.RSAPublicNumbers(exponent, modulus).public_key()
@@ -158,60 +154,54 @@ def _parse_pem_key(text: str) -> rsa.RSAPublicKey:
     return key
 
 
-def _is_mail(row: dict[str, Any]) -> bool:
+def _is_mail(row: JsonObject) -> bool:
     return "event" not in row and "rcpt_to" in row
 
 
-def _to_received_mail(row: dict[str, Any]) -> ReceivedMail:
-    content = get_text(row, "message").encode() or _compose_mail_parts(row)
+def _to_received_mail(row: JsonObject) -> ReceivedMail:
+    content = row.text("message").encode() or _compose_mail_parts(row)
     if row.get("base64") is True:
         try:
             content = base64.b64decode(content)
         except ValueError:
             raise InvalidInput("the body is not what the vendor promises") from None
-    return ReceivedMail(
-        content, extract_addresses(get_text(row, "rcpt_to")), get_text(row, "mail_from")
-    )
+    return ReceivedMail(content, extract_addresses(row.text("rcpt_to")), row.text("mail_from"))
 
 
-def _compose_mail_parts(row: dict[str, Any]) -> bytes:
-    headers = [
-        (name, get_text(row, field))
-        for name, field in _HEADER_FIELDS.items()
-        if get_text(row, field)
-    ]
+def _compose_mail_parts(row: JsonObject) -> bytes:
+    headers = [(name, row.text(field)) for name, field in _HEADER_FIELDS.items() if row.text(field)]
     if row.get("bounce") is True:
         headers.append(("Auto-Submitted", "auto-replied"))
-    return compose_mail(headers, get_text(row, "plain_body"), get_text(row, "html_body"))
+    return compose_mail(headers, row.text("plain_body"), row.text("html_body"))
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    name, payload = get_text(row, "event"), get_object(row, "payload")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    name, payload = row.text("event"), row.nested("payload")
     if _is_mail(row):
         return None
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
-    if get_object(payload, "bounce"):
+    if payload.nested("bounce"):
         # A mail to the envelope sender, which may be a mere warning: nobody has read it.
-        return _bounce_event(row, get_object(payload, "original_message"), Bounce())
+        return _bounce_event(row, payload.nested("original_message"), Bounce())
     if name in _IGNORED:
         return None
     if name != _DELIVERY_FAILED:
         return unknown_event(name)
-    message, output = get_object(payload, "message"), get_text(payload, "output")
-    if get_text(message, "direction") == "incoming" or not output:
+    message, output = payload.nested("message"), payload.text("output")
+    if message.text("direction") == "incoming" or not output:
         return None  # a mail to us; or a decision of Postal's own, not of a server
     reply = _REPLY_CODE.match(output)
     bounce = Bounce(find_status_code(output), reply[0] if reply else "", output)
     return _bounce_event(row, message, bounce)
 
 
-def _bounce_event(row: dict[str, Any], message: dict[str, Any], bounce: Bounce) -> VendorEvent:
+def _bounce_event(row: JsonObject, message: JsonObject, bounce: Bounce) -> VendorEvent:
     return VendorEvent(
         VendorEventKind.BOUNCED,
-        get_text(message, "to"),
-        occurred_at=parse_epoch(row.get("timestamp")),
-        id=get_text(row, "uuid"),
+        message.text("to"),
+        occurred_at=row.epoch("timestamp"),
+        id=row.text("uuid"),
         bounce=bounce,
     )
 

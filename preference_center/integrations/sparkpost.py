@@ -11,7 +11,6 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -22,10 +21,9 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     SharedSecretWebhook,
     find_status_code,
-    get_object,
-    get_text,
     is_complaint,
     parse_epoch,
     parse_iso_time,
@@ -74,31 +72,30 @@ class SparkPostWebhookSource(SharedSecretWebhook):
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.sparkpost.com/api/relay-webhooks/."""
-        relayed = [get_object(row, "msys", _RELAY_MESSAGE) for row in parse_json_objects(body)]
+        relayed = [row.nested("msys", _RELAY_MESSAGE) for row in parse_json_objects(body)]
         return [_to_received_mail(each) for each in relayed if each]
 
 
-def _to_received_mail(relayed: dict[str, Any]) -> ReceivedMail:
-    content = get_object(relayed, "content")
-    raw = get_text(content, "email_rfc822").encode(errors="replace")
+def _to_received_mail(relayed: JsonObject) -> ReceivedMail:
+    content = relayed.nested("content")
+    raw = content.text("email_rfc822").encode(errors="replace")
     if content.get("email_rfc822_is_base64") is True:
         try:
             raw = base64.b64decode(raw)
         except ValueError:
             raise InvalidInput("the body is not what the vendor promises") from None
-    return ReceivedMail(
-        raw, extract_addresses(get_text(relayed, "rcpt_to")), get_text(relayed, "msg_from")
-    )
+    return ReceivedMail(raw, extract_addresses(relayed.text("rcpt_to")), relayed.text("msg_from"))
 
 
-def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
     wrapped = row.get("msys")
     events = dict(wrapped) if isinstance(wrapped, dict) else {"": None}
     events.pop(_RELAY_MESSAGE, None)
-    for event in events.values():
-        if not isinstance(event, dict):
+    for each in events.values():
+        if not isinstance(each, dict):
             raise InvalidInput("the body is not what the vendor promises")
-        name = get_text(event, "type")
+        event = JsonObject(each)
+        name = event.text("type")
         kind = _kind(name, event)
         if kind is not None:
             yield _vendor_event(kind, event)
@@ -106,12 +103,12 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
             yield unknown_event(name)
 
 
-def _kind(event_type: str, event: dict[str, Any]) -> VendorEventKind | None:
-    bounce_class = get_text(event, "bounce_class")
+def _kind(event_type: str, event: JsonObject) -> VendorEventKind | None:
+    bounce_class = event.text("bounce_class")
     match event_type:
         case "list_unsubscribe" | "link_unsubscribe":
             return VendorEventKind.OPTED_OUT
-        case "spam_complaint" if is_complaint(get_text(event, "fbtype")):
+        case "spam_complaint" if is_complaint(event.text("fbtype")):
             return VendorEventKind.COMPLAINED
         case "bounce" | "out_of_band" if bounce_class == _UNSUBSCRIBE_CLASS:
             return VendorEventKind.OPTED_OUT
@@ -120,24 +117,24 @@ def _kind(event_type: str, event: dict[str, Any]) -> VendorEventKind | None:
     return None
 
 
-def _vendor_event(kind: VendorEventKind, event: dict[str, Any]) -> VendorEvent:
+def _vendor_event(kind: VendorEventKind, event: JsonObject) -> VendorEvent:
     stamp = event.get("timestamp")
     return VendorEvent(
         kind,
         # `rcpt_to` is in lower case, which may be another mailbox.
-        get_text(event, "raw_rcpt_to") or get_text(event, "rcpt_to"),
+        event.text("raw_rcpt_to") or event.text("rcpt_to"),
         occurred_at=parse_epoch(stamp) or parse_iso_time(stamp),
-        id=get_text(event, "event_id"),
+        id=event.text("event_id"),
         by_person=kind is not VendorEventKind.BOUNCED,
         bounce=_bounce(event) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _bounce(event: dict[str, Any]) -> Bounce:
-    reason, bounce_class = get_text(event, "raw_reason"), get_text(event, "bounce_class")
+def _bounce(event: JsonObject) -> Bounce:
+    reason, bounce_class = event.text("raw_reason"), event.text("bounce_class")
     return Bounce(
         status=find_status_code(reason),
-        reply_code=get_text(event, "error_code"),
+        reply_code=event.text("error_code"),
         diagnostic=reason,
         permanent=None if bounce_class in _UNDETERMINED_CLASSES else bounce_class in _HARD_CLASSES,
         bad_address=bounce_class == _INVALID_RECIPIENT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
@@ -22,11 +22,8 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_object,
-    get_text,
-    parse_iso_time,
+    JsonObject,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -66,7 +63,7 @@ class StandardWebhookSource(WebhookSource):
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated: two messages may have the same body, but not the same signed id."""
         rows = parse_json_objects(request.body)
-        return json.dumps({_MESSAGE: require_header(request, "webhook-id"), _EVENTS: rows}).encode()
+        return json.dumps({_MESSAGE: request.require_header("webhook-id"), _EVENTS: rows}).encode()
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource. An event without an id of its own has that of its message.
@@ -74,7 +71,7 @@ class StandardWebhookSource(WebhookSource):
         Not a bounce: without an id, several reports of one day are one.
         """
         rows = parse_json_objects(body)
-        message = get_text(rows[0], _MESSAGE) if rows else ""
+        message = rows[0].text(_MESSAGE) if rows else ""
         if message:
             rows = rows[0][_EVENTS]
         return require_recipient(
@@ -83,28 +80,28 @@ class StandardWebhookSource(WebhookSource):
         )
 
 
-def _read_event(row: dict[str, Any], fallback_id: str) -> VendorEvent:
-    data, kind = get_object(row, "data"), _KINDS.get(get_text(row, "type"))
+def _read_event(row: JsonObject, fallback_id: str) -> VendorEvent:
+    data, kind = row.nested("data"), _KINDS.get(row.text("type"))
     if kind is None:
-        return unknown_event(get_text(row, "type"))
-    channel = get_text(data, "channel") or Channel.EMAIL
+        return unknown_event(row.text("type"))
+    channel = data.text("channel") or Channel.EMAIL
     if channel not in set(Channel):
         return unknown_event(f"{kind} by an unknown channel")
     if kind is VendorEventKind.BOUNCED:
         fallback_id = ""
-    id_, topic, report = get_text(data, "id"), get_text(data, "topic"), get_object(data, "bounce")
+    id_, topic, report = data.text("id"), data.text("topic"), data.nested("bounce")
     permanent = report.get("permanent")
     bounce = Bounce(
-        get_text(report, "status"),
-        get_text(report, "reply"),
-        get_text(report, "text"),
+        report.text("status"),
+        report.text("reply"),
+        report.text("text"),
         permanent if isinstance(permanent, bool) else None,
     )
     return VendorEvent(
         kind=kind,
-        address=get_text(data, "address"),
+        address=data.text("address"),
         target=topic or None,
-        occurred_at=parse_iso_time(row.get("timestamp")),
+        occurred_at=row.iso_time("timestamp"),
         id=f"{id_} {kind} {topic}".strip() if id_ else fallback_id,
         by_person=data.get("by_person") is True,
         channel=Channel(channel),

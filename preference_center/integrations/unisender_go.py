@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -27,12 +27,9 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     constant_time_equal,
     find_status_code,
-    get_list,
-    get_object,
-    get_text,
-    parse_iso_time,
     parse_json_objects,
     require_recipient,
     require_setting,
@@ -102,7 +99,7 @@ class UnisenderGoWebhookSource(WebhookSource):
             (row,) = parse_json_objects(request.body)
         except (InvalidInput, ValueError):
             raise SignatureError("the request is not signed") from None
-        given = get_text(row, "auth")
+        given = row.text("auth")
         if not _MD5.fullmatch(given):
             raise SignatureError("the request is not signed")
         signed = request.body.replace(given.encode(), key.encode())
@@ -119,19 +116,18 @@ class UnisenderGoWebhookSource(WebhookSource):
         )
 
 
-def _iter_events(row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _iter_events(row: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     """The name and the fields of each event, in both forms."""
     if "events_by_user" not in row:
-        yield get_text(row, "event_name"), row
-    for user in get_list(row, "events_by_user"):
-        for event in get_list(user, "events") if isinstance(user, dict) else []:
-            if isinstance(event, dict):
-                yield get_text(event, "event_name"), get_object(event, "event_data")
+        yield row.text("event_name"), row
+    for user in row.rows("events_by_user"):
+        for event in user.rows("events"):
+            yield event.text("event_name"), event.nested("event_data")
 
 
-def _read_event(event_type: str, event: dict[str, Any]) -> VendorEvent | None:
-    status, info = get_text(event, "status"), get_object(event, "delivery_info")
-    reason = get_text(info, "delivery_status")
+def _read_event(event_type: str, event: JsonObject) -> VendorEvent | None:
+    status, info = event.text("status"), event.nested("delivery_info")
+    reason = info.text("delivery_status")
     if not event_type:
         raise InvalidInput("the body is not what the vendor promises")
     if event_type != _EMAIL_STATUS:
@@ -143,15 +139,15 @@ def _read_event(event_type: str, event: dict[str, Any]) -> VendorEvent | None:
     kind = VendorEventKind.OPTED_OUT if is_noted or kind is None else kind
     return VendorEvent(
         kind,
-        get_text(event, "email"),
-        occurred_at=parse_iso_time(event.get("event_time"), zone=UTC),
+        event.text("email"),
+        occurred_at=event.iso_time("event_time", zone=UTC),
         by_person=kind in {VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED} and not is_noted,
         bounce=_bounce(reason, info) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _bounce(reason: str, info: dict[str, Any]) -> Bounce:
-    text = get_text(info, "destination_response")
+def _bounce(reason: str, info: JsonObject) -> Bounce:
+    text = info.text("destination_response")
     code = _ADDRESS_ERROR_STATUSES.get(reason, "")
     permanent = True if code else False if reason in _TEMPORARY_REASONS else None
     reply = text[:3]

@@ -94,6 +94,12 @@ class WebhookRequest:
     certificate: bytes = b""
     """PEM, from the URL that `NeedsCertificate.certificate_url` returns; else empty."""
 
+    def require_header(self, name: str) -> str:
+        """A header that a genuine request has. Raises SignatureError."""
+        if found := self.headers.get(name):
+            return found
+        raise SignatureError("the request is not signed")
+
 
 class SignatureError(InvalidInput):
     """The request can't be verified to come from the tool; it is not processed."""

@@ -47,7 +47,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _EVENT_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,59}")
 
 
-def parse_json_objects(body: bytes) -> list[dict[str, Any]]:
+def parse_json_objects(body: bytes) -> list[JsonObject]:
     """A JSON array of objects, or a single one. Raises InvalidInput, quoting nothing."""
     try:
         found = json.loads(body)
@@ -58,7 +58,7 @@ def parse_json_objects(body: bytes) -> list[dict[str, Any]]:
     rows = found if isinstance(found, list) else [found]
     if not all(isinstance(row, dict) for row in rows):
         raise InvalidInput(_INVALID_BODY)
-    return rows
+    return [JsonObject(row) for row in rows]
 
 
 def parse_form_fields(body: bytes) -> list[tuple[str, str]]:
@@ -89,24 +89,45 @@ def _replace_unstorable(value: Any) -> Any:
     return value
 
 
-def get_text(row: dict[str, Any], name: str) -> str:
-    """A field as text; "" if it is missing or null."""
-    value = row.get(name)
-    return "" if value is None else str(value)
+class JsonObject(dict[str, Any]):
+    """An object of a vendor's JSON. What is missing, or of another type, reads as if empty."""
 
+    def text(self, *path: str) -> str:
+        """A field, of the object that the names before lead to, as text; "" for null."""
+        *names, name = path
+        value = self.nested(*names).get(name)
+        return "" if value is None else str(value)
 
-def get_object(row: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The object within objects that `names` lead to; empty if there is none."""
-    found: Any = row
-    for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
+    def nested(self, *path: str) -> JsonObject:
+        """The object within objects that the names lead to."""
+        found: Any = self
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return JsonObject(found) if isinstance(found, dict) else JsonObject()
 
+    def array(self, *path: str) -> list[Any]:
+        """A field that is a list."""
+        *names, name = path
+        value = self.nested(*names).get(name)
+        return value if isinstance(value, list) else []
 
-def get_list(row: dict[str, Any], name: str) -> list[Any]:
-    """A field that is a list; empty if it is none."""
-    value = row.get(name)
-    return value if isinstance(value, list) else []
+    def rows(self, *path: str) -> list[JsonObject]:
+        """The objects in a field that is a list."""
+        return [JsonObject(each) for each in self.array(*path) if isinstance(each, dict)]
+
+    def require_rows(self, name: str) -> list[JsonObject]:
+        """The same of a field that is always there. Raises InvalidInput, quoting nothing."""
+        if name not in self or not all(isinstance(each, dict) for each in self.array(name)):
+            raise InvalidInput(_INVALID_BODY)
+        return self.rows(name)
+
+    def epoch(self, name: str, *, per_second: int = 1) -> datetime | None:
+        """A field that is a time, by `parse_epoch`."""
+        return self.epoch(name, per_second=per_second)
+
+    def iso_time(self, name: str, *, zone: tzinfo | None = None) -> datetime | None:
+        """A field that is a time, by `parse_iso_time`."""
+        return self.iso_time(name, zone=zone)
 
 
 def parse_epoch(value: object, *, per_second: int = 1) -> datetime | None:
@@ -189,14 +210,6 @@ def require_setting(settings: Mapping[str, str], name: str) -> str:
     return str(found)
 
 
-def require_header(request: WebhookRequest, name: str) -> str:
-    """A header that a genuine request has. Raises SignatureError."""
-    found = request.headers.get(name)
-    if not found:
-        raise SignatureError("the request is not signed")
-    return found
-
-
 def constant_time_equal(first: str, second: str) -> bool:
     """Whether two texts are equal, in constant time."""
     return hmac.compare_digest(first.encode(), second.encode())
@@ -235,10 +248,10 @@ def verify_standard_webhook(
     """
     signers = _parse_signers(secrets)
     number, stamp = (
-        require_header(request, f"{header_prefix}-id"),
-        require_header(request, f"{header_prefix}-timestamp"),
+        request.require_header(f"{header_prefix}-id"),
+        request.require_header(f"{header_prefix}-timestamp"),
     )
-    given = require_header(request, f"{header_prefix}-signature").split(" ")
+    given = request.require_header(f"{header_prefix}-signature").split(" ")
     at = parse_epoch(stamp) if stamp.isascii() and stamp.isdigit() else None
     verify_timestamp(at, now)
     assert at is not None

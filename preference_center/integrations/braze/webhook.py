@@ -12,22 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     VendorEvent,
     VendorEventKind,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     SharedSecretWebhook,
-    get_list,
-    get_object,
-    get_text,
-    parse_epoch,
     parse_json_objects,
     require_recipient,
     unknown_event,
@@ -69,53 +64,48 @@ class BrazeWebhookSource(SharedSecretWebhook):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        found = parse_json_objects(body)
-        rows = [row for each in found for row in get_list(each, "events")]
-        if not all("events" in each for each in found) or not all(
-            isinstance(r, dict) for r in rows
-        ):
-            raise InvalidInput("the body is not what the vendor promises")
+        rows = [row for each in parse_json_objects(body) for row in each.require_rows("events")]
         return require_recipient(filter(None, map(_read_event, rows)))
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    event, properties = get_text(row, "event_type"), get_object(row, "properties")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    event, properties = row.text("event_type"), row.nested("properties")
     if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return None
     common = VendorEvent(
         kind=_KINDS.get(event, VendorEventKind.BOUNCED),
-        address=get_text(properties, "email_address"),
-        occurred_at=parse_epoch(row.get("time")),
-        id=get_text(row, "id"),
+        address=properties.text("email_address"),
+        occurred_at=row.epoch("time"),
+        id=row.text("id"),
         by_person=event in _KINDS,
         target=ALL_EMAIL if event == _CLICK else None,
     )
     if event in {_GLOBAL_STATE_CHANGE, _GROUP_STATE_CHANGE}:
         return _read_state_change(common, event, properties)
     if event in _PERMANENT:
-        reason = get_text(properties, "bounce_reason")
+        reason = properties.text("bounce_reason")
         return replace(common, bounce=Bounce(diagnostic=reason, permanent=_PERMANENT[event]))
     return common if event in _KINDS else unknown_event(event)
 
 
 def _read_state_change(
-    base_event: VendorEvent, event_type: str, properties: dict[str, Any]
+    base_event: VendorEvent, event_type: str, properties: JsonObject
 ) -> VendorEvent | None:
     """A change of all email, or of one group of email or SMS."""
-    named = get_text(properties, "channel").casefold()
+    named = properties.text("channel").casefold()
     channel = _CHANNELS.get(named)
     if channel is None or (event_type == _GLOBAL_STATE_CHANGE and channel is not Channel.EMAIL):
         return None  # push, WhatsApp and others that no topic is sent by
-    kind = _STATES.get(get_text(properties, "subscription_status").casefold())
-    group = get_text(properties, "subscription_group_id")
+    kind = _STATES.get(properties.text("subscription_status").casefold())
+    group = properties.text("subscription_group_id")
     if kind is None or (event_type == _GROUP_STATE_CHANGE and not group):
         return unknown_event(event_type)
-    phone = get_text(properties, "channel_identifier") or get_text(properties, "phone_number")
+    phone = properties.text("channel_identifier") or properties.text("phone_number")
     return replace(
         base_event,
         kind=kind,
         address=phone if channel is Channel.SMS else base_event.address,
         channel=channel,
         target=group if event_type == _GROUP_STATE_CHANGE else ALL_EMAIL,
-        by_person=get_text(properties, "state_change_source").casefold() in _PERSON_SOURCES,
+        by_person=properties.text("state_change_source").casefold() in _PERSON_SOURCES,
     )

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
@@ -32,10 +32,8 @@ from preference_center.integrations.base.webhook import (
     BEARER_TOKEN_SETTINGS,
     SHARED_SECRET_SETTINGS,
     TOKEN_SETTING,
+    JsonObject,
     SharedSecretWebhook,
-    get_list,
-    get_object,
-    get_text,
     parse_epoch,
     parse_json_objects,
     require_recipient,
@@ -218,53 +216,49 @@ class BrevoWebhookSource(SharedSecretWebhook):
         return [_mail(row) for row in rows if _is_mail(row)]
 
 
-def _is_mail(row: dict[str, Any]) -> bool:
+def _is_mail(row: JsonObject) -> bool:
     return "RawTextBody" in row or "RawHtmlBody" in row
 
 
-def _mail(row: dict[str, Any]) -> ReceivedMail:
-    headers = [*iter_header_fields(get_object(row, "Headers"))]
-    to = [get_text(each, "Address") for name in ("To", "Cc") for each in _objects(row, name)]
+def _mail(row: JsonObject) -> ReceivedMail:
+    headers = [*iter_header_fields(row.nested("Headers"))]
+    to = [each.text("Address") for name in ("To", "Cc") for each in row.rows(name)]
     if not headers:
-        sender = get_object(row, "From")
-        headers = [("From", format_mailbox(get_text(sender, "Name"), get_text(sender, "Address")))]
-        headers.append(("Subject", get_text(row, "Subject")))
-    content = compose_mail(headers, get_text(row, "RawTextBody"), get_text(row, "RawHtmlBody"))
-    recipients = [str(each) for each in get_list(row, "Recipients")] or to
+        sender = row.nested("From")
+        headers = [("From", format_mailbox(sender.text("Name"), sender.text("Address")))]
+        headers.append(("Subject", row.text("Subject")))
+    content = compose_mail(headers, row.text("RawTextBody"), row.text("RawHtmlBody"))
+    recipients = [str(each) for each in row.array("Recipients")] or to
     return ReceivedMail(content, recipients)
 
 
-def _objects(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [each for each in get_list(row, name) if isinstance(each, dict)]
-
-
-def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(found: JsonObject) -> list[JsonObject]:
     """The events of a batch that comes in an object; else the one event that it is."""
     for name, rows in found.items():
         if not found.keys() & {"event", "msg_status"} and isinstance(rows, list):
-            return [row for row in get_list(found, name) if isinstance(row, dict)]
+            return found.rows(name)
     return [found]
 
 
-def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
     if _is_mail(row):
         return
     if "event" not in row and "msg_status" in row:
         yield from _read_sms_event(row)
         return
-    event, address = get_text(row, "event"), get_text(row, "email")
+    event, address = row.text("event"), row.text("email")
     if event in _IGNORED:
         return
     at = _occurred_at(row)
     if event in _PERMANENT:
         bounce = Bounce(
-            diagnostic=get_text(row, "reason"),
+            diagnostic=row.text("reason"),
             permanent=_PERMANENT[event],
             bad_address=event == "invalid_email",
         )
         yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
     elif event == "list_addition":
-        for number in get_list(row, "list_id"):
+        for number in row.array("list_id"):
             yield VendorEvent(VendorEventKind.RESUBSCRIBED, address, str(number), at)
     elif event in _EVENT_KINDS:
         by_person = _EVENT_KINDS[event] is not VendorEventKind.CONTACT_CHANGED
@@ -273,9 +267,9 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
         yield unknown_event(event)
 
 
-def _read_sms_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
-    status = get_text(row, "msg_status")
-    number = re.sub(r"\D", "", get_text(row, "to"))
+def _read_sms_event(row: JsonObject) -> Iterator[VendorEvent]:
+    status = row.text("msg_status")
+    number = re.sub(r"\D", "", row.text("to"))
     if status in _SMS_EVENT_KINDS:
         yield VendorEvent(
             _SMS_EVENT_KINDS[status],
@@ -288,7 +282,7 @@ def _read_sms_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
         yield unknown_event(f"SMS {status}")
 
 
-def _occurred_at(row: dict[str, Any]) -> datetime | None:
+def _occurred_at(row: JsonObject) -> datetime | None:
     """`ts_event` and `ts_epoch` are UTC; `ts` and the dates are in the account's zone."""
     stamp = row.get("ts_epoch") or row.get("ts_event")
     is_long = isinstance(stamp, int) and stamp > _MAX_EPOCH_SECONDS

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -24,11 +24,9 @@ from preference_center.integrations.base.vendor_events import (
 )
 from preference_center.integrations.base.webhook import (
     DEFAULT_MAX_AGE,
-    get_object,
-    get_text,
+    JsonObject,
     parse_epoch,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -67,8 +65,8 @@ class CustomerIoWebhookSource(WebhookSource):
         """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         given, stamp = (
-            require_header(request, "x-cio-signature"),
-            require_header(request, "x-cio-timestamp"),
+            request.require_header("x-cio-signature"),
+            request.require_header("x-cio-timestamp"),
         )
         verify_hmac(secret, f"v0:{stamp}:".encode() + request.body, given)
         verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
@@ -78,26 +76,22 @@ class CustomerIoWebhookSource(WebhookSource):
         return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
 
 
-def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
-    about, metric = get_text(row, "object_type"), get_text(row, "metric")
+def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
+    about, metric = row.text("object_type"), row.text("metric")
     if metric in _IGNORED:
         return
-    data = get_object(row, "data")
+    data = row.nested("data")
     address = (
-        get_text(data, "recipient")
-        or get_text(data, "email_address")
-        or get_text(get_object(data, "identifiers"), "email")
+        data.text("recipient") or data.text("email_address") or data.text("identifiers", "email")
     )
-    at, act = parse_epoch(row.get("timestamp")), get_text(row, "event_id")
+    at, act = row.epoch("timestamp"), row.text("event_id")
     kind = _KINDS.get((about, metric))
     if metric in _PREFERENCE_METRICS:
         yield from _read_preferences(data, address, at, act)
     elif kind is None:
         yield unknown_event(f"{about} {metric}")
     else:
-        bounce = (
-            Bounce(diagnostic=get_text(data, "failure_message")) if metric == "bounced" else None
-        )
+        bounce = Bounce(diagnostic=data.text("failure_message")) if metric == "bounced" else None
         by_person = about == "email" and bounce is None
         switch = _UNSUBSCRIBED_FROM_ALL.get((about, metric))
         yield VendorEvent(
@@ -106,21 +100,21 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
 
 
 def _read_preferences(
-    data: dict[str, Any], address: str, occurred_at: datetime | None, event_id: str
+    data: JsonObject, address: str, occurred_at: datetime | None, event_id: str
 ) -> Iterator[VendorEvent]:
     """A topic each, and the channel email, of those that `content` has: JSON in a string."""
     try:
-        (content,) = parse_json_objects(get_text(data, "content").encode())
+        (content,) = parse_json_objects(data.text("content").encode())
     except (InvalidInput, ValueError):
         yield unknown_event("preferences without content")
         return
-    for name, is_on in get_object(content, "topics").items():
+    for name, is_on in content.nested("topics").items():
         if isinstance(is_on, bool):  # else the person chose nothing
             kind = VendorEventKind.RESUBSCRIBED if is_on else VendorEventKind.OPTED_OUT
             yield VendorEvent(
                 kind, address, name, occurred_at, f"{event_id} {name}" if event_id else ""
             )
-    for name, is_on in get_object(content, "channels").items():
+    for name, is_on in content.nested("channels").items():
         if is_on is False and name == "email":
             once = f"{event_id} {name}" if event_id else ""
             yield VendorEvent(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.integrations.base.vendor_events import (
     VendorEvent,
@@ -23,12 +23,9 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_list,
-    get_object,
-    get_text,
+    JsonObject,
     parse_epoch,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -67,9 +64,7 @@ class GhostWebhookSource(WebhookSource):
         return require_recipient(
             event
             for row in parse_json_objects(body)
-            for event in _read_event(
-                get_object(row, "body"), parse_epoch(row.get("at"), per_second=_MILLISECONDS)
-            )
+            for event in _read_event(row.nested("body"), row.epoch("at", per_second=_MILLISECONDS))
         )
 
 
@@ -77,22 +72,22 @@ def _signature(request: WebhookRequest) -> dict[str, str]:
     """`sha256=..., t=...`."""
     pairs = (
         each.strip().partition("=")
-        for each in require_header(request, "x-ghost-signature").split(",")
+        for each in request.require_header("x-ghost-signature").split(",")
     )
     return {name: value for name, _, value in pairs}
 
 
-def _read_event(row: dict[str, Any], occurred_at: datetime | None) -> Iterator[VendorEvent]:
-    event = get_text(row, "event") or next((f"{name}." for name in row), "")  # older: no event
+def _read_event(row: JsonObject, occurred_at: datetime | None) -> Iterator[VendorEvent]:
+    event = row.text("event") or next((f"{name}." for name in row), "")  # older: no event
     if event.startswith(_IGNORED):
         return
     if "member" not in row:
         yield unknown_event(event)
         return
-    now, before = get_object(row, "member", "current"), get_object(row, "member", "previous")
+    now, before = row.nested("member", "current"), row.nested("member", "previous")
     if not now:
         return  # deleted, which is no act of the person
-    address = get_text(now, "email")
+    address = now.text("email")
     has = _newsletters(now)
     had = _newsletters(before) if "newsletters" in before else has
     for number in sorted(had - has):
@@ -103,8 +98,5 @@ def _read_event(row: dict[str, Any], occurred_at: datetime | None) -> Iterator[V
         yield VendorEvent(VendorEventKind.CONTACT_CHANGED, address, occurred_at=occurred_at)
 
 
-def _newsletters(member: dict[str, Any]) -> set[str]:
-    found = (
-        get_text(each, "id") for each in get_list(member, "newsletters") if isinstance(each, dict)
-    )
-    return {number for number in found if number}
+def _newsletters(member: JsonObject) -> set[str]:
+    return {each.text("id") for each in member.rows("newsletters")} - {""}

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.integrations.base.vendor_events import (
     SignatureError,
@@ -23,11 +23,10 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     constant_time_equal,
-    get_text,
     parse_epoch,
     parse_json_objects,
-    require_header,
     require_setting,
     unknown_event,
 )
@@ -56,7 +55,7 @@ class HubSpotWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
-        given, stamp = require_header(request, _SIGNATURE), require_header(request, _TIMESTAMP)
+        given, stamp = request.require_header(_SIGNATURE), request.require_header(_TIMESTAMP)
         signed = request.method.encode() + request.url.encode() + request.body + stamp.encode()
         digest = hmac.digest(secret.encode(), signed, hashlib.sha256)
         if not constant_time_equal(given, base64.b64encode(digest).decode()):
@@ -71,27 +70,24 @@ class HubSpotWebhookSource(WebhookSource):
         return [event for event in events if event is not None]
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    subject, _, change = get_text(row, "subscriptionType").partition(".")
-    if subject != "contact" and (subject, get_text(row, "objectTypeId")) != (
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    subject, _, change = row.text("subscriptionType").partition(".")
+    if subject != "contact" and (subject, row.text("objectTypeId")) != (
         "object",
         _CONTACT_TYPE_ID,
     ):
         return None
     # `eventId` alone is not guaranteed to be unique.
-    event_id = (
-        f"{get_text(row, 'subscriptionId')} {get_text(row, 'eventId')} "
-        f"{get_text(row, 'occurredAt')}"
-    )
-    at = parse_epoch(row.get("occurredAt"), per_second=_MILLISECONDS)
-    contact = get_text(row, "objectId")
+    event_id = f"{row.text('subscriptionId')} {row.text('eventId')} {row.text('occurredAt')}"
+    at = row.epoch("occurredAt", per_second=_MILLISECONDS)
+    contact = row.text("objectId")
     if change in _CONTACT_CHANGES:
         return VendorEvent(
             VendorEventKind.CONTACT_CHANGED, "", occurred_at=at, id=event_id, contact_id=contact
         )
     if change != "propertyChange":
         return None if change in _IGNORED else unknown_event(f"contact.{change}")
-    name, value = get_text(row, "propertyName"), get_text(row, "propertyValue")
+    name, value = row.text("propertyName"), row.text("propertyValue")
     if name == "email":
         return VendorEvent(
             VendorEventKind.CONTACT_CHANGED, value, occurred_at=at, id=event_id, contact_id=contact

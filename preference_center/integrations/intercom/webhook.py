@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.integrations.base.vendor_events import (
@@ -25,11 +25,8 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_object,
-    get_text,
-    parse_epoch,
+    JsonObject,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -79,7 +76,7 @@ class IntercomWebhookSource(WebhookSource):
         """See WebhookSource."""
         secret, given = (
             require_setting(settings, SECRET_SETTING),
-            require_header(request, "x-hub-signature"),
+            request.require_header("x-hub-signature"),
         )
         verify_hmac(secret, request.body, given.removeprefix(_SCHEME), "sha1")
 
@@ -88,21 +85,21 @@ class IntercomWebhookSource(WebhookSource):
         return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    topic, item = get_text(row, "topic"), get_object(row, "data", "item")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    topic, item = row.text("topic"), row.nested("data", "item")
     if topic in _IGNORED or topic.startswith(_IGNORED_PREFIXES):
         return None
-    contact = get_object(item, "contact") or item
+    contact = item.nested("contact") or item
     common = VendorEvent(
         kind=_ALL_EMAIL_KINDS.get(topic, VendorEventKind.CONTACT_CHANGED),
-        address=get_text(contact, "email"),
+        address=contact.text("email"),
         target=ALL_EMAIL if topic in _ALL_EMAIL_KINDS else None,
-        occurred_at=parse_epoch(row.get("created_at")),
-        id=get_text(row, "id"),
+        occurred_at=row.epoch("created_at"),
+        id=row.text("id"),
     )
     if topic == _EMAIL_STAT:
-        return _read_email_stat(common, get_text(get_object(item, "content_stat"), "stat_type"))
-    type_id = get_text(get_object(item, "subscription_type"), "id")
+        return _read_email_stat(common, item.text("content_stat", "stat_type"))
+    type_id = item.text("subscription_type", "id")
     if topic in _SUBSCRIPTION_TYPE_KINDS and type_id:
         return replace(common, kind=_SUBSCRIPTION_TYPE_KINDS[topic], target=type_id)
     is_known = topic in _ALL_EMAIL_KINDS or topic in _CONTACT_CHANGES

@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any
 
 from preference_center.core.bounces import Bounce
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     SharedSecretWebhook,
-    get_list,
-    get_object,
-    get_text,
     parse_iso_time,
     parse_json_objects,
     require_recipient,
@@ -59,24 +56,24 @@ def parse_export(body: bytes) -> Iterator[VendorEvent]:
         if line.strip():
             (fields,) = parse_json_objects(line)
             event = {"eventName": "emailUnSubscribe", "email": fields.get("email")}
-            yield from _read_event(event | {"dataFields": fields})
+            yield from _read_event(JsonObject({**event, "dataFields": fields}))
 
 
-def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
-    event, fields = get_text(row, "eventName"), get_object(row, "dataFields")
+def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
+    event, fields = row.text("eventName"), row.nested("dataFields")
     if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return
     address, at = (
-        get_text(row, "email"),
-        parse_iso_time(get_text(fields, "createdAt").replace(" +", "+")),
+        row.text("email"),
+        parse_iso_time(fields.text("createdAt").replace(" +", "+")),
     )
     if address.endswith(_PLACEHOLDER_SUFFIX):
         address = ""
-    source = get_text(fields, "unsubSource")
+    source = fields.text("unsubSource")
     if event == "emailComplaint" or source == "Complaint":
         yield VendorEvent(VendorEventKind.COMPLAINED, address, occurred_at=at, by_person=True)
     elif event == "emailBounce" or source in _PERMANENT:
-        state = source or get_text(fields, "recipientState")
+        state = source or fields.text("recipientState")
         bounce = Bounce(permanent=_PERMANENT.get(state))
         yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
     elif source == _SMS_SOURCE:
@@ -88,16 +85,14 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
 
 
 def _read_subscriptions(
-    kind: VendorEventKind, address: str, fields: dict[str, Any], occurred_at: datetime | None
+    kind: VendorEventKind, address: str, fields: JsonObject, occurred_at: datetime | None
 ) -> Iterator[VendorEvent]:
     """One event per target that it names; one for everything if it names none."""
     targets: list[str | None] = [
         f"{prefix}:{number}"
         for name, prefix in _TARGET_PREFIXES.items()
-        for number in get_list(fields, name)
+        for number in fields.array(name)
     ]
-    by_person = (
-        kind is VendorEventKind.OPTED_OUT and get_text(fields, "unsubSource") == _PERSON_SOURCE
-    )
+    by_person = kind is VendorEventKind.OPTED_OUT and fields.text("unsubSource") == _PERSON_SOURCE
     for target in targets or [None]:
         yield VendorEvent(kind, address, target, occurred_at, by_person=by_person)

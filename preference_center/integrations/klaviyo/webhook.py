@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
@@ -26,13 +26,8 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_list,
-    get_object,
-    get_text,
-    parse_epoch,
-    parse_iso_time,
+    JsonObject,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -79,8 +74,8 @@ class KlaviyoWebhookSource(WebhookSource):
         """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         given, stamp = (
-            require_header(request, "klaviyo-signature"),
-            require_header(request, "klaviyo-timestamp"),
+            request.require_header("klaviyo-signature"),
+            request.require_header("klaviyo-timestamp"),
         )
         verify_hmac(secret, request.body + stamp.encode(), given)
         try:
@@ -88,68 +83,58 @@ class KlaviyoWebhookSource(WebhookSource):
         except InvalidInput:
             raise SignatureError("the request has no timestamp") from None
         verify_timestamp(
-            parse_iso_time(get_object(sent[0], "meta").get("timestamp")) if sent else None,
+            sent[0].nested("meta").iso_time("timestamp") if sent else None,
             now,
             MAX_AGE,
         )
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        found = parse_json_objects(body)
-        rows = [row for each in found for row in get_list(each, "data")]
-        if not all("data" in each for each in found) or not all(isinstance(r, dict) for r in rows):
-            raise InvalidInput("the body is not what the vendor promises")
-        events = (_read_event(row) for row in rows)
-        return require_recipient(event for event in events if event is not None)
+        rows = [row for each in parse_json_objects(body) for row in each.require_rows("data")]
+        return require_recipient(filter(None, map(_read_event, rows)))
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    topic = get_text(row, "topic")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    topic = row.text("topic")
     name = topic.removeprefix(_PREFIX)
     if name in _IGNORED:
         return None
     kind = _KINDS.get(name) or _SMS_KINDS.get(name)
     if kind is None:
         return unknown_event(topic)
-    event = get_object(row, "payload", "data")
-    attributes = get_object(event, "attributes")
+    event = row.nested("payload", "data")
+    attributes = event.nested("attributes")
     return VendorEvent(
         kind=kind,
         address=_find_phone_number(row) if name in _SMS_KINDS else _find_address(row),
         target=ALL_SMS if name in _SMS_KINDS else None,
         channel=Channel.SMS if name in _SMS_KINDS else Channel.EMAIL,
-        occurred_at=parse_iso_time(attributes.get("datetime"))
-        or parse_epoch(attributes.get("timestamp")),
-        id=get_text(row, "external_id"),
+        occurred_at=attributes.iso_time("datetime") or attributes.epoch("timestamp"),
+        id=row.text("external_id"),
         by_person=kind is VendorEventKind.COMPLAINED,
-        contact_id=get_text(get_object(event, "relationships", "profile", "data"), "id"),
+        contact_id=event.text("relationships", "profile", "data", "id"),
         bounce=_bounce(attributes) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _find_address(row: dict[str, Any]) -> str:
-    properties = get_object(row, "payload", "data", "attributes", "event_properties")
-    given = [get_text(properties, name) for name in _ADDRESS_PROPERTIES] + _included_attributes(
+def _find_address(row: JsonObject) -> str:
+    properties = row.nested("payload", "data", "attributes", "event_properties")
+    given = [properties.text(name) for name in _ADDRESS_PROPERTIES] + _included_attributes(
         row, "email"
     )
     return next(filter(None, given), "")
 
 
-def _find_phone_number(row: dict[str, Any]) -> str:
+def _find_phone_number(row: JsonObject) -> str:
     """The profile's number: the event may also have the sender's number."""
     return next(filter(None, _included_attributes(row, "phone_number")), "")
 
 
-def _included_attributes(row: dict[str, Any], name: str) -> list[str]:
-    included = get_list(get_object(row, "payload"), "included")
-    return [
-        get_text(get_object(each, "attributes"), name)
-        for each in included
-        if isinstance(each, dict)
-    ]
+def _included_attributes(row: JsonObject, name: str) -> list[str]:
+    return [each.text("attributes", name) for each in row.rows("payload", "included")]
 
 
-def _bounce(attributes: dict[str, Any]) -> Bounce:
+def _bounce(attributes: JsonObject) -> Bounce:
     """Whether Klaviyo calls the bounce permanent, if it does."""
-    kind = get_text(get_object(attributes, "event_properties"), "Bounce Type").casefold()
+    kind = attributes.text("event_properties", "Bounce Type").casefold()
     return Bounce(permanent={"hard": True, "soft": False}.get(kind))

@@ -33,7 +33,6 @@ from preference_center.integrations.base.webhook import (
     parse_epoch,
     parse_form_fields,
     parse_iso_time,
-    require_header,
     unknown_event,
     verify_timestamp,
 )
@@ -100,7 +99,7 @@ def _verify_signature(request: WebhookRequest, secret: str, now: datetime) -> No
     """Raise SignatureError unless one of the signatures is valid and recent."""
     parts = [
         part.strip().partition("=")
-        for part in require_header(request, "x-mailchimp-signature").split(",")
+        for part in request.require_header("x-mailchimp-signature").split(",")
     ]
     stamp = next((value for name, _, value in parts if name == "t"), "")
     digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + request.body, "sha256").hex()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -25,12 +25,8 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_list,
-    get_object,
-    get_text,
-    parse_iso_time,
+    JsonObject,
     parse_json_objects,
-    require_header,
     require_recipient,
     require_setting,
     unknown_event,
@@ -80,7 +76,7 @@ class MailerSendWebhookSource(WebhookSource):
         """See WebhookSource."""
         secret, given = (
             require_setting(settings, SECRET_SETTING),
-            require_header(request, "signature"),
+            request.require_header("signature"),
         )
         try:
             verify_hmac(secret, request.body, given)
@@ -95,61 +91,57 @@ class MailerSendWebhookSource(WebhookSource):
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.mailersend.com/api/v1/inbound.html."""
-        rows = [row for row in parse_json_objects(body) if get_text(row, "type") == INBOUND_EVENT]
-        return [_to_received_mail(get_object(row, "data")) for row in rows]
+        rows = [row for row in parse_json_objects(body) if row.text("type") == INBOUND_EVENT]
+        return [_to_received_mail(row.nested("data")) for row in rows]
 
 
-def _to_received_mail(data: dict[str, Any]) -> ReceivedMail:
-    raw, sender = get_text(data, "raw"), get_object(data, "from")
-    name, address = get_text(sender, "name"), get_text(sender, "email")
-    headers = [("From", format_mailbox(name, address)), ("Subject", get_text(data, "subject"))]
+def _to_received_mail(data: JsonObject) -> ReceivedMail:
+    raw, sender = data.text("raw"), data.nested("from")
+    name, address = sender.text("name"), sender.text("email")
+    headers = [("From", format_mailbox(name, address)), ("Subject", data.text("subject"))]
     others = [
         (name, value)
-        for name, value in iter_header_fields(get_object(data, "headers"))
+        for name, value in iter_header_fields(data.nested("headers"))
         if name.casefold() not in {"from", "subject"}
     ]
-    whole = compose_mail([*headers, *others], get_text(data, "text"), get_text(data, "html"))
-    rcpt = get_list(get_object(data, "recipients"), "rcptTo")
-    recipients = [get_text(each, "email") for each in rcpt if isinstance(each, dict)]
+    whole = compose_mail([*headers, *others], data.text("text"), data.text("html"))
+    recipients = [each.text("email") for each in data.rows("recipients", "rcptTo")]
     return ReceivedMail(raw.encode() or whole, recipients)
 
 
 def _is_test(body: bytes) -> bool:
     try:
-        return [get_text(row, "type") for row in parse_json_objects(body)] == [TEST_EVENT]
+        return [row.text("type") for row in parse_json_objects(body)] == [TEST_EVENT]
     except InvalidInput:
         return False
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    data = get_object(row, "data")
-    event = (
-        get_text(row, "type") or f"activity.{get_text(data, 'type')}"
-    )  # an activity has its name twice
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    data = row.nested("data")
+    event = row.text("type") or f"activity.{data.text('type')}"  # an activity has its name twice
     if event in _IGNORED:
         return None
-    meta = get_object(data, "meta")
-    reason = get_text(meta, "bounce_reason") or get_text(get_object(data, "morph"), "reason")
+    meta = data.nested("meta")
+    reason = meta.text("bounce_reason") or data.text("morph", "reason")
     kind = _KINDS.get(event)
     if event == "activity.suppressed":  # not sent, because of what was noted before
-        reason = get_text(meta, "reason") or get_text(data, "reason") or reason
+        reason = meta.text("reason") or data.text("reason") or reason
         kind = next((kind for word, kind in _SUPPRESSION_KINDS if word in reason.casefold()), None)
     if kind is None:
         return unknown_event(event)
     is_bounce = kind is VendorEventKind.BOUNCED
     permanent = "soft" not in event
     bounce = Bounce(
-        reply_code=get_text(meta, "bounce_code"),
+        reply_code=meta.text("bounce_code"),
         diagnostic=reason,
         permanent=permanent,
         bad_address=event == "activity.suppressed",
     )
     return VendorEvent(
         kind=kind,
-        address=get_text(data, "recipient")
-        or get_text(get_object(data, "email", "recipient"), "email"),
-        occurred_at=parse_iso_time(row.get("created_at")) or parse_iso_time(data.get("created_at")),
-        id=get_text(data, "id"),
+        address=data.text("recipient") or data.text("email", "recipient", "email"),
+        occurred_at=row.iso_time("created_at") or data.iso_time("created_at"),
+        id=data.text("id"),
         by_person=not is_bounce,
         bounce=bounce if is_bounce else None,
     )

@@ -31,10 +31,9 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     constant_time_equal,
     find_status_code,
-    get_object,
-    get_text,
     parse_epoch,
     parse_json_objects,
     require_recipient,
@@ -80,13 +79,13 @@ class MailgunWebhookSource(WebhookSource):
         """See WebhookSource."""
         key = require_setting(settings, SECRET_SETTING)
         given = _signature(request)
-        stamp, token = get_text(given, "timestamp"), get_text(given, "token")
+        stamp, token = given.text("timestamp"), given.text("token")
         if not token:
             raise SignatureError("the request is not signed")
         # Events of a subaccount are signed with its own key, and with its parent's.
         expected = hmac.digest(key.encode(), f"{stamp}{token}".encode(), "sha256").hex()
-        parents = constant_time_equal(get_text(given, "parent-signature"), expected)
-        if not (constant_time_equal(get_text(given, "signature"), expected) or parents):
+        parents = constant_time_equal(given.text("parent-signature"), expected)
+        if not (constant_time_equal(given.text("signature"), expected) or parents):
             raise SignatureError("the signature does not match")
         verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
         return token
@@ -102,27 +101,27 @@ class MailgunWebhookSource(WebhookSource):
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
-        forms = [get_object(row, "form") for row in parse_json_objects(body)]
+        forms = [row.nested("form") for row in parse_json_objects(body)]
         return [
             _to_received_mail(form) for form in forms if "recipient" in form and "event" not in form
         ]
 
 
-def _signature(request: WebhookRequest) -> dict[str, Any]:
+def _signature(request: WebhookRequest) -> JsonObject:
     try:
         form = parse_form(request)
         if form is not None:
-            return form
+            return JsonObject(form)
         (row,) = parse_json_objects(request.body)
     except (InvalidInput, ValueError):
         raise SignatureError("the request is not signed") from None
-    return get_object(row, "signature")
+    return row.nested("signature")
 
 
-def _read_row(row: dict[str, Any]) -> VendorEvent | None:
-    form = get_object(row, "form")
+def _read_row(row: JsonObject) -> VendorEvent | None:
+    form = row.nested("form")
     if not form:
-        return _read_event(get_object(row, "event-data"))
+        return _read_event(row.nested("event-data"))
     return (
         _read_event(_convert_form_event(form))
         if "event" in form or "recipient" not in form
@@ -130,40 +129,40 @@ def _read_row(row: dict[str, Any]) -> VendorEvent | None:
     )
 
 
-def _convert_form_event(form: dict[str, Any]) -> dict[str, Any]:
+def _convert_form_event(form: JsonObject) -> JsonObject:
     """An event of an older webhook in the form of a newer one."""
-    name = get_text(form, "event")
+    name = form.text("event")
     failed = name in {"bounced", "dropped"}
-    gives_up = name == "bounced" or get_text(form, "reason") == "hardfail"
-    return {
-        **form,
+    gives_up = name == "bounced" or form.text("reason") == "hardfail"
+    report = {
+        "code": form.text("code"),
+        "message": form.text("error") or form.text("description"),
+    }
+    newer = {
         "event": "failed" if failed else name,
         "severity": "permanent" if gives_up else "temporary",
-        "reason": get_text(form, "reason"),
-        "id": get_text(form, "token"),
-        "delivery-status": {
-            "code": get_text(form, "code"),
-            "message": get_text(form, "error") or get_text(form, "description"),
-        },
+        "id": form.text("token"),
+        "delivery-status": report,
     }
+    return JsonObject({**form, **newer})
 
 
-def _to_received_mail(form: dict[str, Any]) -> ReceivedMail:
+def _to_received_mail(form: JsonObject) -> ReceivedMail:
     """A mail that a route forwards: whole, or in its parts."""
-    whole = get_text(form, "body-mime")
+    whole = form.text("body-mime")
     if not whole:
         whole = compose_mail(
             [
                 (str(pair[0]), str(pair[1]))
-                for pair in _parse_json_list(get_text(form, "message-headers"))
+                for pair in _parse_json_list(form.text("message-headers"))
                 if isinstance(pair, list) and len(pair) > 1
             ]
-            or [("From", get_text(form, "from")), ("Subject", get_text(form, "subject"))],
-            get_text(form, "body-plain"),
-            get_text(form, "body-html"),
+            or [("From", form.text("from")), ("Subject", form.text("subject"))],
+            form.text("body-plain"),
+            form.text("body-html"),
         ).decode(errors="replace")
     return ReceivedMail(
-        whole.encode(), extract_addresses(get_text(form, "recipient")), get_text(form, "sender")
+        whole.encode(), extract_addresses(form.text("recipient")), form.text("sender")
     )
 
 
@@ -175,8 +174,8 @@ def _parse_json_list(text: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _read_event(event: dict[str, Any]) -> VendorEvent | None:
-    name = get_text(event, "event")
+def _read_event(event: JsonObject) -> VendorEvent | None:
+    name = event.text("event")
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
     noted = _suppression_kind(event) if name == "failed" else None
@@ -186,38 +185,38 @@ def _read_event(event: dict[str, Any]) -> VendorEvent | None:
         return None if _IGNORED.fullmatch(name) else unknown_event(name)
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
-        get_text(event, "recipient"),
+        event.text("recipient"),
         # Whether it is about one tag or all is not reported, so it counts for all.
-        occurred_at=parse_epoch(event.get("timestamp")),
-        id=get_text(event, "id"),
+        occurred_at=event.epoch("timestamp"),
+        id=event.text("id"),
         # An earlier suppression may be the result of an API call of ours.
         by_person=name in _KINDS,
         bounce=bounce,
     )
 
 
-def _suppression_kind(event: dict[str, Any]) -> VendorEventKind | None:
-    code = get_text(get_object(event, "delivery-status"), "code")
-    return _SUPPRESSION_KINDS.get(code) or _SUPPRESSION_KINDS.get(get_text(event, "reason"))
+def _suppression_kind(event: JsonObject) -> VendorEventKind | None:
+    code = event.text("delivery-status", "code")
+    return _SUPPRESSION_KINDS.get(code) or _SUPPRESSION_KINDS.get(event.text("reason"))
 
 
-def _bounce(event: dict[str, Any], suppression_kind: VendorEventKind | None) -> Bounce | None:
+def _bounce(event: JsonObject, suppression_kind: VendorEventKind | None) -> Bounce | None:
     """None while Mailgun goes on trying, and where it did not try, unless for a bounce before."""
-    report = get_object(event, "delivery-status")
-    code = get_text(report, "code")
-    text = get_text(report, "message") or get_text(report, "description")
+    report = event.nested("delivery-status")
+    code = report.text("code")
+    text = report.text("message") or report.text("description")
     if suppression_kind is not None:
         return (
             Bounce(diagnostic=text, permanent=True, bad_address=True)
             if suppression_kind is VendorEventKind.BOUNCED
             else None
         )
-    if get_text(event, "severity") != "permanent":
+    if event.text("severity") != "permanent":
         return None
     if code.isdigit() and int(code) >= _FIRST_INTERNAL_CODE:
         return None
     return Bounce(
-        status=get_text(report, "enhanced-code") or find_status_code(text),
+        status=report.text("enhanced-code") or find_status_code(text),
         reply_code=code,
         diagnostic=text,
         permanent=True,

@@ -10,7 +10,7 @@ service mail, do not count for marketing, except for complaints and bounces.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -20,11 +20,9 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
 )
 from preference_center.integrations.base.webhook import (
+    JsonObject,
     SharedSecretWebhook,
     find_status_code,
-    get_list,
-    get_text,
-    parse_iso_time,
     parse_json_objects,
     require_recipient,
     unknown_event,
@@ -85,31 +83,27 @@ class PostmarkWebhookSource(SharedSecretWebhook):
         return [_to_received_mail(row) for row in parse_json_objects(body) if _is_inbound(row)]
 
 
-def _is_inbound(row: dict[str, Any]) -> bool:
+def _is_inbound(row: JsonObject) -> bool:
     """Inbound mail has been posted without a record type as well."""
     is_mail = "FromFull" in row or "RawEmail" in row
-    return get_text(row, "RecordType") == "Inbound" or ("RecordType" not in row and is_mail)
+    return row.text("RecordType") == "Inbound" or ("RecordType" not in row and is_mail)
 
 
-def _to_received_mail(row: dict[str, Any]) -> ReceivedMail:
-    raw = get_text(row, "RawEmail")
-    others = [
-        (get_text(field, "Name"), get_text(field, "Value"))
-        for field in get_list(row, "Headers")
-        if isinstance(field, dict)
-    ]
-    headers = [(name, get_text(row, name)) for name in ("From", "To", "Subject", "Date")]
-    whole = compose_mail([*headers, *others], get_text(row, "TextBody"), get_text(row, "HtmlBody"))
-    recipients = extract_addresses(get_text(row, "OriginalRecipient")) or extract_addresses(
-        get_text(row, "To")
+def _to_received_mail(row: JsonObject) -> ReceivedMail:
+    raw = row.text("RawEmail")
+    others = [(field.text("Name"), field.text("Value")) for field in row.rows("Headers")]
+    headers = [(name, row.text(name)) for name in ("From", "To", "Subject", "Date")]
+    whole = compose_mail([*headers, *others], row.text("TextBody"), row.text("HtmlBody"))
+    recipients = extract_addresses(row.text("OriginalRecipient")) or extract_addresses(
+        row.text("To")
     )
     return ReceivedMail(raw.encode() or whole, recipients)
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+def _read_event(row: JsonObject) -> VendorEvent | None:
     if _is_inbound(row):
         return None
-    match get_text(row, "RecordType"):
+    match row.text("RecordType"):
         case "":
             raise InvalidInput("the body is not what the vendor promises")
         case "Bounce" | "SpamComplaint":
@@ -121,42 +115,42 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     return None
 
 
-def _read_bounce(row: dict[str, Any]) -> VendorEvent | None:
-    name = get_text(row, "Type")
+def _read_bounce(row: JsonObject) -> VendorEvent | None:
+    name = row.text("Type")
     kind = _BOUNCE_TYPE_KINDS.get(name)
     if kind is None and name not in _PERMANENT_BY_TYPE:
         return None if name in _IGNORED_BOUNCE_TYPES else unknown_event(f"Bounce {name}")
-    text = get_text(row, "Details")
+    text = row.text("Details")
     permanent = _PERMANENT_BY_TYPE.get(name)
     code, reply = find_status_code(text), _reply_code(text)
     bounce = Bounce(code, reply, text, permanent, bad_address=permanent is True)
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
-        get_text(row, "Email"),
-        get_text(row, "MessageStream") or None if kind is VendorEventKind.OPTED_OUT else None,
-        occurred_at=parse_iso_time(row.get("BouncedAt")),
-        id=get_text(row, "ID"),
+        row.text("Email"),
+        row.text("MessageStream") or None if kind is VendorEventKind.OPTED_OUT else None,
+        occurred_at=row.iso_time("BouncedAt"),
+        id=row.text("ID"),
         by_person=kind is not None and name != "ManuallyDeactivated",
         bounce=None if kind else bounce,
     )
 
 
-def _read_subscription_change(row: dict[str, Any]) -> VendorEvent | None:
+def _read_subscription_change(row: JsonObject) -> VendorEvent | None:
     """An address added to Postmark's list or taken off; after a hard bounce it is a bad one.
 
     See https://postmarkapp.com/developer/webhooks/subscription-change-webhook
     """
-    reason, suppressed = get_text(row, "SuppressionReason"), row.get("SuppressSending") is True
+    reason, suppressed = row.text("SuppressionReason"), row.get("SuppressSending") is True
     kind = _SUPPRESSION_KINDS.get(reason) if suppressed else VendorEventKind.RESUBSCRIBED
     if kind is None:
         return unknown_event(f"SubscriptionChange {reason}")
     of_stream = kind in {VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED}
     return VendorEvent(
         kind,
-        get_text(row, "Recipient"),
-        get_text(row, "MessageStream") or None if of_stream else None,
-        occurred_at=parse_iso_time(row.get("ChangedAt")),
-        by_person=get_text(row, "Origin") == _RECIPIENT_ORIGIN
+        row.text("Recipient"),
+        row.text("MessageStream") or None if of_stream else None,
+        occurred_at=row.iso_time("ChangedAt"),
+        by_person=row.text("Origin") == _RECIPIENT_ORIGIN
         and kind in {VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED},
         bounce=_ON_LIST if kind is VendorEventKind.BOUNCED else None,
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.integrations.base.vendor_events import (
@@ -27,10 +27,7 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_list,
-    get_object,
-    get_text,
-    parse_iso_time,
+    JsonObject,
     parse_json_objects,
     require_recipient,
     require_setting,
@@ -79,17 +76,17 @@ class ResendWebhookSource(WebhookSource):
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
-        rows = [row for row in parse_json_objects(body) if get_text(row, "type") == _EMAIL_RECEIVED]
-        return [_to_received_mail(get_object(row, "data")) for row in rows]
+        rows = [row for row in parse_json_objects(body) if row.text("type") == _EMAIL_RECEIVED]
+        return [_to_received_mail(row.nested("data")) for row in rows]
 
 
-def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
     event, data, at = (
-        get_text(row, "type"),
-        get_object(row, "data"),
-        parse_iso_time(row.get("created_at")),
+        row.text("type"),
+        row.nested("data"),
+        row.iso_time("created_at"),
     )
-    address = get_text(data, "email")
+    address = data.text("email")
     if event in _IGNORED:
         return
     if event in {"email.bounced", "email.complained", "email.suppressed"}:
@@ -99,7 +96,7 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
     elif event == _SUPPRESSION_REMOVED:
         yield VendorEvent(VendorEventKind.RESUBSCRIBED, address, occurred_at=at)
     elif event == _TOPICS_UPDATED:
-        for topic in get_list(data, "topics"):
+        for topic in data.array("topics"):
             yield _read_topic_change(topic, address, at)
     elif event in _CONTACT_EVENTS:
         is_off = data.get("unsubscribed")
@@ -114,10 +111,8 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
         yield unknown_event(event)
 
 
-def _read_email_event(
-    event: str, data: dict[str, Any], occurred_at: datetime | None
-) -> VendorEvent:
-    recipients = get_list(data, "to")
+def _read_email_event(event: str, data: JsonObject, occurred_at: datetime | None) -> VendorEvent:
+    recipients = data.array("to")
     if len(recipients) > 1:
         return unknown_event(f"{event} of several recipients")
     address = str(recipients[0]) if recipients else ""
@@ -126,49 +121,49 @@ def _read_email_event(
             VendorEventKind.COMPLAINED, address, occurred_at=occurred_at, by_person=True
         )
     if event == "email.suppressed":
-        text = get_text(get_object(data, "suppressed"), "message")
+        text = data.text("suppressed", "message")
         return VendorEvent(
             VendorEventKind.BOUNCED,
             address,
             occurred_at=occurred_at,
             bounce=Bounce(diagnostic=text, permanent=True, bad_address=True),
         )
-    report = get_object(data, "bounce")
-    words = [get_text(report, "message"), *map(str, get_list(report, "diagnosticCode"))]
+    report = data.nested("bounce")
+    words = [report.text("message"), *map(str, report.array("diagnosticCode"))]
     bounce = Bounce(
         diagnostic=" ".join(words).strip(),
-        permanent=_PERMANENT.get(get_text(report, "type")),
-        bad_address=get_text(report, "subType") in _BAD_ADDRESS,
+        permanent=_PERMANENT.get(report.text("type")),
+        bad_address=report.text("subType") in _BAD_ADDRESS,
     )
     return VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=occurred_at, bounce=bounce)
 
 
-def _read_suppression_added(data: dict[str, Any], occurred_at: datetime | None) -> VendorEvent:
-    kind = _SUPPRESSION_KINDS.get(get_text(data, "origin"))
+def _read_suppression_added(data: JsonObject, occurred_at: datetime | None) -> VendorEvent:
+    kind = _SUPPRESSION_KINDS.get(data.text("origin"))
     if kind is None:
         return unknown_event(_SUPPRESSION_ADDED)
     is_bounce = kind is VendorEventKind.BOUNCED
     bounce = Bounce(permanent=True, bad_address=True) if is_bounce else None  # on Resend's own list
     by_person = kind is VendorEventKind.COMPLAINED
     return VendorEvent(
-        kind, get_text(data, "email"), occurred_at=occurred_at, by_person=by_person, bounce=bounce
+        kind, data.text("email"), occurred_at=occurred_at, by_person=by_person, bounce=bounce
     )
 
 
-def _to_received_mail(data: dict[str, Any]) -> ReceivedMail:
-    recipients = [str(each) for each in get_list(data, "to")]
+def _to_received_mail(data: JsonObject) -> ReceivedMail:
+    recipients = [str(each) for each in data.array("to")]
     headers = [
-        ("From", get_text(data, "from")),
+        ("From", data.text("from")),
         ("To", ", ".join(recipients)),
-        ("Subject", get_text(data, "subject")),
-        ("Message-ID", get_text(data, "message_id")),
+        ("Subject", data.text("subject")),
+        ("Message-ID", data.text("message_id")),
     ]
     return ReceivedMail(compose_mail(headers, ""), extract_addresses(*recipients))
 
 
 def _read_topic_change(topic: object, address: str, occurred_at: datetime | None) -> VendorEvent:
-    state = topic if isinstance(topic, dict) else {}
-    kind, topic_id = _TOPIC_STATE_KINDS.get(get_text(state, "subscription")), get_text(state, "id")
+    state = JsonObject(topic if isinstance(topic, dict) else {})
+    kind, topic_id = _TOPIC_STATE_KINDS.get(state.text("subscription")), state.text("id")
     return (
         VendorEvent(kind, address, topic_id, occurred_at)
         if kind and topic_id

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email import message_from_string
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,12 +38,8 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_list,
-    get_object,
-    get_text,
-    parse_epoch,
+    JsonObject,
     parse_json_objects,
-    require_header,
     require_setting,
     unknown_event,
 )
@@ -92,8 +88,8 @@ class SendGridWebhookSource(WebhookSource):
             for each in require_setting(settings, PUBLIC_KEY_SETTING).split()
         ]
         signature, timestamp = (
-            require_header(request, _SIGNATURE_HEADER),
-            require_header(request, _TIMESTAMP_HEADER),
+            request.require_header(_SIGNATURE_HEADER),
+            request.require_header(_TIMESTAMP_HEADER),
         )
         try:
             raw = base64.b64decode(signature, validate=True)
@@ -106,7 +102,7 @@ class SendGridWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        rows = (row for row in parse_json_objects(body) if not get_object(row, _FORM))
+        rows = (row for row in parse_json_objects(body) if not row.nested(_FORM))
         return [*filter(None, map(_read_event, rows))]
 
     def stored_body(self, request: WebhookRequest) -> bytes:
@@ -119,7 +115,7 @@ class SendGridWebhookSource(WebhookSource):
         return [
             _to_received_mail(form)
             for row in parse_json_objects(body)
-            if (form := get_object(row, _FORM))
+            if (form := row.nested(_FORM))
         ]
 
 
@@ -142,49 +138,47 @@ def _is_valid_signature(key: ec.EllipticCurvePublicKey, signature: bytes, messag
     return True
 
 
-def _to_received_mail(form: dict[str, Any]) -> ReceivedMail:
+def _to_received_mail(form: JsonObject) -> ReceivedMail:
     """A mail as Inbound Parse posts it: whole (`email`), or in its parts."""
-    envelope = _parse_json_object(get_text(form, "envelope"))
-    content = get_text(form, "email").encode(errors="replace")
+    envelope = _parse_json_object(form.text("envelope"))
+    content = form.text("email").encode(errors="replace")
     if not content:
-        headers = [*message_from_string(get_text(form, "headers")).items()]
+        headers = [*message_from_string(form.text("headers")).items()]
         headers = headers or [
-            ("From", get_text(form, "from")),
-            ("Subject", get_text(form, "subject")),
+            ("From", form.text("from")),
+            ("Subject", form.text("subject")),
         ]
         content = compose_mail(
             [(name, str(value)) for name, value in headers],
-            get_text(form, "text"),
-            get_text(form, "html"),
+            form.text("text"),
+            form.text("html"),
         )
-    recipients = [str(each) for each in get_list(envelope, "to")] or extract_addresses(
-        get_text(form, "to")
-    )
-    return ReceivedMail(content, recipients, get_text(envelope, "from"))
+    recipients = [str(each) for each in envelope.array("to")] or extract_addresses(form.text("to"))
+    return ReceivedMail(content, recipients, envelope.text("from"))
 
 
-def _parse_json_object(text: str) -> dict[str, Any]:
+def _parse_json_object(text: str) -> JsonObject:
     try:
         (found,) = parse_json_objects(text.encode(errors="replace"))
     except (InvalidInput, ValueError):
-        return {}
+        return JsonObject()
     return found
 
 
-def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    event = get_text(row, "event")
+def _read_event(row: JsonObject) -> VendorEvent | None:
+    event = row.text("event")
     kind = _KINDS.get(event)
     if event == "dropped":
-        kind = _DROP_REASON_KINDS.get(get_text(row, "reason"))
+        kind = _DROP_REASON_KINDS.get(row.text("reason"))
     if kind is None:
         return None if event in _IGNORED else unknown_event(event)
     return VendorEvent(
         kind=kind,
-        address=get_text(row, "email"),
+        address=row.text("email"),
         # "unsubscribe" is the global list, whatever group the mail was of.
-        target=get_text(row, "asm_group_id") or None if _is_group_event(event, kind) else None,
-        occurred_at=parse_epoch(row.get("timestamp")),
-        id=get_text(row, "sg_event_id"),
+        target=row.text("asm_group_id") or None if _is_group_event(event, kind) else None,
+        occurred_at=row.epoch("timestamp"),
+        id=row.text("sg_event_id"),
         # An earlier suppression may be the result of an API call of ours.
         by_person=kind is not VendorEventKind.BOUNCED and event != "dropped",
         bounce=_bounce(row) if kind is VendorEventKind.BOUNCED else None,
@@ -195,18 +189,18 @@ def _is_group_event(event: str, kind: VendorEventKind) -> bool:
     return event in _GROUP_EVENTS or (event == "dropped" and kind is not VendorEventKind.BOUNCED)
 
 
-def _bounce(row: dict[str, Any]) -> Bounce:
+def _bounce(row: JsonObject) -> Bounce:
     """A block, or a bounce of another class, may be temporary: SendGrid continues to mail.
 
     It drops mail to addresses on its list of bounces.
     """
-    if get_text(row, "event") == "dropped":
-        return Bounce(diagnostic=get_text(row, "reason"), permanent=True, bad_address=True)
-    class_ = get_text(row, "bounce_classification")
-    permanent = get_text(row, "type") in {"", "bounce"} and class_ in {"", _INVALID_ADDRESS}
+    if row.text("event") == "dropped":
+        return Bounce(diagnostic=row.text("reason"), permanent=True, bad_address=True)
+    class_ = row.text("bounce_classification")
+    permanent = row.text("type") in {"", "bounce"} and class_ in {"", _INVALID_ADDRESS}
     return Bounce(
-        get_text(row, "status"),
-        diagnostic=get_text(row, "reason"),
+        row.text("status"),
+        diagnostic=row.text("reason"),
         permanent=permanent,
         bad_address=permanent and class_ == _INVALID_ADDRESS,
     )

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -37,11 +37,8 @@ from preference_center.integrations.base.vendor_events import (
     WebhookSource,
 )
 from preference_center.integrations.base.webhook import (
-    get_list,
-    get_object,
-    get_text,
+    JsonObject,
     is_complaint,
-    parse_iso_time,
     parse_json_objects,
     require_recipient,
     require_setting,
@@ -75,76 +72,76 @@ _IGNORED = {
 _OPT_OUT, _OPT_IN = "OptOut", "OptIn"
 
 
-def read_event(event: dict[str, Any]) -> Iterator[VendorEvent]:
+def read_event(event: JsonObject) -> Iterator[VendorEvent]:
     """The events of one notification."""
-    name = get_text(event, "eventType") or get_text(event, "notificationType")
+    name = event.text("eventType") or event.text("notificationType")
     match name:
         case "Received" if is_mail(event):
             return
         case "Bounce":
-            yield from _read_bounces(get_object(event, "bounce"))
+            yield from _read_bounces(event.nested("bounce"))
         case "Complaint":
-            yield from _read_complaints(get_object(event, "complaint"))
+            yield from _read_complaints(event.nested("complaint"))
         case "Subscription":
             yield from _read_preference_changes(event)
         case _ if name not in _IGNORED:
             yield unknown_event(name)
 
 
-def is_mail(event: dict[str, Any]) -> bool:
+def is_mail(event: JsonObject) -> bool:
     """Whether it contains a received mail: if a receipt rule stores the mail, it does not."""
-    return get_text(event, "notificationType") == "Received" and bool(get_text(event, "content"))
+    return event.text("notificationType") == "Received" and bool(event.text("content"))
 
 
-def _read_bounces(bounce: dict[str, Any]) -> Iterator[VendorEvent]:
-    if get_text(bounce, "bounceSubType") == _ON_SUPPRESSION_LIST:
+def _read_bounces(bounce: JsonObject) -> Iterator[VendorEvent]:
+    if bounce.text("bounceSubType") == _ON_SUPPRESSION_LIST:
         return
-    for each in _recipients(bounce, "bouncedRecipients"):
-        diagnostic = get_text(each, "diagnosticCode")
+    for each in bounce.rows("bouncedRecipients"):
+        diagnostic = each.text("diagnosticCode")
         reply = diagnostic.removeprefix("smtp;").strip()[:3]
         yield VendorEvent(
             VendorEventKind.BOUNCED,
-            get_text(each, "emailAddress"),
-            occurred_at=parse_iso_time(bounce.get("timestamp")),
-            id=get_text(bounce, "feedbackId"),
+            each.text("emailAddress"),
+            occurred_at=bounce.iso_time("timestamp"),
+            id=bounce.text("feedbackId"),
             bounce=Bounce(
-                status=get_text(each, "status"),
+                status=each.text("status"),
                 reply_code=reply if reply.isdigit() else "",
                 diagnostic=diagnostic,
-                permanent=_PERMANENT.get(get_text(bounce, "bounceType")),
-                bad_address=get_text(bounce, "bounceSubType") in _BAD_ADDRESS,
+                permanent=_PERMANENT.get(bounce.text("bounceType")),
+                bad_address=bounce.text("bounceSubType") in _BAD_ADDRESS,
             ),
         )
 
 
-def _read_complaints(complaint: dict[str, Any]) -> Iterator[VendorEvent]:
+def _read_complaints(complaint: JsonObject) -> Iterator[VendorEvent]:
     """Where the mailbox provider hides the complainant, SES names all possible ones.
 
     One person complained, so a complaint that names several is about nobody whom we know.
     """
-    listed = get_text(complaint, "complaintSubType") == _ON_SUPPRESSION_LIST
-    if listed or not is_complaint(get_text(complaint, "complaintFeedbackType")):
+    listed = complaint.text("complaintSubType") == _ON_SUPPRESSION_LIST
+    if listed or not is_complaint(complaint.text("complaintFeedbackType")):
         return
-    recipients = _recipients(complaint, "complainedRecipients")
+    recipients = complaint.rows("complainedRecipients")
     if len(recipients) > 1:
         yield unknown_event("Complaint of several recipients")
         return
     for each in recipients:
         yield VendorEvent(
             VendorEventKind.COMPLAINED,
-            get_text(each, "emailAddress"),
-            occurred_at=parse_iso_time(complaint.get("timestamp")),
-            id=get_text(complaint, "feedbackId"),
+            each.text("emailAddress"),
+            occurred_at=complaint.iso_time("timestamp"),
+            id=complaint.text("feedbackId"),
             by_person=True,
         )
 
 
-def _read_preference_changes(event: dict[str, Any]) -> Iterator[VendorEvent]:
+def _read_preference_changes(event: JsonObject) -> Iterator[VendorEvent]:
     """A person's choice on SES's own page, or by its List-Unsubscribe header."""
-    subscription = get_object(event, "subscription")
-    before = _parse_preferences(get_object(subscription, "oldTopicPreferences"))
-    after = _parse_preferences(get_object(subscription, "newTopicPreferences"))
-    addresses = get_list(get_object(event, "mail"), "destination")
+    subscription = event.nested("subscription")
+    before = _parse_preferences(subscription.nested("oldTopicPreferences"))
+    after = _parse_preferences(subscription.nested("newTopicPreferences"))
+    addresses = event.array("mail", "destination")
     address = addresses[0] if len(addresses) == 1 and isinstance(addresses[0], str) else ""
     for topic, status in after.items():
         if status == before.get(topic) or status not in {_OPT_OUT, _OPT_IN}:
@@ -153,23 +150,18 @@ def _read_preference_changes(event: dict[str, Any]) -> Iterator[VendorEvent]:
             VendorEventKind.OPTED_OUT if status == _OPT_OUT else VendorEventKind.RESUBSCRIBED,
             address,
             topic or None,
-            occurred_at=parse_iso_time(subscription.get("timestamp")),
+            occurred_at=subscription.iso_time("timestamp"),
             by_person=status == _OPT_OUT,
         )
 
 
-def _parse_preferences(preferences: dict[str, Any]) -> dict[str, str]:
+def _parse_preferences(preferences: JsonObject) -> dict[str, str]:
     """Topics of the contact list -> the choice; "" is all of them."""
     found = {
-        get_text(each, "topicName"): get_text(each, "subscriptionStatus")
-        for each in get_list(preferences, "topicSubscriptionStatus")
-        if isinstance(each, dict)
+        each.text("topicName"): each.text("subscriptionStatus")
+        for each in preferences.rows("topicSubscriptionStatus")
     }
     return found | {"": _OPT_OUT if preferences.get("unsubscribeAll") is True else ""}
-
-
-def _recipients(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [each for each in get_list(row, name) if isinstance(each, dict)]
 
 
 TOPIC_ARNS_SETTING = "topic_arns"
@@ -224,10 +216,10 @@ class SesWebhookSource(WebhookSource):
         """See NeedsCertificate."""
         topics = _parse_topics(require_setting(settings, TOPIC_ARNS_SETTING))
         message = _parse_message(request.body)
-        topic = get_text(message, "TopicArn")
+        topic = message.text("TopicArn")
         if topic not in topics:
             raise SignatureError("the SNS topic is not one of the destination's")
-        url = get_text(message, "SigningCertURL")
+        url = message.text("SigningCertURL")
         found = _CERTIFICATE_URL.fullmatch(url)
         if found is None or found[1] != topics[topic]:
             raise SignatureError("the certificate's URL is not one of SNS")
@@ -246,62 +238,62 @@ class SesWebhookSource(WebhookSource):
         if not isinstance(key, RSAPublicKey):
             raise SignatureError("the certificate is not of SNS")
         try:
-            signature = base64.b64decode(get_text(message, "Signature"), validate=True)
+            signature = base64.b64decode(message.text("Signature"), validate=True)
             key.verify(signature, "".join(lines).encode(), PKCS1v15(), algorithm)
         except (ValueError, InvalidSignature):
             raise SignatureError("the signature does not match") from None
-        verify_timestamp(parse_iso_time(message.get("Timestamp")), now, MAX_AGE)
+        verify_timestamp(message.iso_time("Timestamp"), now, MAX_AGE)
 
     def confirmation(self, body: bytes) -> SubscriptionConfirmation | None:
         """See NeedsConfirmation. Built from topic and token, not from the URL in the message."""
         message = _parse_message(body)
-        if get_text(message, "Type") != _SUBSCRIPTION_CONFIRMATION:
+        if message.text("Type") != _SUBSCRIPTION_CONFIRMATION:
             return None
-        topic = get_text(message, "TopicArn")
+        topic = message.text("TopicArn")
         found = _ARN.fullmatch(topic)
         if found is None:
             raise InvalidInput("the body is not what the vendor promises")
         end = ".cn" if topic.startswith("arn:aws-cn:") else ""
         query = {"Action": "ConfirmSubscription", "TopicArn": topic}
         return SubscriptionConfirmation(
-            f"sns.{found[1]}.amazonaws.com{end}", query | {"Token": get_text(message, "Token")}
+            f"sns.{found[1]}.amazonaws.com{end}", query | {"Token": message.text("Token")}
         )
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource. The end of an SNS subscription is not an event of a person."""
         message = _parse_message(body)
-        match get_text(message, "Type"):
+        match message.text("Type"):
             case "Notification":
-                return require_recipient(_read_event(get_text(message, "Message")))
+                return require_recipient(_read_event(message.text("Message")))
             case "SubscriptionConfirmation":
                 return []
-        return [unknown_event(get_text(message, "Type"))]
+        return [unknown_event(message.text("Type"))]
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail.
 
         https://docs.aws.amazon.com/ses/latest/dg/receiving-email-action-sns.html
         """
-        message = get_text(_parse_message(body), "Message")
+        message = _parse_message(body).text("Message")
         return [mail for event in _parse_events(message) for mail in _read_mails(event)]
 
 
-def _read_mails(event: dict[str, Any]) -> Iterator[ReceivedMail]:
+def _read_mails(event: JsonObject) -> Iterator[ReceivedMail]:
     if not is_mail(event):
         return
     content, receipt, mail = (
-        get_text(event, "content"),
-        get_object(event, "receipt"),
-        get_object(event, "mail"),
+        event.text("content"),
+        event.nested("receipt"),
+        event.nested("mail"),
     )
     raw = content.encode(errors="replace")
-    if get_text(get_object(receipt, "action"), "encoding").casefold() == "base64":
+    if receipt.text("action", "encoding").casefold() == "base64":
         try:
             raw = base64.b64decode(raw)
         except ValueError:
             raise InvalidInput("the body is not what the vendor promises") from None
-    recipients = get_list(receipt, "recipients") or get_list(mail, "destination")
-    yield ReceivedMail(raw, [str(each) for each in recipients], get_text(mail, "source"))
+    recipients = receipt.array("recipients") or mail.array("destination")
+    yield ReceivedMail(raw, [str(each) for each in recipients], mail.text("source"))
 
 
 def _read_event(message: str) -> Iterator[VendorEvent]:
@@ -309,22 +301,22 @@ def _read_event(message: str) -> Iterator[VendorEvent]:
         yield from read_event(event)
 
 
-def _parse_events(message: str) -> list[dict[str, Any]]:
+def _parse_events(message: str) -> list[JsonObject]:
     """The events in a message; "Successfully validated SNS topic ..." and the like are none."""
     is_event = message.lstrip().startswith("{")
     return parse_json_objects(message.encode(errors="replace")) if is_event else []
 
 
-def _parse_message(body: bytes) -> dict[str, Any]:
+def _parse_message(body: bytes) -> JsonObject:
     found = parse_json_objects(body)
     if len(found) != 1 or "Type" not in found[0]:
         raise SignatureError("the body is not what the vendor promises")
     return found[0]
 
 
-def _signature_scheme(message: dict[str, Any]) -> tuple[Sequence[str], HashAlgorithm]:
-    names = _SIGNED_FIELDS.get(get_text(message, "Type"))
-    algorithm = _HASHES.get(get_text(message, "SignatureVersion"))
+def _signature_scheme(message: JsonObject) -> tuple[Sequence[str], HashAlgorithm]:
+    names = _SIGNED_FIELDS.get(message.text("Type"))
+    algorithm = _HASHES.get(message.text("SignatureVersion"))
     if names is None or algorithm is None:
         raise SignatureError("the request is not signed")
     return names, algorithm

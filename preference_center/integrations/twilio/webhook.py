@@ -33,7 +33,6 @@ from preference_center.integrations.base.vendor_events import (
 from preference_center.integrations.base.webhook import (
     constant_time_equal,
     parse_form_fields,
-    require_header,
     require_setting,
 )
 
@@ -77,7 +76,7 @@ class TwilioSmsWebhook(WebhookVerifier, SupportsTextMessages):
         signed = _signed_text(request).encode()
         digest = hmac.digest(key.encode(), signed, hash_)
         if not constant_time_equal(
-            require_header(request, _SIGNATURE_HEADER), base64.b64encode(digest).decode()
+            request.require_header(_SIGNATURE_HEADER), base64.b64encode(digest).decode()
         ):
             raise SignatureError("the signature does not match")
 
