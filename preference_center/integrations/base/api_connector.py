@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from preference_center.core.addresses import Channel
+from preference_center.core.networks import NETWORKS_SETTING, InvalidNetworks, parse_own_networks
 from preference_center.integrations.base.contract import (
     Capabilities,
     CheckReport,
@@ -81,16 +82,28 @@ class ApiConnector(ABC, Generic[Client]):
         make = type(self).client_class
         return cast("Client", make(session) if make else session)
 
-    def open_client(self) -> AbstractContextManager[Client]:
-        """The client, for one `with` block."""
-        return self._open_client()
+    def base_url(self) -> str:
+        """The URL of the API. Raises DeliveryError (permanent) where the settings name none."""
+        return self.config.settings.get(self.rules.url_setting) or self.rules.api_url
 
     @contextmanager
-    def _open_client(self) -> Iterator[Client]:
+    def open_client(self) -> Iterator[Client]:
+        """The client, for one `with` block; in the company's network with NETWORKS_OF_TOOL.
+
+        Raises DeliveryError (permanent) for a URL or networks that may not be used.
+        """
+        name = self.config.name
+        try:
+            networks = parse_own_networks(self.config.settings, self.http.private_networks)
+        except InvalidNetworks as error:
+            message = f"{name}: {NETWORKS_SETTING}: {error}"
+            raise DeliveryError(message, permanent=True) from error
         with self.http.session(
-            self.config.name,
-            self.config.settings.get(self.rules.url_setting) or self.rules.api_url,
+            name,
+            self.base_url(),
             headers=self.headers(),
+            networks=networks,
+            allow_http=True,
             rate_limit_headers=self.rules.rate_limit_headers,
         ) as session:
             yield self.make_client(session)

@@ -15,7 +15,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from preference_center.core.errors import ConfigError
-from preference_center.core.networks import NETWORKS_SETTING, InvalidNetworks, parse_own_networks
+from preference_center.core.networks import NETWORKS_SETTING
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     FREQUENCY_FIELDS,
@@ -23,7 +23,6 @@ from preference_center.integrations.base.contract import (
     WEBHOOK_ONLY,
     Capabilities,
     Connector,
-    DeliveryError,
     DestinationConfig,
     EraseMode,
 )
@@ -31,7 +30,7 @@ from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.integrations.base.webhook_mail import compose_mail
 
 if TYPE_CHECKING:
-    from preference_center.integrations.base.http import HttpContext, HttpSession
+    from preference_center.integrations.base.http import HttpContext
     from preference_center.integrations.base.presets import ImportPreset
     from preference_center.integrations.base.vendor_events import WebhookVerifier
 
@@ -272,27 +271,6 @@ NETWORKS_OF_TOOL: Mapping[str, str] = {
     "PRIVATE_NETWORKS. Else it must have a public address and https",
 }
 """A setting of each such connector, with its description."""
-
-
-def open_session(
-    config: DestinationConfig, http: HttpContext, headers: Mapping[str, str] | None = None
-) -> HttpSession:
-    """Requests to the tool at the setting `base_url`, for a `with` block.
-
-    Raises DeliveryError (permanent) for a URL or networks that may not be used.
-    """
-    try:
-        networks = parse_own_networks(config.settings, http.private_networks)
-    except InvalidNetworks as error:
-        message = f"{config.name}: {NETWORKS_SETTING}: {error}"
-        raise DeliveryError(message, permanent=True) from error
-    return http.session(
-        config.name,
-        config.settings["base_url"],
-        headers=headers,
-        networks=networks,
-        allow_http=True,
-    )
 
 
 HELP_TEXT_SETTING = "help_text"

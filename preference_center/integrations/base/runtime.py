@@ -20,6 +20,7 @@ from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.integrations.base.api_connector import (
     ApiConnector,
+    Client,
     ContactFieldConnector,
     ReadableApiConnector,
 )
@@ -60,7 +61,6 @@ from preference_center.integrations.base.integration import (
     NETWORKS_OF_TOOL,
     ConnectorSpec,
     TestedAgainst,
-    open_session,
 )
 from preference_center.integrations.base.mapped_connector import (
     MappedConnector,

@@ -123,11 +123,11 @@ class JsonObject(dict[str, Any]):
 
     def epoch(self, name: str, *, per_second: int = 1) -> datetime | None:
         """A field that is a time, by `parse_epoch`."""
-        return self.epoch(name, per_second=per_second)
+        return parse_epoch(self.get(name), per_second=per_second)
 
     def iso_time(self, name: str, *, zone: tzinfo | None = None) -> datetime | None:
         """A field that is a time, by `parse_iso_time`."""
-        return self.iso_time(name, zone=zone)
+        return parse_iso_time(self.get(name), zone=zone)
 
 
 def parse_epoch(value: object, *, per_second: int = 1) -> datetime | None:

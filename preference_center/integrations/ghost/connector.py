@@ -15,7 +15,6 @@ subscription, and only the list of members shows that they are not subscribed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -85,11 +84,9 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
         target_check=runtime.TargetCheck.ALWAYS,
     )
 
-    @contextmanager
-    def open_client(self) -> Iterator[GhostClient]:
-        """See ApiConnector. A company may run Ghost in its own network."""
-        with runtime.open_session(self.config, self.http) as session:
-            yield GhostClient(session, self.config.settings["admin_key"], self.http.now)
+    def make_client(self, session: runtime.Session) -> GhostClient:
+        """See ApiConnector."""
+        return GhostClient(session, self.config.settings["admin_key"], self.http.now)
 
     def list_targets(self, client: GhostClient) -> Iterator[runtime.Target]:
         """See ApiConnector."""

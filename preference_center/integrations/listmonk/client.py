@@ -11,7 +11,6 @@ internal/auth/models.go those of lists. https://listmonk.app/docs/roles-and-perm
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 
 from pydantic import Field
@@ -188,19 +187,8 @@ class _Subscribers(runtime.LenientModel):
     results: tuple[ListmonkSubscriber, ...] = ()
 
 
-@contextmanager
-def open_client(
-    config: runtime.DestinationConfig, http: runtime.HttpContext
-) -> Iterator[ListmonkClient]:
-    """The API of a destination's listmonk, for a `with` block."""
-    settings = config.settings
-    headers = runtime.basic_auth_headers(settings["user"], settings["token"])
-    with runtime.open_session(config, http, headers) as session:
-        yield ListmonkClient(config.name, session)
-
-
 class ListmonkClient:
-    """One listmonk as one API user sees it, made by `open_client`."""
+    """One listmonk as one API user sees it."""
 
     def __init__(self, name: str, session: runtime.Session) -> None:
         self._name = name

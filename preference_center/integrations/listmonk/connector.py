@@ -9,7 +9,7 @@ and never written (I10). Not being subscribed to a list is no opt-out.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
@@ -20,7 +20,6 @@ from preference_center.integrations.listmonk.client import (
     ListmonkClient,
     ListmonkSubscriber,
     list_permissions,
-    open_client,
 )
 
 PAGE_SIZE = 500
@@ -71,9 +70,15 @@ class Listmonk(
         numeric_ids=True,
     )
 
-    def open_client(self) -> AbstractContextManager[ListmonkClient]:
+    def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
-        return open_client(self.config, self.http)
+        return runtime.basic_auth_headers(
+            self.config.settings["user"], self.config.settings["token"]
+        )
+
+    def make_client(self, session: runtime.Session) -> ListmonkClient:
+        """See ApiConnector."""
+        return ListmonkClient(self.config.name, session)
 
     def list_targets(self, client: ListmonkClient) -> Iterator[runtime.Target]:
         """See ApiConnector. Lists that the user may not see are missing."""

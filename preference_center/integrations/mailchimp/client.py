@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -83,35 +82,12 @@ class _MergeField(runtime.LenientModel):
     type: str = ""
 
 
-@contextmanager
-def open_client(
-    config: runtime.DestinationConfig, http: runtime.HttpContext
-) -> Iterator[MailchimpClient]:
-    """A client of a destination's audience, for a `with` block.
-
-    Raises DeliveryError (permanent) for a key that doesn't name the account's data centre.
-    """
-    settings = config.settings
-    centre = re.search(r"-([a-z]{2,4}\d{1,4})\Z", settings["api_key"])
-    if centre is None and "base_url" not in settings:
-        raise runtime.DeliveryError(
-            f"{config.name}: the API key must end with a data centre, as in -us21", permanent=True
-        )
-    base_url = settings.get("base_url") or f"https://{centre and centre[1]}.api.mailchimp.com"
-    headers = runtime.basic_auth_headers("any", settings["api_key"])
-    with http.session(config.name, base_url, headers=headers) as session:
-        yield MailchimpClient(config, http, session)
-
-
 class MailchimpClient:
-    """One audience of one account, made by `open_client`."""
+    """One audience of one account."""
 
-    def __init__(
-        self, config: runtime.DestinationConfig, http: runtime.HttpContext, session: runtime.Session
-    ) -> None:
+    def __init__(self, config: runtime.DestinationConfig, session: runtime.Session) -> None:
         self._name = config.name
         self._audience_id = config.settings["audience"]
-        self._http = http
         self._session = session
 
     def role(self) -> str:
@@ -302,3 +278,22 @@ class MailchimpClient:
 def member_id(address: str) -> str:
     """MD5 of the address in lower case: Mailchimp's id of the member, not a protection."""
     return hashlib.md5(address.lower().encode(), usedforsecurity=False).hexdigest()
+
+
+class MailchimpAudience(runtime.ApiConnector[runtime.Client]):
+    """A connector of one audience and channel."""
+
+    kind = "mailchimp"
+
+    def base_url(self) -> str:
+        """See ApiConnector. The key names the account's data centre."""
+        settings = self.config.settings
+        centre = re.search(r"-([a-z]{2,4}\d{1,4})\Z", settings["api_key"])
+        if centre is None and "base_url" not in settings:
+            message = f"{self.config.name}: the API key must end with a data centre, as in -us21"
+            raise runtime.DeliveryError(message, permanent=True)
+        return super().base_url() or f"https://{centre and centre[1]}.api.mailchimp.com"
+
+    def headers(self) -> Mapping[str, str]:
+        """See ApiConnector."""
+        return runtime.basic_auth_headers("any", self.config.settings["api_key"])

@@ -11,7 +11,6 @@ batches of operations (POST /batches) may take effect after our lease, and out o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -24,9 +23,9 @@ from preference_center.integrations.mailchimp.client import (
     SUBSCRIBED,
     UNSUBSCRIBED,
     ListedMember,
+    MailchimpAudience,
     MailchimpClient,
     MailchimpMember,
-    open_client,
 )
 from preference_center.integrations.mailchimp.sms import MailchimpSms
 
@@ -36,13 +35,13 @@ _DOCS = "https://mailchimp.com/developer/marketing"
 
 
 class Mailchimp(
+    MailchimpAudience[MailchimpClient],
     runtime.ReadableConnector[MailchimpClient],
     runtime.ContactFieldConnector[MailchimpClient],
     runtime.ErasingConnector[MailchimpClient],
 ):
     """One audience of a Mailchimp account."""
 
-    kind: ClassVar[str] = "mailchimp"
     # An account may have 10 requests in progress; no rate is documented.
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
         channels=frozenset({runtime.Channel.EMAIL}),
@@ -77,9 +76,9 @@ class Mailchimp(
         account_target=runtime.WHOLE_LIST,
     )
 
-    def open_client(self) -> AbstractContextManager[MailchimpClient]:
+    def make_client(self, session: runtime.Session) -> MailchimpClient:
         """See ApiConnector."""
-        return open_client(self.config, self.http)
+        return MailchimpClient(self.config, session)
 
     def setting_problems(self) -> Iterator[str]:
         """See ApiConnector."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -28,8 +27,8 @@ from preference_center.integrations.mailchimp.client import (
     PAGE_SIZE,
     SUBSCRIBED,
     UNSUBSCRIBED,
+    MailchimpAudience,
     MailchimpClient,
-    open_client,
 )
 
 OVERLAP = timedelta(minutes=10)
@@ -144,11 +143,12 @@ class SmsContactsClient:
 
 
 class MailchimpSms(
-    runtime.MappedSmsConnector[SmsContactsClient], runtime.ErasingConnector[SmsContactsClient]
+    MailchimpAudience[SmsContactsClient],
+    runtime.MappedSmsConnector[SmsContactsClient],
+    runtime.ErasingConnector[SmsContactsClient],
 ):
     """The phone numbers of one audience."""
 
-    kind: ClassVar[str] = "mailchimp"
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
         channels=frozenset({runtime.Channel.SMS}),
         scopes=frozenset({runtime.SupportedScope.TOPIC}),
@@ -168,11 +168,9 @@ class MailchimpSms(
         compares_contacts=True,
     )
 
-    @contextmanager
-    def open_client(self) -> Iterator[SmsContactsClient]:
+    def make_client(self, session: runtime.Session) -> SmsContactsClient:
         """See ApiConnector."""
-        with open_client(self.config, self.http) as client:
-            yield SmsContactsClient(client)
+        return SmsContactsClient(MailchimpClient(self.config, session))
 
     def prepare(self, client: SmsContactsClient, addresses: Sequence[str]) -> None:  # noqa: ARG002 - the runtime's
         """See ApiConnector."""

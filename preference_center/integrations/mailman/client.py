@@ -6,8 +6,7 @@ Addresses travel in bodies where the API has such a way: Mailman logs its paths.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -75,19 +74,8 @@ class MailmanCursor:
         return MailmanCursor(lists[following]) if following < len(lists) else None
 
 
-@contextmanager
-def open_client(
-    config: runtime.DestinationConfig, http: runtime.HttpContext
-) -> Iterator[MailmanClient]:
-    """The API of a destination's core, for a `with` block."""
-    settings = config.settings
-    headers = runtime.basic_auth_headers(settings["user"], settings["password"])
-    with runtime.open_session(config, http, headers) as session:
-        yield MailmanClient(config.name, session)
-
-
 class MailmanClient:
-    """One Mailman core, made by `open_client`."""
+    """One Mailman core."""
 
     def __init__(self, name: str, session: runtime.HttpSession) -> None:
         self._name = name

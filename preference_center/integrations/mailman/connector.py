@@ -11,7 +11,6 @@ discard what they write to the list.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import ClassVar
 
@@ -20,7 +19,6 @@ from preference_center.integrations.mailman.client import (
     MailmanClient,
     MailmanCursor,
     MailmanMembership,
-    open_client,
 )
 
 BY_MODERATOR, BY_USER = "by_moderator", "by_user"
@@ -61,9 +59,15 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
         target_noun="list", credentials_hint="base_url, user and password"
     )
 
-    def open_client(self) -> AbstractContextManager[MailmanClient]:
+    def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
-        return open_client(self.config, self.http)
+        return runtime.basic_auth_headers(
+            self.config.settings["user"], self.config.settings["password"]
+        )
+
+    def make_client(self, session: runtime.Session) -> MailmanClient:
+        """See ApiConnector."""
+        return MailmanClient(self.config.name, session)
 
     def list_targets(self, client: MailmanClient) -> Iterator[runtime.Target]:
         """See ApiConnector."""

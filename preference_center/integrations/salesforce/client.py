@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -193,17 +192,8 @@ def split_literals(addresses: Sequence[str]) -> Iterator[list[str]]:
         yield part
 
 
-@contextmanager
-def open_client(
-    config: runtime.DestinationConfig, http: runtime.HttpContext
-) -> Iterator[SalesforceClient]:
-    """A client of a destination's org, for a `with` block."""
-    with http.session(config.name, config.settings["url"]) as session:
-        yield SalesforceClient(config, session)
-
-
 class SalesforceClient:
-    """One org, made by `open_client`. Requests a token before its first request."""
+    """One org. Requests a token before its first request."""
 
     def __init__(self, config: runtime.DestinationConfig, session: runtime.Session) -> None:
         self._config = config

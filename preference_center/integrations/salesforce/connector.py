@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -28,7 +27,6 @@ from preference_center.integrations.salesforce.client import (
     SalesforceClient,
     SalesforceRecord,
     find_changes,
-    open_client,
     save_changes,
 )
 
@@ -172,6 +170,7 @@ class Salesforce(
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="checkbox",
         credentials_hint="the URL, the app and its user's permissions",
+        url_setting="url",
         group_size=MAX_COLLECTION_SIZE,
         lookups=runtime.LookupMode.ALL,
         compares_contacts=True,
@@ -186,9 +185,9 @@ class Salesforce(
         self._objects = parse_object_names(config)
         self._watched_fields = {*config.topics.values(), OPT_OUT_FIELD}
 
-    def open_client(self) -> AbstractContextManager[SalesforceClient]:
+    def make_client(self, session: runtime.Session) -> SalesforceClient:
         """See ApiConnector."""
-        return open_client(self.config, self.http)
+        return SalesforceClient(self.config, session)
 
     def setting_problems(self) -> Iterator[str]:
         """See ApiConnector. Names of fields are put into queries."""

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
@@ -76,9 +74,6 @@ class AwsRequestSigner:
 PAGE_SIZE = 1_000
 
 
-_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]+", re.ASCII)
-
-
 _LIST = "/v2/email/contact-lists/{list}"
 
 
@@ -138,26 +133,8 @@ class _Suppressions(runtime.PascalModel):
     next_token: str = ""
 
 
-@contextmanager
-def open_client(
-    config: runtime.DestinationConfig, http: runtime.HttpContext
-) -> Iterator[SesClient]:
-    """A client of a destination's contact list, for a `with` block.
-
-    Raises DeliveryError (permanent) for an invalid region.
-    """
-    region = config.settings["region"]
-    if not _REGION.fullmatch(region):
-        raise runtime.DeliveryError(
-            f"{config.name}: the region must be written as in eu-central-1", permanent=True
-        )
-    url = config.settings.get("base_url") or f"https://email.{region}.amazonaws.com"
-    with http.session(config.name, url) as session:
-        yield SesClient(config, http, url, session)
-
-
 class SesClient:
-    """The contact list of an account in one region, made by `open_client`."""
+    """The contact list of an account in one region."""
 
     def __init__(
         self,

@@ -9,8 +9,8 @@ too, and holds bounces and complaints, which are not choices (I10).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -36,6 +36,9 @@ EVENT_KIND_BY_REASON = {
     "BOUNCE": runtime.VendorEventKind.BOUNCED,
     "COMPLAINT": runtime.VendorEventKind.COMPLAINED,
 }
+
+
+_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]+", re.ASCII)
 
 
 _PROBE_ADDRESS = "preference-center-check@example.com"
@@ -96,13 +99,21 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
     def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
         super().__init__(config, http)
         # Imported here, since the other connectors work without the extra.
-        from preference_center.integrations.ses.client import open_client  # noqa: PLC0415
+        from preference_center.integrations.ses.client import SesClient  # noqa: PLC0415
 
-        self._open = open_client
+        self._client_class = SesClient
 
-    def open_client(self) -> AbstractContextManager[SesClient]:
+    def base_url(self) -> str:
         """See ApiConnector."""
-        return self._open(self.config, self.http)
+        region = self.config.settings["region"]
+        if not _REGION.fullmatch(region):
+            message = f"{self.config.name}: the region must be written as in eu-central-1"
+            raise runtime.DeliveryError(message, permanent=True)
+        return super().base_url() or f"https://email.{region}.amazonaws.com"
+
+    def make_client(self, session: runtime.Session) -> SesClient:
+        """See ApiConnector."""
+        return self._client_class(self.config, self.http, self.base_url(), session)
 
     def setting_problems(self) -> Iterator[str]:
         """See ApiConnector."""

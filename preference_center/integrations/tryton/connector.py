@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -128,25 +127,12 @@ _RIGHTS = TypeAdapter(dict[str, ModelAccess])
 _NOTHING = TypeAdapter(None)
 
 
-@contextmanager
-def open_database(
-    setup: runtime.DestinationConfig, http: runtime.HttpContext
-) -> Iterator[TrytonClient]:
-    """A session of the destination's user, for a `with` block.
-
-    It is not logged out but times out: nobody else has its key, and logging out could fail.
-    """
-    settings = setup.settings
-    # By its headers, long responses are compressed whatever we accept (8.2): so we accept it.
-    headers = {"Accept-Encoding": "gzip"}
-    with runtime.open_session(setup, http, headers) as session:
-        database = TrytonClient(setup.name, session, settings["database"])
-        database.log_in(settings["user"], settings["password"])
-        yield database
-
-
 class TrytonClient:
-    """One database, made by `open_database`."""
+    """One database.
+
+    Its session is not logged out but times out: nobody else has its key, and logging out could
+    fail.
+    """
 
     def __init__(self, name: str, session: runtime.Session, database: str) -> None:
         self._name = name
@@ -306,9 +292,17 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
         numeric_ids=True,
     )
 
-    def open_client(self) -> AbstractContextManager[TrytonClient]:
+    def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
-        return open_database(self.config, self.http)
+        # By its headers, long responses are compressed whatever we accept (8.2): so we accept it.
+        return {"Accept-Encoding": "gzip"}
+
+    def make_client(self, session: runtime.Session) -> TrytonClient:
+        """See ApiConnector. Logs in."""
+        settings = self.config.settings
+        client = TrytonClient(self.config.name, session, settings["database"])
+        client.log_in(settings["user"], settings["password"])
+        return client
 
     def list_targets(self, client: TrytonClient) -> Iterator[runtime.Target]:
         """See ApiConnector."""
