@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
 from preference_center.integrations.base.contract import (
@@ -80,31 +80,42 @@ _ERASE_LABELS = {
     EraseMode.BY_HAND: "by hand",
 }
 _SCOPE_LABELS = {SupportedScope.TOPIC: "topics", SupportedScope.ALL: "all marketing"}
-_HEADERS = (
-    "connector",
-    "channels",
-    "holds",
-    "lifts",
-    "reads back",
-    "own opt-outs",
-    "contacts",
-    "webhook",
-    "batch",
-    "limit",
-    "creates",
-    "link field",
-    "how often",
-    "checks rights",
-    "erases",
-)
+
+
+def _yes_or_no(can: bool) -> str:  # noqa: FBT001 - a table's cell
+    return "yes" if can else "no"
+
+
+_COLUMNS: Mapping[str, Callable[[Integration, Capabilities], str]] = {
+    "connector": lambda of, _: of.title,
+    "channels": lambda _, can: ", ".join(sorted(can.channels)),
+    "holds": lambda _, can: ", ".join(_SCOPE_LABELS[s] for s in _SCOPE_LABELS if s in can.scopes),
+    "lifts": lambda _, can: _yes_or_no(can.can_lift),
+    "reads back": lambda _, can: _yes_or_no(can.can_read),
+    "own opt-outs": lambda _, can: _LISTING_LABELS[can.pulls],
+    "contacts": lambda _, can: _LISTING_LABELS[can.scans],
+    "webhook": lambda of, _: _yes_or_no(bool(of.webhook)),
+    "batch": lambda _, can: f"{can.batch_size:,}",
+    "limit": lambda _, can: str(can.rate_limit or "none").replace(" requests", ""),
+    "creates": lambda _, can: _yes_or_no(can.can_create),
+    "link field": lambda _, can: _yes_or_no(can.can_hold_link),
+    "how often": lambda _, can: (
+        "pushed" if can.pushes_frequency else "field" if can.can_write_fields else "no"
+    ),
+    "checks rights": lambda _, can: _yes_or_no(can.checks_permissions),
+    "erases": lambda _, can: _ERASE_LABELS[can.erase],
+}
+"""Header of each column -> its cell, for an integration and what it can."""
 
 
 def render_docs_page(integrations: Iterable[Integration]) -> str:
     """The whole page, as Markdown."""
     integrations = list(integrations)
     pushed = [each for each in integrations if not _is_webhook_only(each)]
-    table = [_row(_HEADERS), _row("---" for _ in _HEADERS)]
-    table += [_row(_cells(each)) for each in pushed]
+    table = [_row(_COLUMNS), _row("---" for _ in _COLUMNS)]
+    for each in pushed:
+        can = each.load_spec().capabilities
+        table.append(_row(cell(each, can) for cell in _COLUMNS.values()))
     common = _common_settings(integrations)
     parts = [
         _INTRODUCTION,
@@ -126,29 +137,6 @@ def _row(cells: Iterable[str]) -> str:
 
 def _is_webhook_only(integration: Integration) -> bool:
     return integration.load_spec().capabilities.webhook_only
-
-
-def _cells(integration: Integration) -> Iterator[str]:
-    can = integration.load_spec().capabilities
-    yield integration.title
-    yield ", ".join(sorted(can.channels))
-    yield ", ".join(name for scope, name in _SCOPE_LABELS.items() if scope in can.scopes)
-    yield _yes_or_no(can.can_lift)
-    yield _yes_or_no(can.can_read)
-    yield _LISTING_LABELS[can.pulls]
-    yield _LISTING_LABELS[can.scans]
-    yield _yes_or_no(bool(integration.webhook))
-    yield f"{can.batch_size:,}"
-    yield str(can.rate_limit).replace(" requests", "") if can.rate_limit else "none"
-    yield _yes_or_no(can.can_create)
-    yield _yes_or_no(can.can_hold_link)
-    yield "pushed" if can.pushes_frequency else "field" if can.can_write_fields else "no"
-    yield _yes_or_no(can.checks_permissions)
-    yield _ERASE_LABELS[can.erase]
-
-
-def _yes_or_no(can: bool) -> str:  # noqa: FBT001 - a table's cell
-    return "yes" if can else "no"
 
 
 def _erase_notes(can: Capabilities) -> Iterator[str]:

@@ -229,14 +229,14 @@ class RateLimit:
 class Capabilities:
     """A connector's abilities. Each `can_…` and listing goes with a protocol of `base`."""
 
-    channels: frozenset[Channel]
-    """The channels it holds opt-outs for. A connector with several is a `ByChannel`, and the
-    other fields apply to each of them."""
-    scopes: frozenset[SupportedScope]
     can_lift: bool
     """Whether the API can turn a topic back on. If not, pauses are not pushed."""
     batch_size: int
     """The most addresses that one `push`, `read`, `write_field` or `erase` may be given."""
+    channels: frozenset[Channel] = frozenset({Channel.EMAIL})
+    """The channels it holds opt-outs for. A connector with several is a `ByChannel`, and the
+    other fields apply to each of them."""
+    scopes: frozenset[SupportedScope] = frozenset({SupportedScope.TOPIC})
     rate_limit: RateLimit | None = None
     """The documented limit, shared by all workers; None if there is none."""
     can_read: bool = False

@@ -7,7 +7,7 @@ channel no topic is sent by is not used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
@@ -29,6 +29,7 @@ from preference_center.integrations.base.contract import (
     SupportsRead,
 )
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.integration import ConnectorClass
 from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.paging import decode_cursor, encode_cursor
 from preference_center.integrations.base.push_results import PushStep, refused, run_steps
@@ -46,6 +47,8 @@ Item = TypeVar("Item", PushItem, EraseItem)
 class MultiChannelConnector:
     """A Connector made of one for each channel; subclasses state which.
 
+    Mostly by their classes: `class Both(MultiChannelConnector, email=Email, sms=Sms)`. The email
+    connector's kind, settings and, of both channels, capabilities are then those of the account.
     `capabilities` hold for each of them, except `can_write_fields`, `pulls` and `erase`: those
     without the method are left out, and have to be SupportsRead if they have no `pull`.
     """
@@ -55,6 +58,16 @@ class MultiChannelConnector:
     settings: ClassVar[Mapping[str, str]]
     connector_factories: ClassVar[ConnectorFactories]
     """In the order in which they are called. The first is checked for a set-up without topics."""
+
+    def __init_subclass__(
+        cls, *, email: ConnectorClass | None = None, sms: ConnectorClass | None = None
+    ) -> None:
+        if email and sms:
+            channels = frozenset({Channel.EMAIL, Channel.SMS})
+            cls.kind, cls.settings = email.kind, email.settings
+            cls.capabilities = replace(email.capabilities, channels=channels)
+            if "connector_factories" not in vars(cls):
+                cls.connector_factories = {Channel.EMAIL: email, Channel.SMS: sms}
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         self._config = config

@@ -408,7 +408,6 @@ class BrazeSms(BrazeWorkspace):
 
     capabilities = runtime.Capabilities(
         channels=frozenset({runtime.Channel.SMS}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=MAX_ADDRESSES_PER_CALL,
         can_read=True,

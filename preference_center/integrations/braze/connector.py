@@ -48,8 +48,6 @@ class Braze(BrazeWorkspace, runtime.ContactFieldConnector[BrazeClient]):
     """The email addresses of one Braze workspace."""
 
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=MAX_ADDRESSES_PER_CALL,
         # The lowest limit of these endpoints: 250,000 an hour. The exports of users are not
@@ -165,18 +163,8 @@ def _identifiers(address: str, users: Sequence[BrazeUser]) -> list[dict[str, str
     return [{"external_id": id_} for id_ in ids] or [{"email": address}]
 
 
-class BrazeMultiChannel(runtime.MultiChannelConnector):
+class BrazeMultiChannel(runtime.MultiChannelConnector, email=Braze, sms=BrazeSms):
     """One Braze workspace, for email and SMS."""
-
-    kind = Braze.kind
-    capabilities = replace(
-        Braze.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
-    )
-    settings: ClassVar[Mapping[str, str]] = Braze.settings
-    connector_factories: ClassVar[runtime.ConnectorFactories] = {
-        runtime.Channel.EMAIL: Braze,
-        runtime.Channel.SMS: BrazeSms,
-    }
 
 
 SPEC = runtime.ConnectorSpec.of(

@@ -229,8 +229,6 @@ OVERLAP = timedelta(minutes=10)
 
 
 CAPABILITIES = runtime.Capabilities(
-    channels=frozenset({runtime.Channel.EMAIL}),
-    scopes=frozenset({runtime.SupportedScope.TOPIC}),
     can_lift=True,
     batch_size=150,
     rate_limit=runtime.RateLimit(10, 1),

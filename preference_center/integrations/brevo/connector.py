@@ -11,7 +11,6 @@ A list holds people, whatever channel they are written to by, so none stands for
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
@@ -152,18 +151,8 @@ def _to_remote(contact: BrevoContact, lists: Iterable[str]) -> runtime.RemoteCon
     )
 
 
-class BrevoMultiChannel(runtime.MultiChannelConnector):
+class BrevoMultiChannel(runtime.MultiChannelConnector, email=Brevo, sms=BrevoSms):
     """One Brevo account, for email and SMS."""
-
-    kind = BrevoAccount.kind
-    capabilities = replace(
-        Brevo.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
-    )
-    settings = Brevo.settings
-    connector_factories: ClassVar[runtime.ConnectorFactories] = {
-        runtime.Channel.EMAIL: Brevo,
-        runtime.Channel.SMS: BrevoSms,
-    }
 
 
 SPEC = runtime.ConnectorSpec.of(

@@ -219,8 +219,6 @@ class CustomerIo(
 
     kind = "customerio"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=500,
         # Of the Track API; the App API has a limit of its own: APP_API_LIMIT.

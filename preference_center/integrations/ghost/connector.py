@@ -59,8 +59,6 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
 
     kind = "ghost"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         can_read=True,

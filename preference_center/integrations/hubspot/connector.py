@@ -61,7 +61,6 @@ class HubSpot(
 
     kind: ClassVar[str] = "hubspot"
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
         scopes=frozenset(runtime.SupportedScope),
         # v3 refused to resubscribe people who had opted out; v4 does it (v3 guide, note on v4).
         can_lift=True,

@@ -38,8 +38,6 @@ class Intercom(
 
     kind = "intercom"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         # Each contact is looked up and changed by itself: more would not end inside a lease.
         batch_size=30,

@@ -44,8 +44,6 @@ class IterableConnector(
 
     kind = "iterable"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=100,
         # Of the lookups, which are nearly all of it: api.iterable.com/api/docs#users_getUser

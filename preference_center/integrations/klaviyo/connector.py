@@ -10,7 +10,6 @@ longer on the list, and creates profiles for addresses that Klaviyo does not kno
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import ClassVar
@@ -49,7 +48,6 @@ class Klaviyo(
 
     kind: ClassVar[str] = "klaviyo"
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
         scopes=frozenset(runtime.SupportedScope),
         can_lift=True,
         batch_size=100,
@@ -210,18 +208,8 @@ def _list_events(
     return [event for row in rows for event in to_vendor_events(row, list_id)], following
 
 
-class KlaviyoMultiChannel(runtime.MultiChannelConnector):
+class KlaviyoMultiChannel(runtime.MultiChannelConnector, email=Klaviyo, sms=KlaviyoSms):
     """One Klaviyo account, for email and SMS."""
-
-    kind: ClassVar[str] = Klaviyo.kind
-    capabilities: ClassVar[runtime.Capabilities] = replace(
-        Klaviyo.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
-    )
-    settings: ClassVar[Mapping[str, str]] = Klaviyo.settings
-    connector_factories: ClassVar[runtime.ConnectorFactories] = {
-        runtime.Channel.EMAIL: Klaviyo,
-        runtime.Channel.SMS: KlaviyoSms,
-    }
 
 
 SPEC = runtime.ConnectorSpec.of(

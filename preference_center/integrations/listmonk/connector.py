@@ -41,8 +41,6 @@ class Listmonk(
     kind = "listmonk"
     erase_group_size = 200
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         # No limit is documented; addresses are looked up by the query of a URL.
         batch_size=200,

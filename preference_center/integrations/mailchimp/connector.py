@@ -44,8 +44,6 @@ class Mailchimp(
 
     # An account may have 10 requests in progress; no rate is documented.
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         # Two requests an address: more addresses would not end inside a lease.
         batch_size=50,
@@ -247,14 +245,9 @@ def _make_email_connector(
     return (MailchimpWithContactCreation if config.create_contacts else Mailchimp)(config, http)
 
 
-class MailchimpMultiChannel(runtime.MultiChannelConnector):
+class MailchimpMultiChannel(runtime.MultiChannelConnector, email=Mailchimp, sms=MailchimpSms):
     """One audience, for email and SMS."""
 
-    kind: ClassVar[str] = Mailchimp.kind
-    capabilities: ClassVar[runtime.Capabilities] = replace(
-        Mailchimp.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
-    )
-    settings: ClassVar[Mapping[str, str]] = Mailchimp.settings
     connector_factories: ClassVar[runtime.ConnectorFactories] = {
         runtime.Channel.EMAIL: _make_email_connector,
         runtime.Channel.SMS: MailchimpSms,

@@ -151,7 +151,6 @@ class MailchimpSms(
 
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
         channels=frozenset({runtime.Channel.SMS}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         can_read=True,

@@ -54,8 +54,6 @@ class MailerSend(runtime.MappedConnector[runtime.Session]):
 
     kind = "mailersend"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=False,
         batch_size=500,
         # https://developers.mailersend.com/general.html; a plan's daily quota comes on top.

@@ -145,8 +145,6 @@ class Mailgun(
 
     kind = "mailgun"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=1_000,
         can_read=True,

@@ -33,8 +33,6 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
 
     kind = "mailman"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         # A search for each address, and two requests for each of its lists.
         batch_size=50,

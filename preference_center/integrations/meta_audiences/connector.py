@@ -157,8 +157,6 @@ class MetaAudiences(runtime.MappedConnector[runtime.Session]):
 
     kind = "meta_audiences"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=False,
         shares_only=True,
         batch_size=2_000,

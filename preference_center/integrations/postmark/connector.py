@@ -79,8 +79,6 @@ class Postmark(
     kind = "postmark"
     # No limit of requests is documented.
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=200,
         can_read=True,

@@ -105,8 +105,6 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
 
     kind = "resend"
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         # https://resend.com/docs/api-reference/rate-limit, for all keys of the team together.

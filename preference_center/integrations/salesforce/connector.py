@@ -140,8 +140,6 @@ class Salesforce(
 
     kind: ClassVar[str] = "salesforce"
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=MAX_COLLECTION_SIZE,
         # The smallest quota of an org with API access, for all of its API requests.

@@ -238,8 +238,6 @@ class SendGrid(
     kind = "sendgrid"
     erase_group_size = 1_000
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=1_000,
         can_read=True,

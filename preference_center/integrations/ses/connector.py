@@ -57,8 +57,6 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
 
     kind: ClassVar[str] = "ses"
     capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         # Two requests an address, one a second: more addresses would not end inside a lease.
         batch_size=20,

@@ -264,8 +264,6 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
     # Tryton has no limits of its own. Addresses can't be created inactive by its API, and
     # one that is active for a moment may be mailed: so none is created.
     capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=500,
         can_read=True,

@@ -42,7 +42,6 @@ class Twilio(runtime.MappedConnector[runtime.Session]):
     kind = "twilio"
     capabilities = runtime.Capabilities(
         channels=frozenset({runtime.Channel.SMS}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=250,
         rate_limit=runtime.RateLimit(100, 60),
