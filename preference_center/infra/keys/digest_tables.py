@@ -26,6 +26,8 @@ class DigestRotation(StrEnum):
     """Converted in the transaction that swaps the others: a small table."""
     EXPIRES = "expires"
     """Left: its rows live for days, and at worst something is processed twice meanwhile."""
+    FIRST = "first"
+    """Left: it is of the first key of the chain alone, and so never changes."""
     STAYS = "stays"
     """Left for ever, and looked up under each length of the chain."""
 
@@ -42,7 +44,7 @@ DIGEST_COLUMNS: Mapping[str, DigestRotation] = {
     "burst.domain_digest": DigestRotation.AT_ONCE,
     "person_access.digest": DigestRotation.AT_ONCE,
     "deferred_form.digest": DigestRotation.EXPIRES,
-    "review_queue.content_digest": DigestRotation.EXPIRES,
+    "review_queue.content_digest": DigestRotation.FIRST,
     "webhook_inbox.body_digest": DigestRotation.EXPIRES,
     "event.evidence_hash": DigestRotation.STAYS,
     "burst.message_ids": DigestRotation.STAYS,

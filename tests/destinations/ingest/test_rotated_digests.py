@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +10,13 @@ import pytest
 from flask import Flask
 
 from preference_center.core.events import EventKind
-from preference_center.infra.context import EXTENSION_NAME, db, services
 from preference_center.infra.keys.fingerprints import require_known_keys
 from tests.clock import Clock
 from tests.destinations.ingest.steps import ingest_stored, post, unsubscribe
 from tests.destinations.steps import TOPIC, events, say
 from tests.destinations.two_way_tool import TwoWayTool, add_destination
 from tests.in_force import put_in_force
-from tests.infra.keys.processes import process_with, restart, rotate, two_keys
+from tests.infra.keys.processes import rotated
 
 DAY = timedelta(days=1)
 
@@ -27,20 +24,6 @@ DAY = timedelta(days=1)
 def soft_bounce(**more: Any) -> dict[str, Any]:
     """One that stops marketing for a time once it is counted twice, on two days."""
     return unsubscribe(event="bounce", type="blocked", status="5.2.1", reason="", **more)
-
-
-@contextmanager
-def rotated(app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In a process that has brought the digests of `app`'s database to a second key."""
-    with app.app_context():
-        settings = services().settings
-    restart(app)
-    with process_with(settings, digest_keys=two_keys(settings)) as other:
-        rotate()
-        monkeypatch.setitem(other.extensions, EXTENSION_NAME, replace(services(), now=clock))
-        yield
-    with app.app_context():
-        db.engine.dispose()
 
 
 @pytest.mark.owner

@@ -9,20 +9,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 
 from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.contacts.rules.contact import ContactUpdate
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.destinations.rules.delivery import active_suppressions
-from preference_center.infra.context import db, services
+from preference_center.infra.context import EXTENSION_NAME, db, services
 from preference_center.infra.db.connections import WEB_TIMEOUTS
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys.rotate_digests import rotate_digests
 from preference_center.infra.keys.sealed_columns import ColumnProgress
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.ledger.store.lookup import load_facts
-from tests.clock import START
+from tests.clock import START, Clock
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -82,6 +83,20 @@ def no_pause(_: float) -> None:
 
 def rotate(*, all_restarted: bool = False) -> None:
     rotate_digests(silent, no_pause, all_restarted=all_restarted)
+
+
+@contextmanager
+def rotated(app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In a process that has brought the digests of `app`'s database to a second key."""
+    with app.app_context():
+        settings = services().settings
+    restart(app)
+    with process_with(settings, digest_keys=two_keys(settings)) as other:
+        rotate()
+        monkeypatch.setitem(other.extensions, EXTENSION_NAME, replace(services(), now=clock))
+        yield
+    with app.app_context():
+        db.engine.dispose()
 
 
 def denied(address: Address) -> bool:
