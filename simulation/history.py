@@ -42,6 +42,8 @@ REGRETTED = 0.2
 """How many opt-ins are followed within seconds by an opt-out, at a host with another clock."""
 PAUSED_AGAIN = 0.5
 """How many pauses are followed by one of the same or another form of the mailbox."""
+CORRECTED = 0.5
+"""How many pauses are followed within seconds by one of another length, at another host."""
 CLOSED_AGAIN = 0.3
 """Of how many accounts that are closed the same is done again after an opt-in."""
 _AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
@@ -59,6 +61,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts += _sharing(Random(f"{seed}/sharing"), _personal(acts), options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     acts += _regretted(Random(f"{seed}/regretted"), acts, options)
+    acts += _corrected(Random(f"{seed}/corrected"), acts, options)
     acts += _frozen(Random(f"{seed}/frozen"), options)
     acts += [
         *reported_late(Random(f"{seed}/late reports"), acts, options),
@@ -147,6 +150,15 @@ def _regretted(random: Random, acts: Sequence[Act], options: Options) -> Iterato
             form = random.randrange(len(first_forms_of(act.who)))
             at = min(act.at + random.randrange(1, HOUR), end)
             yield replace(act, at=at, form=form, number=act.number + random.randrange(3))
+
+
+def _corrected(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+    """Some press a pause of another length at once: by its host's clock it may be the older."""
+    end = options.hours * HOUR
+    for act in acts:
+        if act.what == "pause" and random.random() < CORRECTED:
+            at = min(act.at + random.randrange(1, 3), end)
+            yield replace(act, at=at, number=act.number + random.randrange(1, 3))
 
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:
