@@ -56,6 +56,10 @@ As for `record`, it may be called again after a broken connection.
 """
 
 
+class _DigestsChanged(Exception):
+    """All digests were brought to another key since they were read (docs/decisions/0061)."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     """What is asked for, of whomever. `begun_at` is when it counts from (UTC).
@@ -92,6 +96,8 @@ class _Plan:
     new: Sequence[NewErasure]
     covered: Sequence[ErasureSubject]
     repeated: Sequence[ErasureSubject]
+    digest_length: int
+    """That of the keys which made the digests of all these."""
 
     @property
     def ids(self) -> list[UUID]:
@@ -192,7 +198,7 @@ def _erase(
         plan = _make_plan(address_ids, contact_ids, request)
         try:
             _save(plan, request, in_transaction)
-        except ConcurrentContactUpdate:
+        except (ConcurrentContactUpdate, _DigestsChanged):
             continue
         return plan.ids
     raise errors.Unavailable(
@@ -205,12 +211,14 @@ def _make_plan(
 ) -> _Plan:
     keys, extent = services().keys, request.extent
 
-    def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
+    def load(connection: Connection) -> tuple[int, list[ErasedAccount], list[ErasureSubject]]:
+        digest_length = keys.digest_length
         accounts = store.load_accounts(connection, address_ids, contact_ids)
         ids = [each.id for each in accounts if extent.rules.of_account or each.id in contact_ids]
-        return accounts, store.load_subjects(connection, keys, address_ids, ids)
+        subjects = store.load_subjects(connection, keys, address_ids, ids)
+        return digest_length, accounts, subjects
 
-    accounts, subjects = run_in_transaction(load)
+    digest_length, accounts, subjects = run_in_transaction(load)
     if not accounts and not subjects:
         raise errors.UnknownContact("none of these addresses is known")
     covered = [each for each in subjects if each.is_covered(extent)]
@@ -233,6 +241,7 @@ def _make_plan(
         new=new,
         covered=left,
         repeated=[each for each in left if _is_repeated(each, request)],
+        digest_length=digest_length,
     )
 
 
@@ -275,6 +284,8 @@ def _has_choice(fact: ScopeFact, at: datetime) -> bool:
 
 def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) -> None:
     def write(connection: Connection, _: RecordResult) -> None:
+        if services().keys.digest_length != plan.digest_length:
+            raise _DigestsChanged
         if plan.new:
             _erase_new(connection, plan, request)
         repeated = [each.address_id for each in plan.repeated]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -22,6 +22,9 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.keys import rotate_digests
 from preference_center.infra.keys.rotate_digests import load_digest_status
 from preference_center.ledger import record
+from preference_center.ledger.rules import RequestOrigin
+from preference_center.rights.erasure import erase
+from preference_center.rights.rules.requests import Extent
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 
 if TYPE_CHECKING:
@@ -107,6 +110,26 @@ def test_an_erasure_meanwhile_leaves_no_readable_copy(
         monkeypatch.undo()
         rotate()
         assert denied(JANE)
+
+
+def test_an_erasure_that_the_swap_overtakes_suppresses_its_address_in_the_tools(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3, I6
+    restart(app)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        add_destination("crm", "acme.news")
+        record([], known_addresses=[JANE])
+        real = erase._save
+
+        def rotate_first(*given: Any) -> None:
+            monkeypatch.undo()
+            rotate()
+            real(*given)
+
+        monkeypatch.setattr(erase, "_save", rotate_first)
+        origin = RequestOrigin("test", "key:shop", services().now())
+        erase.erase_addresses([id_of(JANE) or 0], Extent.MARKETING, origin=origin)
+        assert "crm" in waiting(JANE)
 
 
 def test_opt_outs_and_checks_go_on_meanwhile(
