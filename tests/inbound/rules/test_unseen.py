@@ -38,7 +38,7 @@ MAY_STATE = {
     "rights": {StatementKind.OPTED_OUT},  # who wants to be erased wants no marketing
     "machine": {StatementKind.COMPLAINED},  # as feedback loops report
 }
-"""The same by the labels of the third and fourth set."""
+"""The same by the labels of the later sets."""
 
 
 def load(name: str) -> list[dict[str, Any]]:
@@ -70,7 +70,11 @@ def opts_out(row: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", ["unseen_texts.json", "unseen_texts_2.json", "unseen_texts_3.json"]
+    "name",
+    [
+        *("unseen_texts.json", "unseen_texts_2.json", "unseen_texts_3.json"),
+        *("unseen_texts_4.json", "unseen_texts_5.json"),
+    ],
 )
 def test_of_clear_opt_outs_at_least_85_percent_are_taken_and_nothing_else_is(name: str) -> None:
     outcomes = {row["id"]: (row["want"] == "opt_out", opts_out(row)) for row in load(name)}
@@ -96,7 +100,11 @@ def test_whole_mails_do_what_they_should_to_whom_they_are_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, least", [("unseen_mails_2.json", 0.88), ("unseen_mails_3.json", 0.8)]
+    "name, least",
+    [
+        *(("unseen_mails_2.json", 0.88), ("unseen_mails_3.json", 0.8)),
+        *(("unseen_mails_4.json", 0.88), ("unseen_mails_5.json", 0.95)),
+    ],
 )
 def test_of_whole_mails_most_opt_outs_are_taken_and_nothing_else_is(
     name: str, least: float
@@ -104,7 +112,7 @@ def test_of_whole_mails_most_opt_outs_are_taken_and_nothing_else_is(
     wrong, taken = [], []
     for row in load(name):
         label, content = row["label"], "\n".join(row["mail"]).encode("utf-8", "surrogateescape")
-        found = statements(content, for_reports=label.startswith("bounce"))
+        found = statements(content, for_reports=label.startswith(("bounce", "complaint")))
         kinds = {each.kind for each in found}
         if label == "opt_out":
             taken.append(bool(kinds))

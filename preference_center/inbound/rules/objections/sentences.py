@@ -15,7 +15,7 @@ _END = re.compile(
 
 
 _ABBREVIATION = re.compile(
-    r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme|gem|vgl|bzw|inkl|lt)\Z"
+    r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme|gem|vgl|bzw|inkl|lt|v|ex|exas?)\Z"
 )
 
 
