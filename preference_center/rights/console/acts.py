@@ -229,13 +229,14 @@ E = TypeVar("E", bound=StrEnum)
 class Field:
     """One field. With `options`, pairs of value and label, a choice: of one, or of `several`.
 
-    Without them `type` is that of the input, or `textarea`.
+    To `ask` is to preselect none of them. Without them `type` is that of the input, or `textarea`.
     """
 
     name: str
     label: str
     options: Sequence[tuple[str, str]] = ()
     several: bool = False
+    ask: bool = False
     type: str = "text"
     hint: str = ""
     value: str = ""

@@ -142,7 +142,8 @@ def _refusal_page(asked: RightsRequest) -> ActPage:
         title,
         [says, _("Nothing happens until another person agrees.")],
         title,
-        (Field("ground", _("Ground"), grounds),),
+        # Nobody should refuse for a ground that they left as it was.
+        (Field("ground", _("Ground"), grounds, ask=not is_report),),
         danger=True,
     )
 

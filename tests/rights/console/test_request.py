@@ -18,6 +18,7 @@ from preference_center.rights.rules.requests import (
     RequestState,
     RequestVia,
 )
+from tests.rights.asking import ADA, NUMBER
 from tests.rights.console.asking import SCRIPT, actions, ask, load, rows
 from tests.web.console.staff import Staff, staff, words
 
@@ -130,6 +131,24 @@ class TestFourEyes:
         assert decide(grace, asked).status_code == 403
         assert decide(ada, asked).status_code == 303
         assert load(app, asked).state is RequestState.REFUSED
+
+    def test_nobody_refuses_by_leaving_a_default(self, app: Flask) -> None:
+        asked, grace = self.erasure(app), staff(app, Role.SUPPORT)
+        page = grace.get(url(asked, "/refuse")).get_data(as_text=True)
+        assert re.search(r'<select id="ground" name="ground" required>\s*<option value="">', page)
+        assert "selected" not in page
+        assert grace.post(url(asked, "/refuse"), ground="").status_code == 422
+        assert load(app, asked).is_open
+
+    def test_the_erasure_of_several_addresses_has_one_heading(self, app: Flask) -> None:
+        both = (ADA, NUMBER)
+        asked = ask(app, RequestKind.ERASE, extent=Extent.ACCOUNT, level=PROVEN, addresses=both)
+        grace, ada = staff(app, Role.SUPPORT), staff(app, Role.COMPLIANCE, name="ada")
+        grace.post(url(asked, "/propose"), outcome="fulfilled")
+        assert decide(ada, asked).status_code == 303
+        assert rows(app, "SELECT count(*) FROM erasure") == [(2,)]
+        page = ada.get(url(asked)).get_data(as_text=True)
+        assert page.count("<h2>The erasure</h2>") == 1
 
     def test_nobody_decides_on_their_own_proposal(self, app: Flask) -> None:
         asked, ada = self.erasure(app), staff(app, Role.COMPLIANCE, name="ada")
