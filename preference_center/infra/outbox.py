@@ -99,6 +99,8 @@ _PURGE_LIMIT = 10_000
 
 LANGUAGE_SWITCHED = "switched"
 """An optional value: the person chose the language with the page's language switch."""
+BY_AGENT = "by_agent"
+"""An optional value of what is decided: the name of who asked for it in the reader's name."""
 
 
 class SendResult(StrEnum):
@@ -139,7 +141,7 @@ class OutgoingEmail:
     def __post_init__(self) -> None:
         if not self.recipient.channel.rules.is_email:
             raise ValueError("the recipient of an email must be an email address")
-        if self.values.keys() - {LANGUAGE_SWITCHED} != REQUIRED_VALUES[self.kind]:
+        if self.values.keys() - {LANGUAGE_SWITCHED, BY_AGENT} != REQUIRED_VALUES[self.kind]:
             names = ", ".join(sorted(REQUIRED_VALUES[self.kind]))
             raise ValueError(f"{self.kind} needs the values {names}")
 

@@ -18,7 +18,7 @@ from flask_babel import gettext as _
 from preference_center.catalogue.rules.privacy import Law
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.infra.context import services
-from preference_center.infra.outbox import EmailKind, OutgoingEmail
+from preference_center.infra.outbox import BY_AGENT, EmailKind, OutgoingEmail
 from preference_center.rights.person_words import in_words
 from preference_center.rights.rules.deadlines import complaint_authority_url
 from preference_center.rights.rules.requests import (
@@ -77,18 +77,30 @@ def day_of(email: OutgoingEmail, name: str) -> str:
     )
 
 
+def _asked_in_your_name(email: OutgoingEmail, name: str, agent: str) -> str:
+    text: str = _(
+        "Somebody who gave the name “%(agent)s” asked %(name)s in your name for this: %(right)s.",
+        agent=agent,
+        name=name,
+        right=right_of(email),
+    )
+    return text
+
+
+def _who_asked(email: OutgoingEmail, name: str) -> str:
+    """The person, or somebody in their name, and what for."""
+    if agent := email.values.get(BY_AGENT):
+        return _asked_in_your_name(email, name, agent)
+    text: str = _("You asked %(name)s for this: %(right)s.", name=name, right=right_of(email))
+    return text
+
+
 def _agent_asked(email: OutgoingEmail, name: str) -> EmailTexts:
     return EmailTexts(
         subject=_(
             "Does somebody act for you? Request %(reference)s", reference=reference_of(email)
         ),
-        reason=_(
-            "Somebody who gave the name “%(agent)s” asked %(name)s in your name for this:"
-            " %(right)s.",
-            agent=email.values["agent"],
-            name=name,
-            right=right_of(email),
-        ),
+        reason=_asked_in_your_name(email, name, email.values["agent"]),
         button=_("Confirm or refuse"),
         expiry=_(
             "Nothing is done before you confirm it. You can until %(day)s.",
@@ -171,19 +183,26 @@ def _received(email: OutgoingEmail, name: str) -> EmailTexts:
         until = _("First we have to make sure that it is you. The time to answer begins then.")
     return EmailTexts(
         subject=_("We have received your request %(reference)s", reference=reference_of(email)),
-        reason=_(
-            "On %(day)s you asked %(name)s for this: %(right)s. The reference of your request is"
-            " %(reference)s.",
-            day=day_of(email, "received"),
-            name=name,
-            right=right_of(email),
-            reference=reference_of(email),
-        )
+        reason=_what_was_received(email, name)
         + (f" {_marketing_off()}" if ReceiptNote.MARKETING_OFF in notes else ""),
         button=_("Track your request"),
         expiry=until,
         disclaimer=_("If it was not you who asked, please tell us: reply to this email."),
     )
+
+
+def _what_was_received(email: OutgoingEmail, name: str) -> str:
+    if email.values.get(BY_AGENT):
+        return _who_asked(email, name)
+    text: str = _(
+        "On %(day)s you asked %(name)s for this: %(right)s. The reference of your request is"
+        " %(reference)s.",
+        day=day_of(email, "received"),
+        name=name,
+        right=right_of(email),
+        reference=reference_of(email),
+    )
+    return text
 
 
 def _marketing_off() -> str:
@@ -194,7 +213,7 @@ def _marketing_off() -> str:
 def _done(email: OutgoingEmail, name: str) -> EmailTexts:
     return EmailTexts(
         subject=_("Your request %(reference)s is done", reference=reference_of(email)),
-        reason=_("You asked %(name)s for this: %(right)s.", name=name, right=right_of(email)),
+        reason=_who_asked(email, name),
         button=_("See what was done"),
         expiry=_what_was_done(email),
         disclaimer=how_to_complain(email),
@@ -217,7 +236,7 @@ def _what_was_done(email: OutgoingEmail) -> str:
 def _refused(email: OutgoingEmail, name: str) -> EmailTexts:
     return EmailTexts(
         subject=_("We cannot fulfil your request %(reference)s", reference=reference_of(email)),
-        reason=_("You asked %(name)s for this: %(right)s.", name=name, right=right_of(email)),
+        reason=_who_asked(email, name),
         button=_("See your request"),
         expiry=_ground(RefusalGround(email.values["why"])),
         disclaimer=how_to_complain(email),

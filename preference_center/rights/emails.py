@@ -18,7 +18,13 @@ from preference_center.core.links import FormPurpose
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
-from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind, OutgoingEmail, insert_emails
+from preference_center.infra.outbox import (
+    BY_AGENT,
+    REQUIRED_VALUES,
+    EmailKind,
+    OutgoingEmail,
+    insert_emails,
+)
 from preference_center.rights.erasure.store import ErasedAccount, ErasureSubject
 from preference_center.rights.requests.store import SealedPart, open_part
 from preference_center.rights.rules.changes import UNDO_PERIOD
@@ -190,7 +196,8 @@ def _insert(
     unproven = _is_unproven(request, kind)
     if context.settings.mail_server is None or (unproven and not may_email(recipient)):
         return None
-    values, expires_at = _values(request, kind, systems_until), context.now() + EMAIL_LIFETIME
+    values = _values(request, kind, systems_until) | _agent_of(request, kind, recipient)
+    expires_at = context.now() + EMAIL_LIFETIME
     email = _email(request, kind, recipient, values, expires_at, unproven=unproven)
     insert_emails(connection, [email])
     return email.id
@@ -229,6 +236,14 @@ def _values(
         "why": request.outcome or request.refusal or request.extension_reason or _notes(request),
     }
     return {name: values[name] for name in REQUIRED_VALUES[kind]}
+
+
+def _agent_of(request: RightsRequest, kind: EmailKind, recipient: Address) -> dict[str, str]:
+    """Who asked in the name of the person, for an email to that person; empty for any other."""
+    agent = open_part(services().keys, request).agent
+    if kind not in _KINDS.values() or not agent or recipient.exact == agent["address"]:
+        return {}
+    return {BY_AGENT: agent["name"]}
 
 
 def _notes(request: RightsRequest) -> str:

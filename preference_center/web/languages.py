@@ -39,7 +39,6 @@ from flask_babel import (
     format_datetime,
     format_time,
     get_locale,
-    gettext,
     refresh,
 )
 from werkzeug.utils import cached_property
@@ -213,9 +212,13 @@ def keep_language_parameter(_endpoint: str, values: dict[str, Any]) -> None:
 
 def format_duration(days: int) -> str:
     """In years of 365 days where it comes out even, such as "10 years", and else in days."""
-    if days % 365:
-        return str(gettext("%(days)s days", days=days))
-    return str(format_timedelta(timedelta(days=days), threshold=1, locale=get_locale()))
+    text = format_timedelta(
+        timedelta(days=days),
+        granularity="day",
+        threshold=days + 1 if days % 365 else 1,  # of a larger unit: never reached, or at 1
+        locale=get_locale(),
+    )
+    return str(text)
 
 
 def format_day_and_time(time: datetime) -> str:

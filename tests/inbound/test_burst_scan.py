@@ -171,7 +171,7 @@ def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: 
     grace = staff(app, Role.SUPPORT)
     assert str(flag.id) in grace.get("/console/review").get_data(as_text=True)
     page = grace.get(f"/console/review/bursts/{flag.id}")
-    assert "6 opt-outs within 5 seconds Domain acme.example.com" in words(page)
+    assert "6 opt-outs within 5 s Domain acme.example.com" in words(page)
     assert "Messages spring" in words(page)
     with app.app_context():
         events = run_in_transaction(lambda c: stored.list_event_ids(c, flag.id))
@@ -180,7 +180,7 @@ def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: 
         assert f"<li><code>{format_receipt_code(event)}</code></li>" in html
 
     found = grace.post("/console/people", who=format_receipt_code(events[0]), reason="called")
-    assert "one of 6 opt-outs of its domain in 5 seconds" in words(grace.get(found.location))
+    assert "one of 6 opt-outs of its domain in 5 s:" in words(grace.get(found.location))
 
 
 def test_an_unknown_burst_has_no_page(app: Flask) -> None:

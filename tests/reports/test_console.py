@@ -122,7 +122,7 @@ def test_it_answers_that_all_were_reflected_in_time(app: Flask) -> None:
     reflect(app, timedelta(seconds=4), timedelta(hours=3, minutes=20))
     said = words(report(app))
     assert (
-        "Every opt-out that was pushed was reflected within 72 hours: 2 pushes, the longest after"
+        "Every opt-out that was pushed was reflected within 72 hours. Pushes: 2, the longest after"
         " 3 h 20 min (mailer). None waits for longer than that now." in said
     )
     assert table(app, "times") == [["mailer", "2", "4", "11160", "12000", "0", "0", "0", "0"]]
@@ -138,7 +138,7 @@ def test_it_answers_where_some_were_late_and_what_waits_still(app: Flask, clock:
     clock.advance(WINDOW)
     answer = report(app)
     said = words(answer)
-    assert "Of 4 pushes of an opt-out, 1 took 72 hours or longer: mailer (1)." in said
+    assert "Pushes of an opt-out: 4. Of these took 72 hours or longer: 1, in mailer (1)." in said
     assert "Past 72 hours and still not reflected are: paused (1)." in said
     assert "promise bad" in answer.get_data(as_text=True)
     assert [(row[0], row[5:]) for row in table(app, "times")] == [

@@ -10,6 +10,7 @@ from flask_babel import format_date, format_datetime, gettext
 
 from preference_center.web.languages import (
     format_day_and_time,
+    format_duration,
     in_language,
     join_names,
     match_language,
@@ -176,3 +177,21 @@ def test_an_unknown_language_of_a_mail_is_english(spanish: Flask) -> None:
         with spanish.app_context(), in_language(tag) as spoken:
             assert spoken == "en"
             assert gettext("Save") == "Save"
+
+
+@pytest.mark.parametrize(
+    "language, texts",
+    [
+        ("en", ["1 day", "90 days", "1 year", "10 years"]),
+        ("de", ["1 Tag", "90 Tage", "1 Jahr", "10 Jahre"]),
+        ("fr", ["1 jour", "90 jours", "1 an", "10 ans"]),
+        ("it", ["1 giorno", "90 giorni", "1 anno", "10 anni"]),
+        ("es", ["1 día", "90 días", "1 año", "10 años"]),
+    ],
+)
+def test_a_duration_has_the_plural_of_its_number(
+    app: Flask, language: str, texts: list[str]
+) -> None:
+    with app.app_context(), in_language(language):
+        found = [format_duration(days) for days in (1, 90, 365, 3650)]
+    assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in found] == texts

@@ -252,7 +252,7 @@ def _burst(burst: BurstRecord | None) -> list[tuple[str, str]]:
     if burst is None:
         return []
     says = _(
-        "one of %(count)s opt-outs of its domain in %(seconds)s seconds: a program that scans"
+        "one of %(count)s opt-outs of its domain in %(seconds)s s: a program that scans"
         " links may have made it",
         count=burst.events,
         seconds=round((burst.last_at - burst.first_at).total_seconds()),

@@ -144,7 +144,7 @@ def _reflected_sentence(facts: ReportFacts) -> str:
         slowest = max(facts.times, key=lambda each: each.longest)
         return str(
             _(
-                "Every opt-out that was pushed was reflected within 72 hours: %(total)s pushes,"
+                "Every opt-out that was pushed was reflected within 72 hours. Pushes: %(total)s,"
                 " the longest after %(time)s (%(tool)s).",
                 total=number(total),
                 time=duration(slowest.longest),
@@ -153,7 +153,8 @@ def _reflected_sentence(facts: ReportFacts) -> str:
         )
     return str(
         _(
-            "Of %(total)s pushes of an opt-out, %(late)s took 72 hours or longer: %(where)s.",
+            "Pushes of an opt-out: %(total)s. Of these took 72 hours or longer: %(late)s,"
+            " in %(where)s.",
             total=number(total),
             late=number(sum(late.values())),
             where=_named([(name, count) for name, count in late.items() if count]),

@@ -27,6 +27,7 @@ from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import IdentityLevel
 from preference_center.web.console import looks as person_access
+from preference_center.web.languages import format_duration
 
 _FETCH_SIZE = 500
 _SELECT_CONTACTS = """
@@ -314,9 +315,9 @@ def notes() -> list[str]:
     """What can't be in the file, and why; and how to read the tables."""
     return [
         _(
-            "Emails to us that somebody still has to read are kept sealed for %(days)s days. Only"
+            "Emails to us that somebody still has to read are kept sealed for %(period)s. Only"
             " opening each would show whose they are, so they are not in this file.",
-            days=mail_review_period().days,
+            period=format_duration(mail_review_period().days),
         ),
         _(
             "The same is true of what the systems that send our messages report to us, for"

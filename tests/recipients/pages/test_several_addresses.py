@@ -69,6 +69,12 @@ def test_no_id_occurs_twice_and_each_label_names_a_box_of_its_own(screen: Screen
     assert len(screen.ids) == len(set(screen.ids))
 
 
+def test_nothing_calls_a_phone_number_an_address(screen: Screen) -> None:
+    phone = screen.text[screen.text.index("<h2>Text messages") :]
+    assert "Every topic is off" in phone
+    assert "this address" not in phone
+
+
 def test_a_switch_of_language_keeps_what_is_chosen_in_every_section(
     screen: Screen, ledger: Ledger
 ) -> None:  # I7

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.infra.outbox import REQUIRED_VALUES, EmailKind
+from preference_center.infra.outbox import BY_AGENT, REQUIRED_VALUES, EmailKind
 from preference_center.rights.email_texts import RIGHTS_TEXTS
 from preference_center.rights.rules.requests import (
     ExtensionReason,
@@ -90,6 +90,18 @@ def test_the_receipt_states_by_when_the_answer_comes() -> None:
     _, text, _ = render(EmailKind.RIGHTS_RECEIVED)
     assert "On 24 November 2026 you asked Acme for this: See and download your data." in text
     assert "You get our answer by 24 December 2026 at the latest." in text
+
+
+@pytest.mark.parametrize(
+    "kind", [EmailKind.RIGHTS_RECEIVED, EmailKind.RIGHTS_DONE, EmailKind.RIGHTS_REFUSED]
+)
+def test_the_person_does_not_read_that_they_asked_what_an_agent_asked(kind: EmailKind) -> None:
+    message = rendered(
+        kind=kind, language="en", values=values(kind) | {BY_AGENT: "Data Rights Ltd"}
+    )
+    text, _ = text_and_html(message)
+    assert "the name “Data Rights Ltd” asked Acme in your name for this: See and" in text
+    assert "ou asked" not in text
 
 
 def test_while_the_clock_stands_it_states_no_date() -> None:

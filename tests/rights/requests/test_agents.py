@@ -11,6 +11,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.outbox import BY_AGENT
 from preference_center.rights.requests import agents, files, handle
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import list_steps, load_request
@@ -154,6 +155,8 @@ def test_results_go_to_the_agent_too_only_if_the_authority_says_so() -> None:
         ("rights_done", "ada@example.com"),
         ("rights_done", "cases@dr.example"),
     ]
+    by_agent = {mail.recipient.exact: mail.values.get(BY_AGENT) for mail in mails()}
+    assert by_agent == {"ada@example.com": "Data Rights Ltd", "cases@dr.example": None}
 
 
 def test_without_a_file_there_is_nothing_to_accept() -> None:
