@@ -99,6 +99,8 @@ def test_every_other_mailbox_is_informed_and_undoes_it_for_seven_days(
         done = client.post(path, data={"undo": "yes"}).text
         assert "<title>It is undone" in done
         assert 'id="result" role="status" tabindex="-1" autofocus' in done
+        assert "Marketing stays off: you choose again" in done
+        assert '<a href="/form">Choose what you receive</a>' in done  # where a link is emailed
     assert account() is AccountState.OPEN
     active = rows("SELECT DISTINCT scope FROM suppression WHERE active")
     assert active == [("all_marketing",)]  # I4, I6: service mail flows, and marketing stays off
