@@ -20,6 +20,7 @@ from chaos.cluster import Cluster
 from chaos.database import Database, Locks
 from chaos.plan import Deed, Strike
 from chaos.rotation import Rotation
+from chaos.spool import SpoolDisk
 from chaos.timing import Window
 from chaos.tools import Moody
 from chaos.webs import Webs
@@ -181,7 +182,7 @@ def muster(
         "worker-2": Running(service, "worker"),
         "fresh": Running(service, "fresh"),
         "scheduler": Running(service, "scheduler"),
-        "database": Database(cluster, cluster.proxy, locks),
+        "database": Database(cluster, cluster.proxy, locks, SpoolDisk.of(service)),
         "rotation": Rotation(service, cluster),
         "valkey": Served(redis),
         "tool-1": ToolVictim(tools[0]),

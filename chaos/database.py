@@ -13,6 +13,7 @@ import psycopg
 from chaos.cluster import Cluster
 from chaos.plan import Deed
 from chaos.proxy import Mood, Proxy
+from chaos.spool import SpoolDisk
 
 _TABLES = ("suppression", "event", "address")
 """Each opt-out writes to all of them."""
@@ -34,6 +35,7 @@ class Database:
     cluster: Cluster
     proxy: Proxy
     locks: Locks
+    disk: SpoolDisk
 
     def strike(self, deed: Deed) -> None:
         """See Victim."""
@@ -49,7 +51,12 @@ class Database:
             case Deed.LOCK:
                 self.locks.lock_rows()
             case Deed.LOCK_TABLE:
-                self.locks.lock_table()
+                self.locks.lock_table("SHARE")
+            case Deed.REWRITE:
+                self.locks.lock_table("ACCESS EXCLUSIVE")
+            case Deed.FILL_SPOOL:
+                self.cluster.stop()
+                self.disk.fill()
             case _:
                 self.proxy.behave(_MOODS[deed])
 
@@ -58,11 +65,14 @@ class Database:
         match deed:
             case Deed.KILL | Deed.STOP | Deed.GO_AWAY:
                 self.cluster.start()
+            case Deed.FILL_SPOOL:
+                self.disk.free()
+                self.cluster.start()
             case Deed.FAIL_OVER:
                 self.cluster.fail_over()
             case Deed.FREEZE:
                 self.cluster.signal(signal.SIGCONT)
-            case Deed.LOCK | Deed.LOCK_TABLE:
+            case Deed.LOCK | Deed.LOCK_TABLE | Deed.REWRITE:
                 self.locks.release()
             case _:
                 self.proxy.behave(Mood.PASS)
@@ -89,9 +99,9 @@ class Locks:
             raise RuntimeError(f"no rows of {len(self.addresses)} people to be locked")
         self.held.set()
 
-    def lock_table(self) -> None:
+    def lock_table(self, mode: str) -> None:
         """Lock the next one. Raises psycopg.Error."""
-        self._connect().execute(f"LOCK TABLE {next(self._tables)} IN SHARE MODE".encode())
+        self._connect().execute(f"LOCK TABLE {next(self._tables)} IN {mode} MODE".encode())
 
     def release(self) -> None:
         """End the transaction. Raises psycopg.Error if it was lost meanwhile."""

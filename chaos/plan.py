@@ -43,6 +43,10 @@ class Deed(StrEnum):
     """A transaction locks the rows of some people and stays open."""
     LOCK_TABLE = "lock a table"
     """A transaction lets nobody write to a table and stays open, as while an index is built."""
+    REWRITE = "rewrite a table"
+    """A transaction lets nobody read or write a table and stays open, as VACUUM FULL does."""
+    FILL_SPOOL = "fill the spool"
+    """Primary and standby are shut down, and the spool is full, with a torn record in each file."""
     ROTATE = "rotate"
     """The digest keys begin to change, once in a run."""
     CLOCK_AHEAD = "clock ahead"
@@ -107,6 +111,7 @@ HABITS: Mapping[str, Habit] = {
             Deed.SILENCE_ALL: 10.0,
             Deed.LOCK: 20.0,
             Deed.LOCK_TABLE: 20.0,
+            Deed.REWRITE: 20.0,
         },
         {
             Deed.FAIL_OVER: 5.0,
@@ -116,6 +121,8 @@ HABITS: Mapping[str, Habit] = {
             Deed.SILENCE_ALL: 20.0,
             Deed.LOCK: 60.0,
             Deed.LOCK_TABLE: 30.0,
+            Deed.REWRITE: 15.0,
+            Deed.FILL_SPOOL: 15.0,
         },
     ),
     "valkey": Habit(20.0, {Deed.KILL: 5.0, Deed.STOP: 5.0, Deed.FREEZE: 8.0, Deed.FLUSH: 0.0}),

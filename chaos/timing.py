@@ -14,9 +14,11 @@ from chaos.heartbeat import Stall
 
 LIMIT = 2.0
 """Seconds within which a click that meets no lock is answered."""
-LIMITS = {"database: lock a table": 4.0}
+LIMITS = {"database: lock a table": 4.0, "database: rewrite a table": 4.0}
 """The same while something is struck: when a table is locked, clicks in hand wait for it until
 they time out, and for their threads those that come meanwhile; all later ones are spooled."""
+REFUSED = "database: fill the spool"
+"""While this is struck, an opt-out may be refused: it can be stored nowhere."""
 LOST = 0
 """In place of a status: no answer came."""
 UNAVAILABLE = 503
@@ -137,7 +139,7 @@ def _count(
     for kind in [sample.asked] if of_its_own else met:
         by_kind[kind].append(sample)
     unavailable = sample.status == UNAVAILABLE and sample.asked in {Asked.STOP, Asked.PROBE}
-    if unavailable or sample.status == LOST:
+    if (unavailable and REFUSED not in met) or sample.status == LOST:
         times.refused.append((sample, during))
     limit = max(LIMITS.get(kind, LIMIT) for kind in met)
     if sample.took <= limit or sample.asked in {Asked.LOCKED, Asked.CHECK}:

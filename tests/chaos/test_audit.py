@@ -10,6 +10,7 @@ import pytest
 
 from chaos.audit import Found, faults, left_behind
 from chaos.people import Person
+from chaos.spool import TORN
 
 ANN = Person("ann@example.com", off=True, least=1, most=1)
 BEA = Person("bea@example.com", off=False, least=1, most=1)
@@ -85,6 +86,8 @@ def test_what_is_left_in_the_spool_is_reported(tmp_path: Path) -> None:
     (tmp_path / "1-a.spool").touch()
     for name in ("known.json", "newest_event.json"):
         (tmp_path / name).write_bytes(b"{}")
+    assert list(left_behind(tmp_path)) == []
+    (tmp_path / "1-c.damaged").write_bytes(b"whole" + TORN)  # by a strike
     assert list(left_behind(tmp_path)) == []
     (tmp_path / "1-b.rejected").write_bytes(b"no")
     assert list(left_behind(tmp_path)) == ["the spool is not empty: 2 bytes in 1-b.rejected"]

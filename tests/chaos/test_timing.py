@@ -13,6 +13,7 @@ from chaos.timing import Asked, Sample, Times, Window, faults, measure, table
 SILENT = Window("database", "silence", 10, 20)
 WEB = Window("web", "kill", 30, 40)
 LOCKED_TABLE = Window("database", Deed.LOCK_TABLE, 50, 60)
+FULL_SPOOL = Window("database", Deed.FILL_SPOOL, 70, 80)
 
 
 def of(
@@ -22,7 +23,9 @@ def of(
     asked: Asked = Asked.STOP,
     stalls: Sequence[Stall] = (),
 ) -> Times:
-    return measure([Sample(begin, end, status, asked)], [SILENT, WEB, LOCKED_TABLE], stalls)
+    return measure(
+        [Sample(begin, end, status, asked)], [SILENT, WEB, LOCKED_TABLE, FULL_SPOOL], stalls
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,7 @@ def test_what_is_a_fault(times: Times, expected: str) -> None:
         of(12, 13, 503, Asked.UNDO),
         of(12, 15, 503, Asked.CHECK),
         of(12, 15, stalls=[Stall(11, 13.1)]),
+        of(72, 73, 503),
     ],
     ids=[
         "in-time",
@@ -82,6 +86,7 @@ def test_what_is_a_fault(times: Times, expected: str) -> None:
         "undo",
         "decision",
         "machine-stalled",
+        "while-the-spool-is-full",
     ],
 )
 def test_what_is_none(times: Times) -> None:
