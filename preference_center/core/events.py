@@ -300,13 +300,14 @@ class Change:
         """Whether it is the person's own opt-out that one of our entry points has just received.
 
         Every lift in the ledger is then older, whatever the clock of the host that wrote it
-        was: such an opt-out counts no earlier than those of its scope (I5).
+        was: such an opt-out counts no earlier than those of its scope (I5). One that was received
+        after `now` is of this moment, too: the clock has gone back since, as after a failover.
         """
         return (
             self.own_act
             and self.kind is EventKind.OPTED_OUT
             and self.occurred_at == self.received_at
-            and abs(now - self.received_at) <= REPEAT_INTERVAL
+            and now - self.received_at <= REPEAT_INTERVAL
         )
 
 

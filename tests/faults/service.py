@@ -131,15 +131,8 @@ class Service:
         if not by:
             yield
             return
-        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-        assert found, "faketime is missing: apt-get install faketime"
         before = self.extra
-        self.extra = {
-            **before,
-            "LD_PRELOAD": str(found[0]),
-            "FAKETIME": f"{by.total_seconds():+.0f}",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        self.extra = {**before, **wrong_clock(by)}
         try:
             yield
         finally:
@@ -264,6 +257,17 @@ class Service:
 
     def _answers(self) -> bool:
         return self.status("/healthz") == 200
+
+
+def wrong_clock(by: timedelta) -> dict[str, str]:
+    """Variables of the environment of a process that sees a clock that is wrong."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    assert found, "faketime is missing: apt-get install faketime"
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME": f"{by.total_seconds():+.0f}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 def _start(

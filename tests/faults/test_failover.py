@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,8 @@ import pytest
 from dev.engines import Engines
 from dev.postgres import Postgres
 from dev.processes import children, wait_until
-from tests.faults.service import PATIENCE, Process, Service
+from tests.faults.service import PATIENCE, Process, Service, wrong_clock
+from tests.faults.test_clocks import is_allowed
 from tests.faults.test_spool import waiting
 from tests.faults.test_web import Load, lost
 from tests.faults.tool import SlowReceiver
@@ -28,14 +30,19 @@ class Standby(Postgres):
     name = "postgres-standby"
 
 
-@pytest.fixture
-def standby(own_engines: Engines, service: Service) -> Iterator[Postgres]:
+@contextmanager
+def following(
+    own_engines: Engines, service: Service, clock: Mapping[str, str] | None = None
+) -> Iterator[Postgres]:
     """A standby that has caught up. Every process of the service is given both servers."""
     primary = own_engines.database
     assert isinstance(primary, Postgres)
     standby = Standby(own_engines.folder, primary.account, durable=False)
     try:
-        standby.follow(primary)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (clock or {}).items():
+                patch.setenv(name, value)
+            standby.follow(primary)
         state = primary.state
         hosts = f"127.0.0.1:{state.port},127.0.0.1:{standby.state.port}"
         name = primary.url.rpartition("/")[2]
@@ -44,6 +51,12 @@ def standby(own_engines: Engines, service: Service) -> Iterator[Postgres]:
         yield standby
     finally:
         standby.stop()
+
+
+@pytest.fixture
+def standby(own_engines: Engines, service: Service) -> Iterator[Postgres]:
+    with following(own_engines, service) as standby:
+        yield standby
 
 
 def began(service: Service) -> list[Process]:
@@ -74,6 +87,27 @@ def test_clicks_go_on_after_a_standby_is_promoted(
     assert wait_until(lambda: {"before@example.com", "after@example.com"} <= set(tool.off), LONG)
     assert all(process.alive for process in processes)
     assert '"unexpected"' not in service.logs()
+
+
+@pytest.mark.parametrize("by", [-60, 60, -60 * 24 * 40], ids="{} minutes".format)
+def test_a_standby_with_a_wrong_clock_loses_and_allows_nobody(
+    service: Service, own_engines: Engines, by: int
+) -> None:  # I1, I2, I5: an opt-out after it may be dated before the opt-in that it ends
+    key = make_sender(service.app, scopes=["check"]).key
+    clock = wrong_clock(timedelta(minutes=by))
+    with following(own_engines, service, clock) as standby:
+        processes = [service.start(name, shifts=False) for name in ("web", "worker", "scheduler")]
+        service.click(service.token("before@example.com"))
+        service.opt_in("jane@example.com")
+        assert wait_until(lambda: people(standby) == 1, LONG)
+        assert is_allowed(service, key, "jane@example.com")
+        own_engines.database.kill()
+        standby.promote()
+        assert wait_until(lambda: clicked(service, "jane@example.com"), LONG)
+        for person in ("before@example.com", "jane@example.com"):
+            assert not is_allowed(service, key, person)
+        assert all(process.alive for process in processes)
+        assert '"unexpected"' not in service.logs()
 
 
 def end(primary: Postgres) -> None:
