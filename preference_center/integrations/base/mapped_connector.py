@@ -7,17 +7,15 @@ one kind of request. `MappedPush` is one push: it decides which requests the pus
 
 In a stack trace: `push` -> `MappedPush.run` -> `MappedPush._run_group` -> the vendor's
 `fetch_contact(s)` or `write_change(s)`.
-
-`MappedSmsConnector` serves text messages of a tool that can only stop all of them (I10).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from preference_center.integrations.base.api_connector import ApiConnector, ReadableApiConnector
 from preference_center.integrations.base.contract import (
@@ -29,12 +27,9 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.mapping import (
     LookupMode,
-    OffState,
     RemoteContact,
-    Target,
     TargetChange,
     TargetCheck,
-    single_switch_problems,
 )
 from preference_center.integrations.base.push_results import (
     Bisector,
@@ -48,7 +43,6 @@ from preference_center.integrations.base.push_results import (
     run_steps,
     worst,
 )
-from preference_center.integrations.base.vendor_events import ALL_SMS
 
 Client = TypeVar("Client")
 
@@ -355,31 +349,3 @@ class ReadableConnector(MappedConnector[Client], ReadableApiConnector[Client]):
             for topic, target in self.config.topics.items()
             if target in states and (states[target].is_opt_out or topic in wanted)
         )
-
-
-class MappedSmsConnector(ReadableConnector[Client]):
-    """Phone numbers of one account, of a `MultiChannelConnector`: its one topic is mapped to `sms`.
-
-    A change's only target is ALL_SMS.
-    """
-
-    settings: ClassVar[Mapping[str, str]] = {}
-    """Those of the account are the email connector's."""
-
-    def mapping_problems(self) -> Iterable[str]:
-        """See ApiConnector."""
-        return single_switch_problems(self.config, ALL_SMS, "text message")
-
-    def list_targets(self, client: Client) -> Iterator[Target]:  # noqa: ARG002 - every account has it
-        """See ApiConnector."""
-        for target in set(self.config.topics.values()):
-            yield Target(target, "all text messages")
-
-    def all_topics(self, *, is_off: bool) -> frozenset[str]:
-        """The topics that are off where the switch is."""
-        return frozenset(self.config.topics) if is_off else frozenset()
-
-
-def sms_contact(reason: str | None) -> RemoteContact:
-    """What the tool holds of a number; `reason` is why the switch is off, None if it is on."""
-    return RemoteContact({ALL_SMS: OffState(reason)} if reason else {})

@@ -2,12 +2,15 @@
 
 Each channel has a connector of its own, which knows the topics of that channel only. One whose
 channel no topic is sent by is not used.
+
+`MappedSmsConnector` serves text messages of a tool that can only stop all of them (I10).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
@@ -30,10 +33,17 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import ConnectorClass
-from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.mapped_connector import Client, ReadableConnector
+from preference_center.integrations.base.mapping import (
+    OffState,
+    RemoteContact,
+    Target,
+    single_switch_problems,
+    validate_batch,
+)
 from preference_center.integrations.base.paging import decode_cursor, encode_cursor
 from preference_center.integrations.base.push_results import PushStep, refused, run_steps
-from preference_center.integrations.base.vendor_events import VendorEvent
+from preference_center.integrations.base.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
 
 ConnectorFactories: TypeAlias = Mapping[
     Channel, Callable[[DestinationConfig, HttpContext], Connector]
@@ -223,3 +233,67 @@ def _parse_cursor(cursor: str | None, first: Channel) -> tuple[Channel, ChannelC
 
 def _serialize_cursor(at: Channel, cursors: ChannelCursors) -> str:
     return encode_cursor(_ChannelCursors(at, cursors))
+
+
+class MappedSmsConnector(ReadableConnector[Client]):
+    """Phone numbers of one account, of a `MultiChannelConnector`: its one topic is mapped to `sms`.
+
+    A change's only target is ALL_SMS.
+    """
+
+    settings: ClassVar[Mapping[str, str]] = {}
+    """Those of the account are the email connector's."""
+
+    def mapping_problems(self) -> Iterable[str]:
+        """See ApiConnector."""
+        return single_switch_problems(self.config, ALL_SMS, "text message")
+
+    def list_targets(self, client: Client) -> Iterator[Target]:  # noqa: ARG002 - every account has it
+        """See ApiConnector."""
+        for target in set(self.config.topics.values()):
+            yield Target(target, "all text messages")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNumber:
+    """A phone number, in E.164, as a listing shows it; "" of a contact without one."""
+
+    number: str
+    is_off: bool
+    is_opt_out: bool
+    """Whether it is off by an opt-out: a number that never subscribed is off, too."""
+    changed_at: datetime | None
+    is_archived: bool = False
+    """Whether it is no contact any more: its opt-out counts all the same."""
+
+
+class ListedSmsConnector(MappedSmsConnector[Client]):
+    """A MappedSmsConnector of a tool that lists numbers: one with `scans` and `pulls`."""
+
+    def list_numbers(self, cursor: str | None) -> ContactPage[ListedNumber]:
+        """The next numbers that were added or changed; cursors as in SupportsScan."""
+        raise NotImplementedError
+
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
+        """See SupportsScan."""
+        return self.list_numbers(cursor).expand(self._to_snapshots)
+
+    def _to_snapshots(self, row: ListedNumber) -> Iterator[ContactSnapshot]:
+        if row.number and not row.is_archived:
+            off = frozenset(self.config.topics if row.is_off else ())
+            yield ContactSnapshot(row.number, Channel.SMS, off=off)
+
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
+        """See SupportsPull. Who acted is not reported."""
+        return self.list_numbers(cursor).expand(_to_vendor_events)
+
+
+def _to_vendor_events(row: ListedNumber) -> Iterator[VendorEvent]:
+    if row.number and row.is_opt_out:
+        kind, at = VendorEventKind.OPTED_OUT, row.changed_at
+        yield VendorEvent(kind, row.number, ALL_SMS, at, channel=Channel.SMS)
+
+
+def sms_contact(reason: str | None) -> RemoteContact:
+    """What the tool holds of a number; `reason` is why the switch is off, None if it is on."""
+    return RemoteContact({ALL_SMS: OffState(reason)} if reason else {})

@@ -64,10 +64,8 @@ from preference_center.integrations.base.integration import (
 )
 from preference_center.integrations.base.mapped_connector import (
     MappedConnector,
-    MappedSmsConnector,
     ReadableConnector,
     chunked,
-    sms_contact,
 )
 from preference_center.integrations.base.mapping import (
     ConnectorRules,
@@ -80,7 +78,11 @@ from preference_center.integrations.base.mapping import (
 )
 from preference_center.integrations.base.multi_channel import (
     ConnectorFactories,
+    ListedNumber,
+    ListedSmsConnector,
+    MappedSmsConnector,
     MultiChannelConnector,
+    sms_contact,
 )
 from preference_center.integrations.base.paging import (
     ChangeSource,

@@ -276,7 +276,7 @@ MAX_NUMBERS_PER_PUSH = 100
 
 
 class BrevoSms(
-    BrevoAccount, runtime.MappedSmsConnector[BrevoClient], runtime.ErasingConnector[BrevoClient]
+    BrevoAccount, runtime.ListedSmsConnector[BrevoClient], runtime.ErasingConnector[BrevoClient]
 ):
     """The phone numbers of one Brevo account. One that Brevo doesn't know is answered by 404."""
 
@@ -333,26 +333,11 @@ class BrevoSms(
         """See ErasingConnector."""
         return isinstance(client.get_contact(item.address, by_phone=True), BrevoContact)
 
-    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
-        """See SupportsScan."""
-        return self.list_modified(cursor).expand(self._to_snapshots)
-
-    def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
-        if contact.phone:
-            off = self.all_topics(is_off=contact.sms_blacklisted)
-            yield runtime.ContactSnapshot(contact.phone, runtime.Channel.SMS, off=off)
-
-    def pull(self, cursor: str | None) -> runtime.EventPage:
-        """See SupportsPull."""
-        return self.list_modified(cursor).expand(_to_sms_events)
+    def list_numbers(self, cursor: str | None) -> runtime.ContactPage[runtime.ListedNumber]:
+        """See ListedSmsConnector."""
+        return self.list_modified(cursor).expand(_to_listed_numbers)
 
 
-def _to_sms_events(contact: BrevoContact) -> Iterator[runtime.VendorEvent]:
-    if contact.phone and contact.sms_blacklisted:
-        yield runtime.VendorEvent(
-            runtime.VendorEventKind.OPTED_OUT,
-            contact.phone,
-            runtime.ALL_SMS,
-            contact.modified_at,
-            channel=runtime.Channel.SMS,
-        )
+def _to_listed_numbers(contact: BrevoContact) -> Iterator[runtime.ListedNumber]:
+    is_off = contact.sms_blacklisted
+    yield runtime.ListedNumber(contact.phone, is_off, is_off, contact.modified_at)

@@ -191,87 +191,67 @@ class HubSpotClient:
 
     def read_statuses_batch(self, addresses: Sequence[str]) -> Sequence[SubscriberStatuses]:
         """The statuses of at most 100 addresses; unknown addresses are left out."""
-        body = {"inputs": list(addresses)}
-        response = self._send(
-            "POST", f"{PREFERENCES_PATH}/statuses/batch/read", query={"channel": "EMAIL"}, body=body
-        )
-        return response.parse(SubscribersResponse).results
+        query = {"channel": "EMAIL"}
+        return self._send_batch("read", addresses, query).parse(SubscribersResponse).results
 
     def read_statuses(self, address: str) -> Sequence[SubscriptionStatus] | None:
         """The statuses of one address; None if it is unknown."""
-        response = self._send(
-            "GET",
-            f"{PREFERENCES_PATH}/statuses/{{address}}",
-            path_params={"address": address},
-            query={"channel": "EMAIL"},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        if response.status == HTTPStatus.NOT_FOUND:
-            return None
-        return response.parse(StatusesResponse).results
+        response = self._send_about(address, "GET", query={"channel": "EMAIL"})
+        return response.parse(StatusesResponse).results if response else None
 
     def read_unsubscribe_all_batch(self, addresses: Sequence[str]) -> list[UnsubscribeAllStatus]:
         """Which of at most 100 addresses have unsubscribed from all."""
-        response = self._send(
-            "POST",
-            f"{PREFERENCES_PATH}/statuses/batch/unsubscribe-all/read",
-            query=self._channel_query,
-            body={"inputs": list(addresses)},
-        )
+        response = self._send_batch("unsubscribe-all/read", addresses, self._channel_query)
         found = response.parse(SubscribersResponse).results
         return [status for each in found for status in each.wide_statuses]
 
     def read_unsubscribe_all(self, address: str) -> Sequence[UnsubscribeAllStatus]:
         """Whether one address has unsubscribed from all."""
-        response = self._send(
-            "GET",
-            f"{PREFERENCES_PATH}/statuses/{{address}}/unsubscribe-all",
-            path_params={"address": address},
-            query=self._channel_query | {"verbose": "true"},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        if response.status == HTTPStatus.NOT_FOUND:
+        query = self._channel_query | {"verbose": "true"}
+        response = self._send_about(address, "GET", "/unsubscribe-all", query=query)
+        if response is None:
             return ()
         return response.parse_member(list[UnsubscribeAllStatus], "results", or_empty=True)
 
     def update_statuses_batch(self, changes: Sequence[Mapping[str, Any]]) -> StatusesResponse:
         """Change at most 100 statuses."""
-        body = {"inputs": list(changes)}
-        return self._send("POST", f"{PREFERENCES_PATH}/statuses/batch/write", body=body).parse(
-            StatusesResponse
-        )
+        return self._send_batch("write", changes).parse(StatusesResponse)
 
     def update_status(self, change: Mapping[str, Any]) -> StatusesResponse | None:
         """Change one status; None if the address is unknown."""
         body = {k: v for k, v in change.items() if k != "subscriberIdString"}
-        response = self._send(
-            "POST",
-            f"{PREFERENCES_PATH}/statuses/{{address}}",
-            path_params={"address": change["subscriberIdString"]},
-            body=body,
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(StatusesResponse)
+        response = self._send_about(change["subscriberIdString"], "POST", body=body)
+        return response.parse(StatusesResponse) if response else None
 
     def unsubscribe_all_batch(self, addresses: Sequence[str]) -> SubscribersResponse:
         """Set HubSpot's own unsubscribe-all for at most 100 addresses."""
-        return self._send(
-            "POST",
-            f"{PREFERENCES_PATH}/statuses/batch/unsubscribe-all",
-            query=self._channel_query | {"verbose": "true"},
-            body={"inputs": list(addresses)},
-        ).parse(SubscribersResponse)
+        query = self._channel_query | {"verbose": "true"}
+        return self._send_batch("unsubscribe-all", addresses, query).parse(SubscribersResponse)
 
     def unsubscribe_all(self, address: str) -> StatusesResponse | None:
         """Set it for one address; None if the address is unknown."""
+        query = self._channel_query | {"verbose": "true"}
+        response = self._send_about(address, "POST", "/unsubscribe-all", query=query)
+        return response.parse(StatusesResponse) if response else None
+
+    def _send_batch(
+        self, what: str, inputs: Sequence[object], query: Mapping[str, str] | None = None
+    ) -> runtime.Response:
+        route = f"{PREFERENCES_PATH}/statuses/batch/{what}"
+        return self._send("POST", route, query=query, body={"inputs": list(inputs)})
+
+    def _send_about(
+        self, address: str, method: str, what: str = "", **request: Any
+    ) -> runtime.Response | None:
+        """None if the address is unknown."""
         response = self._send(
-            "POST",
-            f"{PREFERENCES_PATH}/statuses/{{address}}/unsubscribe-all",
+            method,
+            f"{PREFERENCES_PATH}/statuses/{{address}}{what}",
             path_params={"address": address},
-            query=self._channel_query | {"verbose": "true"},
             allowed_statuses={HTTPStatus.NOT_FOUND},
+            **request,
         )
-        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(StatusesResponse)
+        return None if response.status == HTTPStatus.NOT_FOUND else response
 
     def _send(self, method: str, route: str, **request: Any) -> runtime.Response:
         """Like `HttpSession.send`, but raises MissingScopeError where a scope is missing."""

@@ -7,7 +7,7 @@ may have either: both count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from preference_center.integrations.base.contract import DestinationConfig, Permission
 
@@ -36,43 +36,26 @@ def list_permissions(
     granted_scopes: Collection[str], config: DestinationConfig
 ) -> Iterator[Permission]:
     """The permissions that the connector needs, and whether `granted_scopes` include them."""
-
-    def permission(
-        scope_names: Collection[str],
-        purpose: str,
-        remedy: str = _GRANT_REMEDY,
-        *,
-        is_required: bool,
-    ) -> Permission:
-        name = next(iter(scope_names))
-        return Permission(
-            name,
-            purpose,
-            any(scope in granted_scopes for scope in scope_names),
-            remedy,
-            is_required,
-        )
-
-    yield permission(
-        (_READ_SCOPES[0], _READ_WRITE_SCOPE, _DEFINITIONS_SCOPE),
-        "read the subscription types",
-        is_required=True,
-    )
-    yield permission(
-        (*_READ_SCOPES, _READ_WRITE_SCOPE, *BATCH_READ_SCOPES), "read what is off", is_required=True
-    )
-    yield permission(
-        (*_WRITE_SCOPES, _READ_WRITE_SCOPE, *BATCH_WRITE_SCOPES),
-        "turn topics off and on",
-        is_required=True,
-    )
-    for names, use in ((BATCH_READ_SCOPES, "read"), (BATCH_WRITE_SCOPES, "change")):
-        yield permission(
-            names, f"{use} 100 addresses in one request", _ENTERPRISE_REMEDY, is_required=False
-        )
-    yield permission(
-        ("crm.objects.contacts.read",), "find contacts and their opt-outs", is_required=False
-    )
     writes = bool(config.contact_fields)
-    use = "write properties and erase people" if writes else "erase people"
-    yield permission(("crm.objects.contacts.write",), use, is_required=writes)
+    needs: Sequence[tuple[Sequence[str], str, bool]] = (
+        (
+            (_READ_SCOPES[0], _READ_WRITE_SCOPE, _DEFINITIONS_SCOPE),
+            "read the subscription types",
+            True,
+        ),
+        ((*_READ_SCOPES, _READ_WRITE_SCOPE, *BATCH_READ_SCOPES), "read what is off", True),
+        ((*_WRITE_SCOPES, _READ_WRITE_SCOPE, *BATCH_WRITE_SCOPES), "turn topics off and on", True),
+        (BATCH_READ_SCOPES, "read 100 addresses in one request", False),
+        (BATCH_WRITE_SCOPES, "change 100 addresses in one request", False),
+        (("crm.objects.contacts.read",), "find contacts and their opt-outs", False),
+        (
+            ("crm.objects.contacts.write",),
+            "write properties and erase people" if writes else "erase people",
+            writes,
+        ),
+    )
+    for names, use, is_required in needs:
+        is_batch = names in {BATCH_READ_SCOPES, BATCH_WRITE_SCOPES}
+        remedy = _ENTERPRISE_REMEDY if is_batch else _GRANT_REMEDY
+        is_granted = any(name in granted_scopes for name in names)
+        yield Permission(names[0], use, is_granted, remedy, is_required)

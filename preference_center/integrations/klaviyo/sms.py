@@ -137,7 +137,7 @@ class _RemotePhone(runtime.RemoteContact):
 
 class KlaviyoSms(
     KlaviyoAccountConnector,
-    runtime.MappedSmsConnector[KlaviyoClient],
+    runtime.ListedSmsConnector[KlaviyoClient],
     runtime.RequestedErasureConnector[KlaviyoClient],
 ):
     """The phone numbers of one Klaviyo account."""
@@ -224,26 +224,12 @@ class KlaviyoSms(
                     outcomes[item.ref] = outcome
         return outcomes
 
-    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
-        """See SupportsScan. Profiles that were created or changed."""
-        return self._list_updated(cursor).expand(self._to_snapshots)
-
-    def _to_snapshots(self, profile: KlaviyoProfile) -> Iterator[runtime.ContactSnapshot]:
-        if profile.phone:
-            off = self.all_topics(is_off=not profile.sms_consent.is_subscribed)
-            yield runtime.ContactSnapshot(profile.phone, runtime.Channel.SMS, off=off)
-
-    def pull(self, cursor: str | None) -> runtime.EventPage:
-        """See SupportsPull. Profiles that changed and are unsubscribed.
-
-        Changes of SMS consents can't be listed, and who made them is not reported.
-        """
-        return self._list_updated(cursor).expand(_to_vendor_events)
-
-    def _list_updated(self, cursor: str | None) -> runtime.ContactPage[KlaviyoProfile]:
-        return self.changes_page(
+    def list_numbers(self, cursor: str | None) -> runtime.ContactPage[runtime.ListedNumber]:
+        """See ListedSmsConnector. Changes of SMS consents alone can't be listed."""
+        page = self.changes_page(
             cursor, KlaviyoClient.list_updated, overlap=OVERLAP, restart_on_rejection=True
         )
+        return page.expand(_to_listed_numbers)
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""
@@ -251,16 +237,10 @@ class KlaviyoSms(
             return client.find_addresses(contact_ids, lambda profile: profile.phone, "phone_number")
 
 
-def _to_vendor_events(profile: KlaviyoProfile) -> Iterator[runtime.VendorEvent]:
-    consent = profile.sms_consent
-    if profile.phone and consent.consent == UNSUBSCRIBED and not consent.is_subscribed:
-        yield runtime.VendorEvent(
-            runtime.VendorEventKind.OPTED_OUT,
-            profile.phone,
-            runtime.ALL_SMS,
-            consent.changed_at,
-            channel=runtime.Channel.SMS,
-        )
+def _to_listed_numbers(profile: KlaviyoProfile) -> Iterator[runtime.ListedNumber]:
+    consent, is_off = profile.sms_consent, not profile.sms_consent.is_subscribed
+    is_opt_out = is_off and consent.consent == UNSUBSCRIBED
+    yield runtime.ListedNumber(profile.phone, is_off, is_opt_out, consent.changed_at)
 
 
 def _differs(change: runtime.TargetChange) -> bool:

@@ -144,7 +144,7 @@ class SmsContactsClient:
 
 class MailchimpSms(
     MailchimpAudience[SmsContactsClient],
-    runtime.MappedSmsConnector[SmsContactsClient],
+    runtime.ListedSmsConnector[SmsContactsClient],
     runtime.ErasingConnector[SmsContactsClient],
 ):
     """The phone numbers of one audience."""
@@ -227,23 +227,12 @@ class MailchimpSms(
         """See ErasingConnector."""
         return client.find(item.address) is not None
 
-    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
-        """See SupportsScan."""
-        return self._list_updated(cursor).expand(self._to_snapshots)
-
-    def _to_snapshots(self, contact: SmsContact) -> Iterator[runtime.ContactSnapshot]:
-        if contact.phone and contact.status != ARCHIVED:
-            off = self.all_topics(is_off=not contact.is_subscribed)
-            yield runtime.ContactSnapshot(contact.phone, runtime.Channel.SMS, off=off)
-
-    def pull(self, cursor: str | None) -> runtime.EventPage:
-        """See SupportsPull. Unsubscribed contacts, dated by their last change."""
-        return self._list_updated(cursor).expand(_to_vendor_events)
-
-    def _list_updated(self, cursor: str | None) -> runtime.ContactPage[SmsContact]:
-        return self.changes_page(
+    def list_numbers(self, cursor: str | None) -> runtime.ContactPage[runtime.ListedNumber]:
+        """See ListedSmsConnector. Dated by a contact's last change."""
+        page = self.changes_page(
             cursor, SmsContactsClient.list_contacts, overlap=OVERLAP, restart_on_rejection=True
         )
+        return page.expand(_to_listed_numbers)
 
 
 def hash_phone(number: str) -> str:
@@ -251,12 +240,11 @@ def hash_phone(number: str) -> str:
     return hashlib.sha256(number.encode()).hexdigest()
 
 
-def _to_vendor_events(contact: SmsContact) -> Iterator[runtime.VendorEvent]:
-    if contact.phone and contact.subscription_status == UNSUBSCRIBED:
-        yield runtime.VendorEvent(
-            runtime.VendorEventKind.OPTED_OUT,
-            contact.phone,
-            runtime.ALL_SMS,
-            contact.last_updated_at,
-            channel=runtime.Channel.SMS,
-        )
+def _to_listed_numbers(contact: SmsContact) -> Iterator[runtime.ListedNumber]:
+    yield runtime.ListedNumber(
+        contact.phone,
+        not contact.is_subscribed,
+        contact.subscription_status == UNSUBSCRIBED,
+        contact.last_updated_at,
+        is_archived=contact.status == ARCHIVED,
+    )
