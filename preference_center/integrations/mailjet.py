@@ -15,19 +15,12 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    SharedSecretWebhook,
-    find_status_code,
-    parse_json_objects,
-    require_recipient,
-    unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
@@ -69,25 +62,25 @@ _OTHER_ERRORS = {
 """`blacklisted` is not among them: the account's own list does not contain the reason."""
 
 
-class MailjetWebhookSource(SharedSecretWebhook):
+class MailjetWebhookSource(webhook.SharedSecretWebhook):
     """See WebhookSource."""
 
     requires_200: ClassVar[bool] = True
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
+        return webhook.read_events(webhook.parse_json_objects(body), _read_event)
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
-        return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
+        return [_to_received_mail(row) for row in webhook.parse_json_objects(body) if _is_mail(row)]
 
 
-def _is_mail(row: JsonObject) -> bool:
+def _is_mail(row: webhook.JsonObject) -> bool:
     return "event" not in row and "Recipient" in row
 
 
-def _to_received_mail(row: JsonObject) -> ReceivedMail:
+def _to_received_mail(row: webhook.JsonObject) -> ReceivedMail:
     headers = [*iter_header_fields(row.nested("Headers"))]
     known = {name.casefold() for name, _ in headers}
     headers += [
@@ -97,7 +90,7 @@ def _to_received_mail(row: JsonObject) -> ReceivedMail:
     return ReceivedMail(content, extract_addresses(row.text("Recipient")), row.text("Sender"))
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     name, error = row.text("event"), row.text("error")
     if name in _IGNORED or _is_mail(row):
         return None
@@ -107,12 +100,12 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
         raise InvalidInput("the body is not what the vendor promises")
     kind = _KINDS.get(name)
     if kind is None:
-        return unknown_event(name)
+        return webhook.unknown_event(name)
     of_list = row.text("mj_list_id") if kind is VendorEventKind.OPTED_OUT else ""
     return _vendor_event(kind, row, target=of_list if of_list.strip("0") else None, by_person=True)
 
 
-def _read_failure(event_type: str, error: str, row: JsonObject) -> VendorEvent | None:
+def _read_failure(event_type: str, error: str, row: webhook.JsonObject) -> VendorEvent | None:
     if error == _SPAM_REPORTER:
         return _vendor_event(VendorEventKind.COMPLAINED, row)
     is_hard = row.text("hard_bounce").casefold() in {"true", "1"}
@@ -127,13 +120,13 @@ def _read_failure(event_type: str, error: str, row: JsonObject) -> VendorEvent |
         return _vendor_event(
             VendorEventKind.BOUNCED, row, bounce=_bounce(error, row, permanent=True)
         )
-    return None if error in _OTHER_ERRORS else unknown_event(f"{event_type} {error}")
+    return None if error in _OTHER_ERRORS else webhook.unknown_event(f"{event_type} {error}")
 
 
-def _bounce(error: str, row: JsonObject, permanent: bool | None) -> Bounce:  # noqa: FBT001 - as in Bounce
+def _bounce(error: str, row: webhook.JsonObject, permanent: bool | None) -> Bounce:  # noqa: FBT001 - as in Bounce
     comment = row.text("comment")
     return Bounce(
-        _ADDRESS_ERROR_STATUSES.get(error) or find_status_code(comment),
+        _ADDRESS_ERROR_STATUSES.get(error) or webhook.find_status_code(comment),
         diagnostic=comment or error,
         permanent=permanent,
     )
@@ -141,7 +134,7 @@ def _bounce(error: str, row: JsonObject, permanent: bool | None) -> Bounce:  # n
 
 def _vendor_event(
     kind: VendorEventKind,
-    row: JsonObject,
+    row: webhook.JsonObject,
     *,
     target: str | None = None,
     by_person: bool = False,

@@ -17,21 +17,13 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    find_status_code,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_hmac,
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
@@ -91,30 +83,30 @@ class MailtrapWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
-        secret = require_setting(settings, SECRET_SETTING)
-        verify_hmac(secret, request.body, request.require_header("mailtrap-signature"))
+        secret = webhook.require_setting(settings, SECRET_SETTING)
+        webhook.verify_hmac(secret, request.body, request.require_header("mailtrap-signature"))
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(filter(None, map(_read_event, _iter_events(body))))
+        return webhook.read_events(_iter_events(body), _read_event)
 
 
-def _iter_events(body: bytes) -> Iterator[JsonObject]:
+def _iter_events(body: bytes) -> Iterator[webhook.JsonObject]:
     for row in _parse_objects(body):
         yield from row.require_rows("events") if "events" in row else [row]
 
 
-def _parse_objects(body: bytes) -> list[JsonObject]:
+def _parse_objects(body: bytes) -> list[webhook.JsonObject]:
     try:
-        return parse_json_objects(body)
+        return webhook.parse_json_objects(body)
     except InvalidInput:
         lines = [line for line in body.splitlines() if line.strip()]
         if len(lines) <= 1:
             raise
-        return [row for line in lines for row in parse_json_objects(line)]
+        return [row for line in lines for row in webhook.parse_json_objects(line)]
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     event, reason = row.text("event"), row.text("reason").casefold()
     if not event:
         raise InvalidInput("the body is not what the vendor promises")
@@ -126,7 +118,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
             return None  # the sender's own: a domain that is not verified, or a policy
         kind = next((kind for word, kind in _SUPPRESSION_KINDS if word in reason), None)
     if kind is None:
-        return unknown_event(event)
+        return webhook.unknown_event(event)
     is_bounce = kind is VendorEventKind.BOUNCED
     return VendorEvent(
         kind,
@@ -138,13 +130,13 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
     )
 
 
-def _bounce(event: str, row: JsonObject) -> Bounce:
+def _bounce(event: str, row: webhook.JsonObject) -> Bounce:
     if event == "reject":  # it was for good, or Mailtrap would not have noted it
         return Bounce(diagnostic=row.text("reason"), permanent=True, bad_address=True)
     reply = row.text("response")
     category = row.text("bounce_category").casefold()
     return Bounce(
-        find_status_code(reply),
+        webhook.find_status_code(reply),
         row.text("response_code"),
         reply,
         permanent=_PERMANENT_CATEGORIES.get(category),

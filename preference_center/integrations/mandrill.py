@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.contract import EraseMode
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
@@ -24,16 +25,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    constant_time_equal,
-    find_status_code,
-    parse_form_fields,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
@@ -79,31 +70,31 @@ class MandrillWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource. Accepts any age, since no time is signed."""
-        keys = require_setting(settings, SECRET_SETTING).split()
+        keys = webhook.require_setting(settings, SECRET_SETTING).split()
         given = request.require_header(_SIGNATURE_HEADER)
         try:
-            form = sorted(parse_form_fields(request.body))
+            form = sorted(webhook.parse_form_fields(request.body))
         except InvalidInput as error:
             raise SignatureError(str(error)) from None
         # The URL as it was entered at Mandrill, then the form's fields by name.
         signed = request.url + "".join(name + value for name, value in form)
         raw = signed.encode(errors="surrogatepass")
         expected = [base64.b64encode(hmac.digest(key.encode(), raw, "sha1")) for key in keys]
-        if not any([constant_time_equal(given, each.decode()) for each in expected]):  # noqa: C419 - all
+        if not any([webhook.constant_time_equal(given, each.decode()) for each in expected]):  # noqa: C419 - all
             raise SignatureError("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        events = dict(parse_form_fields(body)).get(_EVENTS_FIELD)
+        events = dict(webhook.parse_form_fields(body)).get(_EVENTS_FIELD)
         if events is None:
             raise InvalidInput("the body is not what the vendor promises")
-        return require_recipient(
-            filter(None, map(_read_event, parse_json_objects(events.encode())))
-        )
+        return webhook.read_events(webhook.parse_json_objects(events.encode()), _read_event)
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
-        rows = parse_json_objects(dict(parse_form_fields(body)).get(_EVENTS_FIELD, "[]").encode())
+        rows = webhook.parse_json_objects(
+            dict(webhook.parse_form_fields(body)).get(_EVENTS_FIELD, "[]").encode()
+        )
         messages = [row.nested("msg") for row in rows if row.text("event") == "inbound"]
         return [
             ReceivedMail(
@@ -116,7 +107,7 @@ class MandrillWebhookSource(WebhookSource):
         ]
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     name, listed = row.text("event"), row.text("type")
     if not name and listed in _LIST_TYPES:
         return _read_list_change(listed, row)
@@ -127,7 +118,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
         _REJECT_REASON_KINDS.get(message.text("reject", "reason")) if name == "reject" else None
     )
     if kind is None and rejected is None:
-        return None if name in _IGNORED else unknown_event(name)
+        return None if name in _IGNORED else webhook.unknown_event(name)
     return VendorEvent(
         kind or rejected or VendorEventKind.BOUNCED,
         message.text("email"),
@@ -139,7 +130,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
     )
 
 
-def _read_list_change(list_type: str, row: JsonObject) -> VendorEvent | None:
+def _read_list_change(list_type: str, row: webhook.JsonObject) -> VendorEvent | None:
     """A change of Mandrill's own lists: only opt-outs and complaints that were added count."""
     entry = row.nested("reject")
     kind = _REJECT_REASON_KINDS.get(entry.text("reason"))
@@ -148,11 +139,11 @@ def _read_list_change(list_type: str, row: JsonObject) -> VendorEvent | None:
     return VendorEvent(kind, entry.text("email"), occurred_at=row.epoch("ts"))
 
 
-def _bounce(event_type: str, message: JsonObject) -> Bounce:
+def _bounce(event_type: str, message: webhook.JsonObject) -> Bounce:
     text = message.text("diag").removeprefix("smtp;").strip()
     reply = text[:3]
     return Bounce(
-        status=find_status_code(text),
+        status=webhook.find_status_code(text),
         reply_code=reply if reply.isdigit() else "",
         diagnostic=text or message.text("bounce_description"),
         permanent=event_type == "hard_bounce",

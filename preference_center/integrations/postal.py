@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
@@ -35,14 +36,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    find_status_code,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec
@@ -93,7 +86,7 @@ class PostalWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource. Accepts any age, since no time but the event's is signed."""
-        keys = _parse_public_keys(require_setting(settings, PUBLIC_KEY_SETTING))
+        keys = _parse_public_keys(webhook.require_setting(settings, PUBLIC_KEY_SETTING))
         is_newer = bool(request.headers.get(_SHA256_HEADER))
         given = request.require_header(_SHA256_HEADER if is_newer else _SHA1_HEADER)
         try:
@@ -106,11 +99,11 @@ class PostalWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
+        return webhook.read_events(webhook.parse_json_objects(body), _read_event)
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail: what an endpoint posts as JSON, raw or processed."""
-        return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
+        return [_to_received_mail(row) for row in webhook.parse_json_objects(body) if _is_mail(row)]
 
 
 def _is_valid_signature(
@@ -136,7 +129,7 @@ def _parse_public_keys(text: str) -> tuple[rsa.RSAPublicKey, ...]:
 
 
 def _iter_jwks_keys(document: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
-    for key in JsonObject(document).rows("keys") or [JsonObject(document)]:
+    for key in webhook.JsonObject(document).rows("keys") or [webhook.JsonObject(document)]:
         if key.get("kty") == "RSA":
             modulus, exponent = (
                 int.from_bytes(base64.urlsafe_b64decode(key.text(name) + "=="))
@@ -154,11 +147,11 @@ def _parse_pem_key(text: str) -> rsa.RSAPublicKey:
     return key
 
 
-def _is_mail(row: JsonObject) -> bool:
+def _is_mail(row: webhook.JsonObject) -> bool:
     return "event" not in row and "rcpt_to" in row
 
 
-def _to_received_mail(row: JsonObject) -> ReceivedMail:
+def _to_received_mail(row: webhook.JsonObject) -> ReceivedMail:
     content = row.text("message").encode() or _compose_mail_parts(row)
     if row.get("base64") is True:
         try:
@@ -168,14 +161,14 @@ def _to_received_mail(row: JsonObject) -> ReceivedMail:
     return ReceivedMail(content, extract_addresses(row.text("rcpt_to")), row.text("mail_from"))
 
 
-def _compose_mail_parts(row: JsonObject) -> bytes:
+def _compose_mail_parts(row: webhook.JsonObject) -> bytes:
     headers = [(name, row.text(field)) for name, field in _HEADER_FIELDS.items() if row.text(field)]
     if row.get("bounce") is True:
         headers.append(("Auto-Submitted", "auto-replied"))
     return compose_mail(headers, row.text("plain_body"), row.text("html_body"))
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     name, payload = row.text("event"), row.nested("payload")
     if _is_mail(row):
         return None
@@ -187,16 +180,18 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
     if name in _IGNORED:
         return None
     if name != _DELIVERY_FAILED:
-        return unknown_event(name)
+        return webhook.unknown_event(name)
     message, output = payload.nested("message"), payload.text("output")
     if message.text("direction") == "incoming" or not output:
         return None  # a mail to us; or a decision of Postal's own, not of a server
     reply = _REPLY_CODE.match(output)
-    bounce = Bounce(find_status_code(output), reply[0] if reply else "", output)
+    bounce = Bounce(webhook.find_status_code(output), reply[0] if reply else "", output)
     return _bounce_event(row, message, bounce)
 
 
-def _bounce_event(row: JsonObject, message: JsonObject, bounce: Bounce) -> VendorEvent:
+def _bounce_event(
+    row: webhook.JsonObject, message: webhook.JsonObject, bounce: Bounce
+) -> VendorEvent:
     return VendorEvent(
         VendorEventKind.BOUNCED,
         message.text("to"),

@@ -14,20 +14,13 @@ from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_standard_webhook,
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
@@ -58,11 +51,13 @@ class StandardWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
-        verify_standard_webhook(request, require_setting(settings, SECRET_SETTING), now)
+        webhook.verify_standard_webhook(
+            request, webhook.require_setting(settings, SECRET_SETTING), now
+        )
 
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated: two messages may have the same body, but not the same signed id."""
-        rows = parse_json_objects(request.body)
+        rows = webhook.parse_json_objects(request.body)
         return json.dumps({_MESSAGE: request.require_header("webhook-id"), _EVENTS: rows}).encode()
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
@@ -70,23 +65,23 @@ class StandardWebhookSource(WebhookSource):
 
         Not a bounce: without an id, several reports of one day are one.
         """
-        rows = parse_json_objects(body)
+        rows = webhook.parse_json_objects(body)
         message = rows[0].text(_MESSAGE) if rows else ""
         if message:
             rows = rows[0][_EVENTS]
-        return require_recipient(
+        return webhook.require_recipient(
             _read_event(row, f"{message} {number}" if message else "")
             for number, row in enumerate(rows)
         )
 
 
-def _read_event(row: JsonObject, fallback_id: str) -> VendorEvent:
+def _read_event(row: webhook.JsonObject, fallback_id: str) -> VendorEvent:
     data, kind = row.nested("data"), _KINDS.get(row.text("type"))
     if kind is None:
-        return unknown_event(row.text("type"))
+        return webhook.unknown_event(row.text("type"))
     channel = data.text("channel") or Channel.EMAIL
     if channel not in set(Channel):
-        return unknown_event(f"{kind} by an unknown channel")
+        return webhook.unknown_event(f"{kind} by an unknown channel")
     if kind is VendorEventKind.BOUNCED:
         fallback_id = ""
     id_, topic, report = data.text("id"), data.text("topic"), data.nested("bounce")

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     SignatureError,
@@ -25,15 +26,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    constant_time_equal,
-    find_status_code,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
@@ -94,29 +86,29 @@ class UnisenderGoWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
-        key = require_setting(settings, SECRET_SETTING)
+        key = webhook.require_setting(settings, SECRET_SETTING)
         try:
-            (row,) = parse_json_objects(request.body)
+            (row,) = webhook.parse_json_objects(request.body)
         except (InvalidInput, ValueError):
             raise SignatureError("the request is not signed") from None
         given = row.text("auth")
         if not _MD5.fullmatch(given):
             raise SignatureError("the request is not signed")
         signed = request.body.replace(given.encode(), key.encode())
-        if not constant_time_equal(given, hashlib.md5(signed).hexdigest()):  # noqa: S324 - the vendor's
+        if not webhook.constant_time_equal(given, hashlib.md5(signed).hexdigest()):  # noqa: S324 - the vendor's
             raise SignatureError("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
+        return webhook.require_recipient(
             event
-            for row in parse_json_objects(body)
+            for row in webhook.parse_json_objects(body)
             for name, fields in _iter_events(row)
             if (event := _read_event(name, fields)) is not None
         )
 
 
-def _iter_events(row: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+def _iter_events(row: webhook.JsonObject) -> Iterator[tuple[str, webhook.JsonObject]]:
     """The name and the fields of each event, in both forms."""
     if "events_by_user" not in row:
         yield row.text("event_name"), row
@@ -125,17 +117,17 @@ def _iter_events(row: JsonObject) -> Iterator[tuple[str, JsonObject]]:
             yield event.text("event_name"), event.nested("event_data")
 
 
-def _read_event(event_type: str, event: JsonObject) -> VendorEvent | None:
+def _read_event(event_type: str, event: webhook.JsonObject) -> VendorEvent | None:
     status, info = event.text("status"), event.nested("delivery_info")
     reason = info.text("delivery_status")
     if not event_type:
         raise InvalidInput("the body is not what the vendor promises")
     if event_type != _EMAIL_STATUS:
-        return None if event_type == _SPAM_BLOCK else unknown_event(event_type)
+        return None if event_type == _SPAM_BLOCK else webhook.unknown_event(event_type)
     kind = _KINDS.get(status)
     is_noted = status.endswith("bounced") and reason == _UNSUBSCRIBED_REASON  # and was not sent
     if kind is None and not is_noted:
-        return None if status in _IGNORED else unknown_event(status)
+        return None if status in _IGNORED else webhook.unknown_event(status)
     kind = VendorEventKind.OPTED_OUT if is_noted or kind is None else kind
     return VendorEvent(
         kind,
@@ -146,13 +138,16 @@ def _read_event(event_type: str, event: JsonObject) -> VendorEvent | None:
     )
 
 
-def _bounce(reason: str, info: JsonObject) -> Bounce:
+def _bounce(reason: str, info: webhook.JsonObject) -> Bounce:
     text = info.text("destination_response")
     code = _ADDRESS_ERROR_STATUSES.get(reason, "")
     permanent = True if code else False if reason in _TEMPORARY_REASONS else None
     reply = text[:3]
     return Bounce(
-        code or find_status_code(text), reply if reply.isdigit() else "", text, permanent=permanent
+        code or webhook.find_status_code(text),
+        reply if reply.isdigit() else "",
+        text,
+        permanent=permanent,
     )
 
 

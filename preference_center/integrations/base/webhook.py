@@ -12,7 +12,7 @@ import base64
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -200,6 +200,13 @@ def require_recipient(events: Iterable[VendorEvent]) -> list[VendorEvent]:
         elif event.kind not in {VendorEventKind.CONTACT_CHANGED, VendorEventKind.RESUBSCRIBED}:
             found.append(unknown_event(f"{event.kind} without address"))
     return found
+
+
+def read_events(
+    rows: Iterable[JsonObject], read: Callable[[JsonObject], VendorEvent | None]
+) -> list[VendorEvent]:
+    """What `read` makes of each row, by `require_recipient`."""
+    return require_recipient(filter(None, map(read, rows)))
 
 
 def require_setting(settings: Mapping[str, str], name: str) -> str:

@@ -15,17 +15,11 @@ from dataclasses import replace
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     VendorEvent,
     VendorEventKind,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    SharedSecretWebhook,
-    parse_json_objects,
-    require_recipient,
-    unknown_event,
 )
 
 _GLOBAL_STATE_CHANGE = "users.behaviors.subscription.GlobalStateChange"
@@ -59,16 +53,18 @@ _PERSON_SOURCES = {"subscription page", "preference center", "list-unsubscribe",
 _CHANNELS = {"": Channel.EMAIL, "email": Channel.EMAIL, "sms": Channel.SMS}
 
 
-class BrazeWebhookSource(SharedSecretWebhook):
+class BrazeWebhookSource(webhook.SharedSecretWebhook):
     """See WebhookSource."""
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        rows = [row for each in parse_json_objects(body) for row in each.require_rows("events")]
-        return require_recipient(filter(None, map(_read_event, rows)))
+        rows = [
+            row for each in webhook.parse_json_objects(body) for row in each.require_rows("events")
+        ]
+        return webhook.read_events(rows, _read_event)
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     event, properties = row.text("event_type"), row.nested("properties")
     if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return None
@@ -85,11 +81,11 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
     if event in _PERMANENT:
         reason = properties.text("bounce_reason")
         return replace(common, bounce=Bounce(diagnostic=reason, permanent=_PERMANENT[event]))
-    return common if event in _KINDS else unknown_event(event)
+    return common if event in _KINDS else webhook.unknown_event(event)
 
 
 def _read_state_change(
-    base_event: VendorEvent, event_type: str, properties: JsonObject
+    base_event: VendorEvent, event_type: str, properties: webhook.JsonObject
 ) -> VendorEvent | None:
     """A change of all email, or of one group of email or SMS."""
     named = properties.text("channel").casefold()
@@ -99,7 +95,7 @@ def _read_state_change(
     kind = _STATES.get(properties.text("subscription_status").casefold())
     group = properties.text("subscription_group_id")
     if kind is None or (event_type == _GROUP_STATE_CHANGE and not group):
-        return unknown_event(event_type)
+        return webhook.unknown_event(event_type)
     phone = properties.text("channel_identifier") or properties.text("phone_number")
     return replace(
         base_event,

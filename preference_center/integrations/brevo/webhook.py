@@ -25,20 +25,9 @@ from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base import runtime
+from preference_center.integrations.base import runtime, webhook
 from preference_center.integrations.base.runtime import VendorEvent, VendorEventKind
 from preference_center.integrations.base.vendor_events import ALL_SMS, ReceivedMail
-from preference_center.integrations.base.webhook import (
-    BEARER_TOKEN_SETTINGS,
-    SHARED_SECRET_SETTINGS,
-    TOKEN_SETTING,
-    JsonObject,
-    SharedSecretWebhook,
-    parse_epoch,
-    parse_json_objects,
-    require_recipient,
-    unknown_event,
-)
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
     format_mailbox,
@@ -197,30 +186,33 @@ _MAX_EPOCH_SECONDS = 100_000_000_000
 """`ts_epoch` is in milliseconds by the table; the example has seconds."""
 
 
-class BrevoWebhookSource(SharedSecretWebhook):
+class BrevoWebhookSource(webhook.SharedSecretWebhook):
     """See WebhookSource."""
 
-    settings: ClassVar[Mapping[str, str]] = {**SHARED_SECRET_SETTINGS, **BEARER_TOKEN_SETTINGS}
-    secret_settings: ClassVar[frozenset[str]] = SharedSecretWebhook.secret_settings | {
-        TOKEN_SETTING
+    settings: ClassVar[Mapping[str, str]] = {
+        **webhook.SHARED_SECRET_SETTINGS,
+        **webhook.BEARER_TOKEN_SETTINGS,
+    }
+    secret_settings: ClassVar[frozenset[str]] = webhook.SharedSecretWebhook.secret_settings | {
+        webhook.TOKEN_SETTING
     }
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        rows = (row for each in parse_json_objects(body) for row in _rows(each))
-        return require_recipient(chain.from_iterable(map(_read_event, rows)))
+        rows = (row for each in webhook.parse_json_objects(body) for row in _rows(each))
+        return webhook.require_recipient(chain.from_iterable(map(_read_event, rows)))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.brevo.com/docs/inbound-parse-webhooks."""
-        rows = (row for each in parse_json_objects(body) for row in _rows(each))
+        rows = (row for each in webhook.parse_json_objects(body) for row in _rows(each))
         return [_mail(row) for row in rows if _is_mail(row)]
 
 
-def _is_mail(row: JsonObject) -> bool:
+def _is_mail(row: webhook.JsonObject) -> bool:
     return "RawTextBody" in row or "RawHtmlBody" in row
 
 
-def _mail(row: JsonObject) -> ReceivedMail:
+def _mail(row: webhook.JsonObject) -> ReceivedMail:
     headers = [*iter_header_fields(row.nested("Headers"))]
     to = [each.text("Address") for name in ("To", "Cc") for each in row.rows(name)]
     if not headers:
@@ -232,7 +224,7 @@ def _mail(row: JsonObject) -> ReceivedMail:
     return ReceivedMail(content, recipients)
 
 
-def _rows(found: JsonObject) -> list[JsonObject]:
+def _rows(found: webhook.JsonObject) -> list[webhook.JsonObject]:
     """The events of a batch that comes in an object; else the one event that it is."""
     for name, rows in found.items():
         if not found.keys() & {"event", "msg_status"} and isinstance(rows, list):
@@ -240,7 +232,7 @@ def _rows(found: JsonObject) -> list[JsonObject]:
     return [found]
 
 
-def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
+def _read_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
     if _is_mail(row):
         return
     if "event" not in row and "msg_status" in row:
@@ -264,10 +256,10 @@ def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
         by_person = _EVENT_KINDS[event] is not VendorEventKind.CONTACT_CHANGED
         yield VendorEvent(_EVENT_KINDS[event], address, occurred_at=at, by_person=by_person)
     else:
-        yield unknown_event(event)
+        yield webhook.unknown_event(event)
 
 
-def _read_sms_event(row: JsonObject) -> Iterator[VendorEvent]:
+def _read_sms_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
     status = row.text("msg_status")
     number = re.sub(r"\D", "", row.text("to"))
     if status in _SMS_EVENT_KINDS:
@@ -279,11 +271,11 @@ def _read_sms_event(row: JsonObject) -> Iterator[VendorEvent]:
             channel=Channel.SMS,
         )
     elif status not in _IGNORED_SMS:
-        yield unknown_event(f"SMS {status}")
+        yield webhook.unknown_event(f"SMS {status}")
 
 
-def _occurred_at(row: JsonObject) -> datetime | None:
+def _occurred_at(row: webhook.JsonObject) -> datetime | None:
     """`ts_event` and `ts_epoch` are UTC; `ts` and the dates are in the account's zone."""
     stamp = row.get("ts_epoch") or row.get("ts_event")
     is_long = isinstance(stamp, int) and stamp > _MAX_EPOCH_SECONDS
-    return parse_epoch(stamp, per_second=_MILLISECONDS if is_long else 1)
+    return webhook.parse_epoch(stamp, per_second=_MILLISECONDS if is_long else 1)

@@ -16,26 +16,16 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.integrations.base.webhook import (
-    DEFAULT_MAX_AGE,
-    JsonObject,
-    parse_epoch,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_hmac,
-    verify_timestamp,
-)
 
 SECRET_SETTING = "webhook_secret"
-MAX_AGE = timedelta(days=7) + DEFAULT_MAX_AGE
+MAX_AGE = timedelta(days=7) + webhook.DEFAULT_MAX_AGE
 _PREFERENCE_METRICS = {"cio_subscription_preferences_changed", "subscription_preferences_changed"}
 _KINDS = {
     ("customer", "unsubscribed"): VendorEventKind.OPTED_OUT,
@@ -63,20 +53,22 @@ class CustomerIoWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
-        secret = require_setting(settings, SECRET_SETTING)
+        secret = webhook.require_setting(settings, SECRET_SETTING)
         given, stamp = (
             request.require_header("x-cio-signature"),
             request.require_header("x-cio-timestamp"),
         )
-        verify_hmac(secret, f"v0:{stamp}:".encode() + request.body, given)
-        verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
+        webhook.verify_hmac(secret, f"v0:{stamp}:".encode() + request.body, given)
+        webhook.verify_timestamp(webhook.parse_epoch(stamp), now, MAX_AGE)
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
+        return webhook.require_recipient(
+            chain.from_iterable(map(_read_event, webhook.parse_json_objects(body)))
+        )
 
 
-def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
+def _read_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
     about, metric = row.text("object_type"), row.text("metric")
     if metric in _IGNORED:
         return
@@ -89,7 +81,7 @@ def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
     if metric in _PREFERENCE_METRICS:
         yield from _read_preferences(data, address, at, act)
     elif kind is None:
-        yield unknown_event(f"{about} {metric}")
+        yield webhook.unknown_event(f"{about} {metric}")
     else:
         bounce = Bounce(diagnostic=data.text("failure_message")) if metric == "bounced" else None
         by_person = about == "email" and bounce is None
@@ -100,13 +92,13 @@ def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
 
 
 def _read_preferences(
-    data: JsonObject, address: str, occurred_at: datetime | None, event_id: str
+    data: webhook.JsonObject, address: str, occurred_at: datetime | None, event_id: str
 ) -> Iterator[VendorEvent]:
     """A topic each, and the channel email, of those that `content` has: JSON in a string."""
     try:
-        (content,) = parse_json_objects(data.text("content").encode())
+        (content,) = webhook.parse_json_objects(data.text("content").encode())
     except (InvalidInput, ValueError):
-        yield unknown_event("preferences without content")
+        yield webhook.unknown_event("preferences without content")
         return
     for name, is_on in content.nested("topics").items():
         if isinstance(is_on, bool):  # else the person chose nothing
@@ -126,4 +118,4 @@ def _read_preferences(
                 unsubscribed_from_all=True,
             )
         elif is_on is False:
-            yield unknown_event(f"preferences of {name}")
+            yield webhook.unknown_event(f"preferences of {name}")

@@ -16,21 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_epoch,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_hmac,
-    verify_timestamp,
 )
 
 SECRET_SETTING = "webhook_secret"
@@ -48,11 +39,11 @@ class GhostWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
-        secret = require_setting(settings, SECRET_SETTING)
+        secret = webhook.require_setting(settings, SECRET_SETTING)
         signature = _signature(request)
         stamp = signature.get("t", "")
-        verify_hmac(secret, request.body + stamp.encode(), signature.get("sha256", ""))
-        verify_timestamp(parse_epoch(stamp, per_second=_MILLISECONDS), now)
+        webhook.verify_hmac(secret, request.body + stamp.encode(), signature.get("sha256", ""))
+        webhook.verify_timestamp(webhook.parse_epoch(stamp, per_second=_MILLISECONDS), now)
 
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated."""
@@ -61,9 +52,9 @@ class GhostWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
+        return webhook.require_recipient(
             event
-            for row in parse_json_objects(body)
+            for row in webhook.parse_json_objects(body)
             for event in _read_event(row.nested("body"), row.epoch("at", per_second=_MILLISECONDS))
         )
 
@@ -77,12 +68,12 @@ def _signature(request: WebhookRequest) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _read_event(row: JsonObject, occurred_at: datetime | None) -> Iterator[VendorEvent]:
+def _read_event(row: webhook.JsonObject, occurred_at: datetime | None) -> Iterator[VendorEvent]:
     event = row.text("event") or next((f"{name}." for name in row), "")  # older: no event
     if event.startswith(_IGNORED):
         return
     if "member" not in row:
-        yield unknown_event(event)
+        yield webhook.unknown_event(event)
         return
     now, before = row.nested("member", "current"), row.nested("member", "previous")
     if not now:
@@ -98,5 +89,5 @@ def _read_event(row: JsonObject, occurred_at: datetime | None) -> Iterator[Vendo
         yield VendorEvent(VendorEventKind.CONTACT_CHANGED, address, occurred_at=occurred_at)
 
 
-def _newsletters(member: JsonObject) -> set[str]:
+def _newsletters(member: webhook.JsonObject) -> set[str]:
     return {each.text("id") for each in member.rows("newsletters")} - {""}

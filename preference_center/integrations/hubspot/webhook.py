@@ -15,20 +15,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     SignatureError,
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    constant_time_equal,
-    parse_epoch,
-    parse_json_objects,
-    require_setting,
-    unknown_event,
 )
 
 SECRET_SETTING = "client_secret"
@@ -54,23 +47,23 @@ class HubSpotWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
-        secret = require_setting(settings, SECRET_SETTING)
+        secret = webhook.require_setting(settings, SECRET_SETTING)
         given, stamp = request.require_header(_SIGNATURE), request.require_header(_TIMESTAMP)
         signed = request.method.encode() + request.url.encode() + request.body + stamp.encode()
         digest = hmac.digest(secret.encode(), signed, hashlib.sha256)
-        if not constant_time_equal(given, base64.b64encode(digest).decode()):
+        if not webhook.constant_time_equal(given, base64.b64encode(digest).decode()):
             raise SignatureError("the signature does not match")
-        at = parse_epoch(stamp, per_second=_MILLISECONDS)
+        at = webhook.parse_epoch(stamp, per_second=_MILLISECONDS)
         if at is None or abs(now - at) > MAX_AGE:
             raise SignatureError("the request is too old")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        events = (_read_event(row) for row in parse_json_objects(body))
+        events = (_read_event(row) for row in webhook.parse_json_objects(body))
         return [event for event in events if event is not None]
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     subject, _, change = row.text("subscriptionType").partition(".")
     if subject != "contact" and (subject, row.text("objectTypeId")) != (
         "object",
@@ -86,7 +79,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
             VendorEventKind.CONTACT_CHANGED, "", occurred_at=at, id=event_id, contact_id=contact
         )
     if change != "propertyChange":
-        return None if change in _IGNORED else unknown_event(f"contact.{change}")
+        return None if change in _IGNORED else webhook.unknown_event(f"contact.{change}")
     name, value = row.text("propertyName"), row.text("propertyValue")
     if name == "email":
         return VendorEvent(

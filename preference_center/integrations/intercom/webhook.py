@@ -17,20 +17,13 @@ from datetime import datetime
 from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_hmac,
 )
 
 SECRET_SETTING = "client_secret"
@@ -75,17 +68,17 @@ class IntercomWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
         secret, given = (
-            require_setting(settings, SECRET_SETTING),
+            webhook.require_setting(settings, SECRET_SETTING),
             request.require_header("x-hub-signature"),
         )
-        verify_hmac(secret, request.body, given.removeprefix(_SCHEME), "sha1")
+        webhook.verify_hmac(secret, request.body, given.removeprefix(_SCHEME), "sha1")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
+        return webhook.read_events(webhook.parse_json_objects(body), _read_event)
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     topic, item = row.text("topic"), row.nested("data", "item")
     if topic in _IGNORED or topic.startswith(_IGNORED_PREFIXES):
         return None
@@ -103,7 +96,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
     if topic in _SUBSCRIPTION_TYPE_KINDS and type_id:
         return replace(common, kind=_SUBSCRIPTION_TYPE_KINDS[topic], target=type_id)
     is_known = topic in _ALL_EMAIL_KINDS or topic in _CONTACT_CHANGES
-    return common if is_known else unknown_event(topic)
+    return common if is_known else webhook.unknown_event(topic)
 
 
 def _read_email_stat(base_event: VendorEvent, stat_type: str) -> VendorEvent | None:
@@ -115,4 +108,4 @@ def _read_email_stat(base_event: VendorEvent, stat_type: str) -> VendorEvent | N
     if stat_type in _PERMANENT:
         bounce = Bounce(permanent=_PERMANENT[stat_type])
         return replace(base_event, kind=VendorEventKind.BOUNCED, bounce=bounce)
-    return unknown_event(f"{_EMAIL_STAT} {stat_type}")
+    return webhook.unknown_event(f"{_EMAIL_STAT} {stat_type}")

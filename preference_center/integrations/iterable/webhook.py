@@ -15,15 +15,8 @@ from datetime import datetime
 from itertools import chain
 
 from preference_center.core.bounces import Bounce
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    SharedSecretWebhook,
-    parse_iso_time,
-    parse_json_objects,
-    require_recipient,
-    unknown_event,
-)
 
 _TARGET_PREFIXES = {"channelIds": "channel", "messageTypeIds": "type", "emailListIds": "list"}
 _SUBSCRIPTIONS = {
@@ -39,12 +32,14 @@ _PLACEHOLDER_SUFFIX = "@placeholder.email"
 """What Iterable writes where a user has no address."""
 
 
-class IterableWebhookSource(SharedSecretWebhook):
+class IterableWebhookSource(webhook.SharedSecretWebhook):
     """See WebhookSource."""
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
+        return webhook.require_recipient(
+            chain.from_iterable(map(_read_event, webhook.parse_json_objects(body)))
+        )
 
 
 def parse_export(body: bytes) -> Iterator[VendorEvent]:
@@ -54,18 +49,18 @@ def parse_export(body: bytes) -> Iterator[VendorEvent]:
     """
     for line in body.splitlines():
         if line.strip():
-            (fields,) = parse_json_objects(line)
+            (fields,) = webhook.parse_json_objects(line)
             event = {"eventName": "emailUnSubscribe", "email": fields.get("email")}
-            yield from _read_event(JsonObject({**event, "dataFields": fields}))
+            yield from _read_event(webhook.JsonObject({**event, "dataFields": fields}))
 
 
-def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
+def _read_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
     event, fields = row.text("eventName"), row.nested("dataFields")
     if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return
     address, at = (
         row.text("email"),
-        parse_iso_time(fields.text("createdAt").replace(" +", "+")),
+        webhook.parse_iso_time(fields.text("createdAt").replace(" +", "+")),
     )
     if address.endswith(_PLACEHOLDER_SUFFIX):
         address = ""
@@ -77,15 +72,15 @@ def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
         bounce = Bounce(permanent=_PERMANENT.get(state))
         yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
     elif source == _SMS_SOURCE:
-        yield unknown_event(f"{event} by SMS")  # of a number, which it does not contain
+        yield webhook.unknown_event(f"{event} by SMS")  # of a number, which it does not contain
     elif event in _SUBSCRIPTIONS:
         yield from _read_subscriptions(_SUBSCRIPTIONS[event], address, fields, at)
     else:
-        yield unknown_event(event)
+        yield webhook.unknown_event(event)
 
 
 def _read_subscriptions(
-    kind: VendorEventKind, address: str, fields: JsonObject, occurred_at: datetime | None
+    kind: VendorEventKind, address: str, fields: webhook.JsonObject, occurred_at: datetime | None
 ) -> Iterator[VendorEvent]:
     """One event per target that it names; one for everything if it names none."""
     targets: list[str | None] = [

@@ -17,6 +17,7 @@ from typing import ClassVar
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ALL_SMS,
     SignatureError,
@@ -24,15 +25,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_hmac,
-    verify_timestamp,
 )
 
 SECRET_SETTING = "webhook_secret"
@@ -72,17 +64,17 @@ class KlaviyoWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
-        secret = require_setting(settings, SECRET_SETTING)
+        secret = webhook.require_setting(settings, SECRET_SETTING)
         given, stamp = (
             request.require_header("klaviyo-signature"),
             request.require_header("klaviyo-timestamp"),
         )
-        verify_hmac(secret, request.body + stamp.encode(), given)
+        webhook.verify_hmac(secret, request.body + stamp.encode(), given)
         try:
-            sent = parse_json_objects(request.body)[:1]
+            sent = webhook.parse_json_objects(request.body)[:1]
         except InvalidInput:
             raise SignatureError("the request has no timestamp") from None
-        verify_timestamp(
+        webhook.verify_timestamp(
             sent[0].nested("meta").iso_time("timestamp") if sent else None,
             now,
             MAX_AGE,
@@ -90,18 +82,20 @@ class KlaviyoWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        rows = [row for each in parse_json_objects(body) for row in each.require_rows("data")]
-        return require_recipient(filter(None, map(_read_event, rows)))
+        rows = [
+            row for each in webhook.parse_json_objects(body) for row in each.require_rows("data")
+        ]
+        return webhook.read_events(rows, _read_event)
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     topic = row.text("topic")
     name = topic.removeprefix(_PREFIX)
     if name in _IGNORED:
         return None
     kind = _KINDS.get(name) or _SMS_KINDS.get(name)
     if kind is None:
-        return unknown_event(topic)
+        return webhook.unknown_event(topic)
     event = row.nested("payload", "data")
     attributes = event.nested("attributes")
     return VendorEvent(
@@ -117,7 +111,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
     )
 
 
-def _find_address(row: JsonObject) -> str:
+def _find_address(row: webhook.JsonObject) -> str:
     properties = row.nested("payload", "data", "attributes", "event_properties")
     given = [properties.text(name) for name in _ADDRESS_PROPERTIES] + _included_attributes(
         row, "email"
@@ -125,16 +119,16 @@ def _find_address(row: JsonObject) -> str:
     return next(filter(None, given), "")
 
 
-def _find_phone_number(row: JsonObject) -> str:
+def _find_phone_number(row: webhook.JsonObject) -> str:
     """The profile's number: the event may also have the sender's number."""
     return next(filter(None, _included_attributes(row, "phone_number")), "")
 
 
-def _included_attributes(row: JsonObject, name: str) -> list[str]:
+def _included_attributes(row: webhook.JsonObject, name: str) -> list[str]:
     return [each.text("attributes", name) for each in row.rows("payload", "included")]
 
 
-def _bounce(attributes: JsonObject) -> Bounce:
+def _bounce(attributes: webhook.JsonObject) -> Bounce:
     """Whether Klaviyo calls the bounce permanent, if it does."""
     kind = attributes.text("event_properties", "Bounce Type").casefold()
     return Bounce(permanent={"hard": True, "soft": False}.get(kind))

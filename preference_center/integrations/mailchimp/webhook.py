@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     WHOLE_LIST,
     NotConfigured,
@@ -27,20 +28,11 @@ from preference_center.integrations.base.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.integrations.base.webhook import (
-    DEFAULT_MAX_AGE,
-    constant_time_equal,
-    parse_epoch,
-    parse_form_fields,
-    parse_iso_time,
-    unknown_event,
-    verify_timestamp,
-)
 
 SECRET_SETTING, SIGNING_SECRET_SETTING = "webhook_secret", "signing_secret"
 AUDIENCE_SETTING = "audience"
 """The connector's setting: the destination's audience."""
-MAX_AGE = timedelta(minutes=75) + DEFAULT_MAX_AGE
+MAX_AGE = timedelta(minutes=75) + webhook.DEFAULT_MAX_AGE
 
 
 class MailchimpWebhookSource(WebhookSource):
@@ -63,7 +55,7 @@ class MailchimpWebhookSource(WebhookSource):
                 f"set {SECRET_SETTING} or {SIGNING_SECRET_SETTING}: without it webhooks are "
                 "rejected"
             )
-        if not constant_time_equal(request.path_secret, secret):
+        if not webhook.constant_time_equal(request.path_secret, secret):
             raise SignatureError("the secret in the path does not match")
         if signing:
             _verify_signature(request, signing, now)
@@ -73,24 +65,26 @@ class MailchimpWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        form = dict(parse_form_fields(body))
+        form = dict(webhook.parse_form_fields(body))
         if not form.get("type"):
             raise InvalidInput("the body is not what the vendor promises")
         kind = _kind(form)
         address = form.get("data[new_email]") or form.get("data[email]", "")
         if kind is None:
             return (
-                [] if form["type"] in {"unsubscribe", "campaign"} else [unknown_event(form["type"])]
+                []
+                if form["type"] in {"unsubscribe", "campaign"}
+                else [webhook.unknown_event(form["type"])]
             )
         if not address:
-            return [unknown_event(form["type"])]
+            return [webhook.unknown_event(form["type"])]
         # `fired_at` is UTC without an offset: `2009-03-26 21:35:57`.
         return [
             VendorEvent(
                 kind,
                 address,
                 target=WHOLE_LIST,
-                occurred_at=parse_iso_time(form.get("fired_at"), zone=UTC),
+                occurred_at=webhook.parse_iso_time(form.get("fired_at"), zone=UTC),
             )
         ]
 
@@ -103,15 +97,16 @@ def _verify_signature(request: WebhookRequest, secret: str, now: datetime) -> No
     ]
     stamp = next((value for name, _, value in parts if name == "t"), "")
     digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + request.body, "sha256").hex()
-    if not any([constant_time_equal(value, digest) for name, _, value in parts if name == "v1"]):  # noqa: C419 - all
+    given = [value for name, _, value in parts if name == "v1"]
+    if not any([webhook.constant_time_equal(each, digest) for each in given]):  # noqa: C419 - all
         raise SignatureError("the signature does not match")
-    verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
+    webhook.verify_timestamp(webhook.parse_epoch(stamp), now, MAX_AGE)
 
 
 def _audience(body: bytes) -> str:
     """The audience that the body is about; "" if it names none, or can't be read."""
     try:
-        return dict(parse_form_fields(body)).get("data[list_id]", "")
+        return dict(webhook.parse_form_fields(body)).get("data[list_id]", "")
     except InvalidInput:
         return ""  # `parse` rejects it, and it goes to the review queue
 

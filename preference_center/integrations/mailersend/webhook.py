@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     SignatureError,
@@ -23,14 +24,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_hmac,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
@@ -75,27 +68,29 @@ class MailerSendWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
         secret, given = (
-            require_setting(settings, SECRET_SETTING),
+            webhook.require_setting(settings, SECRET_SETTING),
             request.require_header("signature"),
         )
         try:
-            verify_hmac(secret, request.body, given)
+            webhook.verify_hmac(secret, request.body, given)
         except SignatureError:
-            verify_hmac(TEST_SECRET, request.body, given)
+            webhook.verify_hmac(TEST_SECRET, request.body, given)
             if not _is_test(request.body):
                 raise
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
+        return webhook.read_events(webhook.parse_json_objects(body), _read_event)
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.mailersend.com/api/v1/inbound.html."""
-        rows = [row for row in parse_json_objects(body) if row.text("type") == INBOUND_EVENT]
+        rows = [
+            row for row in webhook.parse_json_objects(body) if row.text("type") == INBOUND_EVENT
+        ]
         return [_to_received_mail(row.nested("data")) for row in rows]
 
 
-def _to_received_mail(data: JsonObject) -> ReceivedMail:
+def _to_received_mail(data: webhook.JsonObject) -> ReceivedMail:
     raw, sender = data.text("raw"), data.nested("from")
     name, address = sender.text("name"), sender.text("email")
     headers = [("From", format_mailbox(name, address)), ("Subject", data.text("subject"))]
@@ -111,12 +106,12 @@ def _to_received_mail(data: JsonObject) -> ReceivedMail:
 
 def _is_test(body: bytes) -> bool:
     try:
-        return [row.text("type") for row in parse_json_objects(body)] == [TEST_EVENT]
+        return [row.text("type") for row in webhook.parse_json_objects(body)] == [TEST_EVENT]
     except InvalidInput:
         return False
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     data = row.nested("data")
     event = row.text("type") or f"activity.{data.text('type')}"  # an activity has its name twice
     if event in _IGNORED:
@@ -128,7 +123,7 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
         reason = meta.text("reason") or data.text("reason") or reason
         kind = next((kind for word, kind in _SUPPRESSION_KINDS if word in reason.casefold()), None)
     if kind is None:
-        return unknown_event(event)
+        return webhook.unknown_event(event)
     is_bounce = kind is VendorEventKind.BOUNCED
     permanent = "soft" not in event
     bounce = Bounce(

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     SignatureError,
@@ -29,17 +30,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    constant_time_equal,
-    find_status_code,
-    parse_epoch,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_timestamp,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
@@ -77,17 +67,17 @@ class MailgunWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> str:
         """See WebhookSource."""
-        key = require_setting(settings, SECRET_SETTING)
+        key = webhook.require_setting(settings, SECRET_SETTING)
         given = _signature(request)
         stamp, token = given.text("timestamp"), given.text("token")
         if not token:
             raise SignatureError("the request is not signed")
         # Events of a subaccount are signed with its own key, and with its parent's.
         expected = hmac.digest(key.encode(), f"{stamp}{token}".encode(), "sha256").hex()
-        parents = constant_time_equal(given.text("parent-signature"), expected)
-        if not (constant_time_equal(given.text("signature"), expected) or parents):
+        parents = webhook.constant_time_equal(given.text("parent-signature"), expected)
+        if not (webhook.constant_time_equal(given.text("signature"), expected) or parents):
             raise SignatureError("the signature does not match")
-        verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
+        webhook.verify_timestamp(webhook.parse_epoch(stamp), now, MAX_AGE)
         return token
 
     def stored_body(self, request: WebhookRequest) -> bytes:
@@ -97,28 +87,28 @@ class MailgunWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource. One event a request."""
-        return require_recipient(filter(None, map(_read_row, parse_json_objects(body))))
+        return webhook.read_events(webhook.parse_json_objects(body), _read_row)
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
-        forms = [row.nested("form") for row in parse_json_objects(body)]
+        forms = [row.nested("form") for row in webhook.parse_json_objects(body)]
         return [
             _to_received_mail(form) for form in forms if "recipient" in form and "event" not in form
         ]
 
 
-def _signature(request: WebhookRequest) -> JsonObject:
+def _signature(request: WebhookRequest) -> webhook.JsonObject:
     try:
         form = parse_form(request)
         if form is not None:
-            return JsonObject(form)
-        (row,) = parse_json_objects(request.body)
+            return webhook.JsonObject(form)
+        (row,) = webhook.parse_json_objects(request.body)
     except (InvalidInput, ValueError):
         raise SignatureError("the request is not signed") from None
     return row.nested("signature")
 
 
-def _read_row(row: JsonObject) -> VendorEvent | None:
+def _read_row(row: webhook.JsonObject) -> VendorEvent | None:
     form = row.nested("form")
     if not form:
         return _read_event(row.nested("event-data"))
@@ -129,7 +119,7 @@ def _read_row(row: JsonObject) -> VendorEvent | None:
     )
 
 
-def _convert_form_event(form: JsonObject) -> JsonObject:
+def _convert_form_event(form: webhook.JsonObject) -> webhook.JsonObject:
     """An event of an older webhook in the form of a newer one."""
     name = form.text("event")
     failed = name in {"bounced", "dropped"}
@@ -144,10 +134,10 @@ def _convert_form_event(form: JsonObject) -> JsonObject:
         "id": form.text("token"),
         "delivery-status": report,
     }
-    return JsonObject({**form, **newer})
+    return webhook.JsonObject({**form, **newer})
 
 
-def _to_received_mail(form: JsonObject) -> ReceivedMail:
+def _to_received_mail(form: webhook.JsonObject) -> ReceivedMail:
     """A mail that a route forwards: whole, or in its parts."""
     whole = form.text("body-mime")
     if not whole:
@@ -174,7 +164,7 @@ def _parse_json_list(text: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _read_event(event: JsonObject) -> VendorEvent | None:
+def _read_event(event: webhook.JsonObject) -> VendorEvent | None:
     name = event.text("event")
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
@@ -182,7 +172,7 @@ def _read_event(event: JsonObject) -> VendorEvent | None:
     kind = _KINDS.get(name) or noted
     bounce = _bounce(event, noted) if name == "failed" else None
     if kind is None and bounce is None:
-        return None if _IGNORED.fullmatch(name) else unknown_event(name)
+        return None if _IGNORED.fullmatch(name) else webhook.unknown_event(name)
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
         event.text("recipient"),
@@ -195,12 +185,12 @@ def _read_event(event: JsonObject) -> VendorEvent | None:
     )
 
 
-def _suppression_kind(event: JsonObject) -> VendorEventKind | None:
+def _suppression_kind(event: webhook.JsonObject) -> VendorEventKind | None:
     code = event.text("delivery-status", "code")
     return _SUPPRESSION_KINDS.get(code) or _SUPPRESSION_KINDS.get(event.text("reason"))
 
 
-def _bounce(event: JsonObject, suppression_kind: VendorEventKind | None) -> Bounce | None:
+def _bounce(event: webhook.JsonObject, suppression_kind: VendorEventKind | None) -> Bounce | None:
     """None while Mailgun goes on trying, and where it did not try, unless for a bounce before."""
     report = event.nested("delivery-status")
     code = report.text("code")
@@ -216,7 +206,7 @@ def _bounce(event: JsonObject, suppression_kind: VendorEventKind | None) -> Boun
     if code.isdigit() and int(code) >= _FIRST_INTERNAL_CODE:
         return None
     return Bounce(
-        status=report.text("enhanced-code") or find_status_code(text),
+        status=report.text("enhanced-code") or webhook.find_status_code(text),
         reply_code=code,
         diagnostic=text,
         permanent=True,

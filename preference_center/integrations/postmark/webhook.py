@@ -14,18 +14,11 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    SharedSecretWebhook,
-    find_status_code,
-    parse_json_objects,
-    require_recipient,
-    unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
@@ -69,27 +62,29 @@ _SUPPRESSION_KINDS = {
 }
 
 
-class PostmarkWebhookSource(SharedSecretWebhook):
+class PostmarkWebhookSource(webhook.SharedSecretWebhook):
     """See WebhookSource."""
 
     requires_200: ClassVar[bool] = True
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
+        return webhook.read_events(webhook.parse_json_objects(body), _read_event)
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://postmarkapp.com/developer/webhooks/inbound-webhook."""
-        return [_to_received_mail(row) for row in parse_json_objects(body) if _is_inbound(row)]
+        return [
+            _to_received_mail(row) for row in webhook.parse_json_objects(body) if _is_inbound(row)
+        ]
 
 
-def _is_inbound(row: JsonObject) -> bool:
+def _is_inbound(row: webhook.JsonObject) -> bool:
     """Inbound mail has been posted without a record type as well."""
     is_mail = "FromFull" in row or "RawEmail" in row
     return row.text("RecordType") == "Inbound" or ("RecordType" not in row and is_mail)
 
 
-def _to_received_mail(row: JsonObject) -> ReceivedMail:
+def _to_received_mail(row: webhook.JsonObject) -> ReceivedMail:
     raw = row.text("RawEmail")
     others = [(field.text("Name"), field.text("Value")) for field in row.rows("Headers")]
     headers = [(name, row.text(name)) for name in ("From", "To", "Subject", "Date")]
@@ -100,7 +95,7 @@ def _to_received_mail(row: JsonObject) -> ReceivedMail:
     return ReceivedMail(raw.encode() or whole, recipients)
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     if _is_inbound(row):
         return None
     match row.text("RecordType"):
@@ -111,18 +106,18 @@ def _read_event(row: JsonObject) -> VendorEvent | None:
         case "SubscriptionChange":
             return _read_subscription_change(row)
         case record if record not in _IGNORED_RECORDS:
-            return unknown_event(record)
+            return webhook.unknown_event(record)
     return None
 
 
-def _read_bounce(row: JsonObject) -> VendorEvent | None:
+def _read_bounce(row: webhook.JsonObject) -> VendorEvent | None:
     name = row.text("Type")
     kind = _BOUNCE_TYPE_KINDS.get(name)
     if kind is None and name not in _PERMANENT_BY_TYPE:
-        return None if name in _IGNORED_BOUNCE_TYPES else unknown_event(f"Bounce {name}")
+        return None if name in _IGNORED_BOUNCE_TYPES else webhook.unknown_event(f"Bounce {name}")
     text = row.text("Details")
     permanent = _PERMANENT_BY_TYPE.get(name)
-    code, reply = find_status_code(text), _reply_code(text)
+    code, reply = webhook.find_status_code(text), _reply_code(text)
     bounce = Bounce(code, reply, text, permanent, bad_address=permanent is True)
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
@@ -135,7 +130,7 @@ def _read_bounce(row: JsonObject) -> VendorEvent | None:
     )
 
 
-def _read_subscription_change(row: JsonObject) -> VendorEvent | None:
+def _read_subscription_change(row: webhook.JsonObject) -> VendorEvent | None:
     """An address added to Postmark's list or taken off; after a hard bounce it is a bad one.
 
     See https://postmarkapp.com/developer/webhooks/subscription-change-webhook
@@ -143,7 +138,7 @@ def _read_subscription_change(row: JsonObject) -> VendorEvent | None:
     reason, suppressed = row.text("SuppressionReason"), row.get("SuppressSending") is True
     kind = _SUPPRESSION_KINDS.get(reason) if suppressed else VendorEventKind.RESUBSCRIBED
     if kind is None:
-        return unknown_event(f"SubscriptionChange {reason}")
+        return webhook.unknown_event(f"SubscriptionChange {reason}")
     of_stream = kind in {VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED}
     return VendorEvent(
         kind,

@@ -19,20 +19,13 @@ from itertools import chain
 from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_standard_webhook,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
@@ -66,21 +59,25 @@ class ResendWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
-        verify_standard_webhook(
-            request, require_setting(settings, SECRET_SETTING), now, header_prefix="svix"
+        webhook.verify_standard_webhook(
+            request, webhook.require_setting(settings, SECRET_SETTING), now, header_prefix="svix"
         )
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
+        return webhook.require_recipient(
+            chain.from_iterable(map(_read_event, webhook.parse_json_objects(body)))
+        )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
-        rows = [row for row in parse_json_objects(body) if row.text("type") == _EMAIL_RECEIVED]
+        rows = [
+            row for row in webhook.parse_json_objects(body) if row.text("type") == _EMAIL_RECEIVED
+        ]
         return [_to_received_mail(row.nested("data")) for row in rows]
 
 
-def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
+def _read_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
     event, data, at = (
         row.text("type"),
         row.nested("data"),
@@ -108,13 +105,15 @@ def _read_event(row: JsonObject) -> Iterator[VendorEvent]:
             unsubscribed_from_all=is_off if isinstance(is_off, bool) else None,
         )
     else:
-        yield unknown_event(event)
+        yield webhook.unknown_event(event)
 
 
-def _read_email_event(event: str, data: JsonObject, occurred_at: datetime | None) -> VendorEvent:
+def _read_email_event(
+    event: str, data: webhook.JsonObject, occurred_at: datetime | None
+) -> VendorEvent:
     recipients = data.array("to")
     if len(recipients) > 1:
-        return unknown_event(f"{event} of several recipients")
+        return webhook.unknown_event(f"{event} of several recipients")
     address = str(recipients[0]) if recipients else ""
     if event == "email.complained":
         return VendorEvent(
@@ -138,10 +137,10 @@ def _read_email_event(event: str, data: JsonObject, occurred_at: datetime | None
     return VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=occurred_at, bounce=bounce)
 
 
-def _read_suppression_added(data: JsonObject, occurred_at: datetime | None) -> VendorEvent:
+def _read_suppression_added(data: webhook.JsonObject, occurred_at: datetime | None) -> VendorEvent:
     kind = _SUPPRESSION_KINDS.get(data.text("origin"))
     if kind is None:
-        return unknown_event(_SUPPRESSION_ADDED)
+        return webhook.unknown_event(_SUPPRESSION_ADDED)
     is_bounce = kind is VendorEventKind.BOUNCED
     bounce = Bounce(permanent=True, bad_address=True) if is_bounce else None  # on Resend's own list
     by_person = kind is VendorEventKind.COMPLAINED
@@ -150,7 +149,7 @@ def _read_suppression_added(data: JsonObject, occurred_at: datetime | None) -> V
     )
 
 
-def _to_received_mail(data: JsonObject) -> ReceivedMail:
+def _to_received_mail(data: webhook.JsonObject) -> ReceivedMail:
     recipients = [str(each) for each in data.array("to")]
     headers = [
         ("From", data.text("from")),
@@ -162,10 +161,10 @@ def _to_received_mail(data: JsonObject) -> ReceivedMail:
 
 
 def _read_topic_change(topic: object, address: str, occurred_at: datetime | None) -> VendorEvent:
-    state = JsonObject(topic if isinstance(topic, dict) else {})
+    state = webhook.JsonObject(topic if isinstance(topic, dict) else {})
     kind, topic_id = _TOPIC_STATE_KINDS.get(state.text("subscription")), state.text("id")
     return (
         VendorEvent(kind, address, topic_id, occurred_at)
         if kind and topic_id
-        else unknown_event(_TOPICS_UPDATED)
+        else webhook.unknown_event(_TOPICS_UPDATED)
     )

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     ReceivedMail,
@@ -36,12 +37,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    parse_json_objects,
-    require_setting,
-    unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
@@ -85,7 +80,7 @@ class SendGridWebhookSource(WebhookSource):
         """See WebhookSource."""
         keys = [
             _parse_public_key(each)
-            for each in require_setting(settings, PUBLIC_KEY_SETTING).split()
+            for each in webhook.require_setting(settings, PUBLIC_KEY_SETTING).split()
         ]
         signature, timestamp = (
             request.require_header(_SIGNATURE_HEADER),
@@ -102,7 +97,7 @@ class SendGridWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        rows = (row for row in parse_json_objects(body) if not row.nested(_FORM))
+        rows = (row for row in webhook.parse_json_objects(body) if not row.nested(_FORM))
         return [*filter(None, map(_read_event, rows))]
 
     def stored_body(self, request: WebhookRequest) -> bytes:
@@ -114,7 +109,7 @@ class SendGridWebhookSource(WebhookSource):
         """See SupportsInboundMail."""
         return [
             _to_received_mail(form)
-            for row in parse_json_objects(body)
+            for row in webhook.parse_json_objects(body)
             if (form := row.nested(_FORM))
         ]
 
@@ -138,7 +133,7 @@ def _is_valid_signature(key: ec.EllipticCurvePublicKey, signature: bytes, messag
     return True
 
 
-def _to_received_mail(form: JsonObject) -> ReceivedMail:
+def _to_received_mail(form: webhook.JsonObject) -> ReceivedMail:
     """A mail as Inbound Parse posts it: whole (`email`), or in its parts."""
     envelope = _parse_json_object(form.text("envelope"))
     content = form.text("email").encode(errors="replace")
@@ -157,21 +152,21 @@ def _to_received_mail(form: JsonObject) -> ReceivedMail:
     return ReceivedMail(content, recipients, envelope.text("from"))
 
 
-def _parse_json_object(text: str) -> JsonObject:
+def _parse_json_object(text: str) -> webhook.JsonObject:
     try:
-        (found,) = parse_json_objects(text.encode(errors="replace"))
+        (found,) = webhook.parse_json_objects(text.encode(errors="replace"))
     except (InvalidInput, ValueError):
-        return JsonObject()
+        return webhook.JsonObject()
     return found
 
 
-def _read_event(row: JsonObject) -> VendorEvent | None:
+def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     event = row.text("event")
     kind = _KINDS.get(event)
     if event == "dropped":
         kind = _DROP_REASON_KINDS.get(row.text("reason"))
     if kind is None:
-        return None if event in _IGNORED else unknown_event(event)
+        return None if event in _IGNORED else webhook.unknown_event(event)
     return VendorEvent(
         kind=kind,
         address=row.text("email"),
@@ -189,7 +184,7 @@ def _is_group_event(event: str, kind: VendorEventKind) -> bool:
     return event in _GROUP_EVENTS or (event == "dropped" and kind is not VendorEventKind.BOUNCED)
 
 
-def _bounce(row: JsonObject) -> Bounce:
+def _bounce(row: webhook.JsonObject) -> Bounce:
     """A block, or a bounce of another class, may be temporary: SendGrid continues to mail.
 
     It drops mail to addresses on its list of bounces.

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
+from preference_center.integrations.base import webhook
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     ReceivedMail,
@@ -35,15 +36,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook import (
-    JsonObject,
-    is_complaint,
-    parse_json_objects,
-    require_recipient,
-    require_setting,
-    unknown_event,
-    verify_timestamp,
 )
 
 _PERMANENT = {"Permanent": True, "Transient": False}
@@ -72,7 +64,7 @@ _IGNORED = {
 _OPT_OUT, _OPT_IN = "OptOut", "OptIn"
 
 
-def read_event(event: JsonObject) -> Iterator[VendorEvent]:
+def read_event(event: webhook.JsonObject) -> Iterator[VendorEvent]:
     """The events of one notification."""
     name = event.text("eventType") or event.text("notificationType")
     match name:
@@ -85,15 +77,15 @@ def read_event(event: JsonObject) -> Iterator[VendorEvent]:
         case "Subscription":
             yield from _read_preference_changes(event)
         case _ if name not in _IGNORED:
-            yield unknown_event(name)
+            yield webhook.unknown_event(name)
 
 
-def is_mail(event: JsonObject) -> bool:
+def is_mail(event: webhook.JsonObject) -> bool:
     """Whether it contains a received mail: if a receipt rule stores the mail, it does not."""
     return event.text("notificationType") == "Received" and bool(event.text("content"))
 
 
-def _read_bounces(bounce: JsonObject) -> Iterator[VendorEvent]:
+def _read_bounces(bounce: webhook.JsonObject) -> Iterator[VendorEvent]:
     if bounce.text("bounceSubType") == _ON_SUPPRESSION_LIST:
         return
     for each in bounce.rows("bouncedRecipients"):
@@ -114,17 +106,17 @@ def _read_bounces(bounce: JsonObject) -> Iterator[VendorEvent]:
         )
 
 
-def _read_complaints(complaint: JsonObject) -> Iterator[VendorEvent]:
+def _read_complaints(complaint: webhook.JsonObject) -> Iterator[VendorEvent]:
     """Where the mailbox provider hides the complainant, SES names all possible ones.
 
     One person complained, so a complaint that names several is about nobody whom we know.
     """
     listed = complaint.text("complaintSubType") == _ON_SUPPRESSION_LIST
-    if listed or not is_complaint(complaint.text("complaintFeedbackType")):
+    if listed or not webhook.is_complaint(complaint.text("complaintFeedbackType")):
         return
     recipients = complaint.rows("complainedRecipients")
     if len(recipients) > 1:
-        yield unknown_event("Complaint of several recipients")
+        yield webhook.unknown_event("Complaint of several recipients")
         return
     for each in recipients:
         yield VendorEvent(
@@ -136,7 +128,7 @@ def _read_complaints(complaint: JsonObject) -> Iterator[VendorEvent]:
         )
 
 
-def _read_preference_changes(event: JsonObject) -> Iterator[VendorEvent]:
+def _read_preference_changes(event: webhook.JsonObject) -> Iterator[VendorEvent]:
     """A person's choice on SES's own page, or by its List-Unsubscribe header."""
     subscription = event.nested("subscription")
     before = _parse_preferences(subscription.nested("oldTopicPreferences"))
@@ -155,7 +147,7 @@ def _read_preference_changes(event: JsonObject) -> Iterator[VendorEvent]:
         )
 
 
-def _parse_preferences(preferences: JsonObject) -> dict[str, str]:
+def _parse_preferences(preferences: webhook.JsonObject) -> dict[str, str]:
     """Topics of the contact list -> the choice; "" is all of them."""
     found = {
         each.text("topicName"): each.text("subscriptionStatus")
@@ -214,7 +206,7 @@ class SesWebhookSource(WebhookSource):
 
     def certificate_url(self, request: WebhookRequest, settings: Mapping[str, str]) -> str:
         """See NeedsCertificate."""
-        topics = _parse_topics(require_setting(settings, TOPIC_ARNS_SETTING))
+        topics = _parse_topics(webhook.require_setting(settings, TOPIC_ARNS_SETTING))
         message = _parse_message(request.body)
         topic = message.text("TopicArn")
         if topic not in topics:
@@ -242,7 +234,7 @@ class SesWebhookSource(WebhookSource):
             key.verify(signature, "".join(lines).encode(), PKCS1v15(), algorithm)
         except (ValueError, InvalidSignature):
             raise SignatureError("the signature does not match") from None
-        verify_timestamp(message.iso_time("Timestamp"), now, MAX_AGE)
+        webhook.verify_timestamp(message.iso_time("Timestamp"), now, MAX_AGE)
 
     def confirmation(self, body: bytes) -> SubscriptionConfirmation | None:
         """See NeedsConfirmation. Built from topic and token, not from the URL in the message."""
@@ -264,10 +256,10 @@ class SesWebhookSource(WebhookSource):
         message = _parse_message(body)
         match message.text("Type"):
             case "Notification":
-                return require_recipient(_read_event(message.text("Message")))
+                return webhook.require_recipient(_read_event(message.text("Message")))
             case "SubscriptionConfirmation":
                 return []
-        return [unknown_event(message.text("Type"))]
+        return [webhook.unknown_event(message.text("Type"))]
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail.
@@ -278,7 +270,7 @@ class SesWebhookSource(WebhookSource):
         return [mail for event in _parse_events(message) for mail in _read_mails(event)]
 
 
-def _read_mails(event: JsonObject) -> Iterator[ReceivedMail]:
+def _read_mails(event: webhook.JsonObject) -> Iterator[ReceivedMail]:
     if not is_mail(event):
         return
     content, receipt, mail = (
@@ -301,20 +293,20 @@ def _read_event(message: str) -> Iterator[VendorEvent]:
         yield from read_event(event)
 
 
-def _parse_events(message: str) -> list[JsonObject]:
+def _parse_events(message: str) -> list[webhook.JsonObject]:
     """The events in a message; "Successfully validated SNS topic ..." and the like are none."""
     is_event = message.lstrip().startswith("{")
-    return parse_json_objects(message.encode(errors="replace")) if is_event else []
+    return webhook.parse_json_objects(message.encode(errors="replace")) if is_event else []
 
 
-def _parse_message(body: bytes) -> JsonObject:
-    found = parse_json_objects(body)
+def _parse_message(body: bytes) -> webhook.JsonObject:
+    found = webhook.parse_json_objects(body)
     if len(found) != 1 or "Type" not in found[0]:
         raise SignatureError("the body is not what the vendor promises")
     return found[0]
 
 
-def _signature_scheme(message: JsonObject) -> tuple[Sequence[str], HashAlgorithm]:
+def _signature_scheme(message: webhook.JsonObject) -> tuple[Sequence[str], HashAlgorithm]:
     names = _SIGNED_FIELDS.get(message.text("Type"))
     algorithm = _HASHES.get(message.text("SignatureVersion"))
     if names is None or algorithm is None:
