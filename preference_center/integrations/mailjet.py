@@ -15,17 +15,12 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base import webhook
+from preference_center.integrations.base import webhook, webhook_mail
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-)
-from preference_center.integrations.base.webhook_mail import (
-    compose_mail,
-    extract_addresses,
-    iter_header_fields,
 )
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
@@ -81,13 +76,15 @@ def _is_mail(row: webhook.JsonObject) -> bool:
 
 
 def _to_received_mail(row: webhook.JsonObject) -> ReceivedMail:
-    headers = [*iter_header_fields(row.nested("Headers"))]
+    headers = [*webhook_mail.iter_header_fields(row.nested("Headers"))]
     known = {name.casefold() for name, _ in headers}
     headers += [
         (name, row.text(name)) for name in ("From", "Subject") if name.casefold() not in known
     ]
-    content = compose_mail(headers, row.text("Text-part"), row.text("Html-part"))
-    return ReceivedMail(content, extract_addresses(row.text("Recipient")), row.text("Sender"))
+    content = webhook_mail.compose_mail(headers, row.text("Text-part"), row.text("Html-part"))
+    return ReceivedMail(
+        content, webhook_mail.extract_addresses(row.text("Recipient")), row.text("Sender")
+    )
 
 
 def _read_event(row: webhook.JsonObject) -> VendorEvent | None:

@@ -68,7 +68,7 @@ class StandardWebhookSource(WebhookSource):
         rows = webhook.parse_json_objects(body)
         message = rows[0].text(_MESSAGE) if rows else ""
         if message:
-            rows = rows[0][_EVENTS]
+            rows = rows[0].rows(_EVENTS)
         return webhook.require_recipient(
             _read_event(row, f"{message} {number}" if message else "")
             for number, row in enumerate(rows)

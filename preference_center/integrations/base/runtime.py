@@ -26,11 +26,13 @@ from preference_center.integrations.base.api_connector import (
 )
 from preference_center.integrations.base.contract import (
     Capabilities,
+    CheckReport,
     Connector,
     ContactPage,
     ContactSnapshot,
     DeliveryError,
     DestinationConfig,
+    EndpointGone,
     EraseItem,
     EraseMode,
     FieldItem,
@@ -42,6 +44,7 @@ from preference_center.integrations.base.contract import (
     RateLimit,
     RequestRejected,
     SupportedScope,
+    TopicOffReason,
     UnexpectedResponse,
     UnsupportedByDestination,
 )
@@ -75,6 +78,7 @@ from preference_center.integrations.base.mapping import (
     Target,
     TargetChange,
     TargetCheck,
+    validate_batch,
 )
 from preference_center.integrations.base.multi_channel import (
     ConnectorFactories,
@@ -103,6 +107,7 @@ from preference_center.integrations.base.push_results import (
     acknowledged,
     deferred,
     outcome_for_status,
+    push_bisecting,
     read_each,
     reflected,
     refused,

@@ -25,14 +25,9 @@ from typing import ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.integrations.base import runtime, webhook
+from preference_center.integrations.base import runtime, webhook, webhook_mail
 from preference_center.integrations.base.runtime import VendorEvent, VendorEventKind
 from preference_center.integrations.base.vendor_events import ALL_SMS, ReceivedMail
-from preference_center.integrations.base.webhook_mail import (
-    compose_mail,
-    format_mailbox,
-    iter_header_fields,
-)
 from preference_center.integrations.brevo.client import (
     BLOCKED_PAGE_SIZE,
     BlockedAddress,
@@ -213,13 +208,15 @@ def _is_mail(row: webhook.JsonObject) -> bool:
 
 
 def _mail(row: webhook.JsonObject) -> ReceivedMail:
-    headers = [*iter_header_fields(row.nested("Headers"))]
+    headers = [*webhook_mail.iter_header_fields(row.nested("Headers"))]
     to = [each.text("Address") for name in ("To", "Cc") for each in row.rows(name)]
     if not headers:
         sender = row.nested("From")
-        headers = [("From", format_mailbox(sender.text("Name"), sender.text("Address")))]
+        headers = [
+            ("From", webhook_mail.format_mailbox(sender.text("Name"), sender.text("Address")))
+        ]
         headers.append(("Subject", row.text("Subject")))
-    content = compose_mail(headers, row.text("RawTextBody"), row.text("RawHtmlBody"))
+    content = webhook_mail.compose_mail(headers, row.text("RawTextBody"), row.text("RawHtmlBody"))
     recipients = [str(each) for each in row.array("Recipients")] or to
     return ReceivedMail(content, recipients)
 

@@ -16,23 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from preference_center.core.addresses import Channel
 from preference_center.core.channels import CHANNEL_CHOICE
 from preference_center.core.networks import NETWORKS_SETTING
-from preference_center.integrations.base.contract import (
-    Capabilities,
-    CheckReport,
-    DestinationConfig,
-    EraseItem,
-    EraseMode,
-    PushItem,
-    PushOutcome,
-    SupportedScope,
-)
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.mapping import validate_batch
-from preference_center.integrations.base.push_results import reflected, refused
+from preference_center.integrations.base import runtime
 from preference_center.integrations.file_drop.client import (
     DropFolder,
     LocalFolder,
@@ -60,14 +46,14 @@ class FileDropConnector:
     """One folder."""
 
     kind: ClassVar[str] = "file_drop"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset(Channel),
-        scopes=frozenset(SupportedScope),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset(runtime.Channel),
+        scopes=frozenset(runtime.SupportedScope),
         can_lift=True,
         batch_size=10_000,
         needs_mapping=False,
         pushes_frequency=True,
-        erase=EraseMode.KEEPS_OPT_OUT,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
         erase_note="A file with the state `erase` is written; what imports the files deletes "
         "what the tool holds about the address, and keeps the opt-out. Files that hold the "
         "address are deleted by the owner of the folder.",
@@ -91,16 +77,16 @@ class FileDropConnector:
         "any port and by http:// too; inside PRIVATE_NETWORKS. Else a public address, and S3 https",
     }
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+    def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
         self._config = config
         self._http = http
         self._folder = _open_folder(config, http)
 
-    def check(self) -> CheckReport:
+    def check(self) -> runtime.CheckReport:
         """See Connector."""
         return self._folder.check()
 
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+    def push(self, batch: Sequence[runtime.PushItem]) -> Mapping[int, runtime.PushOutcome]:
         """See Connector. A retry of the same states finds its file and writes no second one.
 
         Addresses that a spreadsheet would run as a formula are refused: escaped they would be
@@ -108,21 +94,23 @@ class FileDropConnector:
         """
         if not batch:
             return {}
-        validate_batch(batch, self._config, self.capabilities)
-        outcomes = {item.ref: refused("begins like a formula: enter it by hand") for item in batch}
+        runtime.validate_batch(batch, self._config, self.capabilities)
+        outcomes = {
+            item.ref: runtime.refused("begins like a formula: enter it by hand") for item in batch
+        }
         safe = [item for item in batch if is_csv_safe(item.address)]
         if safe:
             name = self._write_file(safe)
-            outcomes |= {item.ref: reflected(name) for item in safe}
+            outcomes |= {item.ref: runtime.reflected(name) for item in safe}
         return outcomes
 
-    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+    def erase(self, batch: Sequence[runtime.EraseItem]) -> Mapping[int, runtime.PushOutcome]:
         """See SupportsErase. A retry may write a second file, which does no harm."""
         if not batch:
             return {}
-        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
-        validate_batch(items, self._config, self.capabilities)
-        outcomes = {item.ref: refused("begins like a formula") for item in batch}
+        items = [runtime.PushItem(item.ref, item.address, item.channel) for item in batch]
+        runtime.validate_batch(items, self._config, self.capabilities)
+        outcomes = {item.ref: runtime.refused("begins like a formula") for item in batch}
         safe = [item for item in batch if is_csv_safe(item.address)]
         if safe:
             rows = [(i.address, i.channel.value, ALL_TOPICS, "erase", "", "", "") for i in safe]
@@ -131,14 +119,14 @@ class FileDropConnector:
             ending = f"-erase-{digest.hexdigest()[:12]}.csv"
             self._folder.write_file(f"{now:%Y%m%dT%H%M%SZ}{ending}", ending, _to_csv(rows).encode())
             # Not the file's name: it is a digest of what is to be forgotten.
-            outcomes |= {item.ref: reflected("in the folder") for item in safe}
+            outcomes |= {item.ref: runtime.reflected("in the folder") for item in safe}
         return outcomes
 
-    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+    def find_held(self, batch: Sequence[runtime.EraseItem]) -> Mapping[int, bool]:
         """See SupportsErase. What becomes of a file is not known."""
         raise NotImplementedError
 
-    def _write_file(self, items: Sequence[PushItem]) -> str:
+    def _write_file(self, items: Sequence[runtime.PushItem]) -> str:
         ending = f"-{_content_id(self._config.name, items)}.csv"
         name = f"{self._http.now():%Y%m%dT%H%M%SZ}{ending}"
         return self._folder.write_file(
@@ -155,7 +143,7 @@ def is_csv_safe(text: str) -> bool:
     return bool(_PHONE.fullmatch(text)) or not _FORMULA.match(text)
 
 
-def _content_id(destination: str, items: Sequence[PushItem]) -> str:
+def _content_id(destination: str, items: Sequence[runtime.PushItem]) -> str:
     """Of the states, not of the addresses: an erasure leaves it in the folder's answer (I6)."""
     # A pause that ends has the version of its beginning.
     states = sorted(
@@ -165,7 +153,7 @@ def _content_id(destination: str, items: Sequence[PushItem]) -> str:
     return hashlib.sha256(json.dumps([destination, states]).encode()).hexdigest()[:12]
 
 
-def _format_csv(items: Sequence[PushItem], topic_names: Mapping[str, str]) -> str:
+def _format_csv(items: Sequence[runtime.PushItem], topic_names: Mapping[str, str]) -> str:
     return _to_csv(row for item in items for row in _rows(item, topic_names))
 
 
@@ -177,7 +165,7 @@ def _to_csv(rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _rows(item: runtime.PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     states = [(topic_names.get(topic, topic), "off") for topic in sorted(item.off)]
     if item.all_off:
         states.insert(0, (ALL_TOPICS, "off"))
@@ -195,7 +183,7 @@ def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str,
         )  # fmt: skip
 
 
-def _open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
+def _open_folder(config: runtime.DestinationConfig, http: runtime.HttpContext) -> DropFolder:
     """The folder that the settings name. ModuleNotFoundError without the extra it needs."""
     try:
         url = urlsplit(config.settings["folder"])
@@ -210,9 +198,9 @@ def _open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
     return SftpFolder(config, http) if scheme == "sftp" else S3Folder(config, http)
 
 
-SPEC = ConnectorSpec(
+SPEC = runtime.ConnectorSpec(
     kind=FileDropConnector.kind,
-    tested_against=TestedAgainst.REAL_SERVER,
+    tested_against=runtime.TestedAgainst.REAL_SERVER,
     tested_version="files and SFTP with every test run, S3 by moto 5.2.5 and `make test-real`",
     capabilities=FileDropConnector.capabilities,
     own_settings=FileDropConnector.settings,

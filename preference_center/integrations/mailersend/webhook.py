@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base import webhook
+from preference_center.integrations.base import webhook, webhook_mail
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     SignatureError,
@@ -24,11 +24,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook_mail import (
-    compose_mail,
-    format_mailbox,
-    iter_header_fields,
 )
 
 SECRET_SETTING = "webhook_secret"
@@ -93,13 +88,16 @@ class MailerSendWebhookSource(WebhookSource):
 def _to_received_mail(data: webhook.JsonObject) -> ReceivedMail:
     raw, sender = data.text("raw"), data.nested("from")
     name, address = sender.text("name"), sender.text("email")
-    headers = [("From", format_mailbox(name, address)), ("Subject", data.text("subject"))]
+    headers = [
+        ("From", webhook_mail.format_mailbox(name, address)),
+        ("Subject", data.text("subject")),
+    ]
     others = [
         (name, value)
-        for name, value in iter_header_fields(data.nested("headers"))
+        for name, value in webhook_mail.iter_header_fields(data.nested("headers"))
         if name.casefold() not in {"from", "subject"}
     ]
-    whole = compose_mail([*headers, *others], data.text("text"), data.text("html"))
+    whole = webhook_mail.compose_mail([*headers, *others], data.text("text"), data.text("html"))
     recipients = [each.text("email") for each in data.rows("recipients", "rcptTo")]
     return ReceivedMail(raw.encode() or whole, recipients)
 

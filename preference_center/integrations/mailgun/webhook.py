@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base import webhook
+from preference_center.integrations.base import webhook, webhook_mail
 from preference_center.integrations.base.vendor_events import (
     ReceivedMail,
     SignatureError,
@@ -30,11 +30,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook_mail import (
-    compose_mail,
-    extract_addresses,
-    parse_form,
 )
 
 SECRET_SETTING = "signing_key"
@@ -82,7 +77,7 @@ class MailgunWebhookSource(WebhookSource):
 
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated."""
-        form = parse_form(request)
+        form = webhook_mail.parse_form(request)
         return request.body if form is None else json.dumps({"form": form}).encode()
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
@@ -99,7 +94,7 @@ class MailgunWebhookSource(WebhookSource):
 
 def _signature(request: WebhookRequest) -> webhook.JsonObject:
     try:
-        form = parse_form(request)
+        form = webhook_mail.parse_form(request)
         if form is not None:
             return webhook.JsonObject(form)
         (row,) = webhook.parse_json_objects(request.body)
@@ -141,7 +136,7 @@ def _to_received_mail(form: webhook.JsonObject) -> ReceivedMail:
     """A mail that a route forwards: whole, or in its parts."""
     whole = form.text("body-mime")
     if not whole:
-        whole = compose_mail(
+        whole = webhook_mail.compose_mail(
             [
                 (str(pair[0]), str(pair[1]))
                 for pair in _parse_json_list(form.text("message-headers"))
@@ -152,7 +147,7 @@ def _to_received_mail(form: webhook.JsonObject) -> ReceivedMail:
             form.text("body-html"),
         ).decode(errors="replace")
     return ReceivedMail(
-        whole.encode(), extract_addresses(form.text("recipient")), form.text("sender")
+        whole.encode(), webhook_mail.extract_addresses(form.text("recipient")), form.text("sender")
     )
 
 

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.integrations.base import webhook
+from preference_center.integrations.base import webhook, webhook_mail
 from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     ReceivedMail,
@@ -37,11 +37,6 @@ from preference_center.integrations.base.vendor_events import (
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
-)
-from preference_center.integrations.base.webhook_mail import (
-    compose_mail,
-    extract_addresses,
-    parse_form,
 )
 
 PUBLIC_KEY_SETTING = "webhook_key"
@@ -102,7 +97,7 @@ class SendGridWebhookSource(WebhookSource):
 
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated: of a mail, which is posted as a form, the fields."""
-        form = parse_form(request)
+        form = webhook_mail.parse_form(request)
         return request.body if form is None else json.dumps({_FORM: form}).encode()
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
@@ -143,12 +138,14 @@ def _to_received_mail(form: webhook.JsonObject) -> ReceivedMail:
             ("From", form.text("from")),
             ("Subject", form.text("subject")),
         ]
-        content = compose_mail(
+        content = webhook_mail.compose_mail(
             [(name, str(value)) for name, value in headers],
             form.text("text"),
             form.text("html"),
         )
-    recipients = [str(each) for each in envelope.array("to")] or extract_addresses(form.text("to"))
+    recipients = [str(each) for each in envelope.array("to")] or webhook_mail.extract_addresses(
+        form.text("to")
+    )
     return ReceivedMail(content, recipients, envelope.text("from"))
 
 

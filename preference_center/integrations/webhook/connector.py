@@ -13,29 +13,12 @@ from typing import Any, ClassVar
 
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.core.addresses import Channel
 from preference_center.core.networks import InvalidNetworks, Network, parse_own_networks, split_url
-from preference_center.integrations.base.contract import (
-    Capabilities,
-    CheckReport,
-    DeliveryError,
-    DestinationConfig,
-    EndpointGone,
-    EraseItem,
-    EraseMode,
-    PushItem,
-    PushOutcome,
-    SupportedScope,
-    TopicOffReason,
-)
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.integration import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base import runtime
 from preference_center.integrations.base.network import (
     ForbiddenUrl,
     validate_url,
 )
-from preference_center.integrations.base.push_results import push_bisecting, reflected
 from preference_center.integrations.base.webhook import is_standard_secret
 
 _STATUS_GONE = 410
@@ -45,14 +28,14 @@ class WebhookConnector:
     """One receiver's URL."""
 
     kind: ClassVar[str] = "webhook"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset(Channel),
-        scopes=frozenset(SupportedScope),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset(runtime.Channel),
+        scopes=frozenset(runtime.SupportedScope),
         can_lift=True,
         batch_size=500,
         needs_mapping=False,
         pushes_frequency=True,
-        erase=EraseMode.KEEPS_OPT_OUT,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
         erase_note="The receiver is sent a request of the type `contact.erased` (docs/webhook.md), "
         "deletes what it holds about the address, and keeps the opt-out.",
     )
@@ -65,11 +48,11 @@ class WebhookConnector:
         "while one replaces another: each signs",
     }
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+    def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
         self._config = config
         self._http = http
 
-    def check(self) -> CheckReport:
+    def check(self) -> runtime.CheckReport:
         """See Connector. Connects as a push does, and sends nothing that would be processed."""
         problems = [
             f"secret {number} is not whsec_ and 24 to 64 bytes in base64: make a new one"
@@ -88,49 +71,49 @@ class WebhookConnector:
                 session.connect()
         except InvalidNetworks as error:
             problems.append(f"private_networks: {error}")
-        except (ForbiddenUrl, DeliveryError) as error:
+        except (ForbiddenUrl, runtime.DeliveryError) as error:
             is_forbidden = isinstance(error.__cause__ or error, ForbiddenUrl)
             inside = ". Inside the company's network it needs `private_networks`"
             text = str(error).removeprefix(f"{self._config.name}: ")
             problems.append(f"url: {text}{inside if is_forbidden and not networks else ''}")
-        return CheckReport(tuple(problems))
+        return runtime.CheckReport(tuple(problems))
 
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+    def push(self, batch: Sequence[runtime.PushItem]) -> Mapping[int, runtime.PushOutcome]:
         """See Connector. A 2xx accepts the whole batch, anything else none of it.
 
         A batch that is rejected for its content is halved. Raises EndpointGone for a 410.
         """
         if not batch:
             return {}
-        validate_batch(batch, self._config, self.capabilities)
-        return push_bisecting(batch, lambda items: self._send(items, self._body(items)))
+        runtime.validate_batch(batch, self._config, self.capabilities)
+        return runtime.push_bisecting(batch, lambda items: self._send(items, self._body(items)))
 
-    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+    def erase(self, batch: Sequence[runtime.EraseItem]) -> Mapping[int, runtime.PushOutcome]:
         """See SupportsErase. A 2xx says that the receiver has stored the whole batch."""
         if not batch:
             return {}
-        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
-        validate_batch(items, self._config, self.capabilities)
+        items = [runtime.PushItem(item.ref, item.address, item.channel) for item in batch]
+        runtime.validate_batch(items, self._config, self.capabilities)
         requests = {item.ref: item.request for item in batch}
 
-        def send(part: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        def send(part: Sequence[runtime.PushItem]) -> Mapping[int, runtime.PushOutcome]:
             return self._send(part, _erase_body(part), [requests[item.ref] for item in part])
 
-        return push_bisecting(items, send)
+        return runtime.push_bisecting(items, send)
 
-    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+    def find_held(self, batch: Sequence[runtime.EraseItem]) -> Mapping[int, bool]:
         """See SupportsErase. A receiver can't be asked."""
         raise NotImplementedError
 
     def _send(
-        self, batch: Sequence[PushItem], body: str, requests: Sequence[str] = ()
-    ) -> Mapping[int, PushOutcome]:
+        self, batch: Sequence[runtime.PushItem], body: str, requests: Sequence[str] = ()
+    ) -> Mapping[int, runtime.PushOutcome]:
         origin, path = split_url(self._config.settings["url"])
         try:
             networks = self._networks()
         except InvalidNetworks as error:
             message = f"{self._config.name}: private_networks: {error}"
-            raise DeliveryError(message, permanent=True) from error
+            raise runtime.DeliveryError(message, permanent=True) from error
         with self._http.session(self._config.name, origin, networks=networks) as session:
             answer = session.send(
                 "POST",
@@ -144,8 +127,10 @@ class WebhookConnector:
                 allowed_statuses={_STATUS_GONE},
             )
         if answer.status == _STATUS_GONE:
-            raise EndpointGone(f"{self._config.name}: the receiver answered 410, it wants no more")
-        return {item.ref: reflected(answer.status) for item in batch}
+            raise runtime.EndpointGone(
+                f"{self._config.name}: the receiver answered 410, it wants no more"
+            )
+        return {item.ref: runtime.reflected(answer.status) for item in batch}
 
     def _networks(self) -> tuple[Network, ...]:
         """Those in which the receiver may be. Raises InvalidNetworks."""
@@ -157,7 +142,9 @@ class WebhookConnector:
     def _signature_headers(self, body: str, requests: Sequence[str]) -> dict[str, str]:
         now, secrets = self._http.now(), self._secrets()
         if not secrets or not all(map(is_standard_secret, secrets)):
-            raise DeliveryError(f"{self._config.name}: a secret can't be used", permanent=True)
+            raise runtime.DeliveryError(
+                f"{self._config.name}: a secret can't be used", permanent=True
+            )
         name = message_id(secrets[0], self._config.name, body, requests)
         signatures = [Signer(secret).sign(name, now, body) for secret in secrets]
         return {
@@ -166,7 +153,7 @@ class WebhookConnector:
             "webhook-signature": " ".join(signatures),
         }
 
-    def _body(self, batch: Sequence[PushItem]) -> str:
+    def _body(self, batch: Sequence[runtime.PushItem]) -> str:
         names = self._config.topics
         newest = max((item.since for item in batch if item.since), default=None)
         # Claimed rows come in any order, and a retry is to have the same body.
@@ -179,7 +166,7 @@ class WebhookConnector:
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
-def _erase_body(batch: Sequence[PushItem]) -> str:
+def _erase_body(batch: Sequence[runtime.PushItem]) -> str:
     """Without a time, so that a retry has the same body."""
     rows = [{"address": item.address, "channel": item.channel.value} for item in batch]
     rows.sort(key=lambda row: row["address"])
@@ -198,7 +185,7 @@ def message_id(secret: str, destination: str, body: str, requests: Sequence[str]
     return "msg_" + base64.urlsafe_b64encode(digest[:18]).decode()
 
 
-def _item_json(item: PushItem, topic_names: Mapping[str, str]) -> dict[str, Any]:
+def _item_json(item: runtime.PushItem, topic_names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "address": item.address,
         "channel": item.channel.value,
@@ -217,7 +204,7 @@ def _item_json(item: PushItem, topic_names: Mapping[str, str]) -> dict[str, Any]
     }
 
 
-def _reason_json(reason: TopicOffReason) -> dict[str, str | None]:
+def _reason_json(reason: runtime.TopicOffReason) -> dict[str, str | None]:
     return {
         "rule": reason.rule,
         "scope": reason.scope,
@@ -227,9 +214,9 @@ def _reason_json(reason: TopicOffReason) -> dict[str, str | None]:
     }
 
 
-SPEC = ConnectorSpec(
+SPEC = runtime.ConnectorSpec(
     kind=WebhookConnector.kind,
-    tested_against=TestedAgainst.REAL_SERVER,
+    tested_against=runtime.TestedAgainst.REAL_SERVER,
     tested_version="a receiver of Standard Webhooks 1.0.0; with every test run",
     capabilities=WebhookConnector.capabilities,
     own_settings=WebhookConnector.settings,
