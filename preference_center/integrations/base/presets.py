@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import TypeAlias
 
 from preference_center.core.events import EventKind
@@ -98,6 +99,12 @@ class ColumnMeaning:
         """Whether one of these columns (normalized names) has one of `group_column_words`."""
         words = [normalize_column_name(word) for word in self.group_column_words]
         return any(word in key for word in words for key in keys)
+
+
+opt_out = partial(ColumnMeaning, RowMeaning.OPT_OUT)
+subscription = partial(ColumnMeaning, RowMeaning.SUBSCRIPTION)
+bounce = partial(ColumnMeaning, RowMeaning.BOUNCE)
+complaint = partial(ColumnMeaning, RowMeaning.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +237,11 @@ _SUBSCRIBED_AT = (
 _EVIDENCE = {name: (name,) for name in ("source", "wording", "language", "legal_basis", "policy")}
 
 
-_OPT_OUT = ColumnMeaning(
-    RowMeaning.OPT_OUT, default_group="list", group_columns=_GROUP, date_columns=_OPTED_OUT_AT
-)
+_OPT_OUT = opt_out(default_group="list", group_columns=_GROUP, date_columns=_OPTED_OUT_AT)
 
 
-_SUBSCRIPTION = ColumnMeaning(
-    RowMeaning.SUBSCRIPTION, default_group="list", group_columns=_GROUP, date_columns=_SUBSCRIBED_AT
+_SUBSCRIPTION = subscription(
+    default_group="list", group_columns=_GROUP, date_columns=_SUBSCRIBED_AT
 )
 
 
@@ -249,8 +254,8 @@ PRESETS = (
         address_columns=_ADDRESS,
         detects_address=True,
         meanings=(
-            ColumnMeaning(RowMeaning.OPT_OUT, default_group="list"),
-            ColumnMeaning(RowMeaning.SUBSCRIPTION, default_group="list"),
+            opt_out(default_group="list"),
+            subscription(default_group="list"),
         ),
         excluded_columns=dict.fromkeys((*_OPTED_OUT_AT, *_SUBSCRIBED_AT), "generic-list"),
         requires_meaning=True,
@@ -270,7 +275,7 @@ PRESETS = (
             "email_md5",
             "hashed_email",
         ),
-        meanings=(ColumnMeaning(RowMeaning.OPT_OUT, default_group="list"),),
+        meanings=(opt_out(default_group="list"),),
         is_hashed=True,
         header_optional=True,
     ),
@@ -294,13 +299,10 @@ PRESETS = (
             replace(
                 _SUBSCRIPTION, conditions=(CellCondition(_STATUS, _SUBSCRIBED, is_whole=True),)
             ),
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
-                date_columns=_OCCURRED_AT,
-                conditions=(CellCondition(_STATUS, ("bounce", "hard")),),
+            bounce(
+                date_columns=_OCCURRED_AT, conditions=(CellCondition(_STATUS, ("bounce", "hard")),)
             ),
-            ColumnMeaning(
-                RowMeaning.COMPLAINT,
+            complaint(
                 default_group="list",
                 group_columns=_GROUP,
                 date_columns=_OCCURRED_AT,

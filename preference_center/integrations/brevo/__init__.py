@@ -13,9 +13,9 @@ from __future__ import annotations
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    opt_out,
+    subscription,
 )
 
 INTEGRATION = Integration.of_package(
@@ -46,8 +46,7 @@ PRESETS = (
         docs_url=_DOCS_URL,
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="blocklisted",
                 conditions=(
                     CellCondition(
@@ -55,8 +54,7 @@ PRESETS = (
                     ),
                 ),
             ),
-            ColumnMeaning(
-                RowMeaning.SUBSCRIPTION,
+            subscription(
                 default_group="contacts",
                 date_columns=("ADDED_TIME", "createdAt"),
                 conditions=(CellCondition(_STATUS, ("subscribed", "false", "no", "0")),),
@@ -71,7 +69,7 @@ PRESETS = (
         title="Brevo: an export of blocklisted contacts only",
         docs_url=_DOCS_URL,
         address_columns=_EMAIL,
-        meanings=(ColumnMeaning(RowMeaning.OPT_OUT, default_group="blocklisted"),),
+        meanings=(opt_out(default_group="blocklisted"),),
         json_rows_path="contacts.item",
     ),
 )

@@ -16,9 +16,10 @@ from preference_center.integrations.base.presets import (
     FALSE_WORDS,
     TRUE_WORDS,
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    bounce,
+    complaint,
+    opt_out,
 )
 
 INTEGRATION = Integration.of_package(
@@ -62,18 +63,15 @@ PRESETS = (
         docs_url="https://knowledge.hubspot.com/properties/hubspots-default-contact-properties",
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
-                default_group="all email",
-                conditions=(CellCondition(_UNSUBSCRIBED_FROM_ALL, _YES),),
+            opt_out(
+                default_group="all email", conditions=(CellCondition(_UNSUBSCRIBED_FROM_ALL, _YES),)
             ),
-            ColumnMeaning(RowMeaning.OPT_OUT, group_column_words=_OPT_OUT_WORDS),
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
+            opt_out(group_column_words=_OPT_OUT_WORDS),
+            bounce(
                 conditions=(
                     CellCondition(_HARD_BOUNCE_REASON),
                     CellCondition(_HARD_BOUNCE_REASON, _NO, negated=True),
-                ),
+                )
             ),
         ),
         required_columns=(_UNSUBSCRIBED_FROM_ALL,),
@@ -85,28 +83,23 @@ PRESETS = (
         "what-do-the-columns-mean-in-csv-i-receive-when-i-export-unsubscribes-and-bounces",
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="all email",
                 conditions=(CellCondition(("Portal Unsubscribe",), _YES),),
             ),
-            ColumnMeaning(
-                RowMeaning.COMPLAINT,
+            complaint(
                 default_group="spam reports",
                 conditions=(CellCondition(("Portal Spam Report",), _YES),),
             ),
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
+            bounce(
                 conditions=(
                     CellCondition(("Portal Bounce",)),
                     CellCondition(("Portal Bounce",), _NO, negated=True),
-                ),
+                )
             ),
             # never holds: what other accounts found is named here so that it is no type
-            ColumnMeaning(
-                RowMeaning.BOUNCE, conditions=(CellCondition(("Global Bounce",), ("(never)",)),)
-            ),
-            ColumnMeaning(RowMeaning.OPT_OUT, other_columns_are_groups=True),
+            bounce(conditions=(CellCondition(("Global Bounce",), ("(never)",)),)),
+            opt_out(other_columns_are_groups=True),
         ),
         required_columns=(("Portal Unsubscribe",),),
     ),

@@ -13,7 +13,9 @@ from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    bounce,
+    opt_out,
+    subscription,
 )
 
 INTEGRATION = Integration.of_package(
@@ -43,8 +45,7 @@ def _consent_meanings(channel: str, *, suppressions: bool) -> tuple[ColumnMeanin
     consent, dated = (f"{channel} Marketing Consent",), (f"{channel} Marketing Consent Timestamp",)
     free = (CellCondition(_SUPPRESSIONS, negated=True),) if suppressions else ()
     return (
-        ColumnMeaning(
-            RowMeaning.OPT_OUT,
+        opt_out(
             default_group="unsubscribed",
             group_columns=consent,
             date_columns=dated,
@@ -53,8 +54,7 @@ def _consent_meanings(channel: str, *, suppressions: bool) -> tuple[ColumnMeanin
                 CellCondition(consent, ("subscribed", "never"), negated=True),
             ),
         ),
-        ColumnMeaning(
-            RowMeaning.SUBSCRIPTION,
+        subscription(
             default_group="profiles",
             date_columns=dated,
             conditions=(CellCondition(consent, ("subscribed",)), *free),
@@ -70,8 +70,7 @@ PRESETS = (
         address_columns=_EMAIL,
         meanings=(
             *_consent_meanings("Email", suppressions=True),
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="suppressed",
                 group_columns=_SUPPRESSIONS,
                 group_separator=",",
@@ -97,13 +96,10 @@ PRESETS = (
         docs_url=_SUPPRESSED,
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
-                date_columns=_SUPPRESSED_AT,
-                conditions=(CellCondition(_REASON, _HARD_BOUNCES),),
+            bounce(
+                date_columns=_SUPPRESSED_AT, conditions=(CellCondition(_REASON, _HARD_BOUNCES),)
             ),
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="suppressed",
                 group_columns=_REASON,
                 date_columns=_SUPPRESSED_AT,

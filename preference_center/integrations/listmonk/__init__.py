@@ -12,9 +12,9 @@ from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     GROUP_COLUMN_NAMES,
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    opt_out,
+    subscription,
 )
 
 INTEGRATION = Integration.of_package(__name__, "listmonk", has_presets=True)
@@ -33,14 +33,12 @@ PRESETS = (
         docs_url=_DOCS_URL,
         address_columns=("email",),
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="blocklisted",
                 date_columns=_UPDATED,
                 conditions=(CellCondition(_STATUS, ("blocklisted", "blacklisted")),),
             ),
-            ColumnMeaning(
-                RowMeaning.SUBSCRIPTION,
+            subscription(
                 default_group="subscribers",
                 group_columns=GROUP_COLUMN_NAMES,
                 group_separator=",",
@@ -56,8 +54,7 @@ PRESETS = (
         docs_url=_DOCS_URL,
         address_columns=("email",),
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="unsubscribed",
                 group_columns=GROUP_COLUMN_NAMES,
                 group_separator=",",

@@ -9,7 +9,7 @@ audience and does not name it.
 from __future__ import annotations
 
 from preference_center.integrations.base.integration import Integration
-from preference_center.integrations.base.presets import ColumnMeaning, ImportPreset, RowMeaning
+from preference_center.integrations.base.presets import ImportPreset, bounce, opt_out, subscription
 
 INTEGRATION = Integration.of_package(
     __name__, "Mailchimp", webhook="MailchimpWebhookSource", has_presets=True
@@ -29,11 +29,7 @@ PRESETS = (
         docs_url=_DOCS_URL,
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.SUBSCRIPTION,
-                default_group="audience",
-                date_columns=("OPTIN_TIME", "CONFIRM_TIME"),
-            ),
+            subscription(default_group="audience", date_columns=("OPTIN_TIME", "CONFIRM_TIME")),
         ),
         required_columns=(("OPTIN_TIME", "CONFIRM_TIME"),),
         excluded_columns={
@@ -46,11 +42,7 @@ PRESETS = (
         title="Mailchimp: unsubscribed_..._export.csv of an audience",
         docs_url=_DOCS_URL,
         address_columns=_EMAIL,
-        meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT, default_group="audience", date_columns=("UNSUB_TIME",)
-            ),
-        ),
+        meanings=(opt_out(default_group="audience", date_columns=("UNSUB_TIME",)),),
         required_columns=(("UNSUB_TIME",),),
     ),
     ImportPreset(
@@ -58,7 +50,7 @@ PRESETS = (
         title="Mailchimp: cleaned_..._export.csv of an audience",
         docs_url=_DOCS_URL,
         address_columns=_EMAIL,
-        meanings=(ColumnMeaning(RowMeaning.BOUNCE, date_columns=("CLEAN_TIME",)),),
+        meanings=(bounce(date_columns=("CLEAN_TIME",)),),
         required_columns=(("CLEAN_TIME",),),
     ),
 )

@@ -12,9 +12,10 @@ from __future__ import annotations
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    bounce,
+    complaint,
+    opt_out,
 )
 
 INTEGRATION = Integration.of_package(
@@ -36,8 +37,7 @@ PRESETS = (
         docs_url=f"{_DOCS_URL}Unsubscribe",
         address_columns=_ADDRESS,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="*",
                 group_columns=("tags", "tag"),
                 group_separator=",",
@@ -53,10 +53,8 @@ PRESETS = (
         docs_url=f"{_DOCS_URL}Bounces",
         address_columns=_ADDRESS,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
-                date_columns=_CREATED,
-                conditions=(CellCondition(("code",), ("4",), negated=True),),
+            bounce(
+                date_columns=_CREATED, conditions=(CellCondition(("code",), ("4",), negated=True),)
             ),
         ),
         required_columns=(("code", "error"),),
@@ -67,9 +65,7 @@ PRESETS = (
         title="Mailgun: complaints",
         docs_url=f"{_DOCS_URL}Complaints",
         address_columns=_ADDRESS,
-        meanings=(
-            ColumnMeaning(RowMeaning.COMPLAINT, default_group="complaints", date_columns=_CREATED),
-        ),
+        meanings=(complaint(default_group="complaints", date_columns=_CREATED),),
         excluded_columns={"code": "mailgun-bounces", "tags": "mailgun-unsubscribes"},
         json_rows_path="items.item",
     ),

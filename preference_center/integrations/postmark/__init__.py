@@ -11,9 +11,10 @@ from __future__ import annotations
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    bounce,
+    complaint,
+    opt_out,
 )
 
 INTEGRATION = Integration.of_package(
@@ -34,20 +35,17 @@ PRESETS = (
         docs_url="https://postmarkapp.com/developer/api/suppressions-api",
         address_columns=("EmailAddress", "Email", "Recipient"),
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="message stream",
                 group_columns=("MessageStream",),
                 date_columns=_CREATED,
                 conditions=(CellCondition(_REASON, ("manual", "unsub")),),
             ),
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
+            bounce(
                 date_columns=_CREATED,
                 conditions=(CellCondition(_REASON, ("hardbounce", "hard bounce")),),
             ),
-            ColumnMeaning(
-                RowMeaning.COMPLAINT,
+            complaint(
                 default_group="spam complaints",
                 date_columns=_CREATED,
                 conditions=(CellCondition(_REASON, ("spam",)),),

@@ -14,9 +14,11 @@ from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     GROUP_COLUMN_NAMES,
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    bounce,
+    complaint,
+    opt_out,
+    subscription,
 )
 
 INTEGRATION = Integration.of_package(
@@ -48,11 +50,7 @@ PRESETS = (
         title="SendGrid: global unsubscribes",
         docs_url=_SUPPRESSIONS,
         address_columns=_EMAIL,
-        meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT, default_group="global unsubscribes", date_columns=_CREATED
-            ),
-        ),
+        meanings=(opt_out(default_group="global unsubscribes", date_columns=_CREATED),),
         excluded_columns={
             "group_name": "sendgrid-groups",
             "status": "sendgrid-bounces",
@@ -66,12 +64,7 @@ PRESETS = (
         docs_url=_SUPPRESSIONS,
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
-                default_group="(no group)",
-                group_columns=_GROUP,
-                date_columns=_CREATED,
-            ),
+            opt_out(default_group="(no group)", group_columns=_GROUP, date_columns=_CREATED),
         ),
         required_columns=(_GROUP,),
         excluded_columns={"status": "sendgrid-bounces", "contact_id": "sendgrid-contacts"},
@@ -83,8 +76,7 @@ PRESETS = (
         address_columns=_EMAIL,
         # RFC 3463 2: class 4 is a persistent transient failure
         meanings=(
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
+            bounce(
                 date_columns=_CREATED,
                 conditions=(CellCondition(("status",), ("4",), negated=True),),
             ),
@@ -96,11 +88,7 @@ PRESETS = (
         title="SendGrid: spam reports",
         docs_url=_SUPPRESSIONS,
         address_columns=_EMAIL,
-        meanings=(
-            ColumnMeaning(
-                RowMeaning.COMPLAINT, default_group="spam reports", date_columns=_CREATED
-            ),
-        ),
+        meanings=(complaint(default_group="spam reports", date_columns=_CREATED),),
         excluded_columns={
             "group_name": "sendgrid-groups",
             "status": "sendgrid-bounces",
@@ -112,9 +100,7 @@ PRESETS = (
         title="SendGrid: marketing contacts, as subscriptions of the list that was exported",
         docs_url=_CONTACTS,
         address_columns=_EMAIL,
-        meanings=(
-            ColumnMeaning(RowMeaning.SUBSCRIPTION, default_group="contacts", date_columns=_CREATED),
-        ),
+        meanings=(subscription(default_group="contacts", date_columns=_CREATED),),
         required_columns=(("contact_id",),),
     ),
 )

@@ -12,9 +12,11 @@ from __future__ import annotations
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.presets import (
     CellCondition,
-    ColumnMeaning,
     ImportPreset,
-    RowMeaning,
+    bounce,
+    complaint,
+    opt_out,
+    subscription,
 )
 
 INTEGRATION = Integration.of_package(
@@ -39,13 +41,8 @@ PRESETS = (
         "API_ListSuppressedDestinations.html",
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.BOUNCE,
-                date_columns=_UPDATED,
-                conditions=(CellCondition(("Reason",), ("bounce",)),),
-            ),
-            ColumnMeaning(
-                RowMeaning.COMPLAINT,
+            bounce(date_columns=_UPDATED, conditions=(CellCondition(("Reason",), ("bounce",)),)),
+            complaint(
                 default_group="complaints",
                 date_columns=_UPDATED,
                 conditions=(CellCondition(("Reason",), ("complaint",)),),
@@ -61,21 +58,18 @@ PRESETS = (
         docs_url="https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html",
         address_columns=_EMAIL,
         meanings=(
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 default_group="unsubscribed from all",
                 date_columns=_UPDATED,
                 conditions=(CellCondition(("UnsubscribeAll",), ("true",)),),
             ),
-            ColumnMeaning(
-                RowMeaning.OPT_OUT,
+            opt_out(
                 group_columns=("TopicName",),
                 list_columns=_TOPICS,
                 date_columns=_UPDATED,
                 conditions=(CellCondition(("SubscriptionStatus",), ("opt_out",)),),
             ),
-            ColumnMeaning(
-                RowMeaning.SUBSCRIPTION,
+            subscription(
                 group_columns=("TopicName",),
                 list_columns=_TOPICS,
                 date_columns=_UPDATED,
