@@ -58,42 +58,28 @@ class ListmonkProfile(LenientModel):
 
 def list_permissions(profile: ListmonkProfile, list_ids: Sequence[str]) -> Iterator[Permission]:
     """What the connector needs, for the lists that topics are mapped to."""
-    by_role = all(profile.has_list_permission("list:get", list_id) for list_id in list_ids)
+    has, has_for_list = profile.has_permission, profile.has_list_permission
+    by_role = all(has_for_list("list:get", list_id) for list_id in list_ids)
     yield Permission(
         "subscribers:get_all, or subscribers:get with list:get on every mapped list",
         "see who is there and what is off",
         # With neither, listmonk answers every search with nobody: all would seem absent.
-        profile.has_permission("subscribers:get_all")
-        or (profile.has_permission("subscribers:get") and by_role),
+        has("subscribers:get_all") or (has("subscribers:get") and by_role),
         _GRANT_TO_LIST_ROLE,
     )
-    yield Permission(
-        "subscribers:sql_query",
-        "search by address",
-        profile.has_permission("subscribers:sql_query"),
-        _GRANT_TO_USER_ROLE,
-    )
-    yield Permission(
-        "subscribers:manage",
-        "change subscriptions",
-        profile.has_permission("subscribers:manage"),
-        _GRANT_TO_USER_ROLE,
-    )
+    for name, use in (
+        ("subscribers:sql_query", "search by address"),
+        ("subscribers:manage", "change subscriptions"),
+    ):
+        yield Permission(name, use, has(name), _GRANT_TO_USER_ROLE)
     for list_id in list_ids:
-        yield Permission(
-            f"lists:get_all, or list:get on list {list_id}",
-            f"see list {list_id}",
-            profile.has_permission("lists:get_all")
-            or profile.has_list_permission("list:get", list_id),
-            _GRANT_TO_LIST_ROLE,
-        )
-        yield Permission(
-            f"lists:manage_all, or list:manage on list {list_id}",
-            f"turn list {list_id} off and on",
-            profile.has_permission("lists:manage_all")
-            or profile.has_list_permission("list:manage", list_id),
-            _GRANT_TO_LIST_ROLE,
-        )
+        for whole, single, use in (
+            ("lists:get_all", "list:get", f"see list {list_id}"),
+            ("lists:manage_all", "list:manage", f"turn list {list_id} off and on"),
+        ):
+            is_granted = has(whole) or has_for_list(single, list_id)
+            name = f"{whole}, or {single} on list {list_id}"
+            yield Permission(name, use, is_granted, _GRANT_TO_LIST_ROLE)
 
 
 UNSUBSCRIBED, BLOCKLISTED, SINGLE_OPT_IN = "unsubscribed", "blocklisted", "single"
@@ -227,17 +213,17 @@ class ListmonkClient:
         return found
 
     def list_subscribers(
-        self, after_id: int, limit: int, condition: str = ""
-    ) -> tuple[list[ListmonkSubscriber], int | None]:
+        self, after_id: str, *, limit: int, condition: str = ""
+    ) -> tuple[list[ListmonkSubscriber], str]:
         """The next subscribers by id after `after_id`, and the last id if there may be more."""
-        where = f"subscribers.id > {after_id}" + (f" AND {condition}" if condition else "")
+        after = int(after_id or 0)
+        where = f"subscribers.id > {after}" + (f" AND {condition}" if condition else "")
         # The API can't sort by id, so the page is chosen inside. Numbers and our own text only.
         inner = f"SELECT id FROM subscribers WHERE {where} ORDER BY id LIMIT {limit}"  # noqa: S608
         rows = self._query(f"subscribers.id IN ({inner})")
         last = max((row.id for row in rows), default=0)
-        return [row for row in rows if row.email], last if len(
-            rows
-        ) == limit and last > after_id else None
+        may_be_more = len(rows) == limit and last > after
+        return [row for row in rows if row.email], str(last) if may_be_more else ""
 
     def _query(self, condition: str) -> Sequence[ListmonkSubscriber]:
         query = {"query": condition, "per_page": "all"}
@@ -257,17 +243,18 @@ class ListmonkClient:
     def delete(self, subscriber_ids: Sequence[int]) -> None:
         """Delete subscribers with their subscriptions; statistics stay, without them."""
         query = {"id": [str(id_) for id_ in subscriber_ids]}
-        answer = self._session.send("DELETE", "/api/subscribers", query=query)
-        if not answer.parse_member(bool, "data"):
-            raise runtime.DeliveryError("the answer is not what the tool's API promises")
+        _ensure_done(self._session.send("DELETE", "/api/subscribers", query=query))
 
     def _update_subscriptions(
         self, action: dict[str, str], list_id: str, subscriber_ids: Sequence[int]
     ) -> None:
         body = {**action, "ids": list(subscriber_ids), "target_list_ids": [int(list_id)]}
-        answer = self._session.send("PUT", "/api/subscribers/lists", body=body)
-        if not answer.parse_member(bool, "data"):
-            raise runtime.DeliveryError("the answer is not what the tool's API promises")
+        _ensure_done(self._session.send("PUT", "/api/subscribers/lists", body=body))
+
+
+def _ensure_done(answer: runtime.Response) -> None:
+    if not answer.parse_member(bool, "data"):
+        raise runtime.DeliveryError("the answer is not what the tool's API promises")
 
 
 def _quote_literal(text: str) -> str:

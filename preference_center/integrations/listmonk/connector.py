@@ -85,7 +85,7 @@ class Listmonk(
 
     def find_problems(self, client: ListmonkClient) -> Iterator[str]:
         """See ApiConnector. Tries a query of subscribers."""
-        client.list_subscribers(0, 1)
+        client.list_subscribers("", limit=1)
         yield from ()
 
     def find_permissions(self, client: ListmonkClient) -> Iterator[runtime.Permission]:
@@ -122,36 +122,29 @@ class Listmonk(
         double_opt_in_lists: Collection[str],
     ) -> list[runtime.PushStep]:
         steps = []
-        there = [item for item in batch if item.ref in subscribers]
+        there = [(item, subscribers[item.ref]) for item in batch if item.ref in subscribers]
         for topic in sorted(set().union(*(item.off for item in batch))):
             list_id = self.config.topics[topic]
             # Also those not seen in the list: unsubscribing adds nobody to it.
             refs = [
-                i.ref
-                for i in there
-                if topic in i.off and not subscribers[i.ref].is_unsubscribed(list_id)
+                item.ref
+                for item, subscriber in there
+                if topic in item.off and not subscriber.is_unsubscribed(list_id)
             ]
-            steps.append(
-                runtime.PushStep(
-                    tuple(refs), partial(_unsubscribe, client, list_id, refs, subscribers)
-                )
-            )
+            call = partial(_unsubscribe, client, list_id, refs, subscribers)
+            steps.append(runtime.PushStep(tuple(refs), call))
         for topic in sorted(set().union(*(item.lift for item in batch))):
             list_id = self.config.topics[topic]
             refs = [
-                i.ref
-                for i in there
-                if topic in i.lift and subscribers[i.ref].is_unsubscribed(list_id)
+                item.ref
+                for item, subscriber in there
+                if topic in item.lift and subscriber.is_unsubscribed(list_id)
             ]
+            call = partial(_lift, client, list_id, refs, subscribers)
             if list_id in double_opt_in_lists:
                 # Whether the opt-in was confirmed before is unknown by now: left off.
-                steps.append(runtime.PushStep(tuple(refs), partial(_refuse_double_opt_in, refs)))
-            else:
-                steps.append(
-                    runtime.PushStep(
-                        tuple(refs), partial(_lift, client, list_id, refs, subscribers)
-                    )
-                )
+                call = partial(dict.fromkeys, refs, runtime.refused("the list has double opt-in"))
+            steps.append(runtime.PushStep(tuple(refs), call))
         return [step for step in steps if step.refs]
 
     def read_batch(self, client: ListmonkClient, batch: runtime.Items) -> runtime.OffTopics:
@@ -194,23 +187,18 @@ class Listmonk(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
-        rows, following = self._list_subscribers(cursor)
-        seen = [
-            runtime.ContactSnapshot(
-                s.email, off=None if s.is_blocklisted else self._unsubscribed_topics(s)
-            )
-            for s in rows
-        ]
-        return runtime.ContactPage(tuple(seen), following, following is None)
+        return self._list_subscribers(cursor).expand(self._to_snapshots)
+
+    def _to_snapshots(self, row: ListmonkSubscriber) -> Iterator[runtime.ContactSnapshot]:
+        off = None if row.is_blocklisted else self._unsubscribed_topics(row)
+        yield runtime.ContactSnapshot(row.email, off=off)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Who unsubscribed or is blocklisted, but not for bounces.
 
         listmonk does not record whether the person or a user of listmonk did it.
         """
-        rows, following = self._list_subscribers(cursor, _OPTED_OUT_CONDITION)
-        events = [event for row in rows for event in self._to_vendor_events(row)]
-        return runtime.ContactPage(tuple(events), following, following is None)
+        return self._list_subscribers(cursor, _OPTED_OUT_CONDITION).expand(self._to_vendor_events)
 
     def _to_vendor_events(self, subscriber: ListmonkSubscriber) -> Iterable[runtime.VendorEvent]:
         if subscriber.is_blocklisted:
@@ -229,10 +217,9 @@ class Listmonk(
 
     def _list_subscribers(
         self, cursor: str | None, condition: str = ""
-    ) -> tuple[list[ListmonkSubscriber], str | None]:
-        with self.open_client() as account:
-            rows, last = account.list_subscribers(int(cursor or 0), PAGE_SIZE, condition)
-        return rows, None if last is None else str(last)
+    ) -> runtime.ContactPage[ListmonkSubscriber]:
+        listing = partial(ListmonkClient.list_subscribers, limit=PAGE_SIZE, condition=condition)
+        return self.full_page(cursor, listing)
 
 
 def _find_subscribers(
@@ -256,10 +243,6 @@ def _unsubscribe(
     ):
         outcomes |= dict.fromkeys(part, runtime.reflected(f"list {list_id}: 200"))
     return outcomes
-
-
-def _refuse_double_opt_in(refs: Sequence[int]) -> runtime.Outcomes:
-    return dict.fromkeys(refs, runtime.refused("the list has double opt-in"))
 
 
 def _lift(
