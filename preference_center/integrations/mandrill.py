@@ -141,10 +141,9 @@ def _read_list_change(list_type: str, row: webhook.JsonObject) -> VendorEvent | 
 
 def _bounce(event_type: str, message: webhook.JsonObject) -> Bounce:
     text = message.text("diag").removeprefix("smtp;").strip()
-    reply = text[:3]
     return Bounce(
         status=webhook.find_status_code(text),
-        reply_code=reply if reply.isdigit() else "",
+        reply_code=webhook.find_reply_code(text),
         diagnostic=text or message.text("bounce_description"),
         permanent=event_type == "hard_bounce",
         bad_address=event_type == "hard_bounce"

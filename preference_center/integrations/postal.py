@@ -154,10 +154,7 @@ def _is_mail(row: webhook.JsonObject) -> bool:
 def _to_received_mail(row: webhook.JsonObject) -> ReceivedMail:
     content = row.text("message").encode() or _compose_mail_parts(row)
     if row.get("base64") is True:
-        try:
-            content = base64.b64decode(content)
-        except ValueError:
-            raise InvalidInput("the body is not what the vendor promises") from None
+        content = webhook.decode_base64(content)
     return ReceivedMail(content, extract_addresses(row.text("rcpt_to")), row.text("mail_from"))
 
 

@@ -7,7 +7,6 @@ The body is JSON, verified by a shared secret since SparkPost signs nothing.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -71,10 +70,7 @@ def _to_received_mail(relayed: webhook.JsonObject) -> ReceivedMail:
     content = relayed.nested("content")
     raw = content.text("email_rfc822").encode(errors="replace")
     if content.get("email_rfc822_is_base64") is True:
-        try:
-            raw = base64.b64decode(raw)
-        except ValueError:
-            raise InvalidInput("the body is not what the vendor promises") from None
+        raw = webhook.decode_base64(raw)
     return ReceivedMail(raw, extract_addresses(relayed.text("rcpt_to")), relayed.text("msg_from"))
 
 

@@ -142,10 +142,9 @@ def _bounce(reason: str, info: webhook.JsonObject) -> Bounce:
     text = info.text("destination_response")
     code = _ADDRESS_ERROR_STATUSES.get(reason, "")
     permanent = True if code else False if reason in _TEMPORARY_REASONS else None
-    reply = text[:3]
     return Bounce(
         code or webhook.find_status_code(text),
-        reply if reply.isdigit() else "",
+        webhook.find_reply_code(text),
         text,
         permanent=permanent,
     )

@@ -171,6 +171,20 @@ def find_status_code(reply: str) -> str:
     return found[1] if found else ""
 
 
+def find_reply_code(reply: str) -> str:
+    """The SMTP reply code that a server's reply begins with, also after `smtp;`; "" if none."""
+    code = reply.removeprefix("smtp;").strip()[:3]
+    return code if code.isdigit() and len(code) == len("550") else ""
+
+
+def decode_base64(content: bytes) -> bytes:
+    """What is encoded so in a body. Raises InvalidInput, quoting nothing."""
+    try:
+        return base64.b64decode(content)
+    except ValueError:
+        raise InvalidInput(_INVALID_BODY) from None
+
+
 def is_complaint(feedback_type: str) -> bool:
     """Whether a feedback report of this type (RFC 5965, 6591) is about mail nobody wanted.
 

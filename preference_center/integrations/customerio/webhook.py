@@ -54,10 +54,8 @@ class CustomerIoWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
         secret = webhook.require_setting(settings, SECRET_SETTING)
-        given, stamp = (
-            request.require_header("x-cio-signature"),
-            request.require_header("x-cio-timestamp"),
-        )
+        given = request.require_header("x-cio-signature")
+        stamp = request.require_header("x-cio-timestamp")
         webhook.verify_hmac(secret, f"v0:{stamp}:".encode() + request.body, given)
         webhook.verify_timestamp(webhook.parse_epoch(stamp), now, MAX_AGE)
 

@@ -67,10 +67,8 @@ class IntercomWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
-        secret, given = (
-            webhook.require_setting(settings, SECRET_SETTING),
-            request.require_header("x-hub-signature"),
-        )
+        secret = webhook.require_setting(settings, SECRET_SETTING)
+        given = request.require_header("x-hub-signature")
         webhook.verify_hmac(secret, request.body, given.removeprefix(_SCHEME), "sha1")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:

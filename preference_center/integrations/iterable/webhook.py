@@ -58,10 +58,8 @@ def _read_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
     event, fields = row.text("eventName"), row.nested("dataFields")
     if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return
-    address, at = (
-        row.text("email"),
-        webhook.parse_iso_time(fields.text("createdAt").replace(" +", "+")),
-    )
+    address = row.text("email")
+    at = webhook.parse_iso_time(fields.text("createdAt").replace(" +", "+"))
     if address.endswith(_PLACEHOLDER_SUFFIX):
         address = ""
     source = fields.text("unsubSource")

@@ -65,10 +65,8 @@ class KlaviyoWebhookSource(WebhookSource):
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""
         secret = webhook.require_setting(settings, SECRET_SETTING)
-        given, stamp = (
-            request.require_header("klaviyo-signature"),
-            request.require_header("klaviyo-timestamp"),
-        )
+        given = request.require_header("klaviyo-signature")
+        stamp = request.require_header("klaviyo-timestamp")
         webhook.verify_hmac(secret, request.body + stamp.encode(), given)
         try:
             sent = webhook.parse_json_objects(request.body)[:1]

@@ -62,10 +62,8 @@ class MailerSendWebhookSource(WebhookSource):
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See WebhookSource."""
-        secret, given = (
-            webhook.require_setting(settings, SECRET_SETTING),
-            request.require_header("signature"),
-        )
+        secret = webhook.require_setting(settings, SECRET_SETTING)
+        given = request.require_header("signature")
         try:
             webhook.verify_hmac(secret, request.body, given)
         except SignatureError:

@@ -117,7 +117,7 @@ def _read_bounce(row: webhook.JsonObject) -> VendorEvent | None:
         return None if name in _IGNORED_BOUNCE_TYPES else webhook.unknown_event(f"Bounce {name}")
     text = row.text("Details")
     permanent = _PERMANENT_BY_TYPE.get(name)
-    code, reply = webhook.find_status_code(text), _reply_code(text)
+    code, reply = webhook.find_status_code(text), webhook.find_reply_code(text)
     bounce = Bounce(code, reply, text, permanent, bad_address=permanent is True)
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
@@ -149,9 +149,3 @@ def _read_subscription_change(row: webhook.JsonObject) -> VendorEvent | None:
         and kind in {VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED},
         bounce=_ON_LIST if kind is VendorEventKind.BOUNCED else None,
     )
-
-
-def _reply_code(details: str) -> str:
-    """The SMTP reply code that Postmark quotes first, as in `smtp;550 5.1.1 ...`."""
-    code = details.removeprefix("smtp;").strip()[:3]
-    return code if code.isdigit() and len(code) == len("550") else ""

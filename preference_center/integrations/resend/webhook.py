@@ -78,11 +78,7 @@ class ResendWebhookSource(WebhookSource):
 
 
 def _read_event(row: webhook.JsonObject) -> Iterator[VendorEvent]:
-    event, data, at = (
-        row.text("type"),
-        row.nested("data"),
-        row.iso_time("created_at"),
-    )
+    event, data, at = row.text("type"), row.nested("data"), row.iso_time("created_at")
     address = data.text("email")
     if event in _IGNORED:
         return

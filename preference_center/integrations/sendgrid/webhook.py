@@ -77,10 +77,8 @@ class SendGridWebhookSource(WebhookSource):
             _parse_public_key(each)
             for each in webhook.require_setting(settings, PUBLIC_KEY_SETTING).split()
         ]
-        signature, timestamp = (
-            request.require_header(_SIGNATURE_HEADER),
-            request.require_header(_TIMESTAMP_HEADER),
-        )
+        signature = request.require_header(_SIGNATURE_HEADER)
+        timestamp = request.require_header(_TIMESTAMP_HEADER)
         try:
             raw = base64.b64decode(signature, validate=True)
         except ValueError:

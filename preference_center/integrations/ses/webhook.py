@@ -90,7 +90,6 @@ def _read_bounces(bounce: webhook.JsonObject) -> Iterator[VendorEvent]:
         return
     for each in bounce.rows("bouncedRecipients"):
         diagnostic = each.text("diagnosticCode")
-        reply = diagnostic.removeprefix("smtp;").strip()[:3]
         yield VendorEvent(
             VendorEventKind.BOUNCED,
             each.text("emailAddress"),
@@ -98,7 +97,7 @@ def _read_bounces(bounce: webhook.JsonObject) -> Iterator[VendorEvent]:
             id=bounce.text("feedbackId"),
             bounce=Bounce(
                 status=each.text("status"),
-                reply_code=reply if reply.isdigit() else "",
+                reply_code=webhook.find_reply_code(diagnostic),
                 diagnostic=diagnostic,
                 permanent=_PERMANENT.get(bounce.text("bounceType")),
                 bad_address=bounce.text("bounceSubType") in _BAD_ADDRESS,
@@ -273,17 +272,10 @@ class SesWebhookSource(WebhookSource):
 def _read_mails(event: webhook.JsonObject) -> Iterator[ReceivedMail]:
     if not is_mail(event):
         return
-    content, receipt, mail = (
-        event.text("content"),
-        event.nested("receipt"),
-        event.nested("mail"),
-    )
-    raw = content.encode(errors="replace")
+    receipt, mail = event.nested("receipt"), event.nested("mail")
+    raw = event.text("content").encode(errors="replace")
     if receipt.text("action", "encoding").casefold() == "base64":
-        try:
-            raw = base64.b64decode(raw)
-        except ValueError:
-            raise InvalidInput("the body is not what the vendor promises") from None
+        raw = webhook.decode_base64(raw)
     recipients = receipt.array("recipients") or mail.array("destination")
     yield ReceivedMail(raw, [str(each) for each in recipients], mail.text("source"))
 
