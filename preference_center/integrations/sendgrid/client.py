@@ -96,16 +96,20 @@ def start_job(session: runtime.Session, items: runtime.EraseItems) -> runtime.Ou
 
 def has_contact(session: runtime.Session, address: str) -> bool:
     """Whether a marketing contact has this address; False for a key that may not look."""
-    answer = session.send(
-        "POST",
-        f"{CONTACTS_PATH}/search/emails",
-        body={"emails": [address]},
-        allowed_statuses={HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN},
-    )
-    if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
-        return False
+    missing = {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+    return bool(_find_contacts(session, [address], missing))
+
+
+def _find_contacts(
+    session: runtime.Session, addresses: Sequence[str], missing: Collection[HTTPStatus]
+) -> set[str]:
+    """Those of at most 100 addresses that contacts have, casefolded; none for `missing`."""
+    route, body = f"{CONTACTS_PATH}/search/emails", {"emails": addresses}
+    answer = session.send("POST", route, body=body, allowed_statuses=missing)
+    if answer.status in missing:
+        return set()
     found = answer.parse_member(dict[str, dict[str, object]], "result", or_empty=True)
-    return any("contact" in row for row in found.values())
+    return {email.casefold() for email, row in found.items() if "contact" in row}
 
 
 def suppression_changes(
@@ -403,15 +407,8 @@ def write_field(
     field_id = _find_field_id(session, field)
     there: set[str] = set()
     for items in runtime.chunked(batch, EMAILS_PER_SEARCH):
-        answer = session.send(
-            "POST",
-            f"{CONTACTS_PATH}/search/emails",
-            body={"emails": [item.address for item in items]},
-            allowed_statuses={HTTPStatus.NOT_FOUND},  # None of them.
-        )
-        if answer.status != HTTPStatus.NOT_FOUND:
-            looked_up = answer.parse_member(dict[str, dict[str, object]], "result", or_empty=True)
-            there |= {email.casefold() for email, row in looked_up.items() if "contact" in row}
+        addresses = [item.address for item in items]
+        there |= _find_contacts(session, addresses, {HTTPStatus.NOT_FOUND})
     known = [item for item in batch if item.address.casefold() in there]
     if known:
         contacts = [{"email": i.address, "custom_fields": {field_id: i.value}} for i in known]
