@@ -111,6 +111,10 @@ def parse_reset_headers(remaining: str, reset: str, *, epoch: bool) -> RateLimit
     return parse
 
 
+X_RATELIMIT_HEADERS = parse_reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
+"""The pair of headers, with a time since 1970, that most vendors send."""
+
+
 _MIN_MILLISECONDS = 1e11
 """Seconds since 1970 reach it in the year 5138."""
 

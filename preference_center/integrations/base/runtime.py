@@ -53,6 +53,7 @@ from preference_center.integrations.base.erasing_connector import (
     RequestedErasureConnector,
 )
 from preference_center.integrations.base.http import (
+    X_RATELIMIT_HEADERS,
     EndpointRateLimit,
     HttpContext,
     HttpSession,
@@ -158,6 +159,10 @@ class PascalModel(LenientModel):
     """The same with fields named `LikeThis` in JSON."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
+
+
+PROBE_ADDRESS = "preference-center-check@example.com"
+"""An address that nobody has, for a `check` that looks one up."""
 
 
 Session: TypeAlias = HttpSession

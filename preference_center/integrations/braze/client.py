@@ -317,9 +317,7 @@ RULES = runtime.ConnectorRules(
     credentials_hint="the URL, the API key and its permissions",
     url_setting="url",
     bearer_setting="api_key",
-    rate_limit_headers=runtime.parse_reset_headers(
-        "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
-    ),
+    rate_limit_headers=runtime.X_RATELIMIT_HEADERS,
 )
 
 

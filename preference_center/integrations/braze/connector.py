@@ -73,7 +73,7 @@ class Braze(BrazeWorkspace, runtime.ContactFieldConnector[BrazeClient]):
     rules = replace(RULES, account_target=runtime.ALL_EMAIL)
     id_type = EMAIL
     field_group_size = MAX_ADDRESSES_PER_CALL
-    probe_identifier = "preference-center-check@example.com"
+    probe_identifier = runtime.PROBE_ADDRESS
     not_a_group = (
         "Braze takes for no subscription group: map it to a group's id, or write "
         f"{runtime.ALL_EMAIL}"

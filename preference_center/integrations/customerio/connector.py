@@ -185,9 +185,6 @@ _HOSTS = {
 }
 
 
-_PROBE_ADDRESS = "preference-center-check@example.com"
-
-
 RESERVED_ATTRIBUTES = frozenset(
     {"anonymous_id", "cio_id", "created_at", "email", "id", "phone", "timezone", "unsubscribed"}
 )
@@ -284,7 +281,7 @@ class CustomerIo(
         if region and region != self._region:
             yield f"the workspace is in another region: set region={region}"
         try:
-            client.find_people([_PROBE_ADDRESS], id_type="email")
+            client.find_people([runtime.PROBE_ADDRESS], id_type="email")
         except runtime.RequestRejected:
             yield (
                 "people can't be looked up by their email address: make email an identifier in "

@@ -45,7 +45,6 @@ LEGAL_BASES = frozenset(
     }
 )
 _DOCS_URL = "https://developers.hubspot.com/docs"
-_PROBE_ADDRESS = "preference-center-check@example.com"
 _SINGLE_CALLS_HINT = (
     "each address and topic is a request of its own, at most 100 a push: the key lacks the "
     "scopes of the batch calls, which take Marketing Hub Enterprise"
@@ -140,9 +139,9 @@ class HubSpot(
         if client.scopes is None:
             yield "HubSpot does not report which scopes this key has: the first push will show it"
             try:
-                client.read_statuses_batch([_PROBE_ADDRESS])
+                client.read_statuses_batch([runtime.PROBE_ADDRESS])
             except MissingScopeError:
-                client.read_statuses(_PROBE_ADDRESS)
+                client.read_statuses(runtime.PROBE_ADDRESS)
                 yield _SINGLE_CALLS_HINT
         elif not has_batch_scopes(client.scopes):
             yield _SINGLE_CALLS_HINT

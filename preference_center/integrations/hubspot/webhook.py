@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -59,8 +60,7 @@ class HubSpotWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        events = (_read_event(row) for row in webhook.parse_json_objects(body))
-        return [event for event in events if event is not None]
+        return [*filter(None, map(_read_event, webhook.parse_json_objects(body)))]
 
 
 def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
@@ -73,28 +73,20 @@ def _read_event(row: webhook.JsonObject) -> VendorEvent | None:
     # `eventId` alone is not guaranteed to be unique.
     event_id = f"{row.text('subscriptionId')} {row.text('eventId')} {row.text('occurredAt')}"
     at = row.epoch("occurredAt", per_second=_MILLISECONDS)
-    contact = row.text("objectId")
+    kind = VendorEventKind.CONTACT_CHANGED
+    changed = VendorEvent(kind, "", None, at, event_id, contact_id=row.text("objectId"))
     if change in _CONTACT_CHANGES:
-        return VendorEvent(
-            VendorEventKind.CONTACT_CHANGED, "", occurred_at=at, id=event_id, contact_id=contact
-        )
+        return changed
     if change != "propertyChange":
         return None if change in _IGNORED else webhook.unknown_event(f"contact.{change}")
     name, value = row.text("propertyName"), row.text("propertyValue")
     if name == "email":
-        return VendorEvent(
-            VendorEventKind.CONTACT_CHANGED, value, occurred_at=at, id=event_id, contact_id=contact
-        )
+        return replace(changed, address=value)
     if name == _BOUNCE_PROPERTY and value == "UNKNOWN_USER":
-        return VendorEvent(
-            VendorEventKind.BOUNCED, "", occurred_at=at, id=event_id, contact_id=contact
-        )
+        return replace(changed, kind=VendorEventKind.BOUNCED)
     if name == _OPT_OUT_PROPERTY or name.startswith(f"{_OPT_OUT_PROPERTY}_"):
-        kind = (
-            VendorEventKind.OPTED_OUT
-            if value.casefold() == "true"
-            else VendorEventKind.RESUBSCRIBED
-        )
+        is_off = value.casefold() == "true"
+        kind = VendorEventKind.OPTED_OUT if is_off else VendorEventKind.RESUBSCRIBED
         type_id = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
-        return VendorEvent(kind, "", type_id, at, event_id, contact_id=contact)
+        return replace(changed, kind=kind, target=type_id)
     return None

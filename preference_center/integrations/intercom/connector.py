@@ -65,9 +65,7 @@ class Intercom(
         credentials_hint="the access token, its rights and region",
         api_url="https://api.intercom.io",
         bearer_setting="access_token",
-        rate_limit_headers=runtime.parse_reset_headers(
-            "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
-        ),
+        rate_limit_headers=runtime.X_RATELIMIT_HEADERS,
         account_target=GLOBAL_TARGET,
         target_check=runtime.TargetCheck.NEVER,  # All mapped types, by `push_batch`.
     )

@@ -88,7 +88,7 @@ class Klaviyo(
 
     def find_problems(self, client: KlaviyoClient) -> Iterator[str]:
         """See ApiConnector."""
-        client.find_profiles(["preference-center-check@example.com"])
+        client.find_profiles([runtime.PROBE_ADDRESS])
         yield from super().find_problems(client)
 
     def prepare(self, client: KlaviyoClient, addresses: Sequence[str]) -> None:

@@ -73,9 +73,7 @@ class MailerSend(runtime.MappedConnector[runtime.Session]):
         credentials_hint="the API token and what it may access",
         bearer_setting="api_token",
         api_url="https://api.mailersend.com",
-        rate_limit_headers=runtime.parse_reset_headers(
-            "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
-        ),
+        rate_limit_headers=runtime.X_RATELIMIT_HEADERS,
         group_size=100,  # No limit is documented.
         by_target=True,
     )

@@ -166,9 +166,7 @@ class Mailgun(
         credentials_hint="the API key, the domain and its region",
         api_url="https://api.mailgun.net",
         # Sent with every response, though the description names none of them.
-        rate_limit_headers=runtime.parse_reset_headers(
-            "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
-        ),
+        rate_limit_headers=runtime.X_RATELIMIT_HEADERS,
         group_size=1_000,
         lift_group_size=1,
         max_lifts=LIFTS_PER_PUSH,

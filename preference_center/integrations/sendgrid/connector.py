@@ -266,9 +266,7 @@ class SendGrid(
         api_url="https://api.sendgrid.com",
         bearer_setting="api_key",
         # https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits
-        rate_limit_headers=runtime.parse_reset_headers(
-            "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
-        ),
+        rate_limit_headers=runtime.X_RATELIMIT_HEADERS,
         numeric_ids=True,
         group_size=1_000,  # The API states no limit for `recipient_emails`.
         by_target=True,

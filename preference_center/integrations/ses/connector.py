@@ -41,9 +41,6 @@ EVENT_KIND_BY_REASON = {
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]+", re.ASCII)
 
 
-_PROBE_ADDRESS = "preference-center-check@example.com"
-
-
 _DOCS = "https://docs.aws.amazon.com/ses/latest"
 
 
@@ -127,7 +124,7 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
 
     def find_problems(self, client: SesClient) -> Iterator[str]:
         """See ApiConnector. The permission to change contacts can't be checked without a change."""
-        client.get_contact(_PROBE_ADDRESS)
+        client.get_contact(runtime.PROBE_ADDRESS)
         client.list_contacts("", limit=1)
         client.list_suppressions("", limit=1)
         if client.import_jobs.is_enabled:
