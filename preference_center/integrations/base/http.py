@@ -400,6 +400,12 @@ class HttpSession:
             raise_for_status(f"{self._name}: {method} {route}", answer.status, retry_after)
         return answer
 
+    def find(self, method: str, route: str, **request: Any) -> Response | None:
+        """The same of an object that may not be there: None for a 404."""
+        not_found = httpx.codes.NOT_FOUND
+        response = self.send(method, route, allowed_statuses={not_found}, **request)
+        return None if response.status == not_found else response
+
     def connect(self) -> None:
         """Connect as `send` does, with TLS where the URL has it, and send nothing.
 

@@ -181,15 +181,14 @@ class GhostClient:
 
     def set_newsletters(self, member: GhostMember, ids: Collection[str]) -> GhostMember | None:
         """Replace the active newsletters of a member; archived ones stay. None if it is gone."""
-        answer = self.session.send(
+        answer = self.session.find(
             "PUT",
             f"{_API_PATH}/members/{{id}}/",
             path_params={"id": member.id},
             headers=self._headers(),
             body={"members": [{"newsletters": [{"id": id_} for id_ in sorted(ids)]}]},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer is None:
             return None
         rows = answer.parse_member(list[GhostMember], "members")
         return rows[0] if rows else GhostMember()

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -170,7 +169,7 @@ class IntercomClient:
     def list_attached_type_ids(self, contact: IntercomContact) -> set[str] | None:
         """Ids of the types that a contact is attached to; None if it is gone."""
         answer = self._send("GET", _SUBSCRIPTIONS_PATH, contact)
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer is None:
             return None
         return {type_.id for type_ in answer.parse_member(list[_AttachedType], "data")}
 
@@ -183,21 +182,19 @@ class IntercomClient:
             answer = self._send("POST", _SUBSCRIPTIONS_PATH, contact, body)
         else:
             answer = self._send("DELETE", f"{_SUBSCRIPTIONS_PATH}/{{type}}", contact, type=type_.id)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return False
-        return answer.parse(_AttachedType).id == type_.id
+        return answer is not None and answer.parse(_AttachedType).id == type_.id
 
     def update_contact(
         self, contact: IntercomContact, changes: Mapping[str, Any]
     ) -> IntercomContact | None:
         """Change a contact; what it is like then, None if it is gone."""
         answer = self._send("PUT", _CONTACT_PATH, contact, changes)
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(IntercomContact)
+        return answer.parse(IntercomContact) if answer else None
 
     def delete_contact(self, contact: IntercomContact) -> runtime.PushOutcome:
         """Delete a contact; ABSENT if it is gone already."""
         answer = self._send("DELETE", _CONTACT_PATH, contact)
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer is None:
             return runtime.absent()
         return runtime.acknowledged(answer.parse_member(bool, "deleted", or_empty=True))
 
@@ -219,16 +216,12 @@ class IntercomClient:
         contact: IntercomContact,
         body: Mapping[str, Any] | None = None,
         **path_params: str,
-    ) -> runtime.Response:
+    ) -> runtime.Response | None:
+        """None if the contact is gone."""
         if not contact.id:
             raise runtime.UnexpectedResponse("a contact came without an id")
-        return self.session.send(
-            method,
-            route,
-            path_params={"contact": contact.id, **path_params},
-            body=body,
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
+        path_params["contact"] = contact.id
+        return self.session.find(method, route, path_params=path_params, body=body)
 
 
 def _filter(field: str, operator: str, value: bool | int) -> dict[str, Any]:  # noqa: FBT001

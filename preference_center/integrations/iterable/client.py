@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from http import HTTPStatus
 
 from preference_center.integrations.base import runtime
 
@@ -156,13 +155,8 @@ class IterableClient:
 
     def get_user(self, address: str) -> IterableUser | None:
         """A user, None if there is none. Raises RequestRejected for an invalid address."""
-        answer = self.session.send(
-            "GET",
-            "/api/users/getByEmail",
-            query={"email": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        answer = self.session.find("GET", "/api/users/getByEmail", query={"email": address})
+        if answer is None:
             return None
         profile = answer.parse(_UserResponse).user
         if profile is None or (profile.email or address).casefold() != address.casefold():

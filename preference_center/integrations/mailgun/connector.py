@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -60,29 +59,17 @@ def erase_member(
     """Delete an address from each of these lists."""
     if len(lists) > MAX_LISTS:
         return runtime.refused(f"the domain has more than {MAX_LISTS} mailing lists")
-    statuses = {
-        session.send(
-            "DELETE",
-            _MEMBER,
-            path_params={"list": list_, "address": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        ).status
+    deleted = [
+        session.find("DELETE", _MEMBER, path_params={"list": list_, "address": address})
         for list_ in lists
-    }
-    gone = statuses <= {HTTPStatus.NOT_FOUND}
-    return runtime.absent("on no mailing list") if gone else runtime.reflected()
+    ]
+    return runtime.reflected() if any(deleted) else runtime.absent("on no mailing list")
 
 
 def is_member(session: runtime.Session, lists: Sequence[str], address: str) -> bool:
     """Whether an address is on any of these lists."""
     return any(
-        session.send(
-            "GET",
-            _MEMBER,
-            path_params={"list": list_, "address": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        ).status
-        != HTTPStatus.NOT_FOUND
+        session.find("GET", _MEMBER, path_params={"list": list_, "address": address})
         for list_ in lists
     )
 
@@ -247,24 +234,16 @@ class Mailgun(
         before = self._list_tags_of(client, change.address)
         if tag not in map(str.casefold, before):
             return runtime.reflected("nothing to lift")
-        client.send(
-            "DELETE",
-            _ADDRESS,
-            path_params=path_params,
-            query={"tag": self._tag_by_id[tag]},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
+        query = {"tag": self._tag_by_id[tag]}
+        client.find("DELETE", _ADDRESS, path_params=path_params, query=query)
         after = {t.casefold() for t in self._list_tags_of(client, change.address)}
         if lost := [t for t in before if t.casefold() not in after | {tag}]:
             self._add(client, {change.address: lost})
         return runtime.acknowledged(tag not in after)
 
     def _list_tags_of(self, client: runtime.Session, address: str) -> Sequence[str]:
-        path_params = {**self._domain, "address": address}
-        answer = client.send(
-            "GET", _ADDRESS, path_params=path_params, allowed_statuses={HTTPStatus.NOT_FOUND}
-        )
-        return () if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_Suppression).tags
+        answer = client.find("GET", _ADDRESS, path_params={**self._domain, "address": address})
+        return answer.parse(_Suppression).tags if answer else ()
 
     def fetch_contact(
         self, client: runtime.Session, address: str, target_ids: Collection[str]

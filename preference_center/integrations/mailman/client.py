@@ -6,7 +6,7 @@ Addresses travel in bodies where the API has such a way: Mailman logs its paths.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -95,11 +95,7 @@ class MailmanClient:
         """
         if list_id in self._existing_lists:
             return
-        holes = {"list_id": list_id}
-        answer = self._session.send(
-            "GET", _LIST, path_params=holes, allowed_statuses={HTTPStatus.NOT_FOUND}
-        )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if self._session.find("GET", _LIST, path_params={"list_id": list_id}) is None:
             raise runtime.DeliveryError(
                 f"{self._name}: list {list_id} is gone: map its topic again", permanent=True
             )
@@ -136,12 +132,8 @@ class MailmanClient:
     def delivery_status(self, member_id: str) -> str:
         """The effective delivery status of a membership, its own or its user's; "" if it ended."""
         route = f"{_MEMBER}/all/preferences"
-        answer = self._send(
-            "GET", route, member_id=member_id, allowed_statuses={HTTPStatus.NOT_FOUND}
-        )
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return ""
-        return answer.parse_member(str, "delivery_status")
+        answer = self._session.find("GET", route, path_params={"member": member_id})
+        return answer.parse_member(str, "delivery_status") if answer else ""
 
     def set_delivery_status(self, member_id: str, status: str) -> None:
         """Set the delivery of one membership."""
@@ -180,17 +172,12 @@ class MailmanClient:
     def unban(self, list_id: str, address: str) -> None:
         """Let an address subscribe again, if it was banned."""
         holes = {"list_id": list_id, "email": address}
-        self._session.send(
-            "DELETE", _BAN, path_params=holes, allowed_statuses={HTTPStatus.NOT_FOUND}
-        )
+        self._session.find("DELETE", _BAN, path_params=holes)
 
     def is_banned(self, list_id: str, address: str) -> bool:
         """Whether an address is banned from a list, by itself, by a pattern or everywhere."""
         holes = {"list_id": list_id, "email": address}
-        answer = self._session.send(
-            "GET", _BAN, path_params=holes, allowed_statuses={HTTPStatus.NOT_FOUND}
-        )
-        return answer.status == HTTPStatus.OK
+        return self._session.find("GET", _BAN, path_params=holes) is not None
 
     def erase(self, address: str) -> runtime.PushOutcome:
         """Delete an address with its memberships, and its user if they have no other.
@@ -244,12 +231,5 @@ class MailmanClient:
         *,
         member_id: str,
         body: Mapping[str, Any] | None = None,
-        allowed_statuses: Collection[int] = (),
     ) -> runtime.Response:
-        return self._session.send(
-            method,
-            route,
-            path_params={"member": member_id},
-            body=body,
-            allowed_statuses=allowed_statuses,
-        )
+        return self._session.send(method, route, path_params={"member": member_id}, body=body)

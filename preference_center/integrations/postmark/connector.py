@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from typing import ClassVar
 
 from pydantic import Field
@@ -193,14 +192,9 @@ class Postmark(
 
     def _fetch_removal(self, client: runtime.Session, id_: str) -> _DataRemoval | None:
         """The removal; None if Postmark does not know it any more."""
-        answer = client.send(
-            "GET",
-            "/data-removals/{id}",
-            path_params={"id": id_},
-            headers=self._account_headers(),
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_DataRemoval)
+        headers = self._account_headers()
+        answer = client.find("GET", "/data-removals/{id}", path_params={"id": id_}, headers=headers)
+        return answer.parse(_DataRemoval) if answer else None
 
     def _account_headers(self) -> Mapping[str, str]:
         return {"X-Postmark-Account-Token": self.config.settings[ACCOUNT_TOKEN]}

@@ -68,13 +68,8 @@ class ResendClient:
 
     def get_contact(self, address: str) -> _Row | None:
         """One contact; None if there is none of this address."""
-        answer = self.session.send(
-            "GET",
-            _CONTACT,
-            path_params={"address": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_Row)
+        answer = self.session.find("GET", _CONTACT, path_params={"address": address})
+        return answer.parse(_Row) if answer else None
 
     def list_page(
         self,
@@ -144,14 +139,10 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
         (change,) = changes
         states = dict.fromkeys(change.on, OPT_IN) | dict.fromkeys(change.off, OPT_OUT)
         topics = [{"id": id_, "subscription": states[id_]} for id_ in sorted(states)]
-        answer = client.session.send(
-            "PATCH",
-            _TOPICS,
-            path_params={"address": change.address},
-            body={"topics": topics},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
+        answer = client.session.find(
+            "PATCH", _TOPICS, path_params={"address": change.address}, body={"topics": topics}
         )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer is None:
             if not (change.off and self.config.create_contacts):
                 return {change.ref: runtime.absent()}
             body = {"email": change.address, "topics": topics}
@@ -183,13 +174,9 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
 
     def erase_contact(self, client: ResendClient, item: runtime.EraseItem) -> runtime.PushOutcome:
         """See ErasingConnector."""
-        answer = client.session.send(
-            "DELETE",
-            _CONTACT,
-            path_params={"address": item.address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        path_params = {"address": item.address}
+        answer = client.session.find("DELETE", _CONTACT, path_params=path_params)
+        if answer is None:
             return runtime.absent()
         return runtime.acknowledged(answer.parse_member(bool, "deleted", or_empty=True))
 

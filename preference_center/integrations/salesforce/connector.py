@@ -253,23 +253,22 @@ class Salesforce(
         """See ErasingConnector. Only where the setting says so: a CRM is more than mail."""
         if self.config.settings.get(ERASE_SETTING) != "yes":
             return {item.ref: runtime.refused(f"{ERASE_SETTING} is not yes") for item in items}
-        records = self._find_records(
-            client, [item.address for item in items], (), with_converted=True
-        )
-        return save_changes(
-            client.delete,
-            items,
-            {email: [RecordChange(row, {}) for row in rows] for email, rows in records.items()},
-        )
+        records = self._find_erasable(client, items)
+        deletions = {email: [RecordChange(r, {}) for r in rows] for email, rows in records.items()}
+        return save_changes(client.delete, items, deletions)
 
     def find_held_contacts(
         self, client: SalesforceClient, items: runtime.EraseItems
     ) -> Mapping[int, bool]:
         """See ErasingConnector."""
-        records = self._find_records(
-            client, [item.address for item in items], (), with_converted=True
-        )
+        records = self._find_erasable(client, items)
         return {item.ref: item.address.casefold() in records for item in items}
+
+    def _find_erasable(
+        self, client: SalesforceClient, items: runtime.EraseItems
+    ) -> dict[str, list[SalesforceRecord]]:
+        addresses = [item.address for item in items]
+        return self._find_records(client, addresses, (), with_converted=True)
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
