@@ -178,26 +178,23 @@ class BrevoClient:
         self, address: str, changes: Mapping[str, object], *, by_phone: bool = False
     ) -> runtime.PushOutcome:
         """Change a contact. Raises RequestRejected for what is no address or number."""
-        answer = self.session.send(
-            "PUT",
-            _CONTACT_PATH,
-            path_params={"address": address},
-            query=_BY_PHONE if by_phone else _BY_EMAIL,
-            body=changes,
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        return runtime.outcome_for_status(answer.status)
+        return self._write("PUT", address, changes, by_phone=by_phone)
 
     def delete_contact(self, address: str, *, by_phone: bool = False) -> runtime.PushOutcome:
         """Delete a contact. Raises RequestRejected as `update_contact`."""
-        answer = self.session.send(
-            "DELETE",
+        return self._write("DELETE", address, by_phone=by_phone)
+
+    def _write(
+        self, method: str, address: str, body: object = None, *, by_phone: bool
+    ) -> runtime.PushOutcome:
+        answer = self.session.find(
+            method,
             _CONTACT_PATH,
             path_params={"address": address},
             query=_BY_PHONE if by_phone else _BY_EMAIL,
-            allowed_statuses={HTTPStatus.NOT_FOUND},
+            body=body,
         )
-        return runtime.outcome_for_status(answer.status)
+        return runtime.outcome_for_status(answer.status) if answer else runtime.absent()
 
     def list_blocked_addresses(self, offset: str) -> list[BlockedAddress]:
         """A page of the addresses blocked for transactional mail, the newest first."""

@@ -383,13 +383,9 @@ def erase(client: HubSpotClient, address: str) -> runtime.PushOutcome:
 
     https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/guide
     """
-    response = client.session.send(
-        "POST",
-        f"{_CONTACTS_PATH}/gdpr-delete",
-        body={"idProperty": "email", "objectId": address},
-        allowed_statuses={HTTPStatus.NOT_FOUND},
-    )
-    return runtime.outcome_for_status(response.status)
+    body = {"idProperty": "email", "objectId": address}
+    response = client.session.find("POST", f"{_CONTACTS_PATH}/gdpr-delete", body=body)
+    return runtime.outcome_for_status(response.status) if response else runtime.absent()
 
 
 def has_contact(client: HubSpotClient, address: str) -> bool:

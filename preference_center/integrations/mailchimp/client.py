@@ -99,12 +99,7 @@ class MailchimpClient:
 
         Its members are answered with the same 404 as unknown addresses.
         """
-        if (
-            self.send(
-                "GET", _AUDIENCE, query={"fields": "id"}, allowed_statuses={HTTPStatus.NOT_FOUND}
-            ).status
-            == HTTPStatus.NOT_FOUND
-        ):
+        if self.find(_AUDIENCE, query={"fields": "id"}) is None:
             raise runtime.DeliveryError(
                 f"{self._name}: the audience is gone: name one that exists", permanent=True
             )
@@ -131,14 +126,9 @@ class MailchimpClient:
 
     def member(self, address: str) -> MailchimpMember | None:
         """One member; None if the audience does not know the address."""
-        response = self.send(
-            "GET",
-            _MEMBER,
-            query={"fields": "id,status,interests"},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-            member=member_id(address),
-        )
-        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(MailchimpMember)
+        query = {"fields": "id,status,interests"}
+        response = self.find(_MEMBER, query=query, member=member_id(address))
+        return response.parse(MailchimpMember) if response else None
 
     def update_member(
         self,
@@ -241,6 +231,14 @@ class MailchimpClient:
             return rows, f"{newest.isoformat()}|0"
         skipped = int(offset or 0) + PAGE_STEP
         return rows, f"{start.isoformat() if start else ''}|{skipped}"
+
+    def find(
+        self, route: str, *, query: Mapping[str, str], **path_params: str
+    ) -> runtime.Response | None:
+        """Get what may not be there: None for a 404."""
+        not_found = HTTPStatus.NOT_FOUND
+        response = self.send("GET", route, query=query, allowed_statuses={not_found}, **path_params)
+        return None if response.status == not_found else response
 
     def send(
         self,

@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from http import HTTPStatus
 from typing import ClassVar, cast
 
 from pydantic import Field
@@ -106,14 +105,8 @@ class SmsContactsClient:
 
     def find(self, number: str) -> SmsContact | None:
         """The contact with this number; None if there is none."""
-        response = self._client.send(
-            "GET",
-            _CONTACT,
-            query={},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-            contact=f"sms:{hash_phone(number)}",
-        )
-        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(SmsContact)
+        response = self._client.find(_CONTACT, query={}, contact=f"sms:{hash_phone(number)}")
+        return response.parse(SmsContact) if response else None
 
     def update_consent(self, contact: SmsContact, number: str, consent: str) -> SmsContact:
         """The contact after the change of its SMS consent."""

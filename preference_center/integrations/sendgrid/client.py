@@ -230,13 +230,10 @@ def read_export_page(
     One that failed, expired, names no files or is not known any more is asked for again and read
     from its beginning: a contact that is listed twice does no harm.
     """
-    answer = session.send(
-        "GET",
-        f"{CONTACTS_PATH}/exports/{{id}}",
-        path_params={"id": cursor.export},
-        allowed_statuses={404},
+    found = session.find(
+        "GET", f"{CONTACTS_PATH}/exports/{{id}}", path_params={"id": cursor.export}
     )
-    export = answer.parse(_Export) if answer.status != HTTPStatus.NOT_FOUND else None
+    export = found.parse(_Export) if found else None
     if export is None or export.status == "failure" or _is_expired(export, cursor, now):
         return start_export(session, now, cursor)
     if export.status != "ready":
