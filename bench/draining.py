@@ -38,8 +38,8 @@ class AtOnce:
 
     kind: ClassVar[str] = "at_once"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        frozenset({Channel.EMAIL}),
-        frozenset({SupportedScope.TOPIC}),
+        channels=frozenset({Channel.EMAIL}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=BATCH,
         can_read=True,
