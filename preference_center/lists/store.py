@@ -7,24 +7,25 @@ compressed and sealed, so that every process can read them.
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, Text, Uuid, text
+from psycopg.types.json import Jsonb
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.infra.context import db, services
+from preference_center.infra.db.rows import columns_of, fetch_rows, insert_row
 from preference_center.infra.db.transactions import Connection
 from preference_center.infra.keys.sealed_columns import import_part_context
-from preference_center.infra.models import TimestampTz
+from preference_center.infra.models import describe_table
 
 
 class ImportState(StrEnum):
@@ -48,7 +49,13 @@ UNFINISHED_STATES = frozenset({ImportState.UPLOADED, ImportState.APPLYING, Impor
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import."""
+    """One import. Its progress is updated in the transaction that records its rows.
+
+    `position` counts the rows done, `bytes_done` is the offset of the next one. `lease` is the
+    process at work; if another one claims the import, the first one's next step fails.
+    `planned_stats` are of the dry run of an uploaded file, `stats` of applying it.
+    `depends_on` are the imports whose events made rows of this one "already present".
+    """
 
     id: UUID
     state: ImportState
@@ -69,9 +76,32 @@ class Import:
     stats: Mapping[str, Any]
     rejected_rows: Sequence[Mapping[str, Any]]
     problem: str
+    depends_on: Sequence[UUID]
     last_undone_event: UUID | None
     undone_count: int
+    lease: UUID | None
     lease_until: datetime | None
+
+
+LIST_IMPORT = describe_table(
+    "list_import",
+    Import,
+    Column("plan", Text, nullable=False, server_default=""),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("instructions", JSONB, nullable=False),
+    Column("file_stored", Boolean, nullable=False, server_default=text("false")),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0")
+        for name in ("size_bytes", "position", "bytes_done", "line_number", "undone_count")
+    ),
+    Column("planned_stats", JSONB, nullable=False, server_default="{}"),
+    Column("stats", JSONB, nullable=False, server_default="{}"),
+    Column("rejected_rows", JSONB, nullable=False, server_default="[]"),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("depends_on", ARRAY(Uuid), nullable=False, server_default="{}"),
+    Index("list_import_state", "state"),
+    Index("list_import_plan", "plan"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +117,32 @@ class ImportStep:
     depends_on: frozenset[UUID] = frozenset()
 
 
-_COLUMNS = """id, state, plan, actor, name, instructions, created_at, started_at, finished_at,
-    file_stored, digest, size_bytes, position, bytes_done, line_number, planned_stats, stats,
-    rejected_rows, problem, last_undone_event, undone_count, lease_until"""
+LEASE_DURATION = timedelta(seconds=60)
+"""How long an import stays locked after its worker stops responding."""
 
 
-def get_import(connection: Connection, import_id: UUID) -> Import:
-    """The import. Raises UnknownImport."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM list_import WHERE id = %s",  # noqa: S608 - a constant
-        (import_id,),
-    ).fetchone()
-    if row is None:
-        raise UnknownImport("there is no import of this id")
-    return _to_import(row)
+_COLUMNS = columns_of(Import)
+
+
+def _select(
+    connection: Connection, condition: str, columns: str = _COLUMNS, **given: Any
+) -> list[Import]:
+    query = f"SELECT {columns} FROM list_import {condition}"  # noqa: S608 - constants of this module
+    found = fetch_rows(connection, Import, query, given)
+    return [replace(each, state=ImportState(each.state)) for each in found]
+
+
+def get_import(connection: Connection, import_id: UUID, *, lock: bool = False) -> Import:
+    """The import; with `lock` it is locked until this transaction ends. Raises UnknownImport."""
+    condition = f"WHERE id = %(id)s {'FOR UPDATE' if lock else ''}"
+    if found := _select(connection, condition, id=import_id):
+        return found[0]
+    raise UnknownImport("there is no import of this id")
 
 
 def list_imports(connection: Connection) -> list[Import]:
     """All imports, the newest first."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM list_import ORDER BY created_at DESC, id DESC"  # noqa: S608 - constants of this module
-    )
-    return [_to_import(row) for row in rows]
+    return _select(connection, "ORDER BY created_at DESC, id DESC")
 
 
 def list_newest_imports(
@@ -118,13 +152,13 @@ def list_newest_imports(
 
     Without their refusals. Ids sort by time.
     """
-    columns = _COLUMNS.replace("rejected_rows", "'[]'::jsonb")
-    rows = connection.execute(
-        f"""SELECT {columns} FROM list_import
-        WHERE %(before)s::uuid IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s""",  # noqa: S608 - constants of this module
-        {"before": before, "limit": limit},
+    return _select(
+        connection,
+        "WHERE %(before)s::uuid IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s",
+        _COLUMNS.replace("rejected_rows", "'[]'::jsonb AS rejected_rows"),
+        before=before,
+        limit=limit,
     )
-    return [_to_import(row) for row in rows]
 
 
 def delete_import(connection: Connection, import_id: UUID) -> None:
@@ -134,12 +168,8 @@ def delete_import(connection: Connection, import_id: UUID) -> None:
 
 def list_imports_by_plan(connection: Connection, plan: str) -> list[Import]:
     """Imports of these instructions and this file that are applied or under way."""
-    rows = connection.execute(
-        f"""SELECT {_COLUMNS} FROM list_import WHERE plan = %s
-        AND state IN ('applying', 'applied', 'undoing')""",  # noqa: S608 - a constant
-        (plan,),
-    )
-    return [_to_import(row) for row in rows]
+    condition = "WHERE plan = %(plan)s AND state IN ('applying', 'applied', 'undoing')"
+    return _select(connection, condition, plan=plan)
 
 
 def insert_import(
@@ -156,68 +186,67 @@ def insert_import(
     size_bytes: int = 0,
 ) -> None:
     """Store an import. Safe to repeat. One that is applied at once has a digest and a plan."""
-    connection.execute(
-        """INSERT INTO list_import
-            (id, state, plan, actor, name, instructions, created_at, started_at, digest,
-                size_bytes)
-        VALUES (%(id)s, %(state)s, %(plan)s, %(actor)s, %(name)s, %(instructions)s, %(now)s,
-            %(started)s, %(digest)s, %(bytes)s)
-        ON CONFLICT DO NOTHING""",
-        {
-            "id": import_id,
-            "state": state,
-            "plan": plan,
-            "actor": actor,
-            "name": name,
-            "instructions": json.dumps(instructions),
-            "now": now,
-            "started": now if state is ImportState.APPLYING else None,
-            "digest": digest,
-            "bytes": size_bytes,
-        },
-    )
+    values = {
+        "id": import_id,
+        "state": state,
+        "plan": plan,
+        "actor": actor,
+        "name": name,
+        "instructions": Jsonb(instructions),
+        "created_at": now,
+        "started_at": now if state is ImportState.APPLYING else None,
+        "digest": digest,
+        "size_bytes": size_bytes,
+    }
+    insert_row(connection, "list_import", values, "DO NOTHING")
+
+
+def update_import(
+    connection: Connection,
+    import_id: UUID,
+    values: Mapping[str, Any],
+    *,
+    state: ImportState | None = None,
+    lease: UUID | None = None,
+) -> bool:
+    """Set these columns. False unless it is in that `state`, and the `lease` is still held."""
+    changed = ", ".join(f"{name} = %({name})s" for name in values)
+    query = f"""UPDATE list_import SET {changed} WHERE id = %(of_id)s
+        AND (%(of_state)s::text IS NULL OR state = %(of_state)s)
+        AND (%(of_lease)s::uuid IS NULL OR lease = %(of_lease)s)"""  # noqa: S608 - names of columns
+    given = {**values, "of_id": import_id, "of_state": state, "of_lease": lease}
+    return connection.execute(query.encode(), given).rowcount == 1
 
 
 def claim_import(
-    connection: Connection,
-    import_id: UUID,
-    lease: UUID,
-    *,
-    now: datetime,
-    until: datetime,
-    force: bool = False,
+    connection: Connection, import_id: UUID, lease: UUID, now: datetime, *, force: bool = False
 ) -> bool:
     """Claim the import for the lease; False while another process holds it.
 
     With `force` it is claimed anyway, and the other process's next step fails.
     """
-    row = connection.execute(
+    claimed = connection.execute(
         """UPDATE list_import SET lease = %(lease)s, lease_until = %(until)s
         WHERE id = %(id)s AND (%(force)s OR lease_until IS NULL OR lease_until <= %(now)s
-            OR lease = %(lease)s)
-        RETURNING id""",
-        {"id": import_id, "lease": lease, "now": now, "until": until, "force": force},
-    ).fetchone()
-    return row is not None
-
-
-def release_import(connection: Connection, import_id: UUID, lease: UUID) -> None:
-    """Release the import, so that other processes can continue it."""
-    connection.execute(
-        "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s AND lease = %s",
-        (import_id, lease),
+            OR lease = %(lease)s)""",
+        {
+            "id": import_id,
+            "lease": lease,
+            "now": now,
+            "until": now + LEASE_DURATION,
+            "force": force,
+        },
     )
+    return claimed.rowcount == 1
 
 
-def revoke_lease(connection: Connection, import_id: UUID) -> None:
-    """End any lease of the import: its holder's next step fails."""
-    connection.execute(
-        "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s", (import_id,)
-    )
+def release_import(connection: Connection, import_id: UUID, lease: UUID | None = None) -> None:
+    """Let other processes continue it. Without `lease` any process's next step fails."""
+    update_import(connection, import_id, {"lease": None, "lease_until": None}, lease=lease)
 
 
 def record_step(
-    connection: Connection, import_id: UUID, lease: UUID, step: ImportStep, until: datetime
+    connection: Connection, import_id: UUID, lease: UUID, step: ImportStep, now: datetime
 ) -> bool:
     """Store the progress. Safe to repeat. False if another process holds the import."""
     moved = connection.execute(
@@ -234,8 +263,8 @@ def record_step(
             "position": step.position,
             "bytes": step.bytes_done,
             "line": step.line_number,
-            "stats": json.dumps(step.stats),
-            "until": until,
+            "stats": Jsonb(step.stats),
+            "until": now + LEASE_DURATION,
             "depends_on": list(step.depends_on),
         },
     )
@@ -267,7 +296,7 @@ def record_undo_step(
     *,
     last_event: UUID,
     count: int,
-    until: datetime,
+    now: datetime,
 ) -> bool:
     """Record that the events up to `last_event` are retracted; False if the lease was lost."""
     moved = connection.execute(
@@ -275,7 +304,13 @@ def record_undo_step(
             undone_count = undone_count + CASE
                 WHEN last_undone_event IS DISTINCT FROM %(last_event)s THEN %(count)s ELSE 0 END
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'undoing'""",
-        {"id": import_id, "lease": lease, "last_event": last_event, "count": count, "until": until},
+        {
+            "id": import_id,
+            "lease": lease,
+            "last_event": last_event,
+            "count": count,
+            "until": now + LEASE_DURATION,
+        },
     )
     return moved.rowcount == 1
 
@@ -308,12 +343,6 @@ def change_state(
     return moved.rowcount == 1
 
 
-def lock_import(connection: Connection, import_id: UUID) -> Import:
-    """The import, locked until this transaction ends."""
-    connection.execute("SELECT FROM list_import WHERE id = %s FOR UPDATE", (import_id,))
-    return get_import(connection, import_id)
-
-
 def list_due_imports(connection: Connection, now: datetime) -> list[UUID]:
     """Uploaded imports with something to do that no process holds."""
     rows = connection.execute(
@@ -328,10 +357,6 @@ def list_undoing(connection: Connection) -> list[UUID]:
     """The imports that are being undone."""
     rows = connection.execute("SELECT id FROM list_import WHERE state = 'undoing'")
     return [row[0] for row in rows]
-
-
-def _to_import(row: tuple[Any, ...]) -> Import:
-    return Import(row[0], ImportState(row[1]), *row[2:])
 
 
 PART_BYTES = 512 * 1024
@@ -397,43 +422,6 @@ def delete_expired_parts(connection: Connection, before: datetime) -> int:
         DELETE FROM list_import_part p USING expired WHERE p.import_id = expired.id""",
         (before,),
     ).rowcount
-
-
-class ImportRow(db.Model):  # type: ignore[misc,name-defined]
-    """One import. Its progress is updated in the transaction that records its rows.
-
-    `position` counts the rows done, `bytes_done` is the offset of the next one. `lease` is the
-    process at work; if another one claims the import, the first one's next step fails.
-    `planned_stats` are of the dry run of an uploaded file, `stats` of applying it.
-    `depends_on` are the imports whose events made rows of this one "already present".
-    """
-
-    __tablename__ = "list_import"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    state: Mapped[str] = mapped_column(Text)
-    plan: Mapped[str] = mapped_column(Text, server_default="")
-    actor: Mapped[str] = mapped_column(Text)
-    name: Mapped[str] = mapped_column(Text, server_default="")
-    instructions: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    started_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    file_stored: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    digest: Mapped[bytes | None] = mapped_column(LargeBinary)
-    size_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    position: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    bytes_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    planned_stats: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
-    stats: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
-    rejected_rows: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
-    problem: Mapped[str] = mapped_column(Text, server_default="")
-    depends_on: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
-    last_undone_event: Mapped[UUID | None] = mapped_column(Uuid)
-    undone_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    lease: Mapped[UUID | None] = mapped_column(Uuid)
-    lease_until: Mapped[datetime | None] = mapped_column(TimestampTz)
-    __table_args__ = (Index("list_import_state", "state"), Index("list_import_plan", "plan"))
 
 
 class ImportPartRow(db.Model):  # type: ignore[misc,name-defined]

@@ -36,7 +36,7 @@ from preference_center.ledger.sql import (
     RAISE_LEARNED,
 )
 from preference_center.ledger.store.lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
-from preference_center.lists.imports.plan_store import MatchQuery, find_matches
+from preference_center.lists.imports.matches import MatchQuery, find_matches
 from preference_center.rights.erasure.store import (
     STOP_WAITING,
     finish_erasures,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import PurePath
 from uuid import UUID, uuid5
@@ -31,10 +31,6 @@ from preference_center.lists.imports.sources import ImportSource, open_unpacked
 from preference_center.lists.rules.instructions import ImportInstructions, ImportStats
 from preference_center.lists.rules.rows import FileRow
 from preference_center.lists.store import Import, ImportState, ImportStep
-
-LEASE_DURATION = timedelta(seconds=60)
-"""How long an import stays locked after its worker stops responding."""
-
 
 MIN_CHUNK_SIZE, MAX_CHUNK_SIZE = 100, 5_000
 
@@ -133,6 +129,29 @@ def ensure_not_applied(connection: Connection, plan_id: str, import_id: UUID) ->
         raise ImportConflict(f"this very file was imported already, as {other.id}")
 
 
+@contextmanager
+def hold_import(import_id: UUID, *, ignore_lease: bool = False) -> Iterator[tuple[Import, UUID]]:
+    """The import as it is once this process has claimed it, with the lease.
+
+    Raises ImportConflict if another process holds it, unless `ignore_lease`.
+    """
+    context = services()
+    lease, now = context.new_id(), context.now()
+    if not run_in_transaction(
+        lambda c: store.claim_import(c, import_id, lease, now, force=ignore_lease)
+    ):
+        raise ImportConflict("another process is working on this import")
+    try:
+        yield _load(import_id), lease
+    finally:
+        with suppress(PreferenceCenterError):
+            run_in_transaction(lambda c: store.release_import(c, import_id, lease))
+
+
+def _load(import_id: UUID) -> Import:
+    return run_in_transaction(lambda c: store.get_import(c, import_id))
+
+
 def apply_import(
     import_id: UUID, source: ImportSource, budget: ImportBudget, *, ignore_lease: bool = False
 ) -> Import:
@@ -141,45 +160,22 @@ def apply_import(
     Raises ImportConflict if it is not being applied (any more), if another process holds it, or
     if the file has changed.
     """
-    context = services()
-    lease = context.new_id()
-    found = run_in_transaction(lambda c: store.get_import(c, import_id))
-    _check_file(found, source)
-    taken = run_in_transaction(
-        lambda c: store.claim_import(
-            c,
-            import_id,
-            lease,
-            now=context.now(),
-            until=context.now() + LEASE_DURATION,
-            force=ignore_lease,
-        )
-    )
-    if not taken:
-        raise ImportConflict("another process is working on this import")
-    try:
-        # Load again: the process that held it may have advanced or finished it.
-        found = run_in_transaction(lambda c: store.get_import(c, import_id))
-        _check_state(found)
-        _apply_chunks(found, source, lease, budget)
-    finally:
-        with suppress(PreferenceCenterError):
-            run_in_transaction(lambda c: store.release_import(c, import_id, lease))
-    return run_in_transaction(lambda c: store.get_import(c, import_id))
-
-
-def _check_state(found: Import) -> None:
-    if found.state is not ImportState.APPLYING:
-        raise ImportConflict(f"this import is {found.state}: there is nothing to continue")
-
-
-def _check_file(found: Import, source: ImportSource) -> None:
+    found = _load(import_id)
     _check_state(found)
     if source.digest() != found.digest:
         raise ImportConflict(
             "this is not the file that the import began with, or it has changed since"
             f" (SHA-256 {(found.digest or b'').hex()[:12]}...): nothing was imported from it"
         )
+    with hold_import(import_id, ignore_lease=ignore_lease) as (found, lease):
+        _check_state(found)  # the process that held it may have finished it
+        _apply_chunks(found, source, lease, budget)
+    return _load(import_id)
+
+
+def _check_state(found: Import) -> None:
+    if found.state is not ImportState.APPLYING:
+        raise ImportConflict(f"this import is {found.state}: there is nothing to continue")
 
 
 def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: ImportBudget) -> None:
@@ -201,7 +197,8 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
         while budget.may_continue():
             chunk = list(itertools.islice(rows, pace.chunk_size))
             if not chunk:
-                outlast_outage(partial(_finish_applying, found, lease), patience=budget.patience)
+                finish = partial(_finish, found, lease, ImportState.APPLIED, found.actor)
+                outlast_outage(finish, patience=budget.patience)
                 return
             begun = budget.clock()
             work = partial(_record_chunk, found, lease, evaluator, chunk, stats, done)
@@ -243,8 +240,7 @@ def _record_chunk(
         ) -> None:
             if not store.lock_against_undo(connection, step.depends_on):
                 raise _DependencyUndone
-            until = services().now() + LEASE_DURATION
-            if not store.record_step(connection, found.id, lease, step, until):
+            if not store.record_step(connection, found.id, lease, step, services().now()):
                 raise ImportConflict(
                     "this import was taken over by another process, or is being undone"
                 )
@@ -257,19 +253,19 @@ def _record_chunk(
         return
 
 
-def _finish_applying(found: Import, lease: UUID) -> None:
+def _finish(found: Import, lease: UUID, state: ImportState, actor: str) -> None:
+    """The last chunk is done: from now on it is applied or undone."""
+    before = ImportState.APPLYING if state is ImportState.APPLIED else ImportState.UNDOING
     now = services().now()
 
-    def mark_applied(connection: Connection) -> None:
-        if store.change_state(
-            connection, found.id, {ImportState.APPLYING}, ImportState.APPLIED, now, lease=lease
-        ):
-            store.delete_parts(connection, found.id)
-            audit.insert_audit_entry(
-                connection, now, found.actor, "import.applied", {"import": str(found.id)}
-            )
+    def finish(connection: Connection) -> None:
+        if store.change_state(connection, found.id, {before}, state, now, lease=lease):
+            if before is ImportState.APPLYING:
+                store.delete_parts(connection, found.id)
+            detail = {"import": str(found.id)}
+            audit.insert_audit_entry(connection, now, actor, f"import.{state}", detail)
 
-    run_in_transaction(mark_applied)
+    run_in_transaction(finish)
 
 
 _NEXT_EVENTS = """
@@ -297,7 +293,7 @@ def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: st
     Raises UnknownImport, and ImportConflict if nothing of it was applied, if it is undone, or
     if another import, applied or under way, found rows "already present" because of this one.
     """
-    found = store.lock_import(connection, import_id)
+    found = store.get_import(connection, import_id, lock=True)
     if found.state is ImportState.UNDONE:
         raise ImportConflict("this import is undone already")
     if found.state not in {ImportState.APPLYING, ImportState.APPLIED, ImportState.UNDOING}:
@@ -312,7 +308,7 @@ def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: st
     if found.state is not ImportState.UNDOING:
         now = services().now()
         store.change_state(connection, import_id, {found.state}, ImportState.UNDOING, now)
-        store.revoke_lease(connection, import_id)
+        store.release_import(connection, import_id)
         audit.insert_audit_entry(
             connection, now, actor, "import.undoing", {"import": str(import_id)}
         )
@@ -326,20 +322,9 @@ def undo_import(
 
     Raises ImportConflict if another process holds it.
     """
-    context = services()
-    lease, now = context.new_id(), context.now()
-    until = now + LEASE_DURATION
-    if not run_in_transaction(
-        lambda c: store.claim_import(c, import_id, lease, now=now, until=until, force=ignore_lease)
-    ):
-        raise ImportConflict("another process is working on this import")
-    try:
-        found = run_in_transaction(lambda c: store.get_import(c, import_id))
+    with hold_import(import_id, ignore_lease=ignore_lease) as (found, lease):
         _undo_chunks(found, lease, budget, actor)
-    finally:
-        with suppress(PreferenceCenterError):
-            run_in_transaction(lambda c: store.release_import(c, import_id, lease))
-    return run_in_transaction(lambda c: store.get_import(c, import_id))
+    return _load(import_id)
 
 
 def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -> None:
@@ -351,7 +336,7 @@ def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -
         find = partial(_next_events, first, last, after, pace.chunk_size)
         ids = outlast_outage(find, patience=budget.patience)
         if not ids:
-            finish = partial(_finish_undoing, found, lease, actor)
+            finish = partial(_finish, found, lease, ImportState.UNDONE, actor)
             outlast_outage(finish, patience=budget.patience)
             return
         begun = budget.clock()
@@ -380,24 +365,9 @@ def _retract(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
     )
 
     def in_transaction(connection: Connection, _: RecordResult) -> None:
-        until = services().now() + LEASE_DURATION
         if not store.record_undo_step(
-            connection, found.id, lease, last_event=ids[-1], count=len(ids), until=until
+            connection, found.id, lease, last_event=ids[-1], count=len(ids), now=now
         ):
             raise ImportConflict("this import was taken over by another process")
 
     record([retraction], in_transaction, bulk=True)
-
-
-def _finish_undoing(found: Import, lease: UUID, actor: str) -> None:
-    now = services().now()
-
-    def mark_undone(connection: Connection) -> None:
-        if store.change_state(
-            connection, found.id, {ImportState.UNDOING}, ImportState.UNDONE, now, lease=lease
-        ):
-            audit.insert_audit_entry(
-                connection, now, actor, "import.undone", {"import": str(found.id)}
-            )
-
-    run_in_transaction(mark_undone)

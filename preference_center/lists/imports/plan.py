@@ -30,7 +30,7 @@ from preference_center.integrations.base.presets import RowMeaning
 from preference_center.integrations.registry import get_preset
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists import store
-from preference_center.lists.imports.plan_store import ImportMatch, MatchQuery, find_matches
+from preference_center.lists.imports.matches import ImportMatch, MatchQuery, find_matches
 from preference_center.lists.imports.read import NamedColumns, ResumePoint, read_rows
 from preference_center.lists.imports.sources import ImportSource, open_unpacked
 from preference_center.lists.rules.instructions import (

@@ -13,12 +13,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.errors import (
@@ -33,12 +35,11 @@ from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, outlast_outage, run_in_transaction
 from preference_center.integrations.registry import load_presets
 from preference_center.lists import store
-from preference_center.lists.imports import plan_store
 from preference_center.lists.imports.apply import (
-    LEASE_DURATION,
     ImportBudget,
     apply_import,
     ensure_not_applied,
+    hold_import,
     undo_import,
 )
 from preference_center.lists.imports.plan import (
@@ -64,7 +65,7 @@ from preference_center.lists.imports.sources import (
     unpack_blocks,
 )
 from preference_center.lists.rules.instructions import ImportInstructions
-from preference_center.lists.store import Import, ImportState, ImportStep
+from preference_center.lists.store import LEASE_DURATION, Import, ImportState
 from preference_center.lists.text_files import to_plain_text
 
 MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
@@ -138,6 +139,17 @@ REPLACEABLE_STATES = frozenset(
 """States in which nothing is applied yet, so that file and instructions may be replaced."""
 
 
+_FIRST_ROW = {"position": 0, "bytes_done": 0, "line_number": 0}
+
+
+_WITHOUT_PLAN = _FIRST_ROW | {
+    "plan": "",
+    "problem": "",
+    "planned_stats": Jsonb({}),
+    "rejected_rows": Jsonb([]),
+}
+
+
 MAX_REFUSALS = 1_000
 """Refusals that are stored with a plan; all are counted."""
 
@@ -173,7 +185,7 @@ def cancel_upload(connection: Connection, import_id: UUID, actor: str) -> None:
 
     Raises UnknownImport, and ImportConflict if it is or was applied.
     """
-    found = store.lock_import(connection, import_id)
+    found = store.get_import(connection, import_id, lock=True)
     if found.state not in REPLACEABLE_STATES:
         raise ImportConflict(f"this import is {found.state}: it can only be undone")
     store.delete_parts(connection, import_id)
@@ -194,15 +206,14 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
     lease = context.new_id()
 
     def claim(connection: Connection) -> ImportInstructions:
-        found = store.lock_import(connection, import_id)
+        found = store.get_import(connection, import_id, lock=True)
         now = context.now()
         if found.state not in REPLACEABLE_STATES:
             raise ImportConflict(f"this import is {found.state}: its file can't be replaced")
-        if not store.claim_import(
-            connection, import_id, lease, now=now, until=now + LEASE_DURATION
-        ):
+        if not store.claim_import(connection, import_id, lease, now):
             raise ImportConflict("another upload is in progress, or it is being planned")
-        plan_store.reset_plan(connection, import_id, ImportState.AWAITING_FILE)
+        values = _WITHOUT_PLAN | {"state": ImportState.AWAITING_FILE, "file_stored": False}
+        store.update_import(connection, import_id, values)
         store.delete_parts(connection, import_id)
         return stored_instructions(found)
 
@@ -213,8 +224,18 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
         with suppress(PreferenceCenterError):
             run_in_transaction(lambda c: store.release_import(c, import_id, lease))
         raise
+    stored = {
+        "state": ImportState.UPLOADED,
+        "file_stored": True,
+        "digest": digest,
+        "size_bytes": size,
+        "lease": None,
+        "lease_until": None,
+    }
     if not run_in_transaction(
-        lambda c: plan_store.record_upload(c, import_id, lease, digest=digest, size_bytes=size)
+        lambda c: store.update_import(
+            c, import_id, stored, state=ImportState.AWAITING_FILE, lease=lease
+        )
     ):
         raise ImportConflict("another upload replaced this one")
     context.queue.nudge_import(import_id)
@@ -237,10 +258,7 @@ def _store_parts(
     for number, part in enumerate(_split_parts(kept)):
 
         def write_part(connection: Connection, number: int = number, part: bytes = part) -> None:
-            now = services().now()
-            if not store.claim_import(
-                connection, import_id, lease, now=now, until=now + LEASE_DURATION
-            ):
+            if not store.claim_import(connection, import_id, lease, services().now()):
                 raise ImportConflict("another upload replaced this one, or it was cancelled")
             store.insert_part(connection, import_id, number, part)
 
@@ -266,7 +284,7 @@ def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: s
 
     Raises ImportConflict unless `plan_id` is the current plan, or if it was applied already.
     """
-    found = store.lock_import(connection, import_id)
+    found = store.get_import(connection, import_id, lock=True)
     if found.state is ImportState.APPLYING and found.plan == plan_id:
         return
     if found.state is not ImportState.PLANNED:
@@ -286,12 +304,13 @@ def replace_instructions(
 
     Raises ImportConflict if it is being applied.
     """
-    found = store.lock_import(connection, import_id)
+    found = store.get_import(connection, import_id, lock=True)
     if found.state not in REPLACEABLE_STATES:
         raise ImportConflict(f"this import is {found.state}: its instructions can't be replaced")
     state = ImportState.UPLOADED if found.file_stored else ImportState.AWAITING_FILE
-    plan_store.reset_plan(connection, import_id, state, instructions.to_json())
-    store.revoke_lease(connection, import_id)
+    values = {"state": state, "instructions": Jsonb(instructions.to_json())}
+    store.update_import(connection, import_id, _WITHOUT_PLAN | values)
+    store.release_import(connection, import_id)
 
 
 def continue_import(import_id: UUID, budget: ImportBudget) -> None:
@@ -300,7 +319,8 @@ def continue_import(import_id: UUID, budget: ImportBudget) -> None:
     with suppress(ImportConflict, UnknownImport):
         found = run_in_transaction(lambda c: store.get_import(c, import_id))
         if found.state is ImportState.UPLOADED:
-            _plan(found, budget)
+            with hold_import(import_id) as (found, lease):
+                _plan(found, lease, budget)
         elif found.state is ImportState.APPLYING:
             apply_import(import_id, _source(found), budget)
         elif found.state is ImportState.UNDOING:
@@ -311,31 +331,21 @@ def _source(found: Import) -> UploadedFile:
     return UploadedFile(found.id, found.size_bytes, found.digest or b"")
 
 
-def _plan(found: Import, budget: ImportBudget) -> None:
-    context = services()
-    lease, now = context.new_id(), context.now()
-    if not run_in_transaction(
-        lambda c: store.claim_import(c, found.id, lease, now=now, until=now + LEASE_DURATION)
-    ):
-        raise ImportConflict("another process is working on this import")
-    try:
-        _plan_claimed(run_in_transaction(lambda c: store.get_import(c, found.id)), lease, budget)
-    finally:
-        with suppress(PreferenceCenterError):
-            run_in_transaction(lambda c: store.release_import(c, found.id, lease))
-
-
-def _plan_claimed(found: Import, lease: UUID, budget: ImportBudget) -> None:
+def _plan(found: Import, lease: UUID, budget: ImportBudget) -> None:
     instructions = stored_instructions(found)
-    plan = instructions.plan_id(found.digest or b"")
     problem = ""
     try:
         if not _plan_rows(found, instructions, lease, budget):
             return
     except InvalidInput as error:
         problem = str(error)
+    values = _FIRST_ROW | {
+        "state": ImportState.UNUSABLE if problem else ImportState.PLANNED,
+        "plan": instructions.plan_id(found.digest or b""),
+        "problem": problem,
+    }
     run_in_transaction(
-        lambda c: plan_store.record_plan_finished(c, found.id, lease, plan=plan, problem=problem)
+        lambda c: store.update_import(c, found.id, values, state=ImportState.UPLOADED, lease=lease)
     )
 
 
@@ -369,22 +379,22 @@ def _plan_rows(
                 {"line": r.line, "reason": r.reason} for r in evaluation.refusals[:capacity]
             ]
             last = chunk[-1]
-            step = ImportStep(
-                start_position=start.index,
-                position=last.index + 1,
-                bytes_done=last.end_offset,
-                line_number=last.last_line,
-                stats=findings.to_json(),
-            )
-            _save_step(found.id, lease, step, refusals)
+            step = {
+                "position": last.index + 1,
+                "bytes_done": last.end_offset,
+                "line_number": last.last_line,
+                "planned_stats": Jsonb(findings.to_json()),
+                "rejected_rows": Jsonb(refusals),
+                "lease_until": services().now() + LEASE_DURATION,
+            }
+            if not run_in_transaction(
+                partial(
+                    store.update_import,
+                    import_id=found.id,
+                    values=step,
+                    state=ImportState.UPLOADED,
+                    lease=lease,
+                )
+            ):
+                raise ImportConflict("the file or the instructions were replaced in the meantime")
     return False
-
-
-def _save_step(
-    import_id: UUID, lease: UUID, step: ImportStep, refusals: Sequence[Mapping[str, Any]]
-) -> None:
-    until = services().now() + LEASE_DURATION
-    if not run_in_transaction(
-        lambda c: plan_store.record_plan_step(c, import_id, lease, step, refusals, until)
-    ):
-        raise ImportConflict("the file or the instructions were replaced in the meantime")

@@ -18,7 +18,7 @@ from preference_center.core.events import ALL_MARKETING
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.lists import store as lists_store
-from preference_center.lists.imports import plan_store, uploads
+from preference_center.lists.imports import uploads
 from preference_center.lists.imports.apply import ImportBudget, Throttle, start_undo
 from preference_center.lists.imports.uploads import (
     continue_import,
@@ -168,9 +168,7 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
         {"meaning": "opt_out", "group": "list", "count": 2, "unmapped": True}
     ]
 
-    run_in_transaction(
-        lambda c: plan_store.reset_plan(c, import_id, ImportState.UPLOADED, OPT_OUTS.to_json())
-    )
+    run_in_transaction(lambda c: uploads.replace_instructions(c, import_id, OPT_OUTS))
     continue_import(import_id, AT_ONCE)
     assert now_as(import_id).state is ImportState.PLANNED
 
@@ -331,8 +329,7 @@ def test_two_workers_do_not_do_one_import(clock: Clock) -> None:
     receive_upload(import_id, [lines(3)])
     continue_import(import_id, AT_ONCE)
     confirm(import_id)
-    until = clock() + timedelta(seconds=60)
-    run_in_transaction(lambda c: claim_import(c, import_id, UUID(int=5), now=clock(), until=until))
+    run_in_transaction(lambda c: claim_import(c, import_id, UUID(int=5), clock()))
     assert run_in_transaction(lambda c: list_due_imports(c, clock())) == []
     continue_import(import_id, AT_ONCE)
     assert books() == []
