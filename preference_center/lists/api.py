@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,25 +21,21 @@ from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.integrations.base.presets import MeaningFilter, RowMeaning
-from preference_center.integrations.registry import get_preset, load_presets
-from preference_center.ledger.rules import clamp_to_now
+from preference_center.integrations.registry import load_presets
 from preference_center.lists import store
 from preference_center.lists.imports import uploads
 from preference_center.lists.imports.apply import start_undo_in_transaction
-from preference_center.lists.imports.plan import (
-    DATE_QUESTION,
-    validate_encoding,
-    validate_time_zone,
-)
+from preference_center.lists.imports.plan import DATE_QUESTION, build_instructions
 from preference_center.lists.rules.instructions import (
+    ENCODINGS,
     NOTHING_LIFTED,
     ImportInstructions,
     LegalBasis,
+    ScopeMap,
     build_scope_map,
 )
-from preference_center.lists.rules.rows import DateFormat, UnreadableDates, parse_date_format
+from preference_center.lists.rules.rows import UnreadableDates
 from preference_center.lists.store import Import, ImportState
-from preference_center.lists.text_files import ENCODINGS
 from preference_center.web.api.bodies import ResponseBody, ScopeName, ShortName
 from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.web.api.keys import KeyScope
@@ -245,7 +241,7 @@ def post_imports(call: ApiCall, body: ImportRequest) -> Response:
 
     Then upload the file. Nothing is recorded before the plan is confirmed.
     """
-    instructions = _parse_instructions(body, call.origin.now)
+    instructions = _parse_instructions(body)
     import_id, now = services().new_id(), call.origin.now
 
     def write(connection: Connection) -> ImportResponse:
@@ -278,7 +274,7 @@ def put_import(call: ApiCall, import_id: str, body: ImportRequest) -> Response:
     Use it for a plan that lacks scopes: `planned.groups` lists the groups in the file.
     """
     own = _load_own_import(call, import_id).id
-    instructions = _parse_instructions(body, call.origin.now)
+    instructions = _parse_instructions(body)
     return _write_and_nudge(
         call, own, lambda connection: uploads.replace_instructions(connection, own, instructions)
     )
@@ -342,46 +338,19 @@ def post_import_undo(call: ApiCall, import_id: str) -> Response:
     return response
 
 
-def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstructions:
+def _parse_instructions(body: ImportRequest) -> ImportInstructions:
     errors = FieldErrors()
-    chosen = errors.collect("/preset", get_preset, body.preset)
     scopes = errors.collect("/scopes", build_scope_map, body.scopes.items())
-    errors.collect("/time_zone", validate_time_zone, body.time_zone)
-    errors.collect("/encoding", validate_encoding, body.encoding)
-    received = body.received_at and errors.collect(
-        "/received_at", clamp_to_now, body.received_at, now
-    )
-    formats = errors.collect("/date_formats", _parse_date_formats, body.date_formats)
+
+    def collect(name: str, parse: Callable[..., object], *given: object) -> object:
+        return errors.collect(f"/{name}", parse, *given)
+
+    instructions = build_instructions(body.model_dump(), scopes or ScopeMap({}), collect)
+    if scopes:
+        errors.collect("/scopes", scopes.validate, current_catalogue())
     errors.raise_if_any()
-    assert scopes is not None
-    assert formats is not None
-    assert chosen is not None
-    instructions = ImportInstructions(
-        preset=chosen,
-        scopes=scopes,
-        meaning_filter=body.only,
-        channel=body.channel,
-        source=body.source,
-        wording=body.wording,
-        language=body.language,
-        legal_basis=body.legal_basis,
-        zone=body.time_zone,
-        encoding=body.encoding,
-        received_at=received,
-        address_column=body.column or "",
-        date_column=body.date_column or "",
-        group_column=body.group_column or "",
-        date_formats=formats,
-        unreadable_dates=body.unreadable_dates,
-    )
-    errors.collect("/only", instructions.check)
-    errors.collect("/scopes", scopes.validate, current_catalogue())
-    errors.raise_if_any()
+    assert instructions
     return instructions
-
-
-def _parse_date_formats(patterns: Sequence[str]) -> tuple[DateFormat, ...]:
-    return tuple(map(parse_date_format, patterns))
 
 
 def _load_own_import(call: ApiCall, import_id: str) -> Import:

@@ -17,10 +17,6 @@ from typing import BinaryIO
 
 from preference_center.core.errors import InvalidInput
 
-ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
-"""Encodings that can be stated, in which line ends can be found in the bytes."""
-
-
 _UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 

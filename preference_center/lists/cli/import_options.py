@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.infra.commands import Timestamp, click_bad_parameter
-from preference_center.infra.context import services
 from preference_center.integrations.base.presets import MeaningFilter
-from preference_center.integrations.registry import get_preset
-from preference_center.ledger.rules import clamp_to_now
+from preference_center.lists.imports.plan import build_instructions
 from preference_center.lists.rules.instructions import (
+    ENCODINGS,
     ImportInstructions,
     LegalBasis,
+    ScopeMap,
     build_scope_map,
     parse_scope,
     parse_scope_file,
 )
-from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
-from preference_center.lists.text_files import ENCODINGS
+from preference_center.lists.rules.rows import UnreadableDates
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 file_argument = click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -37,7 +35,6 @@ file_argument = click.argument(
 _OPTIONS = (
     click.option(
         "--preset",
-        "preset_name",
         required=True,
         help="The format of the file: `flask imports presets` lists them.",
     ),
@@ -77,7 +74,6 @@ _OPTIONS = (
     ),
     click.option(
         "--column",
-        "address_column",
         default="",
         help="Name of the column with the address, where it is not found by itself.",
     ),
@@ -139,49 +135,25 @@ def explain_missing_scopes() -> Iterator[None]:
         ) from None
 
 
+_OPTION_NAMES = {"only": "--meaning", "date_formats": "--date-format"}
+
+
 def parse_instructions(
-    *,
-    preset_name: str,
-    scopes: tuple[str, ...],
-    scope_map: Path | None,
-    only: str | None,
-    legal_basis: str | None,
-    channel: str,
-    time_zone: str,
-    received_at: datetime | None,
-    date_formats: tuple[str, ...],
-    unreadable_dates: str,
-    **texts: str,
+    *, scopes: tuple[str, ...], scope_map: Path | None, **given: Any
 ) -> ImportInstructions:
     """The instructions from the options. Raises BadParameter for an invalid one."""
-    with click_bad_parameter("--preset"):
-        chosen = get_preset(preset_name)
-    with click_bad_parameter("--received-at"):
-        received = received_at and clamp_to_now(received_at, services().now())
-    with click_bad_parameter("--date-format"):
-        formats = tuple(map(parse_date_format, date_formats))
-    try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise click.BadParameter("use e.g. Europe/Rome", param_hint="--time-zone") from None
-    instructions = ImportInstructions(
-        preset=chosen,
-        scopes=_parse_scopes(scopes, scope_map),
-        meaning_filter=MeaningFilter(only) if only else None,
-        channel=Channel(channel),
-        legal_basis=LegalBasis(legal_basis) if legal_basis else None,
-        zone=time_zone,
-        received_at=received,
-        date_formats=formats,
-        unreadable_dates=UnreadableDates(unreadable_dates),
-        **texts,
-    )
-    with click_bad_parameter("--meaning"):
-        instructions.check()
+
+    def collect(name: str, parse: Callable[..., T], *values: object) -> T:
+        option = _OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
+        with click_bad_parameter(option):
+            return parse(*values)
+
+    instructions = build_instructions(given, _parse_scopes(scopes, scope_map), collect)
+    assert instructions  # `collect` raises
     return instructions
 
 
-def _parse_scopes(options: tuple[str, ...], file: Path | None) -> Any:
+def _parse_scopes(options: tuple[str, ...], file: Path | None) -> ScopeMap:
     with click_bad_parameter("--scope"):
         pairs = [parse_scope(text) for text in options]
     with click_bad_parameter("--scope-map"):

@@ -33,6 +33,7 @@ from preference_center.infra.commands import (
 )
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import outlast_outage
+from preference_center.lists.rules.instructions import ENCODINGS
 from preference_center.lists.scrub import require_duckdb
 from preference_center.lists.scrub.query import (
     ScrubEngine,
@@ -40,7 +41,6 @@ from preference_center.lists.scrub.query import (
     ScrubProgress,
     ScrubReceipt,
 )
-from preference_center.lists.text_files import ENCODINGS
 
 if TYPE_CHECKING:
     from preference_center.lists.scrub.snapshots import Snapshot

@@ -33,6 +33,7 @@ from preference_center.lists.imports import uploads
 from preference_center.lists.imports.apply import start_undo_in_transaction
 from preference_center.lists.imports.plan import stored_instructions
 from preference_center.lists.rules.instructions import (
+    ENCODINGS,
     ImportInstructions,
     ImportStats,
     LegalBasis,
@@ -40,7 +41,6 @@ from preference_center.lists.rules.instructions import (
     build_scope_map,
 )
 from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
-from preference_center.lists.text_files import ENCODINGS
 from preference_center.web.console.frame import (
     csrf,
     current_actor,

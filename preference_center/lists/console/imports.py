@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from flask import abort, request, url_for
@@ -24,30 +24,23 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from werkzeug.wsgi import get_input_stream
 
 from preference_center.catalogue.store import current_catalogue_or_empty
-from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, UnknownImport
 from preference_center.core.events import ALL_MARKETING, SHARING
-from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_autocommit
-from preference_center.integrations.base.presets import MeaningFilter, RowMeaning
-from preference_center.integrations.registry import get_preset
-from preference_center.ledger.rules import clamp_to_now
+from preference_center.integrations.base.presets import RowMeaning
 from preference_center.lists import store
 from preference_center.lists.imports.plan import (
     PlanStats,
+    build_instructions,
     stored_instructions,
-    validate_encoding,
-    validate_time_zone,
 )
 from preference_center.lists.imports.uploads import MAX_FILE_BYTES, REPLACEABLE_STATES
 from preference_center.lists.rules.instructions import (
     LEAVE_OUT,
     ImportInstructions,
     ImportStats,
-    LegalBasis,
     ScopeMap,
 )
-from preference_center.lists.rules.rows import UnreadableDates, parse_date_format
 from preference_center.lists.store import UNFINISHED_STATES, Import, ImportState
 from preference_center.web.console.frame import render_page
 
@@ -236,9 +229,6 @@ def _page(template: str, **values: Any) -> ResponseReturnValue:
     )
 
 
-T = TypeVar("T")
-
-
 MAX_NAME, MAX_TEXT, MAX_DATE_FORMATS = 100, 4_000, 10
 
 
@@ -249,66 +239,25 @@ _MAX_HEAD = 1 << 20
 """Bytes of the fields before the file, and of what the parser holds at a time."""
 
 
-@dataclass(slots=True)
-class FormProblems:
-    """What is wrong with a form, by field."""
-
-    found: dict[str, str] = field(default_factory=dict)
-
-    def collect(self, name: str, parse: Callable[..., T], *arguments: Any) -> T | None:
-        """What `parse` returns; None, and a problem of this field, if it raises an error."""
-        try:
-            return parse(*arguments)
-        except (InvalidInput, ValueError) as error:
-            text = str(error) if isinstance(error, InvalidInput) else _("Choose one of the list.")
-            self.found[name] = text
-            return None
-
-
 def read_instructions(
     form: MultiDict[str, str], scopes: ScopeMap
 ) -> tuple[ImportInstructions | None, dict[str, str]]:
     """The instructions in a form, or None with what is wrong, by field; `scopes` stay."""
-    problems = FormProblems()
-    text = {name: form.get(name, "").strip()[:MAX_TEXT] for name in form}
+    problems: dict[str, str] = {}
 
-    def chosen(name: str, kind: Callable[[str], T]) -> T | None:
-        return problems.collect(name, kind, text[name]) if text.get(name) else None
+    def collect(name: str, parse: Callable[..., object], *given: object) -> object:
+        try:
+            return parse(*given)
+        except (InvalidInput, ValueError) as error:
+            text = str(error) if isinstance(error, InvalidInput) else _("Choose one of the list.")
+            problems[name] = text
+            return None
 
-    preset = problems.collect("preset", get_preset, text.get("preset", ""))
-    zone, encoding = text.get("time_zone") or "UTC", text.get("encoding") or "utf-8"
-    problems.collect("time_zone", validate_time_zone, zone)
-    problems.collect("encoding", validate_encoding, encoding)
-    patterns = [line.strip() for line in text.get("date_formats", "").splitlines() if line.strip()]
-    formats = problems.collect(
-        "date_formats", lambda: tuple(map(parse_date_format, patterns[:MAX_DATE_FORMATS]))
-    )
-    received_at = chosen("received_at", _parse_time)
-    values = {
-        "meaning_filter": chosen("only", MeaningFilter),
-        "channel": chosen("channel", Channel) or Channel.EMAIL,
-        "legal_basis": chosen("legal_basis", LegalBasis),
-        "unreadable_dates": chosen("unreadable_dates", UnreadableDates) or UnreadableDates.REFUSE,
-    }
-    if problems.found or preset is None:
-        return None, problems.found
-    instructions = ImportInstructions(
-        preset=preset,
-        scopes=scopes,
-        source=text.get("source", ""),
-        wording=text.get("wording", ""),
-        language=text.get("language", ""),
-        zone=zone,
-        encoding=encoding,
-        received_at=received_at,
-        address_column=text.get("column", ""),
-        date_column=text.get("date_column", ""),
-        group_column=text.get("group_column", ""),
-        date_formats=formats or (),
-        **values,  # type: ignore[arg-type]
-    )
-    problems.collect("only", instructions.check)
-    return (None if problems.found else instructions), problems.found
+    given: dict[str, Any] = {name: form.get(name, "").strip()[:MAX_TEXT] for name in form}
+    patterns = map(str.strip, given.get("date_formats", "").splitlines())
+    given["date_formats"] = [each for each in patterns if each][:MAX_DATE_FORMATS]
+    instructions = build_instructions(given, scopes, collect)
+    return (None if problems else instructions), problems
 
 
 def form_of(instructions: ImportInstructions) -> MultiDict[str, str]:
@@ -333,11 +282,6 @@ def form_of(instructions: ImportInstructions) -> MultiDict[str, str]:
             "legal_basis": instructions.legal_basis or "",
         }
     )
-
-
-def _parse_time(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    return clamp_to_now(at if at.tzinfo else at.replace(tzinfo=UTC), services().now())
 
 
 def read_upload() -> tuple[dict[str, str], Iterator[bytes] | None]:

@@ -13,11 +13,11 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
@@ -28,6 +28,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.presets import RowMeaning
 from preference_center.integrations.registry import get_preset
+from preference_center.ledger.rules import clamp_to_now
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.lists import store
 from preference_center.lists.imports.matches import ImportMatch, MatchQuery, find_matches
@@ -36,6 +37,7 @@ from preference_center.lists.imports.sources import ImportSource, open_unpacked
 from preference_center.lists.rules.instructions import (
     ImportInstructions,
     ImportStats,
+    ScopeMap,
     missing_scopes_error,
 )
 from preference_center.lists.rules.rows import DateQuestion, FileRow
@@ -47,28 +49,34 @@ from preference_center.lists.rules.translator import (
     TranslatedRow,
 )
 from preference_center.lists.store import Import
-from preference_center.lists.text_files import ENCODINGS
 
 
 def stored_instructions(found: Import) -> ImportInstructions:
     """How the file of this import is read. Raises InvalidInput if its preset no longer exists."""
-    return ImportInstructions.from_json(
-        found.instructions, get_preset(found.instructions["preset"])
-    )
+    stored = found.instructions
+    preset = get_preset(stored["preset"])
+    parsed = ImportInstructions.parse(stored, preset, ScopeMap(stored["scopes"]))
+    assert parsed  # its parsers raise
+    return parsed
 
 
-def validate_time_zone(name: str) -> None:
-    """Raises InvalidInput unless it is the IANA name of a time zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput("not a known time zone; use e.g. Europe/Rome") from None
+def build_instructions(
+    given: Mapping[str, Any], scopes: ScopeMap, collect: Callable[..., Any]
+) -> ImportInstructions | None:
+    """What a person states about a file: see `ImportInstructions.parse`.
 
-
-def validate_encoding(name: str) -> None:
-    """Raises InvalidInput unless files can be read in this encoding."""
-    if name not in ENCODINGS:
-        raise InvalidInput(f"unknown encoding; use one of {', '.join(ENCODINGS)}")
+    What can't be applied as it is, `collect` notes for the field `only`.
+    """
+    preset = collect("preset", get_preset, given.get("preset") or "")
+    parsed = ImportInstructions.parse(given, preset, scopes, collect)
+    if preset is None or parsed is None:
+        return None
+    if parsed.received_at:
+        now = services().now()
+        received = collect("received_at", clamp_to_now, parsed.received_at, now)
+        parsed = replace(parsed, received_at=received)
+    collect("only", parsed.check)
+    return parsed
 
 
 _IMPORT_BITS, _ROW_BITS, _STATEMENT_BITS = 26, 34, 14

@@ -12,11 +12,12 @@ import hashlib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Channel
@@ -24,6 +25,10 @@ from preference_center.core.errors import InvalidInput, MissingScopes, UnknownTo
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.integrations.base.presets import ImportPreset, MeaningFilter, RowMeaning
 from preference_center.lists.rules.rows import DateFormat, UnreadableDates, parse_date_format
+
+ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
+"""Encodings that can be stated, in which line ends can be found in the bytes."""
+
 
 NO_GROUP_COLUMN = "-"
 """As the group column: no column names the group or list of a row."""
@@ -145,6 +150,17 @@ def _normalize_group(group: str) -> str:
 _PLAN_DIGITS = 12
 
 
+_STORED_NAMES = {"meaning_filter": "as", "zone": "time_zone"}
+
+
+_FIELD_NAMES = {
+    **{stored: name for name, stored in _STORED_NAMES.items()},
+    "only": "meaning_filter",
+    "column": "address_column",
+}
+"""The field of each name in the API, forms and `ImportInstructions.to_json` that is another."""
+
+
 class LegalBasis(StrEnum):
     """The legal basis for writing to a person."""
 
@@ -204,54 +220,78 @@ class ImportInstructions:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON that is stored. Contains no personal data."""
-        return {
+        stored = {_STORED_NAMES.get(each.name, each.name): each.name for each in fields(self)}
+        return {name: getattr(self, field) for name, field in stored.items()} | {
             "preset": self.preset.name,
             "scopes": dict(self.scopes.scopes),
-            "as": self.meaning_filter,
-            "channel": self.channel,
-            "source": self.source,
-            "wording": self.wording,
-            "language": self.language,
-            "legal_basis": self.legal_basis,
-            "time_zone": self.zone,
-            "encoding": self.encoding,
             "received_at": self.received_at and self.received_at.isoformat(),
-            "address_column": self.address_column,
-            "date_column": self.date_column,
-            "group_column": self.group_column,
             "date_formats": [each.pattern for each in self.date_formats],
-            "unreadable_dates": self.unreadable_dates,
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], preset: ImportPreset) -> ImportInstructions:
-        """Parse the output of `to_json`; `preset` is the one that `stored["preset"]` names."""
-        received = stored["received_at"]
-        return cls(
-            preset=preset,
-            scopes=ScopeMap(stored["scopes"]),
-            meaning_filter=MeaningFilter(stored["as"]) if stored["as"] else None,
-            channel=Channel(stored["channel"]),
-            source=stored["source"],
-            wording=stored["wording"],
-            language=stored["language"],
-            legal_basis=LegalBasis(stored["legal_basis"]) if stored["legal_basis"] else None,
-            zone=stored["time_zone"],
-            encoding=stored["encoding"],
-            received_at=datetime.fromisoformat(received) if received else None,
-            address_column=stored.get("address_column", ""),
-            date_column=stored.get("date_column", ""),
-            group_column=stored.get("group_column", ""),
-            date_formats=tuple(map(parse_date_format, stored.get("date_formats", ()))),
-            unreadable_dates=UnreadableDates(
-                stored.get("unreadable_dates", UnreadableDates.REFUSE)
-            ),
-        )
+    def parse(
+        cls,
+        given: Mapping[str, Any],
+        preset: ImportPreset,
+        scopes: ScopeMap,
+        collect: Callable[..., Any] = lambda _name, parse, value: parse(value),
+    ) -> ImportInstructions | None:
+        """What a form, a request, a command or the output of `to_json` states.
+
+        `given` has the values, or texts, by the names of the API or those of `to_json`; what is
+        empty has its default. `collect(name, parse, value)` calls `parse` and returns its result;
+        if it notes an error, it returns None, and so does this. Raises what `collect` raises.
+        """
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            field_name = _FIELD_NAMES.get(name, name)
+            if value and field_name in _PARSERS:
+                values[field_name] = collect(name, _PARSERS[field_name], value)
+        if None in values.values():
+            return None
+        return cls(preset, scopes, **values)
 
     def plan_id(self, file_digest: bytes) -> str:
         """A short id of these instructions for that file; it changes if either does."""
         instructions_json = json.dumps(self.to_json(), sort_keys=True).encode()
         return hashlib.sha256(file_digest + instructions_json).hexdigest()[:_PLAN_DIGITS]
+
+
+def _parse_time_zone(name: str) -> str:
+    """Raises InvalidInput unless it is the IANA name of a time zone."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput("not a known time zone; use e.g. Europe/Rome") from None
+
+
+def _parse_encoding(name: str) -> str:
+    if name not in ENCODINGS:
+        raise InvalidInput(f"unknown encoding; use one of {', '.join(ENCODINGS)}")
+    return name
+
+
+def _parse_time(given: datetime | str) -> datetime:
+    at = datetime.fromisoformat(given) if isinstance(given, str) else given
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _parse_date_formats(patterns: Iterable[str]) -> tuple[DateFormat, ...]:
+    return tuple(map(parse_date_format, patterns))
+
+
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    "meaning_filter": MeaningFilter,
+    "channel": Channel,
+    "legal_basis": LegalBasis,
+    "zone": _parse_time_zone,
+    "encoding": _parse_encoding,
+    "received_at": _parse_time,
+    "date_formats": _parse_date_formats,
+    "unreadable_dates": UnreadableDates,
+    **dict.fromkeys(("source", "wording", "language"), str),
+    **dict.fromkeys(("address_column", "date_column", "group_column"), str),
+}
 
 
 NOTHING_LIFTED = "Nothing is lifted: an import can only add."

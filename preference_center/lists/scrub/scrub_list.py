@@ -11,6 +11,7 @@ from preference_center.core.errors import InvalidList, WrongChannel
 from preference_center.infra.context import services
 from preference_center.infra.duckdb import ENGINE as DUCKDB_ENGINE
 from preference_center.infra.files import atomic_files, sha256_hex
+from preference_center.lists.rules.instructions import ENCODINGS
 from preference_center.lists.scrub import duck
 from preference_center.lists.scrub.layout import (
     ListOptions,
@@ -29,7 +30,6 @@ from preference_center.lists.scrub.query import (
     ScrubReceipt,
 )
 from preference_center.lists.scrub.snapshots import Snapshot, ensure_usable, read_snapshot_metadata
-from preference_center.lists.text_files import ENCODINGS
 
 
 def _decision_query(job: ScrubJob, snapshot: Snapshot) -> DecisionQuery:
