@@ -20,6 +20,7 @@ from preference_center.infra import audit
 from preference_center.infra.context import Services, services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin, validate_marketing_scope
+from preference_center.senders.api.opt_outs import AddressRow, parse_row_address
 from preference_center.web.api.bodies import (
     LanguageTag,
     MessageId,
@@ -35,11 +36,9 @@ from preference_center.web.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.web.pages.mailed_links import insert_short_links
 
 
-class MessageLinkRequest(RequestBody):
+class MessageLinkRequest(AddressRow):
     """Links for one message."""
 
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
     scope: ScopeName
     message_id: MessageId = ""
     short: bool = False
@@ -64,18 +63,13 @@ class MessageLinks(ResponseBody):
     short_url: str | None = None
 
 
-class PortalAddress(RequestBody):
+class PortalAddress(AddressRow):
     """A further address of the person who is signed in with the company."""
 
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
 
-
-class PortalLinkRequest(RequestBody):
+class PortalLinkRequest(AddressRow):
     """A link to the preference page of a person who is signed in with the company."""
 
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
     also: list[PortalAddress] = Field(default_factory=list, max_length=3)
     language: LanguageTag | None = None
 
@@ -117,11 +111,9 @@ def make_links(
     """
     errors = FieldErrors()
     results: list[dict[str, Any]] = []
-    links, region = services.links, services.settings.phone_region
+    links = services.links
     for pointer, row in rows.with_pointers():
-        address = errors.collect(
-            f"{pointer}/address", parse_address, row.address, row.channel, region=region
-        )
+        address = parse_row_address(errors, pointer, row)
         if address is None:
             continue
         scope = errors.collect(
@@ -187,7 +179,7 @@ def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Servic
     evidence of every event recorded on the page for that address has that id as its message.
     Raises InvalidBody with all errors.
     """
-    address, *others = _parse_portal_addresses(request, services)
+    address, *others = _parse_portal_addresses(request)
     now, token_id = services.now(), services.new_id()
     other_ids = [services.new_id() for _ in others]
     url = services.links.one_time_url(TokenPurpose.PORTAL, address, token_id, now)
@@ -215,18 +207,11 @@ def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Servic
     )
 
 
-def _parse_portal_addresses(request: PortalLinkRequest, services: Services) -> list[Address]:
+def _parse_portal_addresses(request: PortalLinkRequest) -> list[Address]:
     """The address and the further ones. Raises InvalidBody with all errors."""
     errors = FieldErrors()
-    region = services.settings.phone_region
-    fields: dict[str, PortalAddress | PortalLinkRequest] = {"": request}
-    fields |= {f"/also/{index}": each for index, each in enumerate(request.also)}
-    found = [
-        errors.collect(
-            f"{pointer}/address", parse_address, each.address, each.channel, region=region
-        )
-        for pointer, each in fields.items()
-    ]
+    others = [(f"/also/{index}", each) for index, each in enumerate(request.also)]
+    found = [parse_row_address(errors, *each) for each in [("", request), *others]]
     errors.raise_if_any()
     return [address for address in found if address]
 

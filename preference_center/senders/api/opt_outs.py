@@ -9,12 +9,11 @@ from uuid import UUID
 from flask import Response
 from pydantic import AwareDatetime, Field
 
-from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
 from preference_center.contacts.bodies import EvidenceBody, parse_consent_evidence
-from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.infra.context import Services, services
+from preference_center.infra.context import services
 from preference_center.ledger.recording import RecordResult
 from preference_center.ledger.rules import (
     ReceivedVia,
@@ -32,11 +31,16 @@ from preference_center.web.api.parsing import RequestBody, RequestRows
 from preference_center.web.api.problems import SCOPE_PROBLEMS, FieldErrors
 
 
-class OptOutRequest(RequestBody):
-    """An opt-out."""
+class AddressRow(RequestBody):
+    """What is about an address."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
+
+
+class OptOutRequest(AddressRow):
+    """An opt-out."""
+
     scope: ScopeName
     via: ReceivedVia
     received_at: AwareDatetime
@@ -47,11 +51,9 @@ class OptOutRequest(RequestBody):
     )
 
 
-class ConsentRequest(RequestBody):
+class ConsentRequest(AddressRow):
     """A consent."""
 
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
     topic: TopicKey
     evidence: EvidenceBody
     own_act: bool = False
@@ -79,7 +81,39 @@ def post_opt_outs(call: ApiCall, rows: RequestRows[OptOutRequest]) -> Response:
 
     A 200 means that they are committed and count for every decision from now on.
     """
-    return record_opt_outs(call, rows, current_catalogue(), services())
+    errors = FieldErrors()
+    origin = call.origin
+    catalogue, changes = current_catalogue(), list[Change]()
+    for pointer, row in rows.with_pointers():
+        address = parse_row_address(errors, pointer, row)
+        received_at = errors.collect(
+            f"{pointer}/received_at", clamp_to_now, row.received_at, origin.now
+        )
+        occurred_at = received_at
+        if row.occurred_at:
+            occurred_at = errors.collect(
+                f"{pointer}/occurred_at", clamp_to_now, row.occurred_at, origin.now
+            )
+        if address is None:
+            continue
+        scope = errors.collect(
+            f"{pointer}/scope", validate_opt_out_scope, address, row.scope, catalogue
+        )
+        if scope and received_at and occurred_at:
+            changes.append(
+                build_opt_out_change(
+                    services().new_id(),
+                    address,
+                    scope,
+                    row.via,
+                    origin,
+                    received_at=received_at,
+                    occurred_at=occurred_at,
+                    policy=known_policy(row.policy, catalogue),
+                )
+            )
+    errors.raise_if_any()
+    return _record_changes(call, rows, changes)
 
 
 @endpoint(
@@ -98,63 +132,11 @@ def post_consents(call: ApiCall, rows: RequestRows[ConsentRequest]) -> Response:
     """
     if any(row.own_act for row in rows.rows):
         require_scope(call.key, KeyScope.LIFT)
-    return record_consents(call, rows, current_catalogue(), services())
-
-
-def record_opt_outs(
-    call: ApiCall, rows: RequestRows[OptOutRequest], catalogue: Catalogue, services: Services
-) -> Response:
-    """Record all rows; respond per row whether it was new. Raises InvalidBody with all errors."""
     errors = FieldErrors()
     origin = call.origin
-    changes: list[Change] = []
-    region = services.settings.phone_region
+    catalogue, changes = current_catalogue(), list[Change]()
     for pointer, row in rows.with_pointers():
-        address = errors.collect(
-            f"{pointer}/address", parse_address, row.address, row.channel, region=region
-        )
-        received_at = errors.collect(
-            f"{pointer}/received_at", clamp_to_now, row.received_at, origin.now
-        )
-        occurred_at = received_at
-        if row.occurred_at:
-            occurred_at = errors.collect(
-                f"{pointer}/occurred_at", clamp_to_now, row.occurred_at, origin.now
-            )
-        if address is None:
-            continue
-        scope = errors.collect(
-            f"{pointer}/scope", validate_opt_out_scope, address, row.scope, catalogue
-        )
-        if scope and received_at and occurred_at:
-            changes.append(
-                build_opt_out_change(
-                    services.new_id(),
-                    address,
-                    scope,
-                    row.via,
-                    origin,
-                    received_at=received_at,
-                    occurred_at=occurred_at,
-                    policy=known_policy(row.policy, catalogue),
-                )
-            )
-    errors.raise_if_any()
-    return _record_changes(call, rows, changes)
-
-
-def record_consents(
-    call: ApiCall, rows: RequestRows[ConsentRequest], catalogue: Catalogue, services: Services
-) -> Response:
-    """Record all rows; respond per row whether it was new. Raises InvalidBody with all errors."""
-    errors = FieldErrors()
-    origin = call.origin
-    changes: list[Change] = []
-    region = services.settings.phone_region
-    for pointer, row in rows.with_pointers():
-        address = errors.collect(
-            f"{pointer}/address", parse_address, row.address, row.channel, region=region
-        )
+        address = parse_row_address(errors, pointer, row)
         evidence = parse_consent_evidence(
             errors, f"{pointer}/evidence", row.evidence, origin.now, address
         )
@@ -166,7 +148,7 @@ def record_consents(
         change = errors.collect(
             f"{pointer}/topic",
             build_consent_change,
-            services.new_id(),
+            services().new_id(),
             address,
             topic,
             evidence,
@@ -177,6 +159,14 @@ def record_consents(
             changes.append(change)
     errors.raise_if_any()
     return _record_changes(call, rows, changes)
+
+
+def parse_row_address(errors: FieldErrors, pointer: str, row: AddressRow) -> Address | None:
+    """The address of a row; None, and an error at its field, if it is none."""
+    region = services().settings.phone_region
+    return errors.collect(
+        f"{pointer}/address", parse_address, row.address, row.channel, region=region
+    )
 
 
 def record_results(changes: Sequence[Change], result: RecordResult) -> list[dict[str, Any]]:

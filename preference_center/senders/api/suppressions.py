@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, TypeVar, cast
 from uuid import UUID
 
 from flask import Response
@@ -33,12 +33,11 @@ from preference_center.ledger.store.events import list_events_of
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.ledger.store.suppressions import (
     FIRST_KEY,
-    ListedSuppression,
     SuppressionFilter,
     SuppressionKey,
 )
-from preference_center.senders.api.opt_outs import record_results
-from preference_center.web.api.bodies import RawAddress, ResponseBody, ScopeName
+from preference_center.senders.api.opt_outs import AddressRow, parse_row_address, record_results
+from preference_center.web.api.bodies import ResponseBody, ScopeName
 from preference_center.web.api.endpoint import (
     ApiCall,
     PageQuery,
@@ -48,7 +47,7 @@ from preference_center.web.api.endpoint import (
     page_response,
 )
 from preference_center.web.api.keys import KeyScope
-from preference_center.web.api.parsing import RequestBody, RequestRows
+from preference_center.web.api.parsing import RequestRows
 from preference_center.web.api.problems import (
     INVALID_ADDRESS,
     INVALID_CURSOR,
@@ -57,6 +56,8 @@ from preference_center.web.api.problems import (
     FieldErrors,
 )
 from preference_center.web.console.looks import record_key_look
+
+B = TypeVar("B", bound=ResponseBody)
 
 SuppressionReason = Literal[
     "opted_out",
@@ -93,18 +94,13 @@ class SuppressionListQuery(PageQuery):
     ] = None
 
 
-class AddressQuery(RequestBody):
+class AddressQuery(AddressRow):
     """Query one address."""
 
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
 
-
-class LiftRequest(RequestBody):
+class LiftRequest(AddressRow):
     """A person opted in again, by an act of their own."""
 
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
     scope: ScopeName
     evidence: EvidenceBody
 
@@ -210,7 +206,10 @@ def get_suppressions(call: ApiCall, query: SuppressionListQuery) -> Response:
         page.suppressions,
         lambda row: [*row.key],
         lambda rows, following: SuppressionListResponse(
-            suppressions=[_suppression_response(row) for row in rows], next=following
+            suppressions=[
+                _response_of(SuppressionResponse, row, reason=_reason(row.reason)) for row in rows
+            ],
+            next=following,
         ),
         [*page.next_key] if page.next_key else None,
     )
@@ -292,14 +291,11 @@ def _parse_lifts(
 ) -> tuple[list[Change], list[Address]]:
     """The opt-ins, and their addresses. Raises InvalidBody with all errors."""
     context, catalogue = services(), current_catalogue()
-    region = context.settings.phone_region
     errors = FieldErrors()
     changes: list[Change] = []
     addresses: list[Address] = []
     for pointer, row in rows.with_pointers():
-        address = errors.collect(
-            f"{pointer}/address", parse_address, row.address, row.channel, region=region
-        )
+        address = parse_row_address(errors, pointer, row)
         evidence = parse_consent_evidence(
             errors, f"{pointer}/evidence", row.evidence, origin.now, address
         )
@@ -329,38 +325,19 @@ def _load_history(
     return list_events_of(connection, [address_id]) if address_id else ((), frozenset())
 
 
-def _suppression_response(row: ListedSuppression) -> SuppressionResponse:
-    return SuppressionResponse(
-        scope=row.scope,
-        reason=_reason(row.reason),
-        since=row.since,
-        until=row.until,
-        event=row.event,
-        channel=row.channel,
-        address=row.address,
-        source=row.source,
-    )
-
-
 def _reason(kind: EventKind) -> SuppressionReason:
     return cast("SuppressionReason", kind.value)
 
 
 def _event_response(event: Event, *, retracted: bool) -> EventResponse:
-    return EventResponse(
-        event=event.id,
-        kind=event.kind,
-        scope=event.scope,
-        occurred_at=event.occurred_at,
-        received_at=event.received_at,
-        recorded_at=event.recorded_at,
-        until=event.until,
-        source=event.source,
-        actor=event.actor,
-        evidence=dict(event.evidence),
-        retracted=retracted,
-        retracts=list(event.retracts) or None,
-    )
+    changed = {"event": event.id, "retracted": retracted, "retracts": event.retracts or None}
+    return _response_of(EventResponse, event, **changed)
+
+
+def _response_of(kind: type[B], source: object, **changed: object) -> B:
+    """The fields that the response and its source have, but for those that are `changed`."""
+    names = kind.model_fields.keys() - changed
+    return kind.model_validate(changed | {name: getattr(source, name) for name in names})
 
 
 ROUTES = (get_suppressions, post_suppressions_query, post_suppressions_lift)

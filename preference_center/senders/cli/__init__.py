@@ -116,10 +116,9 @@ def revoke(name: str) -> None:
 
 
 def _format_key(key: ApiKey) -> str:
-    state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
     types = ",".join(sorted(key.message_types)) or "-"
-    created = f"created {key.created_at:%Y-%m-%d}"
     used = f"used {key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never used"
+    state, created = _lifetime(key)
     cells = (key.name, state, ",".join(sorted(key.scopes)), types, created, used)
     return "\t".join((*cells, key.rate) if key.rate else cells)
 
@@ -187,9 +186,13 @@ def revoke_link_key(name: str) -> None:
 
 
 def _format_link_key(key: SenderKey) -> str:
-    state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
-    created = f"created {key.created_at:%Y-%m-%d}"
+    state, created = _lifetime(key)
     return "\t".join((key.name, key.key_id, state, ",".join(key.topics), created))
+
+
+def _lifetime(key: ApiKey | SenderKey) -> tuple[str, str]:
+    state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
+    return state, f"created {key.created_at:%Y-%m-%d}"
 
 
 MAX_MAIL_BYTES = 50 * 1024 * 1024
@@ -227,7 +230,7 @@ def check_mail(file: BinaryIO, as_json: bool) -> None:  # noqa: FBT001 - click p
             context.links, current_catalogue(), partial(digest_prefixes, context.keys)
         )
         findings = check_email(raw, installation, context.now())
-    _print_findings(findings, as_json=as_json)
+    _print_findings([("", findings)], as_json=as_json)
 
 
 @click.command("check-domain")
@@ -258,14 +261,7 @@ def check_domain(url: str | None, key: str | None, ca_file: str | None, as_json:
         context = services()
         probe = context.links.create_probe_token(context.now())
         found = [(base, check_host(base, probe, context.now(), trust)) for base in bases]
-    if as_json:
-        rows = [{"url": base, **one.as_dict()} for base, each in found for one in each]
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        for base, each in found:
-            click.echo("\n".join([base, *map(_format_finding, each)]))
-        click.echo(_summary([one for _, each in found for one in each]))
-    _exit_if_error([one for _, each in found for one in each])
+    _print_findings(found, as_json=as_json)
 
 
 def _base_urls(url: str | None, key: str | None, catalogue: Catalogue) -> list[str]:
@@ -292,19 +288,21 @@ def _ssl_context(ca_file: str | None) -> ssl.SSLContext | None:
         raise InvalidInput("--ca-file contains no PEM certificate") from None
 
 
-def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print all findings; exit with 1 if one is an error."""
+def _print_findings(found: Sequence[tuple[str, Sequence[Finding]]], *, as_json: bool) -> None:
+    """Print the findings about each URL, or about a mail (""); exit with 1 if one is an error."""
     if as_json:
-        click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            click.echo(_format_finding(finding))
-        click.echo(_summary(findings))
-    _exit_if_error(findings)
-
-
-def _exit_if_error(findings: Sequence[Finding]) -> None:
-    if any(finding.severity is Severity.ERROR for finding in findings):
+        rows = [
+            {"url": base, **one.as_dict()} if base else one.as_dict()
+            for base, findings in found
+            for one in findings
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    every = [one for _, findings in found for one in findings]
+    if not as_json:
+        for base, findings in found:
+            click.echo("\n".join(filter(None, [base, *map(_format_finding, findings)])))
+        click.echo(_summary(every))
+    if any(finding.severity is Severity.ERROR for finding in every):
         raise click.exceptions.Exit(1)
 
 
