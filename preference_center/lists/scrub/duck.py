@@ -342,14 +342,7 @@ class _Evaluation:
                 self.progress("Parsing cells", done / count)
 
     def _parse_cells(self, cells: Sequence[str]) -> None:
-        unreadable: list[str] = []
-        found: list[tuple[str, int, str]] = []
-        for cell in cells:
-            digests = self.query.find_digests(cell)
-            if digests is None:
-                unreadable.append(cell)
-            else:
-                found += ((cell, *digest) for digest in digests)
+        found, unreadable = self.query.parse_cells(cells)
         execute = self.connection.execute
         execute("INSERT INTO unreadable SELECT unnest($1)", [unreadable])
         columns = [list(column) for column in zip(*found, strict=True)] or [[], [], []]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -61,6 +61,18 @@ class DecisionQuery:
             wide = ((kind & ~KeyKind.EXACT, digest) for kind, digest in self._digests(other))
             found += ((kind, digest) for kind, digest in wide if kind)
         return found
+
+    def parse_cells(self, cells: Iterable[str]) -> tuple[list[tuple[str, int, str]], list[str]]:
+        """The digests of each cell, as `find_digests` has them; the cells without an address."""
+        found: list[tuple[str, int, str]] = []
+        unreadable: list[str] = []
+        for cell in cells:
+            digests = self.find_digests(cell)
+            if digests is None:
+                unreadable.append(cell)
+            else:
+                found += ((cell, *digest) for digest in digests)
+        return found, unreadable
 
     def _digests(self, address: Address) -> list[tuple[int, str]]:
         found = [*self.keys.match_keys(address).items()]

@@ -35,7 +35,6 @@ from preference_center.infra.files import atomic_files
 from preference_center.infra.keys.fingerprints import require_known_keys
 from preference_center.ledger.feed.cursors import open_ledger_snapshot
 from preference_center.ledger.restore_gate import require_complete_database
-from preference_center.ledger.watermarks import Watermark
 
 FACT_COLUMNS: Mapping[str, str] = {
     "digest": "VARCHAR",
@@ -58,19 +57,31 @@ its digest. `kind` is a `KeyKind`. Times are microseconds since 1970, UTC.
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotInfo:
+class Snapshot:
     """The metadata of a snapshot."""
 
-    taken_at: datetime
+    format: int
+    taken_at: str
     """Of a replica, so much earlier as it was behind."""
-    watermark: Watermark
+    watermark: str
+    norm_version: int
     catalogue_version: int
-    catalogue_text: str
+    catalogue: str
     fingerprints: Mapping[str, str]
-    """Fingerprints of the digest keys."""
-    matches_md5: bool
+    """Of the digest keys."""
+    md5: bool
     """Whether some addresses are known by an MD5 only: look up the `md5_keys`, too."""
-    row_count: int
+    facts: int
+    """How many rows it has."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was taken."""
+        return datetime.fromisoformat(self.taken_at)
+
+    def read_catalogue(self) -> Catalogue:
+        """The catalogue that was in force. Raises CatalogueError."""
+        return parse_catalogue(self.catalogue)
 
 
 def _micros(column: str) -> str:
@@ -97,7 +108,7 @@ FROM pending_mail_opt_out u
 """
 
 
-def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
+def write_facts(write: Callable[[Buffer], object]) -> Snapshot:
     """Pass every fact to `write`, as CSV without a header in the order of FACT_COLUMNS.
 
     The facts and the metadata are of one point in time. Raises Unavailable, KeyMismatch if our
@@ -117,14 +128,16 @@ def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
                     write(block)
             rows = cursor.rowcount
         require_complete_database(watermark.epoch)
-        return SnapshotInfo(
-            snapshot.as_of(now),
-            watermark,
-            version,
-            text,
-            _fingerprints(connection),
-            _matches_md5(connection),
-            rows,
+        return Snapshot(
+            format=SNAPSHOT_FORMAT,
+            taken_at=snapshot.as_of(now).isoformat(),
+            watermark=str(watermark),
+            norm_version=NORM_VERSION,
+            catalogue_version=version,
+            catalogue=text,
+            fingerprints=_fingerprints(connection),
+            md5=_matches_md5(connection),
+            facts=rows,
         )
 
 
@@ -155,30 +168,6 @@ SNAPSHOT_FORMAT = 1
 _METADATA_KEY = "preference_center"
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The metadata of a snapshot."""
-
-    format: int
-    taken_at: str
-    watermark: str
-    norm_version: int
-    catalogue_version: int
-    catalogue: str
-    fingerprints: Mapping[str, str]
-    md5: bool
-    facts: int
-
-    @property
-    def at(self) -> datetime:
-        """When it was taken."""
-        return datetime.fromisoformat(self.taken_at)
-
-    def read_catalogue(self) -> Catalogue:
-        """The catalogue that was in force. Raises CatalogueError."""
-        return parse_catalogue(self.catalogue)
-
-
 def create_snapshot(path: Path) -> Snapshot:
     """Write a snapshot of the database; it appears as `path` once it is complete.
 
@@ -188,18 +177,7 @@ def create_snapshot(path: Path) -> Snapshot:
     with atomic_files([path]) as made:
         rows = made.work_folder / "facts.csv"
         with rows.open("wb") as file:
-            taken = write_snapshot(file.write)
-        snapshot = Snapshot(
-            format=SNAPSHOT_FORMAT,
-            taken_at=taken.taken_at.isoformat(),
-            watermark=str(taken.watermark),
-            norm_version=NORM_VERSION,
-            catalogue_version=taken.catalogue_version,
-            catalogue=taken.catalogue_text,
-            fingerprints=taken.fingerprints,
-            md5=taken.matches_md5,
-            facts=taken.row_count,
-        )
+            snapshot = write_facts(file.write)
         written = write_parquet(
             made.temporary_paths[path],
             f"""SELECT * FROM read_csv({glob_safe_path_literal(rows)}, header = false,
@@ -207,7 +185,7 @@ def create_snapshot(path: Path) -> Snapshot:
             made.work_folder,
             {_METADATA_KEY: asdict(snapshot)},
         )
-        if written != taken.row_count:
+        if written != snapshot.facts:
             raise ScrubError("rows of the snapshot were lost: try again")
     return snapshot
 

@@ -190,15 +190,9 @@ def _parse_candidates(
     read = spark.createDataFrame([], "cell STRING, kind INT, digest STRING")
     cells = candidates.where("NOT safe").select("cell").distinct().toLocalIterator()
     while rows := list(islice(cells, _CHUNK_SIZE)):
-        bad: list[tuple[str]] = []
-        found: list[tuple[str, int, str]] = []
-        for (cell,) in rows:
-            digests = query.find_digests(cell)
-            if digests is None:
-                bad.append((cell,))
-            else:
-                found += ((cell, *digest) for digest in digests)
-        unreadable = unreadable.union(spark.createDataFrame(bad, unreadable.schema))
+        found, bad = query.parse_cells(cell for (cell,) in rows)
+        nothing = [(cell,) for cell in bad]
+        unreadable = unreadable.union(spark.createDataFrame(nothing, unreadable.schema))
         read = read.union(spark.createDataFrame(found, read.schema))
     read.createOrReplaceTempView("read")
     return unreadable
