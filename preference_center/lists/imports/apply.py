@@ -25,11 +25,12 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, outlast_outage, run_in_transaction
 from preference_center.ledger import RecordResult, record
 from preference_center.lists import store
-from preference_center.lists.imports.plan import ChunkEvaluator, event_id_range, stored_instructions
+from preference_center.lists.imports.plan import evaluate_chunk, stored_instructions
 from preference_center.lists.imports.read import ResumePoint, read_rows
 from preference_center.lists.imports.sources import ImportSource, open_unpacked
 from preference_center.lists.rules.instructions import ImportInstructions, ImportStats
 from preference_center.lists.rules.rows import FileRow
+from preference_center.lists.rules.translator import RowTranslator, event_id_range
 from preference_center.lists.store import Import, ImportState, ImportStep
 
 MIN_CHUNK_SIZE, MAX_CHUNK_SIZE = 100, 5_000
@@ -182,12 +183,9 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
     instructions = stored_instructions(found)
     pace = budget.throttle or Throttle()
     assert found.started_at
-    evaluator = ChunkEvaluator(
-        instructions,
-        current_catalogue(),
-        import_id=found.id,
-        started_at=found.started_at,
-        actor=found.actor,
+    region = services().settings.phone_region
+    translator = RowTranslator(
+        instructions, current_catalogue(), found.id, found.started_at, found.actor, region
     )
     stats = ImportStats.from_json(found.stats)
     start = ResumePoint(found.position, found.line_number, found.bytes_done)
@@ -201,7 +199,7 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
                 outlast_outage(finish, patience=budget.patience)
                 return
             begun = budget.clock()
-            work = partial(_record_chunk, found, lease, evaluator, chunk, stats, done)
+            work = partial(_record_chunk, found, lease, translator, chunk, stats, done)
             outlast_outage(work, patience=budget.patience)
             done = chunk[-1].index + 1
             budget.on_progress(chunk[-1])
@@ -215,7 +213,7 @@ class _DependencyUndone(Exception):
 def _record_chunk(
     found: Import,
     lease: UUID,
-    evaluator: ChunkEvaluator,
+    translator: RowTranslator,
     chunk: list[FileRow],
     stats: ImportStats,
     position: int,
@@ -223,7 +221,7 @@ def _record_chunk(
     """Record one chunk and its checkpoint; `stats` counts it then."""
     last = chunk[-1]
     while True:
-        evaluation = evaluator.evaluate(chunk)
+        evaluation = evaluate_chunk(translator, chunk)
         total = ImportStats.from_json(stats.to_json())
         total.add(evaluation.stats)
         step = ImportStep(

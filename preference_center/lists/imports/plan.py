@@ -1,15 +1,10 @@
 """The dry run of an import reads the whole file, looks up what is new, and writes nothing.
 
-`ChunkEvaluator` finds which rows are new. Plan and apply share it, so that they agree.
-
-Ids of an import's events are derived from the import and the row, and contiguous. So a row that is
-read again after a crash is the same event, events of an import are adjacent in the index as those
-of live traffic are, and undo finds them by one range.
+`evaluate_chunk` finds which rows are new. Plan and apply share it, so that they agree.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from preference_center.catalogue import Catalogue
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import Change, counts_at, uuid7
+from preference_center.core.events import Change, counts_at
 from preference_center.decisions.rules import find_denial
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -47,6 +41,7 @@ from preference_center.lists.rules.translator import (
     RowRefusal,
     RowTranslator,
     TranslatedRow,
+    event_id_range,
 )
 from preference_center.lists.store import Import
 
@@ -79,23 +74,6 @@ def build_instructions(
     return parsed
 
 
-_IMPORT_BITS, _ROW_BITS, _STATEMENT_BITS = 26, 34, 14
-"""Bits of import, row and statement number: together the 74 free bits of a UUID 7."""
-
-
-def event_id_factory(import_id: UUID, started_at: datetime) -> Callable[[int, int], UUID]:
-    """A function from row and statement number to the id of that event."""
-    digest = hashlib.sha256(import_id.bytes).digest()
-    mark = int.from_bytes(digest[:4]) >> (32 - _IMPORT_BITS) << (_ROW_BITS + _STATEMENT_BITS)
-    return lambda row, number: uuid7(started_at, mark | row << _STATEMENT_BITS | number)
-
-
-def event_id_range(import_id: UUID, started_at: datetime) -> tuple[UUID, UUID]:
-    """The first and the last id that an event of this import can have."""
-    make = event_id_factory(import_id, started_at)
-    return make(0, 0), make((1 << _ROW_BITS) - 1, (1 << _STATEMENT_BITS) - 1)
-
-
 @dataclass(frozen=True, slots=True)
 class ChunkEvaluation:
     """The result for a chunk of rows."""
@@ -109,121 +87,87 @@ class ChunkEvaluation:
     unreadable_dates: Sequence[tuple[int, str]] = ()
 
 
-class ChunkEvaluator:
-    """Translates rows of one import, and compares them with the ledger."""
+def evaluate_chunk(translator: RowTranslator, rows: Iterable[FileRow]) -> ChunkEvaluation:
+    """Translate rows of an import, and compare them with the ledger. Raises Unavailable."""
+    translated = [translator.translate(row) for row in rows]
+    entries = [entry for each in translated for entry in each.changes]
+    found = _find_matches(translator, entries)
+    known = [n for n, entry in enumerate(entries) if _is_already_present(entry, found.get(n))]
+    present = [entries[n] for n in known]
+    new = [entry for n, entry in enumerate(entries) if n not in {*known}]
+    return ChunkEvaluation(
+        stats=_count(translator, translated, new, present),
+        changes=[entry.change for entry in new],
+        depends_on=frozenset(each for n in known if (each := found[n].import_id)),
+        refusals=[refusal for each in translated for refusal in each.refusals],
+        unmapped=Counter(group for each in translated for group in each.unmapped),
+        groups=Counter(group for each in translated for group in each.groups),
+        unreadable_dates=[date for each in translated for date in each.unreadable_dates],
+    )
 
-    def __init__(
-        self,
-        instructions: ImportInstructions,
-        catalogue: Catalogue,
-        *,
-        import_id: UUID,
-        started_at: datetime,
-        actor: str,
-    ) -> None:
-        self._own = event_id_range(import_id, started_at)
-        self._translator = RowTranslator(
-            instructions=instructions,
-            catalogue=catalogue,
-            import_id=import_id,
-            event_id=event_id_factory(import_id, started_at),
-            started_at=started_at,
-            actor=actor,
-            region=services().settings.phone_region,
-            zone=ZoneInfo(instructions.zone),
-        )
 
-    def evaluate(self, rows: Sequence[FileRow]) -> ChunkEvaluation:
-        """Raises Unavailable."""
-        readings = [self._translator.translate(record) for record in rows]
-        entries = [entry for reading in readings for entry in reading.changes]
-        found = self._find_matches(entries)
-        fresh = [
-            entry for n, entry in enumerate(entries) if not _is_already_present(entry, found.get(n))
-        ]
-        present = [
-            entry for n, entry in enumerate(entries) if _is_already_present(entry, found.get(n))
-        ]
-        leans = {
-            one.import_id
-            for n, one in found.items()
-            if one.import_id and _is_already_present(entries[n], one)
-        }
-        refusals = [refusal for reading in readings for refusal in reading.refusals]
-        return ChunkEvaluation(
-            stats=self._count(readings, fresh, present),
-            changes=[entry.change for entry in fresh],
-            depends_on=frozenset(leans),
-            refusals=refusals,
-            unmapped=Counter(group for reading in readings for group in reading.unmapped),
-            groups=Counter(group for reading in readings for group in reading.groups),
-            unreadable_dates=[date for reading in readings for date in reading.unreadable_dates],
+def _find_matches(
+    translator: RowTranslator, changes: Sequence[RowChange]
+) -> dict[int, ImportMatch]:
+    keys = services().keys
+    queries = [
+        MatchQuery(
+            digest=keys.exact_digest(entry.change.address),
+            channel=entry.change.address.channel,
+            scope=entry.change.scope,
+            received_at=entry.change.received_at,
+            is_opt_in=entry.meaning is RowMeaning.SUBSCRIPTION,
         )
+        for entry in changes
+    ]
+    if not queries:
+        return {}
+    return run_in_transaction(
+        lambda connection: find_matches(
+            connection,
+            queries,
+            own_event_range=event_id_range(translator.import_id, translator.started_at),
+            undoing_imports=store.list_undoing(connection),
+            now=services().now(),
+        )
+    )
 
-    def _find_matches(self, changes: Sequence[RowChange]) -> dict[int, ImportMatch]:
-        keys = services().keys
-        probes = [
-            MatchQuery(
-                digest=keys.exact_digest(entry.change.address),
-                channel=entry.change.address.channel,
-                scope=entry.change.scope,
-                received_at=entry.change.received_at,
-                is_opt_in=entry.meaning is RowMeaning.SUBSCRIPTION,
-            )
-            for entry in changes
-        ]
-        if not probes:
-            return {}
-        return run_in_transaction(
-            lambda connection: find_matches(
-                connection,
-                probes,
-                own_event_range=self._own,
-                undoing_imports=store.list_undoing(connection),
-                now=services().now(),
-            )
-        )
 
-    def _count(
-        self,
-        translated: Sequence[TranslatedRow],
-        new: Sequence[RowChange],
-        already_present: Sequence[RowChange],
-    ) -> ImportStats:
-        return ImportStats(
-            rows=len(translated),
-            without_data=sum(reading.is_empty for reading in translated),
-            excluded=sum(reading.excluded for reading in translated),
-            refused=sum(len(reading.refusals) for reading in translated),
-            undated=sum(
-                not entry.has_date and entry.meaning is not RowMeaning.SUBSCRIPTION for entry in new
-            ),
-            without_country_code=sum(not entry.has_country_code for entry in new),
-            other_readings=sum(entry.is_other_reading for entry in new),
-            without_evidence=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
-            still_suppressed=self._count_still_suppressed(new),
-            new=Counter((entry.meaning, entry.change.scope) for entry in new),
-            already_present=Counter(
-                (entry.meaning, entry.change.scope) for entry in already_present
-            ),
-        )
+def _count(
+    translator: RowTranslator,
+    translated: Sequence[TranslatedRow],
+    new: Sequence[RowChange],
+    present: Sequence[RowChange],
+) -> ImportStats:
+    return ImportStats(
+        rows=len(translated),
+        without_data=sum(each.is_empty for each in translated),
+        excluded=sum(each.excluded for each in translated),
+        refused=sum(len(each.refusals) for each in translated),
+        undated=sum(
+            not entry.has_date and entry.meaning is not RowMeaning.SUBSCRIPTION for entry in new
+        ),
+        without_country_code=sum(not entry.has_country_code for entry in new),
+        other_readings=sum(entry.is_other_reading for entry in new),
+        without_evidence=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
+        still_suppressed=_count_still_suppressed(new, translator.started_at),
+        new=Counter((entry.meaning, entry.change.scope) for entry in new),
+        already_present=Counter((entry.meaning, entry.change.scope) for entry in present),
+    )
 
-    def _count_still_suppressed(self, new: Sequence[RowChange]) -> int:
-        """How many new subscriptions an active opt-out outweighs, of any form (I9)."""
-        asked = [
-            (entry.change.address, entry.change.scope)
-            for entry in new
-            if entry.meaning is RowMeaning.SUBSCRIPTION
-            and isinstance(entry.change.address, Address)
-        ]
-        if not asked:
-            return 0
-        now = self._translator.started_at
-        facts = load_facts([address for address, _ in asked])
-        return sum(
-            find_denial(scope, found, now) is not None
-            for (_, scope), found in zip(asked, facts, strict=True)
-        )
+
+def _count_still_suppressed(new: Sequence[RowChange], now: datetime) -> int:
+    """How many new subscriptions an active opt-out outweighs, of any form (I9)."""
+    asked = [
+        (entry.change.address, entry.change.scope)
+        for entry in new
+        if entry.meaning is RowMeaning.SUBSCRIPTION and isinstance(entry.change.address, Address)
+    ]
+    facts = load_facts([address for address, _ in asked]) if asked else []
+    return sum(
+        find_denial(scope, found, now) is not None
+        for (_, scope), found in zip(asked, facts, strict=True)
+    )
 
 
 def _is_already_present(row_change: RowChange, match: ImportMatch | None) -> bool:
@@ -233,10 +177,6 @@ def _is_already_present(row_change: RowChange, match: ImportMatch | None) -> boo
     if not row_change.has_date and row_change.meaning is not RowMeaning.SUBSCRIPTION:
         moment = None
     return match is not None and match.is_redundant(moment)
-
-
-ImportProgress = Callable[[int], None]
-"""Called with the bytes of the file, or its rows, that are done since the last call."""
 
 
 T = TypeVar("T")
@@ -341,18 +281,15 @@ def plan_import(
     instructions.scopes.validate(catalogue)
     digest = source.digest()
     context = services()
-    evaluator = ChunkEvaluator(
-        instructions,
-        catalogue,
-        import_id=context.new_id(),
-        started_at=context.now(),
-        actor="plan",
+    region = context.settings.phone_region
+    translator = RowTranslator(
+        instructions, catalogue, context.new_id(), context.now(), "plan", region
     )
     findings, unread = PlanStats(), tuple[str, ...]()
     columns = NamedColumns(instructions)
     with open_unpacked(source) as stream:
         for chunk in batched(read_rows(stream, instructions, ResumePoint()), CHUNK_SIZE):
-            evaluation = evaluator.evaluate(chunk)
+            evaluation = evaluate_chunk(translator, chunk)
             findings.add(evaluation)
             unread = unread or columns.list_unread(chunk[0].column_names)
             for refusal in evaluation.refusals:

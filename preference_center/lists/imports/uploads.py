@@ -44,8 +44,8 @@ from preference_center.lists.imports.apply import (
 )
 from preference_center.lists.imports.plan import (
     CHUNK_SIZE,
-    ChunkEvaluator,
     PlanStats,
+    evaluate_chunk,
     stored_instructions,
 )
 from preference_center.lists.imports.read import (
@@ -65,6 +65,7 @@ from preference_center.lists.imports.sources import (
     unpack_blocks,
 )
 from preference_center.lists.rules.instructions import ImportInstructions
+from preference_center.lists.rules.translator import RowTranslator
 from preference_center.lists.store import LEASE_DURATION, Import, ImportState
 from preference_center.lists.text_files import to_plain_text
 
@@ -357,13 +358,8 @@ def _plan_rows(
     instructions.check()
     instructions.scopes.validate(catalogue)
     findings, refusals = PlanStats.from_json(found.planned_stats), list(found.rejected_rows)
-    evaluator = ChunkEvaluator(
-        instructions,
-        catalogue,
-        import_id=found.id,
-        started_at=services().now(),
-        actor=found.actor,
-    )
+    now, region = services().now(), services().settings.phone_region
+    translator = RowTranslator(instructions, catalogue, found.id, now, found.actor, region)
     start = ResumePoint(found.position, found.line_number, found.bytes_done)
     with open_unpacked(_source(found)) as stream:
         rows = read_rows(stream, instructions, start)
@@ -372,7 +368,7 @@ def _plan_rows(
             if not chunk:
                 findings.validate(catalogue)
                 return True
-            evaluation = evaluator.evaluate(chunk)
+            evaluation = evaluate_chunk(translator, chunk)
             findings.add(evaluation)
             capacity = MAX_REFUSALS - len(refusals)
             refusals += [

@@ -1,15 +1,22 @@
 """`RowTranslator` translates rows into changes. Plan and apply share it, so that they agree.
 
 An imported subscription counts only with evidence of what the person agreed to.
+
+Ids of an import's events are derived from the import and the row, and contiguous. So a row that is
+read again after a crash is the same event, events of an import are adjacent in the index as those
+of live traffic are, and undo finds them by one range.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from preference_center.catalogue import Catalogue, Topic, TopicDefault, UnprovenImportPolicy
 from preference_center.core.addresses import (
@@ -21,7 +28,13 @@ from preference_center.core.addresses import (
 from preference_center.core.channels import CHANNEL_CHOICE
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
+from preference_center.core.events import (
+    CLOCK_TOLERANCE,
+    IMPORT_SOURCE,
+    UNDELIVERABLE,
+    Change,
+    uuid7,
+)
 from preference_center.core.tabular import parse_every_address, strip_text_mark
 from preference_center.integrations.base.presets import ImportPreset, RowMeaning
 from preference_center.ledger.rules import (
@@ -43,6 +56,23 @@ from preference_center.lists.rules.rows import (
 )
 
 UNPROVEN = "unproven"
+
+
+_IMPORT_BITS, _ROW_BITS, _NUMBER_BITS = 26, 34, 14
+"""Bits of import, row and statement number: together the 74 free bits of a UUID 7."""
+
+
+def event_id_factory(import_id: UUID, started_at: datetime) -> Callable[[int, int], UUID]:
+    """A function from row and statement number to the id of that event."""
+    digest = hashlib.sha256(import_id.bytes).digest()
+    mark = int.from_bytes(digest[:4]) >> (32 - _IMPORT_BITS) << (_ROW_BITS + _NUMBER_BITS)
+    return lambda row, number: uuid7(started_at, mark | row << _NUMBER_BITS | number)
+
+
+def event_id_range(import_id: UUID, started_at: datetime) -> tuple[UUID, UUID]:
+    """The first and the last id that an event of this import can have."""
+    make = event_id_factory(import_id, started_at)
+    return make(0, 0), make((1 << _ROW_BITS) - 1, (1 << _NUMBER_BITS) - 1)
 
 
 _MAX_LENGTHS = {"source": 300, "wording": 4000, "language": 35}
@@ -180,22 +210,27 @@ class TranslatedRow:
         return not (self.changes or self.refusals or self.unmapped or self.excluded)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RowTranslator:
-    """Translates the rows of one import.
+    """Translates the rows of one import. `started_at` serves as the current time.
 
-    `event_id(row, number)` returns the same id for the same statement each time, so that a row
-    that is read again after a crash is the same event. `started_at` serves as the current time.
+    A phone number without a country code is read as dialled in `region`.
     """
 
     instructions: ImportInstructions
     catalogue: Catalogue
     import_id: UUID
-    event_id: Callable[[int, int], UUID]
     started_at: datetime
     actor: str
     region: str
-    zone: tzinfo
+
+    @cached_property
+    def _event_id(self) -> Callable[[int, int], UUID]:
+        return event_id_factory(self.import_id, self.started_at)
+
+    @cached_property
+    def _zone(self) -> tzinfo:
+        return ZoneInfo(self.instructions.zone)
 
     def translate(self, row: FileRow) -> TranslatedRow:
         """The changes that the row makes, or why they are refused."""
@@ -277,7 +312,7 @@ class RowTranslator:
                 validate_opt_out_scope(address, scope, self.catalogue)
             occurred, received, dated = self._times(row, statement, evidence)
         change = Change(
-            id=self.event_id(row.index, number << _STATEMENT_BITS | statement.index),
+            id=self._event_id(row.index, number << _STATEMENT_BITS | statement.index),
             kind=meaning.kind,
             address=address,
             scope=scope,
@@ -342,7 +377,7 @@ class RowTranslator:
 
     def _parse_timestamp(self, text: str, *, end_of_day: bool) -> datetime | None:
         formats = self.instructions.date_formats
-        return parse_timestamp(text, self.zone, end_of_day=end_of_day, formats=formats)
+        return parse_timestamp(text, self._zone, end_of_day=end_of_day, formats=formats)
 
     def _is_unreadable_date(self, text: str) -> bool:
         return (
