@@ -13,7 +13,7 @@ from pydantic import Field
 
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, list_unsubscribe_headers
 from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.infra import audit
@@ -24,13 +24,12 @@ from preference_center.senders.api.opt_outs import AddressRow, parse_row_address
 from preference_center.web.api.bodies import (
     LanguageTag,
     MessageId,
-    RawAddress,
     ResponseBody,
     ScopeName,
 )
 from preference_center.web.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.web.api.keys import KeyScope
-from preference_center.web.api.parsing import RequestBody, RequestRows
+from preference_center.web.api.parsing import RequestRows
 from preference_center.web.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
 from preference_center.web.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.web.pages.mailed_links import insert_short_links

@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -38,7 +38,7 @@ from preference_center.infra import audit
 from preference_center.infra.commands import CommandGroup, actor, click_errors
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.infra.files import atomic_write
+from preference_center.infra.files import atomic_write_text
 from preference_center.infra.keys import link_keys
 from preference_center.ledger.store.addresses import list_readable_after, load_newest_id
 
@@ -175,18 +175,12 @@ class LinkListOptions:
 
 def _readable_addresses(channels: Collection[Channel]) -> Iterator[tuple[int, list[Address]]]:
     """All readable addresses in chunks, each with the id of its last address."""
-    found = _load_chunk(channels, 0)
-    while found:
+    keys, last = services().keys, 0
+    while found := run_in_transaction(
+        lambda connection: list_readable_after(connection, keys, channels, last, CHUNK_SIZE)  # noqa: B023 - called at once
+    ):
         last = found[-1][0]
         yield last, [restore_address(exact, channel) for _, channel, exact in found]
-        found = _load_chunk(channels, last)
-
-
-def _load_chunk(channels: Collection[Channel], last: int) -> list[tuple[int, Channel, str]]:
-    keys = services().keys
-    return run_in_transaction(
-        lambda connection: list_readable_after(connection, keys, channels, last, CHUNK_SIZE)
-    )
 
 
 def _read_csv(text: TextIO) -> tuple[Iterator[list[str]], str]:
@@ -270,7 +264,10 @@ def export(
         )
         scope = _select_scope(destination, topic, catalogue)
         channels = _channels(destination, scope, catalogue)
-        since = run_in_transaction(lambda connection: _links_since(connection, destination.id))
+        now = services().now()
+        since = run_in_transaction(
+            lambda connection: link_keys.enable_permanent_links(connection, destination.id, now)
+        )
         link_column = LinkColumn(
             services().links,
             destination.id,
@@ -279,7 +276,7 @@ def export(
             catalogue.host_for_scope(scope),
             page == "preferences",
         )
-        with _open_output(output) as out:
+        with atomic_write_text(output) if output else nullcontext(sys.stdout) as out:
             if input_file is None:
                 with _progress(run_in_transaction(load_newest_id)) as report:
                     written = write_all_links(out, link_column, title, channels, report)
@@ -341,10 +338,6 @@ def _channels(destination: Destination, scope: str, catalogue: Catalogue) -> lis
     return [channel for channel in Channel if channel in destination.channels]
 
 
-def _links_since(connection: Connection, destination: int) -> datetime:
-    return link_keys.enable_permanent_links(connection, destination, services().now())
-
-
 def _audit_export(connection: Connection, name: str, scope: str, stats: LinkStats) -> None:
     detail = {"destination": name, "scope": scope, "links": str(stats.links)}
     audit.insert_audit_entry(connection, services().now(), actor(), "links.exported", detail)
@@ -358,17 +351,6 @@ def _withdraw_links(connection: Connection, destination: Destination) -> bool:
             connection, now, actor(), "links.revoked", {"destination": destination.name}
         )
     return ended
-
-
-@contextmanager
-def _open_output(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-        return
-    with atomic_write(output) as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        yield text
-        text.detach()
 
 
 @contextmanager
