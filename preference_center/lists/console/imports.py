@@ -56,15 +56,10 @@ STATE_TITLES: Mapping[ImportState, LazyString] = {
 }
 
 
-STATE_KINDS: Mapping[ImportState, str] = {
-    ImportState.AWAITING_FILE: "none",
-    ImportState.UPLOADED: "none",
+STATE_KINDS: Mapping[ImportState, str] = dict.fromkeys(ImportState, "none") | {
     ImportState.PLANNED: "warn",
     ImportState.UNUSABLE: "bad",
-    ImportState.APPLYING: "none",
     ImportState.APPLIED: "good",
-    ImportState.UNDOING: "none",
-    ImportState.UNDONE: "none",
 }
 """As `ui.badge` has them."""
 
@@ -262,24 +257,14 @@ def read_instructions(
 
 def form_of(instructions: ImportInstructions) -> MultiDict[str, str]:
     """The form as it would have been filled in for these instructions."""
-    received = instructions.received_at
+    stored, received = instructions.to_json(), instructions.received_at
     return MultiDict(
-        {
-            "preset": instructions.preset.name,
-            "only": instructions.meaning_filter or "",
-            "channel": instructions.channel,
-            "column": instructions.address_column,
-            "date_column": instructions.date_column,
-            "group_column": instructions.group_column,
-            "date_formats": "\n".join(each.pattern for each in instructions.date_formats),
-            "unreadable_dates": instructions.unreadable_dates,
-            "time_zone": instructions.zone,
-            "encoding": instructions.encoding,
+        {name: value or "" for name, value in stored.items() if name != "scopes"}
+        | {
+            "only": stored["as"] or "",
+            "column": stored["address_column"],
+            "date_formats": "\n".join(stored["date_formats"]),
             "received_at": received.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") if received else "",
-            "source": instructions.source,
-            "wording": instructions.wording,
-            "language": instructions.language,
-            "legal_basis": instructions.legal_basis or "",
         }
     )
 

@@ -99,7 +99,9 @@ class NamedColumns:
     so is the date, if they name one.
     """
 
-    def __init__(self, instructions: ImportInstructions) -> None:
+    def __init__(self, instructions: ImportInstructions, *, is_checked: bool = False) -> None:
+        self.is_checked = is_checked
+        """Whether the columns of the file are checked."""
         self._preset = instructions.preset
         self._address_name = normalize_column_name(self._preset.address_columns[0])
         self._channel = instructions.channel
@@ -140,6 +142,7 @@ class NamedColumns:
             aliases += [names[0] for names in self._group_columns()]
         check_columns([*header, *aliases], self._preset)
         self.check_groups(dict(zip(keys, header, strict=True)))
+        self.is_checked = True
 
     def _meaning_keys(self) -> Iterator[str]:
         """The columns (normalized names) that say what a row means, and of which group it is."""
@@ -249,6 +252,9 @@ class ResumePoint:
     offset: int = 0
 
 
+_FROM_BEGIN = ResumePoint()
+
+
 def read_rows(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint
 ) -> Iterator[FileRow]:
@@ -262,28 +268,30 @@ def read_rows(
     if head.startswith(UTF8_BOM):  # it outranks what is stated
         begin, instructions = len(UTF8_BOM), replace(instructions, encoding="utf-8")
     stream.seek(begin)
+    path, first = instructions.preset.json_rows_path, head[begin:].lstrip()[:1]
     if head.startswith(RECORD_SEPARATOR):
         yield from _read_sequence(stream, instructions, start)
-    elif head[begin:].lstrip()[:1] not in {b"{", b"["}:
+    elif first not in {b"{", b"["}:
         yield from _read_csv(stream, instructions, start, begin)
-    elif _is_ndjson(stream, instructions.preset.json_rows_path):
-        stream.seek(begin)
+    elif is_row_line(stream.readline(MAX_LINE_BYTES), path):
         yield from _read_ndjson(stream, instructions, start, begin)
     else:
         stream.seek(begin)
-        is_list = head[begin:].lstrip()[:1] == b"["
-        name = TOP_LEVEL_LIST if is_list else list_member(instructions.preset.json_rows_path)
+        name = TOP_LEVEL_LIST if first == b"[" else list_member(path)
         yield from _read_document(stream, instructions, start, name)
 
 
 class _DecodedLines:
-    """Decoded lines, with the count of lines and bytes so far."""
+    """Decoded lines from `start`, or from byte `begin`; counts the lines and bytes so far."""
 
-    def __init__(self, stream: BinaryIO, encoding: str, offset: int, line: int = 0) -> None:
+    def __init__(
+        self, stream: BinaryIO, encoding: str, begin: int = 0, start: ResumePoint = _FROM_BEGIN
+    ) -> None:
         self._stream = stream
         self._encoding = encoding
-        self.offset = offset
-        self.line = line
+        self.offset = start.offset or begin
+        self.line = start.line
+        stream.seek(self.offset)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -318,12 +326,8 @@ def _read_csv(
     columns = NamedColumns(instructions)
     keys = [normalize_column_name(name) for name in header]
     names = dict(zip(keys, header, strict=True))
-    if first:
-        stream.seek(bom_size)
-        lines = _DecodedLines(stream, instructions.encoding, bom_size)
-    if start.offset:
-        stream.seek(start.offset)
-        lines = _DecodedLines(stream, instructions.encoding, start.offset, start.line)
+    if first or start.offset:
+        lines = _DecodedLines(stream, instructions.encoding, bom_size, start)
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     index = start.index
     while True:
@@ -398,11 +402,6 @@ def list_member(json_rows_path: str) -> str:
     return TOP_LEVEL_LIST if json_rows_path == "item" else json_rows_path.removesuffix(".item")
 
 
-def _is_ndjson(stream: BinaryIO, json_rows_path: str) -> bool:
-    """Whether the first line is a row by itself, and not (the first line of) a document."""
-    return is_row_line(stream.readline(MAX_LINE_BYTES), json_rows_path)
-
-
 def is_row_line(line: bytes, json_rows_path: str) -> bool:
     """Whether the first line of a file that begins as JSON is a row by itself."""
     try:
@@ -415,39 +414,29 @@ def is_row_line(line: bytes, json_rows_path: str) -> bool:
 def _read_ndjson(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint, bom_size: int
 ) -> Iterator[FileRow]:
-    lines = _DecodedLines(stream, instructions.encoding, bom_size)
-    if start.offset:
-        stream.seek(start.offset)
-        lines = _DecodedLines(stream, instructions.encoding, start.offset, start.line)
-    index, checked, columns = start.index, start.index > 0, NamedColumns(instructions)
+    lines = _DecodedLines(stream, instructions.encoding, bom_size, start)
+    index, columns = start.index, NamedColumns(instructions, is_checked=start.index > 0)
     for text in lines:
         if not text.strip():
             continue
-        fault, found = "", None
+        fault, found = "the line is not a JSON object", None
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
             fault = "the line is not JSON"
-        if not fault and not isinstance(found, dict):
-            fault = "the line is not a JSON object"
-        cells, names = _normalize_keys(found if isinstance(found, dict) else {})
-        if not fault and not checked:
-            columns.check([*names.values()])
-            checked = True
-        columns.check_groups(names)
-        found_cells = columns.add_names(cells)
-        yield FileRow(index, lines.line, found_cells, names, lines.offset, lines.line, fault)
+        yield _json_row(index, lines.line, found, columns, lines.offset, fault)
         index += 1
 
 
 def _read_document(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint, list_name: str
 ) -> Iterator[FileRow]:
-    rows, index, columns = JsonRowParser({list_name}), 0, NamedColumns(instructions)
+    rows, index = JsonRowParser({list_name}), 0
+    columns = NamedColumns(instructions, is_checked=start.index > 0)
     for block in iter(lambda: stream.read(_BLOCK), b""):
         for _, found in rows.feed(block):
             if index >= start.index:
-                yield _json_row(index, found, columns)
+                yield _json_row(index, index + 1, found, columns)
             index += 1
     rows.close()
 
@@ -456,10 +445,9 @@ def _read_sequence(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint
 ) -> Iterator[FileRow]:
     """A document as an upload stores it: see `imports.uploads`."""
-    stream.seek(start.offset)
-    lines = _DecodedLines(stream, "utf-8", start.offset, start.line)
+    lines = _DecodedLines(stream, "utf-8", start=start)
     name, index = list_member(instructions.preset.json_rows_path), start.index
-    columns = NamedColumns(instructions)
+    columns = NamedColumns(instructions, is_checked=index > 0)
     for text in lines:
         try:
             page = json.loads(text.strip().removeprefix(RECORD_SEPARATOR.decode()) or "[]")
@@ -469,19 +457,26 @@ def _read_sequence(
         if not isinstance(rows, list) or len(rows) > 1:  # not written by us: it could not resume
             raise InvalidInput("the file is a JSON text sequence: send its rows as NDJSON")
         for found in rows:
-            yield _json_row(index, found, columns, lines.offset)
+            yield _json_row(index, index + 1, found, columns, lines.offset)
             index += 1
 
 
-def _json_row(index: int, found: Any, columns: NamedColumns, end_offset: int = 0) -> FileRow:
-    """A row of a JSON document, whose lines can't be counted."""
-    fault = "" if isinstance(found, dict) else "it is not a JSON object"
-    cells, names = _normalize_keys(found if isinstance(found, dict) else {})
-    if index == 0 and not fault:
+def _json_row(
+    index: int,
+    line: int,
+    found: Any,
+    columns: NamedColumns,
+    end_offset: int = 0,
+    fault: str = "it is not a JSON object",
+) -> FileRow:
+    """A row of JSON. In a document lines can't be counted: `line` is the row's number."""
+    is_row = isinstance(found, dict)
+    cells, names = _normalize_keys(found if is_row else {})
+    if is_row and not columns.is_checked:
         columns.check([*names.values()])
     columns.check_groups(names)
     renamed = columns.add_names(cells)
-    return FileRow(index, index + 1, renamed, names, end_offset, index + 1, fault)
+    return FileRow(index, line, renamed, names, end_offset, line, "" if is_row else fault)
 
 
 def _normalize_keys(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
