@@ -34,7 +34,7 @@ from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.job_queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.infra.redis import connect_redis, error_fields, require_no_cluster
 from preference_center.infra.telemetry import capture_standard_logs, span, start_telemetry
-from preference_center.monitoring.alerts import start_host_alerting
+from preference_center.monitoring.alerts import report_occurrences, start_host_alerting
 from preference_center.monitoring.probes import require_redis, start_internal_server
 from workers.process import stop_requested, wait_for_database
 
@@ -107,6 +107,14 @@ class Worker(SimpleWorker):
         metrics.count_job_failure(known)
         occurrences.note(Occurrence.JOB_FAILED, known)
 
+    def handle_abandoned(self, job: Job, *exc_info: Any) -> None:
+        """Log, count and report a job whose worker was killed, which RQ notices minutes later.
+
+        At once: the next job may kill this worker, too.
+        """
+        self.handle_exception(job, *exc_info)
+        report_occurrences()
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Let the job finish its current batch, then stop (SIGTERM, SIGINT).
 
@@ -166,6 +174,7 @@ def make_worker(connection: redis.Redis, queues: Collection[str] = QUEUE_NAMES) 
         maintenance_interval=30,
     )
     worker.log.addFilter(_no_traceback_of_redis)
+    worker.push_exc_handler(worker.handle_abandoned)  # type: ignore[no-untyped-call]
     return worker
 
 

@@ -185,6 +185,12 @@ def look_at_host() -> None:
         raise
 
 
+def report_occurrences() -> None:
+    """`look_at_host` now, in a process that may not live until its next look. Raises nothing."""
+    if list_channels():
+        look_safely(look_at_host)
+
+
 def _look_until(app: Flask, look: Callable[[], None], stop: threading.Event) -> None:
     def run() -> None:
         while not stop.wait(LOOK_INTERVAL):

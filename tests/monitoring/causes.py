@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,15 +20,17 @@ from preference_center.infra import occurrences
 from preference_center.infra.config_sections import Mailboxes
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.job_queue import rq_queue
 from preference_center.infra.occurrences import MIN_UNVERIFIED
 from preference_center.infra.outbox import MIN_NEWEST, enqueue_emails
+from preference_center.infra.redis import connect_redis
 from preference_center.ledger.spool import Spool, SpoolFolder
 from preference_center.ledger.spool.frames import encode_frame
 from preference_center.ledger.spool.recorder import EXTENSION_KEY, SpoolWriter
 from preference_center.monitoring import gauges, measure
 from preference_center.monitoring.measure import Heartbeat
 from preference_center.monitoring.rules.notices import Alert, AlertKind
-from preference_center.monitoring.store import begin_alerts
+from preference_center.monitoring.store import begin_alerts, list_alerts
 from preference_center.rights import webhooks
 from preference_center.rights.erasure import journal
 from preference_center.web.api import keys
@@ -42,6 +46,7 @@ from tests.rights.erasing import erase, store
 from tests.rights.test_company_webhooks import SECRET
 from tests.web.api.sender import Sender, make_sender
 from workers import jobs, scheduler
+from workers.worker import make_worker
 
 JANE = parse_address("jane@acme.example.com", Channel.EMAIL)
 
@@ -159,6 +164,26 @@ def failing_job(scene: Scene) -> None:
     scene.worker.register_death()  # type: ignore[no-untyped-call]
     scene.worker.work(burst=True, logging_level="WARNING")
     scene.worker.register_birth()  # type: ignore[no-untyped-call]
+    scene.series['preference_center_jobs_failed_total{task="verify"}'] = "0x10 1+1x30"
+
+
+def deadly_job(scene: Scene) -> None:
+    """It kills the worker that takes it; four minutes later another one misses it."""
+    scene.use(alert_email="staff@example.com")
+    scene.patch.setattr(jobs, "verify", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    services().queue.enqueue_verify(1, "contacts")
+    if not (killed := os.fork()):
+        make_worker(connect_redis(services().settings.redis_url)).work(burst=True)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(killed, 0)[1]) == -signal.SIGKILL
+    with connect_redis(services().settings.redis_url) as connection:
+        started = rq_queue(connection, "lists").started_job_registry
+        (running,) = connection.zrange(started.key, 0, -1)
+        connection.zadd(started.key, {running: 1})
+    scene.worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+    (stored,) = run_in_transaction(list_alerts)
+    assert stored[0] == Alert(AlertKind.JOBS_FAIL, "verify")
+    occurrences.note(Occurrence.JOB_FAILED, "verify")  # the one that is stored was taken
     scene.series['preference_center_jobs_failed_total{task="verify"}'] = "0x10 1+1x30"
 
 

@@ -12,6 +12,7 @@ from tests.monitoring.causes import (
     company_webhook,
     crash_loop,
     dead_process,
+    deadly_job,
     failing_job,
     full_spool,
     key_without_the_type,
@@ -108,6 +109,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     "the mail server refuses us": (mail_server_that_refuses, {"EmailStuck": "PermanentFailure"}),
     "a job fails every time": (
         failing_job,
+        {"JobsFail": 'preference_center_jobs_failed_total{task="verify"}'},
+    ),
+    "a job kills its worker every time": (
+        deadly_job,
         {"JobsFail": 'preference_center_jobs_failed_total{task="verify"}'},
     ),
     "an old key is missing from LINK_KEYS": (

@@ -24,7 +24,7 @@ class AlertKind(StrEnum):
     OPT_OUTS_WAIT = "opt_outs_wait"
     """15 minutes have passed since something was received that some tool does not reflect."""
     JOBS_FAIL = "jobs_fail"
-    """With the name of the job that failed with an error of ours."""
+    """With the name of the job that failed with an error of ours, or whose worker was killed."""
     ADDRESSES_REFUSED = "addresses_refused"
     """A tool refuses an opt-out for an address."""
     TOOL_KNOWS_NOBODY = "tool_knows_nobody"
@@ -78,8 +78,8 @@ MESSAGES = {
     AlertKind.NO_WORKER: "No worker takes these jobs, so they wait: start one.",
     AlertKind.OPT_OUTS_WAIT: "Opt-outs have waited for this destination for 15 minutes or more:"
     " `flask destinations show` says why.",
-    AlertKind.JOBS_FAIL: "This job of the workers fails with an error of ours: `job_failed` in"
-    " their log says where. What it does waits until it succeeds.",
+    AlertKind.JOBS_FAIL: "This job of the workers fails with an error of ours, or its worker was"
+    " killed: `job_failed` in their log says which. What it does waits until it succeeds.",
     AlertKind.ADDRESSES_REFUSED: "This tool refuses opt-outs for single addresses, and is tried"
     " daily: `flask destinations show` counts them, a person must help.",
     AlertKind.TOOL_KNOWS_NOBODY: "This tool knows none of the addresses that were pushed there"
