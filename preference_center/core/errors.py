@@ -242,6 +242,11 @@ class Unavailable(PreferenceCenterError):
         self.reason = reason
 
     @property
+    def detail(self) -> str:
+        """The cause, and what the server stated, for operators."""
+        return f"{self.cause}: {self.reason}" if self.reason else self.cause
+
+    @property
     def log_fields(self) -> dict[str, str]:
         """What a log line states of it."""
         return {"cause": self.cause} | ({"reason": self.reason} if self.reason else {})

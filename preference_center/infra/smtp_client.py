@@ -101,7 +101,7 @@ class SmtpClient:
             raise ServerUnavailable(f"{type(error).__name__} {error.smtp_code}") from None
         except (smtplib.SMTPException, OSError) as error:
             self._disconnect()
-            raise ServerUnavailable(type(error).__name__) from None
+            raise ServerUnavailable(_describe(error)) from None
         return smtp
 
     def _disconnect(self) -> None:
@@ -115,6 +115,13 @@ class SmtpClient:
         if left <= 0:
             raise TimeoutError
         return min(left, RESPONSE_TIMEOUT)
+
+
+def _describe(error: Exception) -> str:
+    """Its type, and what is wrong with the server's certificate, in the words of OpenSSL."""
+    name = type(error).__name__
+    is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
+    return f"{name}: {error.verify_message}" if is_untrusted else name
 
 
 def _classify_error(error: Exception) -> SmtpError:

@@ -255,7 +255,7 @@ class AlertWatch:
         return True
 
     def _note_away(self, now: datetime, error: Unavailable) -> None:
-        self._away_since, self._away_cause = self._away_since or now, error.cause
+        self._away_since, self._away_cause = self._away_since or now, error.detail
         self._measured_since = None
 
     def _store(self, connection: Connection, found: frozenset[Alert], now: datetime) -> None:

@@ -56,7 +56,7 @@ def check() -> None:
     try:
         measured = measure_database(now)
     except Unavailable as error:
-        cause = error.cause
+        cause = error.detail
     away_since = None if measured else now - DATABASE_AWAY_AFTER
     seen = Observation(now, measured, measure_host(), measure_queue(), away_since)
     found = sorted(find_alerts(seen))

@@ -228,6 +228,10 @@ _PROBE_KEY = "rq:preference-center:probe"
 _PROBE_LIFETIME = timedelta(minutes=1)
 
 
+_NO_CONNECTION_LEFT = "max number of clients reached"
+"""Redis' words; its client has no class of its own for them."""
+
+
 def measure_queue() -> QueueMeasurement:
     """Whether Redis takes a write of ours, and how many workers listen on each queue.
 
@@ -242,8 +246,11 @@ def measure_queue() -> QueueMeasurement:
             )
         except (redis.AuthenticationError, redis.exceptions.NoPermissionError):
             return QueueMeasurement(QueueProblem.REFUSED)
-        except (redis.ConnectionError, redis.TimeoutError):
-            return QueueMeasurement(QueueProblem.UNREACHABLE)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            is_full = _NO_CONNECTION_LEFT in str(error)
+            return QueueMeasurement(
+                QueueProblem.TOO_MANY_CLIENTS if is_full else QueueProblem.UNREACHABLE
+            )
         except redis.RedisError:  # out of memory, a replica, a disk that fails
             return QueueMeasurement(QueueProblem.REFUSES_WRITES)
 

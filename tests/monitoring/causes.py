@@ -37,7 +37,6 @@ from preference_center.web.api import keys
 from preference_center.web.pages.rendering import _COUNTED
 from tests.in_force import put_in_force
 from tests.infra.emails import outgoing_email
-from tests.infra.smtp.sending import at
 from tests.infra.smtp.sending import work as send_due
 from tests.infra.smtp.stub import SmtpStub, run_smtp_stub
 from tests.monitoring.scene import HOUSEKEEPING, SOON, TICK, Scene
@@ -93,28 +92,31 @@ def no_housekeeping(scene: Scene) -> None:
     )
 
 
-def send_emails(scene: Scene, port: int, count: int = 1) -> None:
+def send_emails(scene: Scene, url: str, count: int = 1) -> None:
     """Some are enqueued, and tried as often as a worker does in 16 minutes."""
     scene.use(
-        smtp_url=f"smtp://127.0.0.1:{port}?starttls=0",
+        smtp_url=url,
         mail_from="choices@example.com",
         alert_email="staff@example.com",
     )
+    server = services().settings.mail_server
+    assert server is not None
     put_in_force(scene.app)
     enqueue_emails([outgoing_email() for _ in range(count)])
     ends_at = scene.clock() + SOON
     while scene.clock() < ends_at:
-        send_due(at(port))
+        send_due(server)
         scene.clock.advance(timedelta(minutes=2))
 
 
 def no_mail_server(scene: Scene) -> None:
-    send_emails(scene, 1)
+    send_emails(scene, "smtp://127.0.0.1:1?starttls=0")
 
 
 def mail_server_that_refuses(scene: Scene) -> None:
     stub = SmtpStub(rcpt=["550 no"] * 2 * MIN_NEWEST)
-    send_emails(scene, scene.at_the_end.enter_context(run_smtp_stub(stub)), MIN_NEWEST)
+    port = scene.at_the_end.enter_context(run_smtp_stub(stub))
+    send_emails(scene, f"smtp://127.0.0.1:{port}?starttls=0", MIN_NEWEST)
     assert not run_in_transaction(lambda c: load_due_emails(c, scene.clock()))[1]
 
 

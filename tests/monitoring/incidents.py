@@ -32,6 +32,14 @@ from tests.monitoring.causes import (
     unknown_type,
 )
 from tests.monitoring.scene import SOON, Scene
+from tests.monitoring.server_causes import (
+    expired_database,
+    expired_mail_server,
+    full_database,
+    full_disk,
+    redis_replica,
+    redis_without_connections,
+)
 from tests.monitoring.tool_causes import (
     accept,
     drift,
@@ -107,6 +115,10 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     ),
     "the mail server is down": (no_mail_server, {"EmailStuck": "ServerUnavailable"}),
     "the mail server refuses us": (mail_server_that_refuses, {"EmailStuck": "PermanentFailure"}),
+    "the certificate of the mail server has expired": (
+        expired_mail_server,
+        {"EmailStuck": "certificate has expired"},
+    ),
     "a job fails every time": (
         failing_job,
         {"JobsFail": 'preference_center_jobs_failed_total{task="verify"}'},
@@ -130,6 +142,14 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     ),
     "no worker is left": (no_worker, {"NoWorker": "no_worker"}),
     "Redis is gone": (no_redis, {"RedisUnusable": "redis_unusable\tunreachable"}),
+    "Redis has no connection left": (
+        redis_without_connections,
+        {"RedisUnusable": "redis_unusable\ttoo_many_clients"},
+    ),
+    "Redis has become a replica": (
+        redis_replica,
+        {"RedisUnusable": "redis_unusable\trefuses_writes"},
+    ),
     "the scheduler crash-loops": (crash_loop, {"SchedulerSilent": "1 pending"}),
     "an error of ours stops the deletion of what expired": (
         no_housekeeping,
@@ -137,6 +157,15 @@ INCIDENTS: dict[str, tuple[Cause, dict[str, str]]] = {
     ),
     "the scheduler is dead": (no_scheduler, {"SchedulerSilent": "1 pending"}),
     "PostgreSQL is stopped": (away, {"DatabaseUnavailable": "database_unavailable\tunreachable"}),
+    "the certificate of PostgreSQL has expired": (
+        expired_database,
+        {"DatabaseUnavailable": "certificate verify failed"},
+    ),
+    "the disk of PostgreSQL is full": (
+        full_database,
+        {"DatabaseUnavailable": "database_unavailable\tdisk_full"},
+    ),
+    "the disk of a spool is full": (full_disk, {"DiskNearlyFull": "writable: yes"}),
     "a spool is full": (
         full_spool,
         {

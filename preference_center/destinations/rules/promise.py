@@ -179,6 +179,8 @@ class QueueProblem(StrEnum):
     """Nobody answers in time, or it is starting."""
     REFUSED = "refused"
     """The log-in, or a right."""
+    TOO_MANY_CLIENTS = "too_many_clients"
+    """It takes no further connection: `maxclients`."""
     REFUSES_WRITES = "refuses_writes"
     """It is full, a replica, or can't write to its disk."""
 
