@@ -120,8 +120,9 @@ class SmtpClient:
 def _describe(error: Exception) -> str:
     """Its type, and what is wrong with the server's certificate, in the words of OpenSSL."""
     name = type(error).__name__
-    is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
-    return f"{name}: {error.verify_message}" if is_untrusted else name
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{name}: {error.verify_message}"
+    return name
 
 
 def _classify_error(error: Exception) -> SmtpError:

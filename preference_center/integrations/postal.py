@@ -22,7 +22,6 @@ from typing import Any, ClassVar
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
@@ -139,6 +138,9 @@ def _iter_jwks_keys(document: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
 
 
 def _parse_pem_key(text: str) -> rsa.RSAPublicKey:
+    # It takes memory in every process, and most have no Postal.
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
     record = _DKIM_KEY.search(text)
     encoded = _PEM_ARMOUR.sub("", record[1] if record else text)
     key = load_der_public_key(base64.b64decode(encoded, validate=True))

@@ -81,7 +81,7 @@ AUTO_REPLY_PHRASES = """
     (mailbox|inbox|address) is (not|un) ?(attended|read|checked|in use|active|valid)
     (not|un) ?monitored
     your (message|request|ticket|enquiry|inquiry|e ?mail|case) ([0-9]+ )?(has been|was|is being) (received|created|opened|registered|logged|assigned|closed)
-    we( ve| have)? received your(?! (latest |recent )?(news|mailing|circular|catalog|advert|offer|promo|brochure))
+    we( ve| have)? received your(?! (latest |recent )?(newsl?|mailing|circular|catalog|advert|offer|promo|brochure))
     thank you for (contacting|reaching out to) (us|our)
     (ticket|case|reference) (number|no|id) ?[a-z]{0,4} ?[0-9]+
     (confirm|verify|prove) (that )?you (are|re) (a |not a )?(human|person|robot|real)
@@ -113,7 +113,7 @@ AUTO_REPLY_PHRASES = """
     (message|reponse|courriel|e ?mail) (est )?(genere )?automatique(ment)?
     ne pas repondre a ce
     (demande|message|courriel|e ?mail|ticket) .{0,40}(bien ete recue?|recue?|enregistree?|pris[e]? en (compte|charge))
-    nous avons (bien )?recu(?! (votre |vos )?(news|mailing|circulaire|catalogue|pub|offre|promo|prospectus))
+    nous avons (bien )?recu(?! (votre |vos )?(newsl?|mailing|circulaire|catalogue|pub|offre|promo|prospectus))
     numero de (ticket|dossier)
 
     fuera de (la )?oficina
@@ -121,7 +121,7 @@ AUTO_REPLY_PHRASES = """
     (mensaje|respuesta|correo) (ha sido |fue )?(generad[oa] )?automatic[oa](mente)?
     no respond(a|an|as|er) a este
     (solicitud|mensaje|consulta|correo|ticket) .{0,40}(recibid[oa]|registrad[oa]|cread[oa])
-    hemos recibido (su|tu)(?! (news|boletin|circular|catalogo|publicidad|oferta|promo|folleto))
+    hemos recibido (su|tu)(?! (newsl?|boletin|circular|catalogo|publicidad|oferta|promo|folleto))
     numero de (caso|incidencia|ticket)
 
     fora do escritorio
