@@ -97,7 +97,7 @@ AUTO_REPLY_PHRASES = """
     (messaggio|risposta|e ?mail) (e stat[oa] )?(generat[oa] )?automatic[oa](mente)?
     non rispond(ere|ete|a) a quest[oa]
     (richiesta|segnalazione|ticket) .{0,30}(ricevut[oa]|pres[oa] in carico|apert[oa]|registrat[oa])
-    abbiamo ricevuto (la|il) (tu[ao]|su[ao]|vostr[ao])(?! (news|mailing|circolare|catalogo|pubblicita|offerta|promo))
+    abbiamo ricevuto (la|il) (tu[ao]|su[ao]|vostr[ao])(?! (newsl?|mailing|circolare|catalogo|pubblicita|offerta|promo))
     confermare di essere (una persona|umano)
 
     (nicht im|ausser) (bu?e?ro|haus)|bin im urlaub
