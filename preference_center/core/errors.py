@@ -220,6 +220,8 @@ class UnavailableCause(StrEnum):
     """It answers, and was restored: it lacks erasures, or other events, that it had."""
     JOURNAL = "journal"
     """It answers, and the erasure journal does not."""
+    MAIL_NOT_CONFIGURED = "mail_not_configured"
+    """Of what needs a mail, not of the database: there is no server to send it."""
 
 
 class Unavailable(PreferenceCenterError):
@@ -266,6 +268,8 @@ class ReplayPending(Unavailable):
 
 class MailServerNotConfigured(Unavailable):
     """SMTP_URL is not set, so we can send no mail; nothing was written."""
+
+    usual_cause = UnavailableCause.MAIL_NOT_CONFIGURED
 
 
 def quote_toml(text: str) -> str:

@@ -133,8 +133,9 @@ def test_without_a_mail_server_enqueueing_fails_and_stores_nothing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_mail(app, monkeypatch, None)
-    with pytest.raises(MailServerNotConfigured, match="SMTP_URL"):
+    with pytest.raises(MailServerNotConfigured, match="SMTP_URL") as caught:
         enqueue_emails([outgoing_email()])
+    assert caught.value.log_fields == {"cause": "mail_not_configured"}
     assert rows() == []
 
 
