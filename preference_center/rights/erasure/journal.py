@@ -183,9 +183,12 @@ def write_entries(journal: Journal, head: Head, entries: Sequence[JournalEntry])
 def require_replayed(epoch: str | None = None) -> None:
     """Raise ReplayPending unless this database is known to have all erasures of the journal.
 
-    With `epoch`, that in which an answer was read, this must be known of that epoch.
+    With `epoch`, that in which an answer was read, this must be known of that epoch. Raises
+    JournalUnavailable while a comparison takes too long: that ends by itself, so streams wait.
     """
     problem = find_journal_problem(epoch)
+    if problem == NO_ANSWER:
+        raise JournalUnavailable(problem)
     if problem:
         raise ReplayPending(problem)
 

@@ -26,8 +26,8 @@ from preference_center.core.errors import (
 )
 from preference_center.infra import audit
 from preference_center.infra.context import EXTENSION_NAME, services
-from preference_center.infra.db.transactions import Connection, run_in_transaction
-from preference_center.ledger import history_loss, record
+from preference_center.infra.db.transactions import Connection, outlast_outage, run_in_transaction
+from preference_center.ledger import history_loss, record, restore_gate
 from preference_center.ledger.restore_gate import CHECK_INTERVAL
 from preference_center.ledger.store.lookup import load_facts
 from preference_center.rights.erasure import erase as erase_module
@@ -173,6 +173,14 @@ def test_a_database_that_has_everything_is_open(client: FlaskClient) -> None:
     assert status is not None
     assert status.problem is None
     assert client.get("/v1/changes").status_code == 401
+
+
+def test_a_journal_that_answers_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # `outlast_outage`, by which streams go on, ends at ReplayPending
+    monkeypatch.setattr(restore_gate, "_PATIENCE", 0.01)
+    with journal._gate()._lock, pytest.raises(JournalUnavailable, match="does not answer"):
+        require_replayed()
+    outlast_outage(require_replayed, patience=0)
 
 
 def test_a_restored_database_refuses_the_api_and_takes_opt_outs(
