@@ -12,6 +12,7 @@ from flask import Flask
 
 from preference_center.catalogue.apply import (
     count_choices,
+    count_spooled,
     list_sender_keys,
     list_topics_in_use,
     list_topics_sent,
@@ -62,6 +63,7 @@ def register(app: Flask) -> None:
     contacts_merged.register(app, merge_requests)
     list_topics_in_use.register(app, list_suppressed_topics)
     count_choices.register(app, count_chosen_frequencies)
+    count_spooled.register(app, spool.count_pending)
     list_topics_sent.register(app, list_sent_topics)
     list_sender_keys.register(app, list_asking_keys)
     verify_stored_forms.register(app, verify_canonical_forms)

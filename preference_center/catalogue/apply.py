@@ -54,6 +54,12 @@ def list_topics_in_use(
 
 
 @Hook
+def count_spooled() -> int:
+    """How many opt-outs, of whatever topics, wait on the disk of this host to be recorded."""
+    raise NotImplementedError
+
+
+@Hook
 def count_choices(connection: Connection) -> Mapping[tuple[str, str], int]:
     """How many addresses chose each frequency, by topic and key."""
     raise NotImplementedError
@@ -107,7 +113,7 @@ def review_catalogue(
             *_affected_destinations(connection, diff),
             *_denied_senders(connection, diff, new),
         ),
-        refused=tuple(rejection_reasons(diff, suppressed)),
+        refused=(*rejection_reasons(diff, suppressed), *_spooled_opt_outs(at_stake)),
     )
 
 
@@ -139,6 +145,16 @@ def apply_catalogue(
         connection, now, actor, "catalogue.applied", {"version": str(version), "digest": digest}
     )
     return review, version
+
+
+def _spooled_opt_outs(at_stake: Collection[str]) -> Iterator[str]:
+    """What keeps topics from being changed while one of them may be in a spool (I5)."""
+    waiting = count_spooled() if at_stake else 0
+    if waiting:
+        yield (
+            f"topics {', '.join(sorted(at_stake))}: of {waiting} opt-outs that wait on this host's"
+            " disk some may be of them; apply it once `flask spool status` says that none waits"
+        )
 
 
 def _lost_choices(connection: Connection, diff: CatalogueDiff) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -16,13 +17,14 @@ from preference_center.catalogue import store as catalogues
 from preference_center.core.addresses import Channel
 from preference_center.core.addresses import parse_address as address
 from preference_center.core.events import Change, EventKind, FrequencyChoice
-from preference_center.infra.context import services
+from preference_center.infra.context import EXTENSION_NAME, services
 from preference_center.infra.db.transactions import (
     Connection,
     override_limits,
     run_in_transaction,
 )
 from preference_center.ledger import record
+from preference_center.ledger.spool.frames import encode_frame
 from preference_center.web.api.keys import KeyScope, create_key, revoke_key
 from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.clock import START, Clock
@@ -209,6 +211,25 @@ def test_deleting_a_topic_that_somebody_pauses_is_refused_until_the_pause_ends(
 
     assert "refused: topic acme.offers" in flask(app, "apply", file).stderr
     clock.advance(timedelta(days=30))
+    assert flask(app, "apply", file).exit_code == 0
+
+
+def test_deleting_a_topic_is_refused_while_opt_outs_wait_on_this_host_s_disk(
+    app: Flask, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # I5
+    file.write_text(SMALL + SECOND_TOPIC, encoding="utf-8")
+    flask(app, "apply", file)
+    with app.app_context():
+        settings = services().settings.model_copy(update={"spool_dir": str(tmp_path)})
+        found = replace(services(), settings=settings)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, found)
+    spooled = tmp_path / "1-00.spool"
+    spooled.write_bytes(encode_frame(b"x", START))
+
+    file.write_text(SMALL, encoding="utf-8")
+    assert "refused: topics acme.offers: of 1 opt-outs" in flask(app, "apply", file).stderr
+    spooled.unlink()
     assert flask(app, "apply", file).exit_code == 0
 
 

@@ -14,6 +14,7 @@ from preference_center.ledger.spool.recorder import (
 )
 from preference_center.ledger.spool.replay import ReplayStats, SpooledRequest, SpoolHandler
 from preference_center.ledger.spool.replayer import (
+    count_pending,
     install_spool,
     register_handler,
     replay_abandoned,
@@ -29,6 +30,7 @@ __all__ = [
     "SpoolUnavailable",
     "SpooledRequest",
     "attempt_to_record",
+    "count_pending",
     "current_spool",
     "install_spool",
     "record_or_spool",

@@ -126,6 +126,14 @@ def install_spool(app: Flask) -> Spool | None:
     return spool
 
 
+def count_pending() -> int:
+    """How many records wait in the spool of this host; 0 where SPOOL_DIR is none."""
+    settings = services().settings
+    if settings.spool_dir == "none":
+        return 0
+    return SpoolFolder(Path(settings.spool_dir), settings.spool_max_bytes).status().pending
+
+
 @dataclass(slots=True)
 class SpoolReplayer:
     """Replays the files that no process appends to, once it has closed that of this process."""
