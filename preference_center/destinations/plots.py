@@ -231,6 +231,8 @@ class Figures:
     """Key, label, and whether it is the one that is shown."""
     ticks: Sequence[str]
     """The times at the beginning, in the middle and at the end."""
+    most_counted: str
+    """How many pushes a sample counts at most."""
 
 
 def load_figures(connection: Connection, now: datetime, destination: int | None = None) -> Figures:
@@ -245,6 +247,7 @@ def load_figures(connection: Connection, now: datetime, destination: int | None 
         period,
         [(each.key, _label(each), each is period) for each in PERIODS],
         [_tick(time, period) for time in times],
+        number(samples.MAX_DELIVERIES),
     )
 
 
