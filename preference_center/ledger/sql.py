@@ -68,7 +68,8 @@ RAISE_CTES = f"""wanted AS (
     ON CONFLICT (destination_id, address_id) DO UPDATE SET
         wanted_version = GREATEST(s.wanted_version + 1, EXCLUDED.wanted_version),
         due_at = LEAST(s.due_at, EXCLUDED.due_at),
-        next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END,
+        next_at = CASE WHEN s.lease IS NULL
+            THEN LEAST(s.next_at, EXCLUDED.next_at) ELSE s.next_at END,
         bulk = EXCLUDED.bulk AND (s.bulk OR s.next_at IS NULL)
     RETURNING destination_id
 )
@@ -79,7 +80,8 @@ RAISE_CTES = f"""wanted AS (
 for every such form with an active suppression, so a missing row means that the address could
 not be pushed before.
 
-While a worker holds a row, the end of its lease is unchanged. Forms of one mailbox commit in any
+A pending row is due at the earlier time: a later act does not defer an opt-out (I3). While a worker
+holds a row, the end of its lease is unchanged. Forms of one mailbox commit in any
 order, so the wanted version always grows: the worker must notice that it read an older state.
 `bulk` rows wait behind others, unless the row is waiting for something else already.
 """

@@ -179,6 +179,19 @@ def test_a_repeat_pushes_nothing() -> None:
     assert _row(JANE) == before
 
 
+def test_another_act_does_not_defer_a_pending_opt_out(clock: Clock) -> None:  # I3
+    record([change(1)])
+    clock.advance(timedelta(seconds=20))
+    record([change(2, EventKind.OPTED_IN, OFFERS, at=clock.now), change(3, at=clock.now)])
+    due = run_in_transaction(
+        lambda c: c.execute(
+            "SELECT next_at FROM sync_state JOIN destination ON id = destination_id"
+            " WHERE name = 'news'"
+        ).fetchall()
+    )
+    assert due == [(START,)]
+
+
 def test_what_commits_during_a_push_is_pushed_after_it() -> None:  # I3, I9
     """A form's event may get its number before another's and commit after it."""
     record([change(1, EventKind.CONSENTED)])

@@ -261,7 +261,8 @@ FROM seen ORDER BY seen.address_id
 ON CONFLICT (destination_id, address_id) DO UPDATE SET
     wanted_version = GREATEST(s.wanted_version + 1, EXCLUDED.wanted_version),
     due_at = LEAST(s.due_at, EXCLUDED.due_at), reflected_version = 0, verify_at = NULL,
-    next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END
+    next_at = CASE WHEN s.lease IS NULL
+        THEN LEAST(s.next_at, EXCLUDED.next_at) ELSE s.next_at END
 RETURNING s.address_id
 """
 """Not where a task is open already, nor where its last one said that the tool holds nothing but
