@@ -92,9 +92,9 @@ def evaluate_chunk(translator: RowTranslator, rows: Iterable[FileRow]) -> ChunkE
     translated = [translator.translate(row) for row in rows]
     entries = [entry for each in translated for entry in each.changes]
     found = _find_matches(translator, entries)
-    known = [n for n, entry in enumerate(entries) if _is_already_present(entry, found.get(n))]
-    present = [entries[n] for n in known]
-    new = [entry for n, entry in enumerate(entries) if n not in {*known}]
+    known = {n for n, entry in enumerate(entries) if _is_already_present(entry, found.get(n))}
+    present = [entry for n, entry in enumerate(entries) if n in known]
+    new = [entry for n, entry in enumerate(entries) if n not in known]
     return ChunkEvaluation(
         stats=_count(translator, translated, new, present),
         changes=[entry.change for entry in new],
