@@ -113,10 +113,9 @@ def start_spool(app: Flask) -> None:
 def install_spool(app: Flask) -> Spool | None:
     """This process's spool, without a replayer; None where SPOOL_DIR is none."""
     with app.app_context():
-        settings = services().settings
-    if settings.spool_dir == "none":
+        folder = _find_folder()
+    if folder is None:
         return None
-    folder = SpoolFolder(Path(settings.spool_dir), settings.spool_max_bytes)
     try:
         folder.ensure_exists()
     except SpoolUnavailable:  # retried with each record; until then they are refused
@@ -128,10 +127,15 @@ def install_spool(app: Flask) -> Spool | None:
 
 def count_pending() -> int:
     """How many records wait in the spool of this host; 0 where SPOOL_DIR is none."""
+    folder = _find_folder()
+    return folder.status().pending if folder else 0
+
+
+def _find_folder() -> SpoolFolder | None:
     settings = services().settings
     if settings.spool_dir == "none":
-        return 0
-    return SpoolFolder(Path(settings.spool_dir), settings.spool_max_bytes).status().pending
+        return None
+    return SpoolFolder(Path(settings.spool_dir), settings.spool_max_bytes)
 
 
 @dataclass(slots=True)
