@@ -151,7 +151,11 @@ TARGETS = {
     ),
     "states": Target("preference_center/destinations/store/states.py", PUSH, engines=True),
     "claim": Target("preference_center/destinations/claim.py", PUSH, engines=True),
-    "push": Target("preference_center/destinations/push.py", PUSH, engines=True),
+    "push": Target(
+        "preference_center/destinations/push.py",
+        (*PUSH, *_in("destinations/push", "frequencies", "lifts", "slow_tools", "slowed")),
+        engines=True,
+    ),
 }  # fmt: skip
 """Since modules were merged, `push` has what was `sync` and `settle`, `classify` has `dates`."""
 

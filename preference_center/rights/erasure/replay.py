@@ -99,14 +99,16 @@ def _erase_chunk(chunk: Sequence[JournalEntry]) -> None:
     if named:
         record([], known_addresses=named)
     ids = run_in_transaction(lambda c: find_address_ids(c, keys, named))
-    contact_ids = {entry.contact_id for entry in chunk if entry.contact_id}
+    at, extent = chunk[0].at, chunk[0].extent
+    contact_ids: set[UUID] = set()
+    if extent.rules.of_account:  # else a contact's other addresses would be erased, too (I9)
+        contact_ids = {entry.contact_id for entry in chunk if entry.contact_id}
     origin = RequestOrigin(SOURCE, SOURCE, now)
     erasure_ids = {
         of: entry.erasure_id
         for entry in chunk
         if entry.erasure_id and (of := _subject(entry, addresses))
     }
-    at, extent = chunk[0].at, chunk[0].extent
     erase_again(ids, contact_ids, extent, origin=origin, begun_at=at, erasure_ids=erasure_ids)
 
 

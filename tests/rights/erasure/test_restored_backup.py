@@ -31,6 +31,7 @@ from preference_center.rights.erasure.erase import tidy_erasures
 from preference_center.rights.erasure.journal_chain import read_entries
 from preference_center.rights.erasure.journal_files import open_files
 from preference_center.rights.erasure.replay import replay
+from preference_center.rights.rules.requests import Extent
 from tests.backups import back_up, drop_backup, put_back
 from tests.clock import Clock
 from tests.in_force import put_in_force
@@ -120,6 +121,19 @@ def test_an_erased_person_is_erased_again_before_anybody_is_answered(
     assert EvidenceState.ALTERED not in states
     clock.advance(CHECK_INTERVAL)
     assert client.get("/v1/changes").status_code == 401
+
+
+def test_of_an_account_exactly_the_addresses_are_erased_again_that_were_erased(
+    app: Flask,
+) -> None:  # I6, I9
+    store(ADA, NUMBER)
+    back_up()
+    erase(ADA, extent=Extent.MARKETING)
+    restore(app)
+    assert replay() == 1
+    assert tables_with(ADA.exact) == set()
+    assert tables_with(NUMBER.exact) != set()
+    assert run_in_transaction(lambda c: c.execute("SELECT FROM erasure").rowcount) == 1
 
 
 @pytest.mark.parametrize("command", [
