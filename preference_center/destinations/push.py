@@ -89,7 +89,8 @@ def settle_batch(
     def write(connection: Connection) -> int:
         settled = states.settle_rows(connection, destination.id, batch.lease, settlements, now=now)
         late = _repush_late_rows(connection, destination, batch, settlements, settled, now)
-        states.defer_rows(connection, destination.id, batch.lease, deferred, now)
+        if deferred:
+            states.defer_rows(connection, destination.id, batch.lease, deferred, now)
         in_transaction(connection)
         if destination.failures or destination.retry_at:
             destinations.close_circuit(connection, destination.id)

@@ -333,14 +333,13 @@ def next_position(
     """Where the claim after this one begins; None if nothing that is due may be left.
 
     A claim within the bulk lane's `share` of its limit counts as full, since one lane's part of it
-    may have been (see `claim_rows`). In the fresh lane any claim counts as full: a click
-    during this push found it under way. A job ends with a claim from the beginning, for what came
-    due behind it.
+    may have been (see `claim_rows`). A job ends with a claim from the beginning, for what came
+    due behind it; in the fresh lane that one is empty: a click during a push found it under way.
     """
-    is_full = is_fresh_lane or len(claims) >= limit - (share or 0)
-    if claims and is_full:
+    if claims and len(claims) >= limit - (share or 0):
         return claims[0].next_position
-    return None if position == LANE_BEGINNING else LANE_BEGINNING
+    ends = position == LANE_BEGINNING and not (is_fresh_lane and claims)
+    return None if ends else LANE_BEGINNING
 
 
 MAX_CONCURRENT_PUSHES = 4

@@ -59,7 +59,8 @@ def test_after_a_smaller_one_it_begins_anew_and_ends_there(rows: int, share: int
 
 
 def test_in_the_fresh_lane_any_claim_is_followed_by_another() -> None:  # I3
-    assert next_position([ROW], LANE_BEGINNING, 10, None, is_fresh_lane=True) == LATER
+    assert next_position([ROW], LANE_BEGINNING, 10, None, is_fresh_lane=True) == LANE_BEGINNING
+    assert next_position([ROW], LANE_BEGINNING, 1, None, is_fresh_lane=True) == LATER
     assert next_position([], LANE_BEGINNING, 10, None, is_fresh_lane=True) is None
 
 
