@@ -29,6 +29,7 @@ from preference_center.destinations.rules.plan import (
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
     build_settlement,
+    halvings,
     verify_delay,
 )
 from preference_center.destinations.rules.promise import count_reflected
@@ -93,7 +94,7 @@ def settle_batch(
             states.defer_rows(connection, destination.id, batch.lease, deferred, now)
         in_transaction(connection)
         if destination.failures or destination.retry_at:
-            destinations.close_circuit(connection, destination.id)
+            destinations.close_circuit(connection, destination.id, halvings(capabilities))
         done = {address for address, is_done in settled.items() if is_done}
         counts = count_reflected(batch.claims, settlements, done, now)
         deliveries.add_reflections(connection, destination.name, now, counts)

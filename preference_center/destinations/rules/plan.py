@@ -298,6 +298,14 @@ def claim_limit(destination: Destination, capabilities: Capabilities) -> int:
     return max(1, capabilities.batch_size >> destination.failures)
 
 
+def halvings(capabilities: Capabilities) -> int:
+    """How many failures make a claim one row. Once a push succeeds, no more than these count.
+
+    So claims double from the first success on, however long a tool was down (I3).
+    """
+    return capabilities.batch_size.bit_length() - 1
+
+
 def includes_bulk_lane(
     destination: Destination, capabilities: Capabilities, *, is_fresh_lane: bool
 ) -> bool:

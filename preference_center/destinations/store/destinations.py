@@ -271,12 +271,12 @@ def mark_pulled(connection: Connection, destination_id: int, now: datetime) -> N
     )
 
 
-def close_circuit(connection: Connection, destination_id: int) -> None:
-    """The tool works again. The failure count is reduced by one, so that batches grow in steps."""
+def close_circuit(connection: Connection, destination_id: int, halvings: int) -> None:
+    """The tool works again. Of up to `halvings` failures one is forgiven: batches grow in steps."""
     connection.execute(
-        """UPDATE destination SET failures = GREATEST(failures - 1, 0), reason = '',
+        """UPDATE destination SET failures = GREATEST(LEAST(failures, %s) - 1, 0), reason = '',
             retry_at = NULL WHERE id = %s AND status = 'active'""",
-        (destination_id,),
+        (halvings, destination_id),
     )
 
 

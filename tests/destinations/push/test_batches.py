@@ -148,12 +148,14 @@ def test_a_job_ends_only_once_what_came_due_behind_its_claims_is_pushed(
     assert run_in_transaction(lambda c: states.count_due_by_destination(c, clock())) == {}
 
 
-def test_each_failure_halves_the_next_claim(destination: int, tool: Tool) -> None:
-    run_in_transaction(lambda c: c.execute("UPDATE destination SET failures = 3"))
+@pytest.mark.parametrize("failures, pushed", [(3, [12, 8]), (12, [1, 3, 6, 10])])
+def test_each_failure_halves_the_next_claim_and_each_success_doubles_it(
+    destination: int, tool: Tool, failures: int, pushed: list[int]
+) -> None:  # I3
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET failures = %s", (failures,)))
     opt_out(20)
     work(destination, tool)
-    # 100 >> 3, and each success forgives one failure.
-    assert [len(push) for push in tool.pushes] == [12, 8]
+    assert [len(push) for push in tool.pushes] == pushed
 
 
 def test_lifts_that_go_a_few_at_a_time_are_through_in_one_turn(

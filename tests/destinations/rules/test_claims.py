@@ -10,6 +10,7 @@ import pytest
 from preference_center.destinations.rules.plan import (
     bulk_share,
     claim_limit,
+    halvings,
     includes_bulk_lane,
     next_position,
 )
@@ -30,6 +31,14 @@ def test_lists_get_a_tenth_of_what_a_tool_takes_however_little_it_takes(limit: i
 def test_each_failure_halves_a_claim_down_to_one_row(failures: int, limit: int) -> None:  # I3
     capabilities = replace(Tool.capabilities, batch_size=100)
     assert claim_limit(replace(DESTINATION, failures=failures), capabilities) == limit
+
+
+@pytest.mark.parametrize("size", [1, 2, 19, 100, 1000])
+def test_after_that_many_failures_a_claim_is_one_row(size: int) -> None:  # I3
+    capabilities = replace(Tool.capabilities, batch_size=size)
+    most = halvings(capabilities)
+    assert claim_limit(replace(DESTINATION, failures=most), capabilities) == 1
+    assert most == 0 or claim_limit(replace(DESTINATION, failures=most - 1), capabilities) > 1
 
 
 def test_lists_wait_for_the_opt_outs_of_the_tool_itself_and_for_scans() -> None:  # I13
