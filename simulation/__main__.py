@@ -1,6 +1,6 @@
 """`python -m simulation`: run seeds, and cut what fails down to what matters.
 
-Exits with 1 if any seed fails.
+Exits with 1 if any seed fails. Ctrl-C ends it with a report on the seeds that were run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Generator, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from multiprocessing import get_context
 
 from dev.engines import for_test
@@ -48,10 +48,16 @@ def spread(given: argparse.Namespace) -> Generator[Result]:
             yield from pool.imap_unordered(run, seeds)
 
 
+def _until_interrupted(results: Iterable[Result]) -> Generator[Result]:
+    """These, up to Ctrl-C: what was found in hours is reported, too."""
+    with suppress(KeyboardInterrupt):
+        yield from results
+
+
 def gathered(results: Iterable[Result], given: argparse.Namespace) -> list[Result]:
     """All of them in the order of their seeds; prints progress to standard error."""
     begun, printed_at, found, failed = time.monotonic(), 0.0, list[Result](), 0
-    for one in results:
+    for one in _until_interrupted(results):
         found.append(one)
         took = time.monotonic() - begun
         if one.failure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import cast
@@ -9,8 +11,9 @@ from typing import cast
 import pytest
 
 from simulation import seeds
+from simulation.__main__ import gathered
 from simulation.acts import Options
-from simulation.seeds import Grounds
+from simulation.seeds import Grounds, Result
 from simulation.violation import Violation
 
 
@@ -61,3 +64,13 @@ def test_a_run_that_fails_while_it_is_set_up_fails_by_that() -> None:
     one = seeds.result(here, 1, Options(hours=1, people=3), shrink=0)
     assert one.failure == "KeyError: 'no such table'"
     assert not one.excused
+
+
+def test_what_was_found_up_to_an_interruption_is_reported() -> None:
+    def results() -> Iterator[Result]:
+        yield Result(2, "", steps=1, cpu=0.1)
+        yield Result(1, "", steps=1, cpu=0.1, failure="I3: late")
+        raise KeyboardInterrupt
+
+    found = gathered(results(), Namespace(runs=500, until_red=False))
+    assert [each.seed for each in found] == [1, 2]
