@@ -70,24 +70,25 @@ class SuppressionPage:
 
 # LATERAL with a LIMIT keeps the planner from a merge join, which would read all addresses up to
 # those of the page. The expressions are those of the indexes (`ledger.models`). A lift of all
-# marketing ends a bounce, which has a scope of its own (`destinations.rules.delivery`).
+# marketing ends a bounce, which has a scope of its own (`destinations.rules.delivery`); the row of
+# one that it ended, and of a suppression by counted bounces since, keeps its reason.
 _ACTIVE_REASON = "(CASE WHEN s.active THEN s.reason ELSE 'paused' END)"
 
 
 _SELECT = f"""
 SELECT s.address_id, s.scope, {_ACTIVE_REASON}, a.channel, a.digest, a.ciphertext,
-    CASE WHEN s.active THEN s.out_at ELSE s.pause_at END AS since,
-    CASE WHEN NOT s.active THEN s.pause_until END AS until,
-    CASE WHEN s.active THEN s.out_event ELSE s.pause_event END AS event,
-    (s.active OR s.pause_until > %(now)s AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at))
-        AND (s.scope <> '{UNDELIVERABLE}' OR NOT COALESCE((
-            SELECT all_marketing.lift_at > CASE WHEN s.active THEN s.out_at ELSE s.pause_at END
-            FROM suppression all_marketing
-            WHERE all_marketing.address_id = s.address_id
-                AND all_marketing.scope = '{ALL_MARKETING}'), false))
-    AS is_active
+    CASE WHEN state.off THEN s.out_at ELSE s.pause_at END AS since,
+    CASE WHEN NOT state.off THEN s.pause_until END AS until,
+    CASE WHEN state.off THEN s.out_event ELSE s.pause_event END AS event,
+    state.off OR COALESCE(s.pause_until > %(now)s AND s.pause_at >= lifts.newest, false)
+        AS is_active
 FROM suppression s CROSS JOIN LATERAL (SELECT channel, digest, ciphertext FROM address
     WHERE id = s.address_id LIMIT 1) AS a
+CROSS JOIN LATERAL (SELECT COALESCE(GREATEST(s.lift_at, CASE WHEN s.scope = '{UNDELIVERABLE}' THEN (
+    SELECT lift_at FROM suppression
+    WHERE address_id = s.address_id AND scope = '{ALL_MARKETING}') END), '-infinity') AS newest
+    ) AS lifts
+CROSS JOIN LATERAL (SELECT COALESCE(s.out_at >= lifts.newest, false) AS off) AS state
 WHERE (s.active OR s.pause_until IS NOT NULL)
 """  # noqa: S608 - constants
 

@@ -132,6 +132,19 @@ class TestListing:
         clock.advance(4 * HOUR)
         assert listed(sender) == []
 
+    def test_counted_bounces_count_after_a_bounce_that_was_lifted(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I2
+        happen(1, EventKind.BOUNCED, UNDELIVERABLE)
+        clock.advance(HOUR)
+        happen(2, EventKind.OPTED_IN, ALL_MARKETING, at=clock())
+        clock.advance(HOUR)
+        happen(3, EventKind.PAUSED, UNDELIVERABLE, at=clock(), until=START + 5 * HOUR)
+        assert listed(sender) == [("ada@example.com", "undeliverable", "bounced")]
+        assert listed(sender, reason="bounced") == listed(sender)
+        clock.advance(4 * HOUR)
+        assert listed(sender) == []
+
     def test_of_a_digest_there_is_no_address_to_show(self, sender: Sender) -> None:  # I6
         happen(1, who=hashed(ADA.exact, "sha256", ADA))
         assert listed(sender) == [(None, "acme.offers", "opted_out")]
