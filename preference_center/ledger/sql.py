@@ -138,13 +138,20 @@ def _forms_in_order(and_where: str = "true") -> str:
         ORDER BY b.digest, b.address_id"""
 
 
-RAISE_AFFECTED_CTES = f"""matched AS (
+_REVEALED = """CROSS JOIN LATERAL (SELECT FROM address WHERE id = s.address_id
+        AND widened_xid = pg_current_xact_id() AND ciphertext IS NOT NULL OFFSET 0) AS revealed"""
+"""Joins the suppressions `s` of addresses of which this transaction made the readable form known.
+
+Only a digest was known before, so the other forms of their mailboxes did not match (I9).
+"""
+
+
+_MATCHED_CTES = f"""matched AS (
     SELECT a.*, ARRAY(SELECT b.address_id FROM {_forms_in_order()}
         LIMIT {MAX_IMMEDIATE_FORMS + 1}) AS forms
     FROM (SELECT a.digest, a.channel, a.kind, e.scope, max(e.seq) AS seq,
-            min(e.received_at)
-                FILTER (WHERE e.kind NOT IN ({_KINDS_WITHOUT_DEADLINE})) AS received_at
-        FROM appended e JOIN key a USING (id) WHERE e.kind <> '{EventKind.CONSENTED}'
+            min(e.waiting_since) AS received_at
+        FROM spread e JOIN key a USING (id)
         GROUP BY a.digest, a.channel, a.kind, e.scope) AS a
 ), deferred AS (
     INSERT INTO deferred_form AS r (digest, channel, kind, scope, version, received_at,
@@ -155,7 +162,18 @@ RAISE_AFFECTED_CTES = f"""matched AS (
         version = GREATEST(r.version, EXCLUDED.version),
         received_at = LEAST(r.received_at, EXCLUDED.received_at),
         last_address_id = LEAST(r.last_address_id, EXCLUDED.last_address_id)
-), {_NEWEST_OPT_OUT_CTE}, affected AS (
+)"""  # noqa: S608 - constants of this module
+"""CTEs: the forms that what is in `spread` reaches, and a row for those that are left for later."""
+
+
+RAISE_AFFECTED_CTES = f"""spread AS (
+    SELECT id, scope, seq,
+        CASE WHEN kind NOT IN ({_KINDS_WITHOUT_DEADLINE}) THEN received_at END AS waiting_since
+    FROM appended WHERE kind <> '{EventKind.CONSENTED}'
+    UNION ALL
+    SELECT e.id, s.scope, e.seq, e.received_at
+    FROM appended e JOIN related s USING (address_id) {_REVEALED} WHERE s.off
+), {_MATCHED_CTES}, {_NEWEST_OPT_OUT_CTE}, affected AS (
     SELECT seq, scope, address_id AS target, false AS only_if_missing,
         CASE WHEN kind NOT IN ({_KINDS_WITHOUT_DEADLINE}) THEN received_at END AS waiting_since
     FROM appended WHERE kind <> '{EventKind.CONSENTED}'
@@ -182,23 +200,33 @@ SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
 
 Any event may be the first one of a new form: then opt-outs of the other forms of its mailbox
 affect it, too, even lifted ones, as a lift is for its exact form only. It may also make an address
-readable that was suppressed before. A consent has an effect only where an opt-out exists.
+readable that was suppressed before: then its opt-outs affect the other forms, too. A consent has an
+effect only where an opt-out exists.
 
 The forms that are updated immediately are those with the lowest ids, so that the rest is a range of
 the primary key of `address_key`.
 """
 
 
+# `seq + 0`: else PostgreSQL 17 may read events from the newest on until it meets one of the two.
+_NEWEST_SEQ = "(SELECT max(seq + 0) FROM event WHERE id IN (s.out_event, s.pause_event))"
+
+
 _RAISE_LEARNED = f"""
 WITH learned AS (
-    SELECT address.id AS address_id
+    SELECT address.id, address.id AS address_id
     FROM json_to_recordset(%(addresses)s) AS given (channel text, digest bytea)
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
-), {match_key_ctes("learned")}, {_NEWEST_OPT_OUT_CTE}, affected AS (
-    SELECT (SELECT max(seq + 0) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
-        s.scope, s.address_id AS target, {{only_if_missing}} AS only_if_missing,
-        {{waiting_since}} AS waiting_since
+), {match_key_ctes("learned", "id")}, spread AS (
+    SELECT s.address_id AS id, s.scope, {_NEWEST_SEQ} AS seq, %(now)s AS waiting_since
+    FROM learned JOIN related s USING (address_id) {_REVEALED} WHERE s.off
+), {_MATCHED_CTES}, {_NEWEST_OPT_OUT_CTE}, affected AS (
+    SELECT seq, scope, unnest(forms[:{MAX_IMMEDIATE_FORMS}]) AS target, false AS only_if_missing,
+        received_at AS waiting_since
+    FROM matched
+    UNION ALL
+    SELECT {_NEWEST_SEQ}, s.scope, s.address_id, {{only_if_missing}}, {{waiting_since}}
     FROM learned JOIN related s USING (address_id)
     WHERE s.active OR s.pause_until > %(now)s
     UNION ALL
@@ -212,12 +240,11 @@ SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
 
 
-# `seq + 0`: else PostgreSQL 17 may read events from the newest on until it meets one of the two.
 RAISE_LEARNED = _RAISE_LEARNED.format(only_if_missing="true", waiting_since=_RECEIVED_AT)
 """Raise the sync states of addresses that were stored without an event, as from a contact (I9).
 
 If only a digest of the address was known, its opt-out has been waiting since it was received; for
-a new form, opt-outs of other forms wait from now on.
+a new form, opt-outs of other forms wait from now on, and so does its own for the other forms.
 """
 
 

@@ -106,3 +106,24 @@ def test_known_addresses_share_the_transaction_of_an_event() -> None:  # I1
     recorded = record([change(1)], known_addresses=[TAGGED])
     assert recorded.events == (change(1).id,)
     assert waiting(JANE) == waiting(TAGGED) == {"news": START + WINDOW}
+
+
+def test_an_opt_out_of_a_digest_reaches_the_other_forms_once_it_is_known(
+    clock: Clock,
+) -> None:  # I9
+    dotted, other = (parse_address(f"{name}@gmail.com", Channel.EMAIL) for name in ("a.bc", "ab.c"))
+    record([change(1, address=hashed(dotted.exact, "sha256", dotted))], known_addresses=[other])
+    assert waiting(other) == {}
+    clock.advance(DAY)
+    record([], known_addresses=[dotted])
+    assert waiting(other) == {"news": clock.now + WINDOW}
+
+
+@pytest.mark.parametrize("kind", [EventKind.CONSENTED, EventKind.OPTED_OUT])
+def test_an_event_that_reveals_the_address_pushes_its_opt_outs_for_the_other_forms(
+    clock: Clock, kind: EventKind
+) -> None:  # I9
+    record([change(1, address=hashed(TAGGED.exact, "sha256", TAGGED))], known_addresses=[JANE])
+    clock.advance(DAY)
+    record([change(2, kind, OFFERS, address=TAGGED, at=clock.now)])
+    assert waiting(JANE)["news"] == clock.now + WINDOW
