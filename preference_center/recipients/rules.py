@@ -151,16 +151,24 @@ def diff_frequencies(
     )
 
 
-def kept_pauses(opt_ins: Iterable[str], current: Preferences) -> dict[str, datetime]:
+def kept_pauses(
+    opt_ins: Iterable[str], resumes: Collection[str], current: Preferences
+) -> dict[str, datetime]:
     """The pauses that hold for what is turned on under them, by scope, with their ends.
 
     An opt-in ends older pauses for its topic (I5), so these are recorded again after it: a person
     who turns a topic on again while it or everything is paused did not ask for messages today.
+    Not the pause of all marketing where the same form ends it, nor what was kept of it.
     """
-    running = ((scope, current.for_scope(scope)) for scope in opt_ins)
-    return {
-        scope: status.paused_until for scope, status in running if status and status.paused_until
-    }
+    ends = {scope: _kept_end(current, scope, resumes) for scope in opt_ins}
+    return {scope: end for scope, end in ends.items() if end}
+
+
+def _kept_end(current: Preferences, scope: str, resumes: Collection[str]) -> datetime | None:
+    if ALL_MARKETING not in resumes:
+        return _pause_end(current, scope)
+    own_end = _own_pause_end(current, scope)
+    return None if own_end == _own_pause_end(current, ALL_MARKETING) else own_end
 
 
 def _resumed(chosen: Mapping[str, str], current: Preferences) -> Iterator[str]:

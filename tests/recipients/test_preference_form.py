@@ -61,7 +61,16 @@ def test_the_end_of_a_pause_of_everything_ends_what_was_kept_of_it() -> None:
 def test_a_running_pause_is_kept_for_what_is_turned_on() -> None:
     under = ScopeStatus(PreferenceState.OFF, paused_until=END)
     current = preferences(COVERED, news=under, offers=OFF)
-    assert kept_pauses(["news", "offers", "unknown"], current) == {"news": END}
+    assert kept_pauses(["news", "offers", "unknown"], [], current) == {"news": END}
+
+
+def test_the_end_of_a_pause_of_everything_keeps_a_topics_own() -> None:
+    shorter = END - timedelta(days=1)
+    own = ScopeStatus(PreferenceState.OFF, paused_until=END, own_pause_until=shorter)
+    kept = ScopeStatus(PreferenceState.OFF, paused_until=END, own_pause_until=END)
+    under = ScopeStatus(PreferenceState.OFF, paused_until=END)
+    current = preferences(PAUSED, news=own, offers=kept, events=under)
+    assert kept_pauses(TOPICS, [ALL_MARKETING], current) == {"news": shorter}
 
 
 STATUSES = st.sampled_from([ON, OFF, PAUSED, COVERED])

@@ -96,7 +96,7 @@ class ConfirmationRequest:
             for scope in self.opt_ins
         ]
         changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
-        kept = kept_pauses(self.opt_ins, current)
+        kept = kept_pauses(self.opt_ins, self.resumes, current)
         changes += [pause(self.link, scope, until, now) for scope, until in kept.items()]
         changes += [
             choose_frequency(self.link, topic, key, self.rendered_at, now)

@@ -126,7 +126,7 @@ def diff_preferences(
     was = {ALL_MARKETING: rendered["all"], **rendered["topics"]}
     scopes = diff_scopes(was, submitted, current, now)
     keep, kept_already = find_kept(rendered.get("keep", ()), submitted, current)
-    pauses = kept_pauses([*scopes.opt_ins, *keep], current)
+    pauses = kept_pauses([*scopes.opt_ins, *keep], scopes.resumes, current)
     often = diff_frequencies(rendered.get("often", {}), submitted, current, catalogue)
 
     def choose(frequencies: Mapping[str, str], at: datetime) -> list[Change]:

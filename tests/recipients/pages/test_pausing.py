@@ -223,6 +223,18 @@ class TestHolds:
         assert "Paused until" not in after.text
         assert subscribed(topic="offers")
 
+    def test_but_not_of_a_pause_that_the_same_form_ends(
+        self, client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed
+    ) -> None:
+        choose(client, proven, clock, all_marketing="30")
+        form = Form.of(client, proven)
+        clock.advance(MINUTE)
+        form.ticks.add("offers")
+        form.pauses = {"all_marketing": "resume"}
+        after = form.send(client)
+        assert "paused until" not in after.text.lower()
+        assert subscribed(topic="offers")
+
     def test_through_a_confirmation_by_email(
         self, app: Flask, client: FlaskClient, token: str, clock: Clock, subscribed: Subscribed,
         monkeypatch: pytest.MonkeyPatch,
