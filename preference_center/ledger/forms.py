@@ -26,9 +26,9 @@ from preference_center.infra.db.transactions import (
     override_limits,
     run_in_transaction,
 )
-from preference_center.ledger.address_rows import MatchKey, insert_match_keys
-from preference_center.ledger.recording import record
-from preference_center.ledger.sql import RAISE_DEFERRED
+from preference_center.ledger.address_rows import MatchKey, addresses_json, insert_match_keys
+from preference_center.ledger.recording import RecordResult, record
+from preference_center.ledger.sql import RAISE_DEFERRED, RAISE_RETURNED
 from preference_center.ledger.store import addresses
 from preference_center.ledger.store.addresses import list_readable_after, load_newest_id
 
@@ -173,8 +173,20 @@ def _process_rows(rows: list[tuple[int, Channel, str]]) -> RenormalisationStats:
         keys += [MatchKey(digest, channel, number, kind) for digest, kind in kinds.items()]
     run_in_transaction(lambda connection: insert_match_keys(connection, keys))
     if moved:
-        record([], known_addresses=moved, bulk=True)
+        record([], _raise_matched(moved), known_addresses=moved, bulk=True)
     return RenormalisationStats(len(rows), len(moved), refused)
+
+
+def _raise_matched(moved: list[Address]) -> Callable[[Connection, RecordResult], None]:
+    """Raise what tools have of these forms already: opt-outs of the older ones match them now."""
+    context = services()
+
+    def write(connection: Connection, _: RecordResult) -> None:
+        digests = [context.keys.exact_digest(address) for address in moved]
+        given = {"addresses": addresses_json(context.keys, moved, digests), "bulk": True}
+        connection.execute(RAISE_RETURNED, given | {"now": context.now(), "window": WINDOW})
+
+    return write
 
 
 def _match_key_kinds(address: Address, *, exact: bool) -> Mapping[bytes, KeyKind]:

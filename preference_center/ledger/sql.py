@@ -249,7 +249,8 @@ a new form, opt-outs of other forms wait from now on, and so does its own for th
 
 
 RAISE_RETURNED = _RAISE_LEARNED.format(only_if_missing="false", waiting_since="%(now)s")
-"""The same for an address that is readable again: what tools have may be out of date (I6)."""
+"""The same for an address that is readable again, or matches more: what tools have may be out of
+date (I6, I9)."""
 
 
 RAISE_DEFERRED = f"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 
 from preference_center.core import addresses
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import WINDOW
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.events import Change, EventKind
 from preference_center.infra.db.transactions import run_in_transaction
@@ -18,6 +20,7 @@ from preference_center.ledger.forms import renormalise
 from preference_center.ledger.store import addresses as canonical_forms
 from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START
+from tests.ledger.changes import add_destination, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +109,25 @@ def test_an_opt_out_under_an_older_form_is_found_under_the_newer(
     assert "1 addresses read, 1 have a new form, 0 are invalid now" in result.output
     assert denied()
     require_known_keys()
+
+
+def test_a_form_that_tools_have_already_is_pushed_again(older: pytest.MonkeyPatch) -> None:  # I9
+    add_destination("texts", "acme.sms")
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET channels = '{sms}'"))
+    opt_out(1)
+    newer(older)
+    current = parse_address(ARGENTINE, Channel.SMS)
+    earlier = START - timedelta(hours=1)
+    record(
+        [
+            Change(
+                UUID(int=2), EventKind.OPTED_IN, current, "acme.sms", earlier, earlier, "test", "a"
+            )
+        ]
+    )
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    renormalise()
+    assert waiting(current) == {"texts": START + WINDOW}
 
 
 def test_it_resumes_after_an_interruption_and_can_be_repeated(
