@@ -137,9 +137,7 @@ def record_failure(destination: Destination, batch: ClaimedBatch, error: Excepti
 
     def write(connection: Connection) -> None:
         if isinstance(error, EndpointGone):
-            destinations.set_status(
-                connection, destination.id, DestinationStatus.PAUSED, str(error)
-            )
+            _pause_gone(connection, destination, error)
         elif slowed_since:
             _slow_down(context, connection, destination, error, slowed_since)
         else:
@@ -159,6 +157,17 @@ def record_failure(destination: Destination, batch: ClaimedBatch, error: Excepti
             _release(connection, destination, batch, rows, now)
 
     run_in_transaction(write)
+
+
+def _pause_gone(connection: Connection, destination: Destination, error: EndpointGone) -> None:
+    """Pause the destination, unless staff has changed its status or settings since the claim."""
+    current = destinations.find_by_name(connection, services().keys, destination.name, lock=True)
+    if current and (current.id, current.status, current.settings) == (
+        destination.id,
+        destination.status,
+        destination.settings,
+    ):
+        destinations.set_status(connection, current.id, DestinationStatus.PAUSED, str(error))
 
 
 def _repush_late_rows(

@@ -218,6 +218,36 @@ def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
     ]
 
 
+def test_gone_of_old_settings_does_not_pause_what_was_changed_meanwhile(
+    destination: int, tool: Tool
+) -> None:  # I3
+    name = look(destination).name
+
+    def gone(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        settings = {"url": "https://new.example"}
+        run_in_transaction(lambda c: destinations.set_settings(c, services().keys, name, settings))
+        raise EndpointGone("410 from the receiver")
+
+    tool.before = gone
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    assert look(destination).status is DestinationStatus.ACTIVE
+
+
+def test_gone_leaves_a_status_that_staff_set_meanwhile(destination: int, tool: Tool) -> None:
+    def gone(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        run_in_transaction(
+            lambda c: destinations.set_status(c, destination, DestinationStatus.OBSERVE, "by hand")
+        )
+        raise EndpointGone("410 from the receiver")
+
+    tool.before = gone
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    found = look(destination)
+    assert (found.status, found.reason) == (DestinationStatus.OBSERVE, "by hand")
+
+
 def test_one_poisoned_row_does_not_hold_the_others(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
