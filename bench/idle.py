@@ -60,9 +60,8 @@ def _measure_commands(commands: tuple[str, ...], environ: Mapping[str, str], rou
     for command in commands:
         seconds = min(_processor_time(command, environ) for _ in range(rounds))
         name = command.replace(f"{ground.ROOT}/", "")
-        say(
-            f"{PROGRAM} {name}: {seconds:.2f} s, {seconds / MOST_SECONDS:.0%} of {MOST_SECONDS:.0f} s"
-        )
+        part = f"{seconds / MOST_SECONDS:.0%} of {MOST_SECONDS:.0f} s"
+        say(f"{PROGRAM} {name}: {seconds:.2f} s, {part}")
 
 
 def _processor_time(command: str, environ: Mapping[str, str]) -> float:
