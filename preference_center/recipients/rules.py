@@ -160,15 +160,9 @@ def kept_pauses(
     who turns a topic on again while it or everything is paused did not ask for messages today.
     Not the pause of all marketing where the same form ends it, nor what was kept of it.
     """
-    ends = {scope: _kept_end(current, scope, resumes) for scope in opt_ins}
+    ends_all = ALL_MARKETING in resumes
+    ends = {scope: current.kept_pause_end(scope, ends_all=ends_all) for scope in opt_ins}
     return {scope: end for scope, end in ends.items() if end}
-
-
-def _kept_end(current: Preferences, scope: str, resumes: Collection[str]) -> datetime | None:
-    if ALL_MARKETING not in resumes:
-        return _pause_end(current, scope)
-    own_end = _own_pause_end(current, scope)
-    return None if own_end == _own_pause_end(current, ALL_MARKETING) else own_end
 
 
 def _resumed(chosen: Mapping[str, str], current: Preferences) -> Iterator[str]:

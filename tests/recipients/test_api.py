@@ -399,6 +399,17 @@ def test_no_body_ever_makes_it_fail(
         assert sender.post(path, asked).status_code in {200, 400, 422}
 
 
+def test_but_not_one_that_the_same_request_ends(sender: Sender, clock: Clock) -> None:
+    until = START + timedelta(days=30)
+    put(sender, clock, all_marketing={"state": "paused", "until": until.isoformat()})
+    clock.advance(5 * MINUTE)
+    put(sender, clock, topics=topics(offers="off"))
+    clock.advance(5 * MINUTE)
+    found = put(sender, clock, all_marketing={"state": "on"}, topics=topics(offers="on"))
+    assert found["topics"]["acme.offers"]["state"] == "on"
+    assert sender.ask("offers.weekly", ADA)["allow"]
+
+
 def test_a_pause_holds_for_what_is_turned_on_under_it(sender: Sender, clock: Clock) -> None:
     until = START + timedelta(days=30)
     paused = {"state": "paused", "until": until.isoformat()}

@@ -101,6 +101,19 @@ class Preferences:
         wide = {ALL_MARKETING: self.all_marketing, SHARING: self.sharing}
         return wide.get(scope) or self.topics.get(scope)
 
+    def kept_pause_end(self, scope: str, *, ends_all: bool) -> datetime | None:
+        """When the pause ends that holds for what is turned on under it; None without one.
+
+        With `ends_all` the same act ends the pause of all marketing, and what was kept of it.
+        """
+        status = self.for_scope(scope)
+        if status is None:
+            return None
+        if not ends_all:
+            return status.paused_until
+        is_kept = status.own_pause_until == self.all_marketing.own_pause_until
+        return None if is_kept else status.own_pause_until
+
     def is_on(self, scope: str) -> bool:
         """Whether the person has not turned it off; what is paused is on.
 
@@ -227,8 +240,10 @@ def build_kept_pause(
     everything is paused did not ask for messages today. Where the topic is paused, and not off,
     the opt-in asks to end the pause.
     """
-    status = current.for_scope(change.scope)
-    if change.kind is not EventKind.OPTED_IN or status is None or status.paused_until is None:
+    status, whole = current.for_scope(change.scope), submission.choices.get(ALL_MARKETING)
+    ends_all = whole is not None and whole.state is PreferenceState.ON
+    until = current.kept_pause_end(change.scope, ends_all=ends_all)
+    if change.kind is not EventKind.OPTED_IN or status is None or until is None:
         return None
     if status.state is PreferenceState.PAUSED:
         return None
@@ -239,7 +254,7 @@ def build_kept_pause(
         kind=EventKind.PAUSED,
         occurred_at=acted_at,
         received_at=acted_at,
-        until=status.paused_until,
+        until=until,
     )
 
 
