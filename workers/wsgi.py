@@ -29,7 +29,6 @@ trace_requests(app)
 if "PORT" in os.environ:  # `workers.web` sets it
     port = ListeningPort(os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]))
     app.extensions[LISTENING_KEY] = port
-start_internal_server(app, shares_port=True)
 if surface is Surface.PUBLIC:
     spool.start_spool(app)
     start_host_alerting(app)
@@ -38,6 +37,7 @@ require_known_keys_before_requests(
     app,
     {"probes.healthz", "probes.readyz", "probes.metrics", *AVAILABLE_WITHOUT_DATABASE},
 )
+start_internal_server(app, shares_port=True)  # last: Flask takes no hook once it served a request
 
 # What was loaded stays: the collector's scans of it took a sixth of the time of an opt-out.
 gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 
 import httpx
 
@@ -69,3 +70,16 @@ def test_every_process_has_probes_that_tell_alive_from_ready(
     for process in processes:
         for line in process.log.read_text().splitlines():
             assert json.loads(line)["event"], line
+
+
+def test_a_probe_while_the_first_connection_hangs_ends_no_process(service: Service) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system accepts, nobody answers
+        name = service.settings.database_url.rpartition("/")[2]
+        url = f"postgresql://{name}:x@127.0.0.1:{silent.getsockname()[1]}/{name}"
+        service.extra = {**service.extra, "DATABASE_URL": url, "INTERNAL_PORT": str(port)}
+        web = service.start("web", ready=False)
+        assert wait_until(lambda: status(port, "/livez") == 200, PATIENCE)
+        assert wait_until(lambda: status(service.port, "/") != 0, PATIENCE)  # it has started
+        assert status(port, "/readyz") == 503
+    assert "Unexpected exit" not in web.log.read_text()
