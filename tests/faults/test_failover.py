@@ -155,7 +155,7 @@ def test_who_read_what_an_asynchronous_standby_lacks_is_told_to_read_everything_
     assert wait_until(lambda: statuses() == [503, 503, 503], LONG)
     assert service.run("ledger", "accept-restore", "--yes").popen.wait(PATIENCE) == 0
     assert wait_until(lambda: statuses() == [200, 410, 410], LONG)
-    assert read("changes/snapshot").status_code == 200
+    assert wait_until(lambda: read("changes/snapshot").status_code == 200, LONG)
     assert all(process.alive for process in processes)
     assert '"unexpected"' not in service.logs()
 
