@@ -51,10 +51,11 @@ def install(tool: str) -> str:
         return f"{tool}: there"
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True)
-    command = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run(
-        [home / "bin" / "python", *command, "--require-hashes", "-r", wanted], check=True
-    )
+    # The file names every dependency. Older pip, let loose on them, takes the newest `name[extra]`
+    # although `name` is pinned, and then refuses it because it has no hash.
+    locked = ["--no-deps", "--require-hashes", "-r", wanted]
+    command = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *locked]
+    subprocess.run([home / "bin" / "python", *command], check=True)
     stamp.write_text(mark)
     return f"{tool}: installed"
 
