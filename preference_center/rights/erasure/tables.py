@@ -148,10 +148,11 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "idempotent_response": ErasureRule(_EXPIRE, "sealed responses, deleted after a day"),
     "rights_request": ErasureRule(
         _CLEAR,
-        "the request and its clock are proof; what was typed is not",
-        f"""UPDATE rights_request SET sealed = NULL WHERE subject_digests && {_SUBJECTS}
+        "the request and its clock are proof; what was typed is not, once it is answered",
+        f"""UPDATE rights_request SET sealed = NULL
+        WHERE closed_at IS NOT NULL AND (subject_digests && {_SUBJECTS}
             OR id = ANY(ARRAY(SELECT request_id FROM address_move
-                WHERE to_address_id = ANY(%(addresses)s)))""",  # noqa: S608 - a constant
+                WHERE to_address_id = ANY(%(addresses)s))))""",  # noqa: S608 - a constant
     ),
     "rights_step": ErasureRule(_KEEP, "what was done, with nothing personal"),
     "rights_webhook": ErasureRule(_KEEP, "ids of requests, for the company's own systems"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +11,7 @@ import structlog
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
@@ -31,15 +34,28 @@ log = structlog.get_logger()
 def run_clocks(now: datetime) -> None:
     """Remind of requests, let those lapse that nobody proved, act, and forget old ones.
 
-    Each request is a transaction of its own. Raises Unavailable.
+    Each request is a transaction of its own, and what fails for one is logged: it holds up no
+    other. Raises Unavailable.
     """
     for request_id in run_autocommit(lambda c: store.list_woken(c, now, _LIMIT)):
-        _wake(request_id, now)
+        with _logged(request_id):
+            _wake(request_id, now)
     kinds = decide.kinds_of_own_acts()
     for request in run_autocommit(lambda c: store.list_acting(c, kinds, now, _LIMIT)):
-        decide.act_if_ready(request)
+        with _logged(request.id):
+            decide.act_if_ready(request)
     remind_principals(now)
     run_in_transaction(lambda connection: _forget(connection, now))
+
+
+@contextmanager
+def _logged(request_id: UUID) -> Iterator[None]:
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("rights_clock_failed", request=str(request_id))
 
 
 def _wake(request_id: UUID, now: datetime) -> None:

@@ -7,7 +7,7 @@ it out: `rights.requests.steps` and `rights.requests.minors.dismiss` refuse one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -149,11 +149,9 @@ class _Completion:
             self.request.id, outcome, self.actor, connection=connection
         )
         if self.request.kind.erases:
-            # From the copy made before: the stored request no longer names anybody.
-            notice = replace(completed, sealed=self.request.sealed)
             until = systems_follow_until(connection, completed.id)
-            emails.insert_email(connection, notice, StepAction.DONE, until)
-            emails.inform_reporter(connection, notice)
+            emails.insert_email(connection, completed, StepAction.DONE, until)
+            emails.inform_reporter(connection, completed)
         if self.in_transaction:
             self.in_transaction(connection, completed)
         self.completed = completed
@@ -269,6 +267,8 @@ def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
     record([], known_addresses=named)
     keys = services().keys
     ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
+    if not ids:
+        raise UnknownContact("none of these has an address that is known")
     return erase.erase_addresses(
         ids, extent, origin=origin, request_id=request.id, in_transaction=done
     )

@@ -13,7 +13,7 @@ every form of the mailbox in any case (I9).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from preference_center.contacts.rules.account import (
     DismissedReport,
     build_restriction_change,
     build_unrestriction_change,
+    is_ended_by,
     is_restricted,
 )
 from preference_center.contacts.rules.contact import Contact, ContactRef
@@ -61,7 +62,7 @@ def restrict_reported(
     Not if a report about them was dismissed within MINOR_RETENTION: else the same lie, repeated,
     would keep somebody's marketing off for ever. Raises InvalidInput, Unavailable.
     """
-    refs = [*map(_ref_of_address, new.addresses), *_known(new.external_ids)]
+    refs = [*map(_ref_of_address, new.addresses), *_known(map(_ref_of_id, new.external_ids))]
     if not refs or was_dismissed_lately(new):
         run_in_transaction(lambda connection: in_transaction(connection, ()))
         return
@@ -117,26 +118,54 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
     _require_report(request)
     if request.state.closed:
         raise ForbiddenTransition(f"the report is closed ({request.state})")
-    part = steps.open_sealed(request)
-    refs = [*map(_ref_of_address, steps.part_addresses(part)), *_known(part.external_ids)]
     dismissed: list[RightsRequest] = []
 
     def write(connection: Connection, _: object) -> None:
         dismissed[:] = [_refuse(connection, request_id, actor)]
 
     since = run_autocommit(lambda c: _restricted_by_reports(c, request))
-    if refs and since:
-        origin = RequestOrigin(steps.SOURCE, actor, services().now())
-        proof = DismissedReport(request.id, since)
-        contacts.unrestrict_contacts([(ref, proof) for ref in refs], origin, write)
-    else:
+    if since is None:
         run_in_transaction(lambda connection: write(connection, ()))
+    else:
+        run_autocommit(lambda c: _require_second_person(c, request, actor))
+        origin = RequestOrigin(steps.SOURCE, actor, services().now())
+        _end_restriction(request, DismissedReport(request.id, since), origin, write)
     return dismissed[0]
+
+
+def _end_restriction(
+    request: RightsRequest,
+    proof: DismissedReport,
+    origin: RequestOrigin,
+    in_transaction: InTransaction,
+) -> None:
+    """End what the report restricted: its contacts, and addresses that no contact has any more.
+
+    Erasing marketing data unlinks an address. These come first, in a transaction of their own,
+    which a repeat finds done.
+    """
+    part = steps.open_sealed(request)
+    addresses = steps.part_addresses(part)
+    refs = _known([*map(_ref_of_address, addresses), *map(_ref_of_id, part.external_ids)])
+    if request.contact_id is not None:
+        refs += _known([ContactRef(id=request.contact_id)])
+    linked = {ref.address for ref in refs}
+    unlinked = [each for each in addresses if each not in linked]
+    facts = zip(unlinked, load_exact_facts(unlinked), strict=True)
+    new_id = services().new_id
+    record(
+        [
+            build_unrestriction_change(new_id(), address, proof, origin, known)
+            for address, known in facts
+            if is_ended_by(proof, known)
+        ]
+    )
+    contacts.unrestrict_contacts([(ref, proof) for ref in refs], origin, in_transaction)
 
 
 def _refuse(connection: Connection, request_id: UUID, actor: str) -> RightsRequest:
     before, keys = _load(connection, request_id), services().keys
-    steps.require_second_person(connection, before, Decision.REFUSE, actor, RefusalGround.UNFOUNDED)
+    _require_second_person(connection, before, actor)
     emails.inform_reporter(connection, before)
     after = before.refuse(RefusalGround.UNFOUNDED, services().now())
     detail = {"ground": RefusalGround.UNFOUNDED}
@@ -144,6 +173,11 @@ def _refuse(connection: Connection, request_id: UUID, actor: str) -> RightsReque
     wiped = replace(after, sealed=_without_words(keys, after), version=after.version + 1)
     store.update_request(connection, wiped)
     return wiped
+
+
+def _require_second_person(connection: Connection, request: RightsRequest, actor: str) -> None:
+    ground = RefusalGround.UNFOUNDED
+    steps.require_second_person(connection, request, Decision.REFUSE, actor, ground)
 
 
 def _without_words(keys: Keys, request: RightsRequest) -> bytes | None:
@@ -180,10 +214,9 @@ def _is_own_restriction(request: RightsRequest, since: datetime) -> bool:
     return done and request.closed_at is not None and request.closed_at >= since
 
 
-def _known(external_ids: Sequence[str]) -> list[ContactRef]:
+def _known(refs: Iterable[ContactRef]) -> list[ContactRef]:
     found: list[ContactRef] = []
-    for each in external_ids:
-        ref = ContactRef(external_id=each)
+    for ref in refs:
         with suppress(UnknownContact):
             contacts.load_contacts([ref]).find(ref)
             found.append(ref)
@@ -192,6 +225,10 @@ def _known(external_ids: Sequence[str]) -> list[ContactRef]:
 
 def _ref_of_address(address: Address) -> ContactRef:
     return ContactRef(address=address)
+
+
+def _ref_of_id(external_id: str) -> ContactRef:
+    return ContactRef(external_id=external_id)
 
 
 def _load(connection: Connection, request_id: UUID) -> RightsRequest:

@@ -132,8 +132,8 @@ class _Opener:
 
     def _is_repeat(self, same: RightsRequest) -> bool:
         part, new = store.open_part(services().keys, same), self.new
-        if new.agent and part.agent.get("address") != new.agent.address:
-            return False  # the person is asked about every agent
+        if part.agent.get("address") != (new.agent.address if new.agent else None):
+            return False  # the person is asked about every agent, and confirms it only there
         has_proof = new.level > IdentityLevel.NONE
         return part.text == new.text or (not new.text and has_proof)
 

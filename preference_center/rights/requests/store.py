@@ -26,6 +26,7 @@ from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import Extent, RequestKind, RequestState
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))
+_STORED = tuple(name for name in _COLUMNS if name != "sealed")
 
 
 SELECT_REQUESTS = f"SELECT {columns_of(RightsRequest)} FROM rights_request"  # noqa: S608 - constants
@@ -40,8 +41,17 @@ _ENUMS: Mapping[str, type[Enum]] = {
 _EMPTY_IF_NONE = ("extension_reason", "outcome")
 
 
+_IS_ERASED = """(
+    EXISTS (SELECT FROM address WHERE digest = ANY(%(subject_digests)s)
+        AND (erased_at IS NOT NULL OR last_erased_at >= %(recorded_at)s))
+    OR EXISTS (SELECT FROM contact_external_id named JOIN contact ON contact.id = named.contact_id
+        WHERE named.digest = ANY(%(subject_digests)s) AND contact.account = 'erased'))"""
+"""Whether the subject of a request is erased, or was since the request was recorded."""
+
+
 _UPDATE = f"""
-UPDATE rights_request SET {", ".join(f"{name} = %({name})s" for name in _COLUMNS)}
+UPDATE rights_request SET {", ".join(f"{name} = %({name})s" for name in _STORED)},
+    sealed = CASE WHEN %(closed_at)s::timestamptz IS NULL OR NOT {_IS_ERASED} THEN %(sealed)s END
 WHERE id = %(id)s
 """  # noqa: S608 - constants
 
@@ -111,7 +121,11 @@ def insert_request(connection: Connection, request: RightsRequest) -> None:
 
 
 def update_request(connection: Connection, request: RightsRequest) -> None:
-    """Store a request that was loaded for update in this transaction."""
+    """Store a request that was loaded for update in this transaction.
+
+    The sealed part of a closed one is deleted if its subject is erased (I6): an open request names
+    whom it is to be answered.
+    """
     connection.execute(_UPDATE, _to_row(request) | {"version": request.version + 1})
 
 

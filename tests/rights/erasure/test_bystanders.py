@@ -11,6 +11,7 @@ from flask import Flask
 from preference_center.core.events import EventKind, FrequencyChoice
 from preference_center.ledger import record
 from preference_center.rights.erasure.tables import ERASURE_RULES
+from preference_center.rights.requests.steps import withdraw_data_request
 from preference_center.rights.rules.requests import Extent
 from tests.ledger.changes import change
 from tests.rights.access_file.people import ADA as OTHER
@@ -51,10 +52,10 @@ def test_the_rows_of_everybody_else_stay_as_they_are(extent: Extent) -> None:  #
         assert [each for each in found if each not in after[table]] == [], table
 
 
-def test_what_was_typed_into_a_request_that_names_an_erased_account_is_deleted() -> None:  # I6
+def test_what_was_typed_into_an_answered_request_of_an_erased_account_is_deleted() -> None:  # I6
     store(ADA)
-    ask(external_ids=(EXTERNAL_ID,))
-    ask(ADA)
+    for asked in (ask(external_ids=(EXTERNAL_ID,)), ask(ADA)):
+        withdraw_data_request(asked.id, "test")
     erase(ADA)
     assert rows("SELECT sealed FROM rights_request") == [(None,), (None,)]
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from structlog.testing import capture_logs
 
 from preference_center import contacts
 from preference_center.contacts.rules.contact import AccountState, Contact, ContactRef
@@ -16,6 +17,7 @@ from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.requests import clocks, decide, handle, steps
 from preference_center.rights.requests.steps import load_request
+from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
     Extent,
     IdentityLevel,
@@ -40,6 +42,13 @@ def _context(app: Flask) -> Iterator[None]:
 
 def stored_contact() -> Contact:
     return contacts.load_contacts([ContactRef(address=ADA)]).find(ContactRef(address=ADA))
+
+
+def confirm_later(request: RightsRequest) -> None:
+    """Confirm the identity within another transaction: the scheduler acts on it."""
+    run_in_transaction(
+        lambda c: steps.confirm_identity(request.id, CONTACT, "support", connection=c)
+    )
 
 
 def test_a_restriction_acts_by_itself_and_so_does_its_end(clock: Clock) -> None:
@@ -73,6 +82,28 @@ def test_an_erasure_of_the_account_waits_for_the_company() -> None:
     done = decide.fulfil_data_request(asked, "company")
     assert done.state is RequestState.DONE
     assert ("erased", "everything") in rows(EVENTS)
+
+
+@pytest.mark.parametrize(
+    "kind, extent",
+    [
+        (RequestKind.ERASE, Extent.MARKETING),
+        (RequestKind.RESTRICT, None),
+        (RequestKind.CLOSE, None),
+    ],
+)
+def test_a_request_that_waits_is_fulfilled_also_if_the_account_is_erased_meanwhile(
+    kind: RequestKind, extent: Extent | None
+) -> None:  # I6
+    account = ask(RequestKind.ERASE, level=CONTACT)
+    waits = ask(kind, extent=extent)
+    confirm_later(waits)
+    decide.fulfil_data_request(account, "company")
+    assert steps.open_sealed(load_request(waits.id)).addresses
+    clocks.run_clocks(services().now())
+    assert load_request(waits.id).state is RequestState.DONE
+    assert rows("SELECT sealed FROM rights_request") == [(None,), (None,)]
+    assert rows("SELECT ciphertext FROM address") == [(None,)]
 
 
 @pytest.mark.parametrize("closing, state", [("here", "done"), ("ask", "open")])
@@ -119,9 +150,7 @@ def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
 
 def test_what_is_confirmed_within_another_transaction_is_done_by_the_scheduler() -> None:
     asked = ask(RequestKind.RESTRICT)
-    run_in_transaction(
-        lambda c: steps.confirm_identity(asked.id, CONTROLS, "support", connection=c)
-    )
+    confirm_later(asked)
     assert load_request(asked.id).state is RequestState.OPEN
     clocks.run_clocks(services().now())
     assert load_request(asked.id).state is RequestState.DONE
@@ -166,8 +195,26 @@ def test_accounts_that_wait_for_the_company_hold_up_nobody(
     place_hold(ADA, "case-1", "claims", "legal")
     ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
     asked = ask(RequestKind.RESTRICT)
-    run_in_transaction(
-        lambda c: steps.confirm_identity(asked.id, CONTROLS, "support", connection=c)
-    )
+    confirm_later(asked)
     clocks.run_clocks(services().now())
     assert load_request(asked.id).state is RequestState.DONE
+
+
+def test_a_request_that_fails_is_logged_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = (ask(RequestKind.RESTRICT, text=text) for text in ("one", "two"))
+    for each in (first, second):
+        confirm_later(each)
+
+    def act(request: RightsRequest) -> RightsRequest:
+        if request.id == first.id:
+            raise ValueError
+        return act_if_ready(request)
+
+    act_if_ready = decide.act_if_ready
+    monkeypatch.setattr(decide, "act_if_ready", act)
+    with capture_logs() as logs:
+        clocks.run_clocks(services().now())
+    assert [each["request"] for each in logs if "clock_failed" in each["event"]] == [str(first.id)]
+    assert load_request(second.id).state is RequestState.DONE

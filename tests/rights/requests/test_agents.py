@@ -229,6 +229,13 @@ def test_the_person_is_asked_about_every_agent() -> None:
     assert again.id == first.id
 
 
+def test_asking_oneself_confirms_no_agent() -> None:
+    by_agent = ask()
+    own = handle.open_request(new(level=IdentityLevel.CONTACT), "person")
+    assert own.id != by_agent.id
+    assert state(by_agent) is RequestState.IDENTIFYING
+
+
 def test_who_does_not_answer_is_asked_twice_and_mailed_nothing_more(clock: Clock) -> None:
     asked = ask()
     for _ in range(70):

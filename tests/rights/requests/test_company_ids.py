@@ -18,8 +18,19 @@ from preference_center.infra.context import services
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.erasure.erase import erase_contacts
+from preference_center.rights.requests.steps import (
+    complete_data_request,
+    load_request,
+    open_sealed,
+)
 from preference_center.rights.rules.lifecycle import RightsRequest
-from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestKind, RequestState
+from preference_center.rights.rules.requests import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+)
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import ADA, NUMBER, ask, rows
 
@@ -73,7 +84,23 @@ def test_an_objection_that_reaches_no_address_stays_open(name: str) -> None:  # 
 
 
 @pytest.mark.parametrize("name", ["c-1", "c-2"])
-def test_erasing_the_account_wipes_what_such_a_request_says(name: str) -> None:  # I6
-    ask_by_id(RequestKind.COMPLAINT, name, text="My name is Ada Lovelace.")
+def test_erasing_the_account_wipes_what_a_closed_request_says(name: str) -> None:  # I6
+    asked = ask_by_id(RequestKind.COMPLAINT, name, text="My name is Ada Lovelace.")
+    complete_data_request(asked.id, RequestOutcome.FULFILLED, "support")
     erase_contacts([ContactRef(external_id=name)], Extent.ACCOUNT, origin=origin())
     assert rows("SELECT sealed FROM rights_request") == [(None,)]
+
+
+@pytest.mark.parametrize("name", ["c-1", "c-2"])
+def test_an_open_request_says_what_it_says_until_it_is_answered(name: str) -> None:  # I6
+    asked = ask_by_id(RequestKind.COMPLAINT, name, text="My name is Ada Lovelace.")
+    erase_contacts([ContactRef(external_id=name)], Extent.ACCOUNT, origin=origin())
+    assert open_sealed(load_request(asked.id)).text
+    complete_data_request(asked.id, RequestOutcome.FULFILLED, "support")
+    assert rows("SELECT sealed FROM rights_request") == [(None,)]
+
+
+@pytest.mark.parametrize("name", ["c-2", "unknown"])
+def test_erasing_the_marketing_data_of_who_has_no_address_ends_with_that(name: str) -> None:
+    asked = ask_by_id(RequestKind.ERASE, name, extent=Extent.MARKETING, level=IdentityLevel.CONTACT)
+    assert (asked.state, asked.outcome) == (RequestState.DONE, RequestOutcome.NOTHING_HELD)

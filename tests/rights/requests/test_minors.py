@@ -29,6 +29,7 @@ from preference_center.rights.requests.steps import (
 )
 from preference_center.rights.rules.lifecycle import RightsRequest
 from preference_center.rights.rules.requests import (
+    Extent,
     RefusalGround,
     RequestKind,
     RequestOutcome,
@@ -207,6 +208,18 @@ def test_an_opt_out_meanwhile_stays(clock: Clock) -> None:  # I5
     ask_for(RequestKind.OBJECT)
     dismiss(reported.id, "compliance")
     assert allowed() == (False, True)
+
+
+def test_a_dismissal_reaches_who_erased_their_marketing_data_meanwhile(clock: Clock) -> None:
+    reported = report()
+    clock.advance(DAY)
+    ask_for(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
+    dismissed = wrong(reported, clock)
+    assert rows("SELECT active FROM suppression WHERE scope = 'restriction'") == [(False,)] * 2
+    assert stored(WORK).restricted_at is None
+    assert rows("SELECT count(*) FROM address WHERE ciphertext IS NULL") == [(1,)]
+    assert "minor_dismissed" in kinds()
+    assert load_request(dismissed.id).sealed is None
 
 
 def test_the_last_of_two_reports_ends_the_pause(clock: Clock) -> None:
