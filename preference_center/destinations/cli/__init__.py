@@ -196,6 +196,9 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     KEY=env:VARIABLE reads the value from the environment, and KEY= removes a setting. Other
     settings stay unchanged, and all do if `check` would find a problem.
 
+    The account and the list stay the same: what was pushed is not pushed again. For another
+    account or list, remove NAME and add it again.
+
     Example: flask destinations set newsletter api_key=env:SENDGRID_KEY
     """
     with click_errors():
