@@ -32,6 +32,7 @@ from preference_center.integrations.base.contract import (
     PushResult,
 )
 from preference_center.ledger.spool.replayer import SpoolReplayer
+from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import find_request_by_reference
 from preference_center.web.emails import send_due_emails
 from tests.clock import Clock
@@ -270,6 +271,7 @@ class Company:
             for name, number in self.numbers.items():
                 self._work_on(number, self.tools[name].connect)
             self.send_mail()
+            run_clocks(services().now())
             purge_expired(services().now())
 
     def _work_on(self, number: int, connect: ConnectorFactory) -> None:

@@ -26,8 +26,9 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 EXPIRING = {"webhook_inbox", "review_queue", "idempotent_response"}
 """What can't be searched by person, is sealed, and deleted by age (docs/rights.md)."""
-KEPT_FOR_TOOLS = {"erasure", "outgoing_mail"}
-"""Where the address is sealed until tools have erased it, and its last mail is sent."""
+KEPT_FOR_A_MONTH = {"erasure", "outgoing_mail", "rights_request"}
+"""Where the address is sealed until tools have erased it, its last mail is sent, and what she
+still asks for is answered."""
 
 
 def whole_life(visitor: Visitor, company: Company, places: Places) -> None:
@@ -86,7 +87,7 @@ def assert_traces_can_be_found(places: Places) -> None:
 def assert_hidden_at_once(company: Company, places: Places) -> None:
     """The moment it is answered, only tools' work and expiring rows can be opened (I6)."""
     company.export()
-    allowed = EXPIRING | KEPT_FOR_TOOLS
+    allowed = EXPIRING | KEPT_FOR_A_MONTH
     _none({pair for pair in find_traces(MARKERS, places) if pair[1] not in allowed})
     _none(company.allowed())
 

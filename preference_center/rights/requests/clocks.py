@@ -102,6 +102,7 @@ def _remind(connection: Connection, request: RightsRequest, now: datetime) -> No
 
 
 def _forget(connection: Connection, now: datetime) -> None:
+    store.forget_unanswered(connection, now)
     for request_id in store.forget_requests(connection, now, _LIMIT):
         step = RightsStep(now, SERVICE, StepAction.FORGOTTEN)
         store.insert_step(connection, request_id, step)

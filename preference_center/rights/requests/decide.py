@@ -158,12 +158,15 @@ class _Completion:
 
 
 def _refs(request: RightsRequest) -> list[ContactRef]:
-    """The contacts that the request is about, by what it names exactly (I9)."""
+    """The contacts that the request is about, by what it names exactly (I9).
+
+    Raises UnknownContact once that is deleted, long after an erasure.
+    """
     part = steps.open_sealed(request)
     refs = [ContactRef(address=each) for each in steps.part_addresses(part)]
     refs += [ContactRef(external_id=each) for each in part.external_ids]
     if not refs:
-        raise InvalidInput("the request names nobody any more: what it named was erased")
+        raise UnknownContact("the request names nobody any more: its subject was erased")
     return refs
 
 
@@ -227,7 +230,7 @@ def _waits_for_report(request: RightsRequest) -> bool:
 
     Anybody who reads the mailbox can ask for the end; if the report is right, that is the minor.
     """
-    if request.kind is not RequestKind.UNRESTRICT:
+    if request.kind is not RequestKind.UNRESTRICT or request.sealed is None:
         return False
     refs, exact_digest = _refs(request), services().keys.exact_digest
     contact_set, digests = contacts.load_contacts(refs), {*request.subject_digests}

@@ -51,7 +51,8 @@ _IS_ERASED = """(
 
 _UPDATE = f"""
 UPDATE rights_request SET {", ".join(f"{name} = %({name})s" for name in _STORED)},
-    sealed = CASE WHEN %(closed_at)s::timestamptz IS NULL OR NOT {_IS_ERASED} THEN %(sealed)s END
+    sealed = CASE WHEN %(closed_at)s::timestamptz IS NULL OR NOT {_IS_ERASED}
+        THEN %(sealed)s::bytea END
 WHERE id = %(id)s
 """  # noqa: S608 - constants
 
@@ -363,6 +364,21 @@ def list_asked_by_agents(
         {"first": recorded_from, "last": recorded_until, "step": without_step, "limit": limit},
     )
     return [row[0] for row in rows]
+
+
+_FORGET_UNANSWERED = """
+UPDATE rights_request r SET sealed = NULL
+WHERE r.closed_at IS NULL AND r.sealed IS NOT NULL AND EXISTS (
+    SELECT FROM erasure e WHERE e.give_up_at <= %(now)s AND e.begun_at >= r.recorded_at AND (
+        e.address_id IN (SELECT id FROM address WHERE digest = ANY(r.subject_digests))
+        OR e.contact_id IN (SELECT contact_id FROM contact_external_id
+            WHERE digest = ANY(r.subject_digests))))
+"""
+
+
+def forget_unanswered(connection: Connection, now: datetime) -> None:
+    """Delete what open requests say whose subject's erasure has given up on what is undone."""
+    connection.execute(_FORGET_UNANSWERED, {"now": now})
 
 
 def forget_requests(connection: Connection, now: datetime, limit: int) -> list[UUID]:

@@ -18,6 +18,7 @@ from preference_center.rights.requests.steps import (
 )
 from preference_center.rights.rules.requests import (
     ExtensionReason,
+    Extent,
     IdentityLevel,
     RequestKind,
     RequestOutcome,
@@ -104,3 +105,17 @@ def test_after_two_years_only_what_can_be_counted_is_left(clock: Clock) -> None:
     ) == [("correct", "done", "fulfilled", None, None, [], [], None)]
     assert actions(asked)[-1] == "forgotten"
     assert open_sealed(load_request(asked.id)).text == ""
+
+
+def test_an_open_request_of_an_erased_person_names_nobody_after_30_days(clock: Clock) -> None:  # I6
+    asked = ask(RequestKind.RESTRICT, text="My name is Ada.")
+    ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
+    clock.advance(timedelta(seconds=1))
+    later = ask(RequestKind.CORRECT, text="And write to me.")
+    run_until(clock, 29)
+    assert open_sealed(load_request(asked.id)).text
+    run_until(clock, 2)
+    assert load_request(asked.id).sealed is None
+    done = handle.confirm_identity(asked.id, CONTROLS, "test")
+    assert load_request(done.id).outcome is RequestOutcome.NOTHING_HELD
+    assert open_sealed(load_request(later.id)).text
