@@ -143,3 +143,25 @@ def test_a_sample_is_of_settled_rows_with_something_off(
     assert count == 1
     assert after[anna] == before[anna]
     assert after[bo] != before[bo]
+
+
+def test_a_sample_is_sought_among_ten_times_as_many_rows(
+    destination: int,
+) -> None:
+    run_in_transaction(
+        lambda c: c.execute(
+            """INSERT INTO sync_state (destination_id, address_id, wanted_version, turned_off)
+            SELECT %s, n, 1, CASE n WHEN 1012 THEN ARRAY['acme.news'] ELSE '{}' END
+            FROM generate_series(1001, 1012) n""",
+            (destination,),
+        )
+    )
+
+    def sample(limit: int) -> int:
+        return run_in_transaction(
+            lambda c: verification.schedule_sample(
+                c, destination, start_fraction=0.9, limit=limit, now=LATER
+            )
+        )
+
+    assert (sample(1), sample(2)) == (0, 1)
