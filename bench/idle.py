@@ -39,6 +39,7 @@ COMMANDS = (
     f"catalogue check {ground.CATALOGUE}",
     "alerts list",
     "opt-out --help",
+    "db current",
 )
 SETTLED = 20.0
 """Seconds after which all have done what they do when they start."""
