@@ -53,9 +53,9 @@ def install(tool: str) -> str:
     venv.create(home, with_pip=True)
     # The file names every dependency. Older pip, let loose on them, takes the newest `name[extra]`
     # although `name` is pinned, and then refuses it because it has no hash.
-    locked = ["--no-deps", "--require-hashes", "-r", wanted]
+    locked = ["--no-deps", "--require-hashes", "-r", str(wanted)]
     command = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *locked]
-    subprocess.run([home / "bin" / "python", *command], check=True)
+    subprocess.run([str(home / "bin" / "python"), *command], check=True)
     stamp.write_text(mark)
     return f"{tool}: installed"
 
