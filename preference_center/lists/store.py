@@ -344,9 +344,10 @@ def change_state(
 
 
 def list_due_imports(connection: Connection, now: datetime) -> list[UUID]:
-    """Uploaded imports with something to do that no process holds."""
+    """Imports with something to do that no process holds. An undo needs no file."""
     rows = connection.execute(
-        """SELECT id FROM list_import WHERE state = ANY(%s) AND file_stored
+        """SELECT id FROM list_import
+        WHERE state = ANY(%s) AND (file_stored OR state = 'undoing')
             AND (lease_until IS NULL OR lease_until <= %s) ORDER BY created_at""",
         (sorted(UNFINISHED_STATES), now),
     )

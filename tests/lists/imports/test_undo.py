@@ -24,7 +24,8 @@ from preference_center.lists.imports.apply import (
     undo_import,
 )
 from preference_center.lists.imports.sources import LocalFile
-from preference_center.lists.store import ImportState
+from preference_center.lists.imports.uploads import continue_import
+from preference_center.lists.store import ImportState, list_due_imports
 from tests.clock import Clock
 from tests.ledger.oracle import Oracle
 from tests.ledger.states import rows_of
@@ -67,6 +68,18 @@ def test_undo_leaves_the_books_as_they_were(tmp_path: Path, clock: Clock) -> Non
     taken_back(import_id)
 
     assert [row for row in books() if row[1] is not None] == before
+
+
+def test_the_worker_goes_on_with_an_undo_whose_file_is_not_stored(
+    tmp_path: Path, clock: Clock
+) -> None:
+    import_id = imported(listed(tmp_path / "list", 4), OPT_OUTS)
+    assert run_in_transaction(lambda c: list_due_imports(c, clock())) == []
+    start_undo(import_id, "staff:1")
+    assert run_in_transaction(lambda c: list_due_imports(c, clock())) == [import_id]
+    continue_import(import_id, AT_ONCE)
+    assert len(events("kind = 'retracted'")) == 4
+    assert run_in_transaction(lambda c: list_due_imports(c, clock())) == []
 
 
 def test_what_people_did_since_stands(tmp_path: Path, clock: Clock) -> None:
