@@ -109,7 +109,7 @@ class PreferencesUpdate(RequestBody):
     @property
     def turns_on(self) -> bool:
         """Whether any of the choices may lift an opt-out."""
-        choices = [*self.topics.values(), *filter(None, [self.all_marketing])]
+        choices = [*self.topics.values(), *filter(None, [self.all_marketing, self.sharing])]
         return any(choice.state is PreferenceState.ON for choice in choices)
 
 

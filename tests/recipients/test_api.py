@@ -353,7 +353,10 @@ def test_changing_needs_the_scopes_of_what_it_does(
     in_force: Flask, clock: Clock, scopes: list[str], state: str, needed: str | None
 ) -> None:
     sender = make_sender(in_force, "account", scopes)
-    for fields in ({"topics": topics(offers=state)}, {"all_marketing": {"state": state}}):
+    chosen = {"state": state}
+    for fields in (
+        {"topics": topics(offers=state)}, {"all_marketing": chosen}, {"sharing": chosen}
+    ):  # fmt: skip
         answer = sender.put("/v1/preferences", changed(clock, **fields))
         if needed is None:
             assert answer.status_code == 200
