@@ -120,7 +120,7 @@ WHERE r.contact_id = given.id
 """
 
 
-# A clock that stands still has no date yet.
+# A clock that stands still has no date yet. The company is reminded of the others at once.
 _TAKE_EARLIEST = """
 WITH earliest AS (
     SELECT contact_id, kind, extent, min(COALESCE(extended_to, due_at)) AS at FROM rights_request
@@ -130,7 +130,7 @@ WITH earliest AS (
     UPDATE rights_request r SET due_at = LEAST(r.due_at, earliest.at),
         extended_to = CASE WHEN r.extended_to IS NOT NULL
             THEN LEAST(r.extended_to, earliest.at) END,
-        version = r.version + 1
+        next_at = LEAST(r.next_at, %(now)s), version = r.version + 1
     FROM earliest
     WHERE r.contact_id = earliest.contact_id AND r.kind = earliest.kind
         AND r.extent IS NOT DISTINCT FROM earliest.extent

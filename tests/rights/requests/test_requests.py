@@ -19,6 +19,7 @@ from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.ledger.rules import RequestOrigin
 from preference_center.rights.requests import handle
+from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import (
     ask_identity,
     complete_data_request,
@@ -330,6 +331,23 @@ def test_an_unknown_reference_is_no_request() -> None:
         find_request_by_reference("06H0-SJ4E-G1WH-34VF")
     with pytest.raises(UnknownRequest):
         load_request(services().new_id())
+
+
+def test_a_request_whose_date_a_merge_brings_forward_is_reminded_of_at_once(
+    can_mail: None, clock: Clock
+) -> None:
+    first, second = store_contact(ADA, external_id="c-1"), store_contact(GRACE, external_id="c-2")
+    ask(RequestKind.CORRECT, level=CONTROLS)
+    clock.advance(25 * DAY)
+    late = ask(RequestKind.CORRECT, addresses=(GRACE,))
+    origin = RequestOrigin("test", "test", clock.now)
+    contacts.merge_contacts([(ContactRef(second.id), ContactRef(first.id))], origin)
+    run_clocks(clock.now)
+    assert actions(late) == ["received", "merged", "reminded"]
+    run_clocks(clock.advance(DAY))
+    assert actions(late)[3:] == []
+    run_clocks(clock.advance(4 * DAY))
+    assert list_steps(late.id)[-1].detail == {"stage": "overdue"}
 
 
 def test_of_two_open_requests_of_merged_contacts_the_earlier_date_counts(clock: Clock) -> None:
