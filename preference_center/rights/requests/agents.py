@@ -184,7 +184,8 @@ def remind_principals(now: datetime) -> None:
         )
     )
     for request_id in found:
-        run_in_transaction(partial(_remind, request_id=request_id))
+        with steps.failure_logged(request_id):
+            run_in_transaction(partial(_remind, request_id=request_id))
 
 
 def _remind(connection: Connection, request_id: UUID) -> None:

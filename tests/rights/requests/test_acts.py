@@ -27,7 +27,7 @@ from preference_center.rights.rules.requests import (
 )
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
-from tests.rights.asking import ADA, CONTROLS, actions, ask, rows
+from tests.rights.asking import ADA, CONTROLS, NUMBER, actions, ask, rows
 
 CONTACT = IdentityLevel.CONTACT
 EVENTS = "SELECT kind, scope FROM event ORDER BY seq"
@@ -218,3 +218,12 @@ def test_a_request_that_fails_is_logged_and_holds_up_nobody(
         clocks.run_clocks(services().now())
     assert [each["request"] for each in logs if "clock_failed" in each["event"]] == [str(first.id)]
     assert load_request(second.id).state is RequestState.DONE
+
+
+def test_open_reports_of_minors_hold_up_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(RequestKind.MINOR, text="She is in my son's class.", reporter="mum@example.com")
+    asked = ask(RequestKind.RESTRICT, addresses=(NUMBER,))
+    confirm_later(asked)
+    monkeypatch.setattr(clocks, "_LIMIT", 1)
+    clocks.run_clocks(services().now())
+    assert load_request(asked.id).state is RequestState.DONE

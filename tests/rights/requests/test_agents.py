@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.db.transactions import Connection, run_in_transaction
 from preference_center.infra.outbox import BY_AGENT
+from preference_center.rights import emails
 from preference_center.rights.requests import agents, files, handle
 from preference_center.rights.requests.clocks import run_clocks
 from preference_center.rights.requests.steps import list_steps, load_request
@@ -125,6 +128,24 @@ def test_the_person_is_reminded_once_at_half_of_the_time(clock: Clock) -> None:
     reminder = next(s for s in list_steps(asked.id) if s.action == "authority_reminded")
     assert reminder.at - asked.recorded_at == 3.5 * DAY
     assert [kind for kind, _ in sent()].count("rights_agent_asked") == 2
+
+
+def test_a_reminder_that_fails_is_logged_and_holds_up_no_other(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ask(RequestKind.CORRECT), ask(RequestKind.CLOSE)
+    insert_reminder = emails.insert_reminder
+
+    def insert(connection: Connection, request: RightsRequest) -> UUID | None:
+        if request.id == first.id:
+            raise ValueError
+        return insert_reminder(connection, request)
+
+    monkeypatch.setattr(emails, "insert_reminder", insert)
+    with capture_logs() as logs:
+        run_clocks(clock.advance(4 * DAY))
+    assert [each["request"] for each in logs if "clock_failed" in each["event"]] == [str(first.id)]
+    assert "authority_reminded" in actions(second)
 
 
 def test_who_has_answered_is_not_reminded(clock: Clock) -> None:
