@@ -344,7 +344,7 @@ def change_state(
 
 
 def list_due_imports(connection: Connection, now: datetime) -> list[UUID]:
-    """Imports with something to do that no process holds. An undo needs no file."""
+    """Imports that no process holds: of stored files, and those that are to be undone."""
     rows = connection.execute(
         """SELECT id FROM list_import
         WHERE state = ANY(%s) AND (file_stored OR state = 'undoing')

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from preference_center.core.errors import ExpiredLink, InvalidInput
@@ -172,9 +171,9 @@ def reject_authority(request_id: UUID, actor: str) -> RightsRequest:
     return run_in_transaction(reject)
 
 
-def remind_principals(now: datetime) -> None:
-    """Mail people once more, at half of CONFIRM_WITHIN, who have not answered; each once."""
-    found = run_autocommit(
+def list_unanswered(now: datetime) -> list[UUID]:
+    """The requests of agents that people have not answered at half of CONFIRM_WITHIN."""
+    return run_autocommit(
         lambda c: store.list_asked_by_agents(
             c,
             recorded_from=now - CONFIRM_WITHIN,
@@ -183,25 +182,27 @@ def remind_principals(now: datetime) -> None:
             limit=_REMIND_LIMIT,
         )
     )
-    for request_id in found:
-        with steps.failure_logged(request_id):
-            run_in_transaction(partial(_remind, request_id=request_id))
 
 
-def _remind(connection: Connection, request_id: UUID) -> None:
-    request = store.load_request(connection, request_id, for_update=True)
-    if request is None or not request.waits_for_principal or _is_confirmed(request):
-        return
-    said = {step.action for step in store.fetch_steps(connection, request_id)}
-    if StepAction.AUTHORITY_REMINDED not in said:
-        mail = emails.insert_reminder(connection, request)
-        steps.append_step(
-            connection,
-            request,
-            "service",
-            StepAction.AUTHORITY_REMINDED,
-            {"mail": mail and str(mail)},
-        )
+def remind_principal(request_id: UUID) -> None:
+    """Mail the person once more; nothing if they have answered, or were reminded before."""
+
+    def write(connection: Connection) -> None:
+        request = store.load_request(connection, request_id, for_update=True)
+        if request is None or not request.waits_for_principal or _is_confirmed(request):
+            return
+        said = {step.action for step in store.fetch_steps(connection, request_id)}
+        if StepAction.AUTHORITY_REMINDED not in said:
+            mail = emails.insert_reminder(connection, request)
+            steps.append_step(
+                connection,
+                request,
+                "service",
+                StepAction.AUTHORITY_REMINDED,
+                {"mail": mail and str(mail)},
+            )
+
+    run_in_transaction(write)
 
 
 def _insert_proofs(

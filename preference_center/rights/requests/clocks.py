@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -9,12 +11,12 @@ import structlog
 
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.outbox import EmailKind, OutgoingEmail, insert_emails
 from preference_center.rights.emails import EMAIL_LIFETIME
-from preference_center.rights.requests import decide, steps, store
-from preference_center.rights.requests.agents import remind_principals
+from preference_center.rights.requests import agents, decide, steps, store
 from preference_center.rights.requests.decide import SERVICE
 from preference_center.rights.requests.store import RightsStep
 from preference_center.rights.rules.deadlines import request_stage
@@ -35,14 +37,26 @@ def run_clocks(now: datetime) -> None:
     other. Raises Unavailable.
     """
     for request_id in run_autocommit(lambda c: store.list_woken(c, now, _LIMIT)):
-        with steps.failure_logged(request_id):
+        with _logged(request_id):
             _wake(request_id, now)
     kinds = decide.kinds_of_own_acts()
     for request in run_autocommit(lambda c: store.list_acting(c, kinds, now, _LIMIT)):
-        with steps.failure_logged(request.id):
+        with _logged(request.id):
             decide.act_if_ready(request)
-    remind_principals(now)
+    for request_id in agents.list_unanswered(now):
+        with _logged(request_id):
+            agents.remind_principal(request_id)
     run_in_transaction(lambda connection: _forget(connection, now))
+
+
+@contextmanager
+def _logged(request_id: UUID) -> Iterator[None]:
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("rights_clock_failed", request=str(request_id))
 
 
 def _wake(request_id: UUID, now: datetime) -> None:

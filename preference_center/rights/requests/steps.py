@@ -9,8 +9,7 @@ What somebody of the staff proposed to decide is read from the steps of the requ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,12 +18,10 @@ from typing import Any, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from preference_center.catalogue import Catalogue
 from preference_center.catalogue.store import current_catalogue_or_empty
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.errors import Unavailable, UnknownRequest
+from preference_center.core.errors import UnknownRequest
 from preference_center.core.events import parse_receipt_code
 from preference_center.core.links.tokens import restore_address
 from preference_center.infra.context import services
@@ -50,19 +47,6 @@ from preference_center.rights.rules.requests import (
 )
 
 _ABOUT_PROPOSALS = (StepAction.DECISION_PROPOSED, StepAction.DECISION_DECLINED)
-
-log = structlog.get_logger()
-
-
-@contextmanager
-def failure_logged(request_id: UUID) -> Iterator[None]:
-    """Log what fails for one of many requests, so that it holds up no other. Raises Unavailable."""
-    try:
-        yield
-    except Unavailable:
-        raise
-    except Exception:
-        log.exception("rights_clock_failed", request=str(request_id))
 
 
 def find_proposal(request: RightsRequest, steps: Iterable[RightsStep]) -> Proposal | None:

@@ -345,7 +345,7 @@ def test_a_request_whose_date_a_merge_brings_forward_is_reminded_of_at_once(
     run_clocks(clock.now)
     assert actions(late) == ["received", "merged", "reminded"]
     run_clocks(clock.advance(DAY))
-    assert actions(late)[3:] == []
+    assert actions(late).count("reminded") == 1
     run_clocks(clock.advance(4 * DAY))
     assert list_steps(late.id)[-1].detail == {"stage": "overdue"}
 
