@@ -92,11 +92,9 @@ def claim_batch(connection: Connection, request: ClaimRequest) -> ClaimedBatch:
 
 
 def _can_start(connection: Connection, request: ClaimRequest) -> bool:
-    destination, now = request.destination, request.now
-    started_at = destinations.list_push_starts(connection, destination.id, now)
-    return can_start_push(
-        started_at, now, is_slow=destination.is_slow(now), is_fresh_lane=request.fresh
-    )
+    destination, now, fresh = request.destination, request.now, request.fresh
+    started_at = destinations.list_push_starts(connection, destination.id, now, lock=fresh)
+    return can_start_push(started_at, now, is_slow=destination.is_slow(now), is_fresh_lane=fresh)
 
 
 def _claim_rows(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from functools import partial
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request
 
 from dev.processes import wait_until
 from tests.faults.service import PATIENCE, Service
@@ -13,7 +14,7 @@ from tests.faults.tool import SlowReceiver
 
 
 class Counting(SlowReceiver):
-    """Knows how many requests it sat on at once."""
+    """Knows how many requests it held at once, each no longer than its client waited for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,15 +22,15 @@ class Counting(SlowReceiver):
         self._held = 0
         self.most = 0
 
-    def handle(self, request: Request) -> Response:
+    def wait(self, request: Request, /) -> None:
         with self._lock:
             self._held += 1
             self.most = max(self.most, self._held)
-        try:
-            return super().handle(request)
-        finally:
-            with self._lock:
-                self._held -= 1
+        client = request.environ["werkzeug.socket"]  # readable once the client has closed it
+        while not self.is_free.wait(0.05) and not select.select([client], [], [], 0)[0]:
+            pass
+        with self._lock:
+            self._held -= 1
 
 
 def test_a_stalled_tool_occupies_one_worker_and_the_others_hear_at_once(

@@ -21,18 +21,22 @@ class SlowReceiver(Receiver):
         super().__init__()
         self.holds: Callable[[Items], bool] = lambda _: False
         self.holding = threading.Event()
-        self._free = threading.Event()
+        self.is_free = threading.Event()
 
     def let_go(self) -> None:
         """Act on what is held, and hold no more."""
         self.holds = lambda _: False
-        self._free.set()
+        self.is_free.set()
 
     def handle(self, request: Request) -> Response:
         if self.holds(json.loads(request.get_data())["data"]["items"]):
             self.holding.set()
-            self._free.wait(60)
+            self.wait(request)
         return super().handle(request)
+
+    def wait(self, _request: Request, /) -> None:
+        """Hold a request until `let_go`, for a minute at most."""
+        self.is_free.wait(60)
 
     def __exit__(self, *_: object) -> None:
         self.let_go()

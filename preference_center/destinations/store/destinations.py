@@ -366,8 +366,16 @@ def count_pending_bulk(connection: Connection, destination: int) -> int:
     return fetch_count(connection, query, (destination,))
 
 
-def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:
-    """When each push to a destination started whose lease has not ended."""
+def list_push_starts(
+    connection: Connection, destination: int, now: datetime, *, lock: bool = False
+) -> list[datetime]:
+    """When each push to a destination started whose lease has not ended.
+
+    `lock`: others that lock wait for this transaction, and then see the push that it starts.
+    """
+    if lock:
+        lock_query = "SELECT FROM destination WHERE id = %s FOR NO KEY UPDATE"
+        connection.execute(lock_query, (destination,))
     query = "SELECT started_at FROM push WHERE destination_id = %s AND expires_at > %s"
     rows = connection.execute(query, (destination, now))
     return [row[0] for row in rows]

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
+from flask import Flask
 from redis import Redis
 
+from dev.processes import wait_until
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
+from preference_center.destinations.claim import ClaimRequest, claim_batch
 from preference_center.destinations.push import sync
 from preference_center.destinations.rules.plan import (
     MAX_PUSH_BLOCKING,
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
-from preference_center.destinations.rules.states import Destination
+from preference_center.destinations.rules.states import LANE_BEGINNING, Destination
 from preference_center.destinations.store import destinations
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.db.transactions import (
+    Connection,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.infra.job_queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.integrations.base.contract import PushItem
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.tool import Tool
+from tests.ledger.changes import patient
 from workers import scheduler
 
 TOPIC = "acme.offers"
@@ -72,6 +82,13 @@ def look(destination: int) -> Destination:
     found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, destination))
     assert found
     return found
+
+
+def waits_for_lock(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("""SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'""")
+        return rows.rowcount > 0
 
 
 def takes(clock: Clock, time: timedelta) -> Callable[[Sequence[PushItem]], None]:
@@ -134,6 +151,31 @@ class TestSlow:
         work(destination, tool)
         work(destination, tool)
         assert {*tool.off, *other.off} == {"person-1@example.com", "person-2@example.com"}
+
+    def test_of_two_fresh_claims_at_once_one_starts_a_push(
+        self, app: Flask, destination: int, tool: Tool, admin_url: str, clock: Clock
+    ) -> None:  # I3
+        def work_meanwhile() -> int:
+            with app.app_context(), override_limits(patient()):
+                return work(destination, tool, fresh=True)
+
+        def claim(connection: Connection) -> Future[int]:
+            now, capabilities = clock(), tool.capabilities
+            until = now + timedelta(seconds=90)
+            request = ClaimRequest(
+                look(destination), capabilities, uuid4(), now, until, LANE_BEGINNING, fresh=True
+            )
+            assert len(claim_batch(connection, request).claims) == 1
+            opt_out(2)
+            other = pool.submit(work_meanwhile)
+            assert wait_until(lambda: other.done() or waits_for_lock(admin_url), 30)
+            return other
+
+        opt_out(1)
+        with ThreadPoolExecutor(1) as pool:
+            other = run_in_transaction(claim)
+            assert other.result(30) == 0
+        assert tool.pushes == []
 
     def test_what_a_worker_that_died_had_under_way_is_forgotten(
         self, destination: int, clock: Clock
