@@ -10,7 +10,7 @@ cursor or the note that the batch was processed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -18,7 +18,7 @@ from uuid import UUID
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.events import Change, EventKind
+from preference_center.core.events import Change, EventKind, ScopeFact
 from preference_center.destinations.rules.classify import (
     PROPAGATION_DELAY,
     AddressContext,
@@ -62,7 +62,7 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, bounces, record
 from preference_center.ledger.store.addresses import seal_address
-from preference_center.ledger.store.events import find_recorded
+from preference_center.ledger.store.events import find_imported, find_recorded
 from preference_center.ledger.store.lookup import NO_SCOPE_FACTS, load_facts, load_facts_by_id
 
 
@@ -106,12 +106,27 @@ def load_contexts(
             c, destination.id, list(events_by_address), now
         )
     )
+    imported = _find_imported(events_by_address.values(), all_facts)
     contexts = {}
     for key, address, facts in zip(events_by_address, addresses, all_facts, strict=True):
         sent = topics.get(address.channel, frozenset())
         wanted = active_suppressions(sent, facts, now, can_lift=capabilities.can_lift)
-        contexts[key] = AddressContext(facts, sent, frozenset(wanted), states.get(key))
+        contexts[key] = AddressContext(facts, sent, frozenset(wanted), states.get(key), imported)
     return contexts
+
+
+def _find_imported(
+    reported: Iterable[AddressEvents], all_facts: Iterable[Sequence[ScopeFact]]
+) -> frozenset[UUID]:
+    """The opt-outs by imports of the addresses about which the tool reports acts."""
+    opt_outs = [
+        fact.state.opt_out.event
+        for each, facts in zip(reported, all_facts, strict=True)
+        if each.events
+        for fact in facts
+        if fact.exact and fact.state.opt_out
+    ]
+    return run_autocommit(lambda c: find_imported(c, opt_outs)) if opt_outs else frozenset()
 
 
 _OF_EVENTS = {FollowUp.READ_BACK_LATER}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
+from uuid import UUID
 
 from preference_center.core.addresses import parse_address
 from preference_center.core.bounces import DeliverabilityPolicy, complaint_scope
@@ -26,6 +27,7 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     EventKind,
     ScopeFact,
+    ScopeState,
 )
 from preference_center.decisions.rules import (
     is_marketing_suppressed,
@@ -140,6 +142,8 @@ class AddressContext:
     """Of those, the topics that must be off there."""
     state: AddressSyncState | None
     """None if the address is not stored yet."""
+    imported: frozenset[UUID] = frozenset()
+    """The opt-outs among `facts` that an import recorded, whose undo takes them back."""
 
 
 def topics_by_target(destination: Destination) -> Mapping[str, str]:
@@ -183,7 +187,7 @@ def classify_event(
         scope = complaint_scope(policy, None if target == SHARING else target)
     if event.by_person and (event.id or event.occurred_at):
         return Evaluation(EventAction.RECORD, kind, scope)
-    if _is_active(scope, context.facts, now):
+    if _is_active(scope, _lasting_facts(event, context, now), now):
         return Evaluation(EventAction.ALREADY_KNOWN)
     if event.unsubscribed_from_all:
         is_repeat = is_all_off(context.state) and (
@@ -191,10 +195,12 @@ def classify_event(
         )
         return Evaluation(EventAction.ECHO if is_repeat else EventAction.RECORD, kind, scope)
     if kind is EventKind.OPTED_OUT and not event.by_person:
-        if _is_echo(scope, context):
+        may_be_undone = _is_active(scope, context.facts, now)
+        if _is_echo(scope, context, frozenset() if may_be_undone else context.wanted):
             return Evaluation(EventAction.ECHO)
         if (
             can_read
+            and not may_be_undone
             and _may_be_our_push(scope, context)
             and may_predate_push(event, context.state, now)
         ):
@@ -229,17 +235,30 @@ def _is_active(scope: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
 
     What was opted in to since is denied by one more opt-out (I5, I13).
     """
-    exact = [_without_correction(fact) for fact in facts if fact.exact]
+    exact = [fact for fact in facts if fact.exact]
     if scope in {ALL_MARKETING, UNDELIVERABLE}:
         return is_redundant_opt_out(scope, exact)
     return is_opted_out(scope, exact, now)
 
 
-def _without_correction(fact: ScopeFact) -> ScopeFact:
-    """A correction of the address is nobody's opt-out, and may be undone; opt-ins count."""
-    if fact.state.reason is not EventKind.MOVED:
-        return fact
-    return replace(fact, state=replace(fact.state, opt_out=None, reason=None))
+def _lasting_facts(event: VendorEvent, context: AddressContext, now: datetime) -> list[ScopeFact]:
+    """The facts without opt-outs whose undo would take with it what `event` reports.
+
+    Those are what a correction of the address recorded, which is nobody's opt-out, and what an
+    import recorded before `event`. Opt-ins count.
+    """
+    at = event.received_at or plausible_occurred_at(event, now)
+
+    def is_lasting(state: ScopeState) -> bool:
+        opt_out = state.opt_out
+        if opt_out is None or state.reason is EventKind.MOVED:
+            return False
+        return at is None or at <= opt_out.at or opt_out.event not in context.imported
+
+    def without(state: ScopeState) -> ScopeState:
+        return state if is_lasting(state) else replace(state, opt_out=None, reason=None)
+
+    return [replace(fact, state=without(fact.state)) for fact in context.facts]
 
 
 def is_all_off(state: AddressSyncState | None) -> bool:
@@ -275,13 +294,14 @@ def latest_all_off(
     return next((all_off for all_off in reversed(shown) if all_off is not None), None)
 
 
-def _is_echo(scope: str, context: AddressContext) -> bool:
+def _is_echo(scope: str, context: AddressContext, wanted: frozenset[str]) -> bool:
+    """Whether all of `scope` is off there by our pushes, or is about to be."""
     state = context.state
     if state is None or not state.has_row:
         return False
     if scope == ALL_MARKETING:
         return bool(context.topics) and context.topics <= state.turned_off
-    return scope in state.turned_off or scope in context.wanted
+    return scope in state.turned_off or scope in wanted
 
 
 def _may_be_our_push(scope: str, context: AddressContext) -> bool:

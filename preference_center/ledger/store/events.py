@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.core.errors import DecryptionError
-from preference_center.core.events import Event, EventKind, FrequencyChoice
+from preference_center.core.events import IMPORT_SOURCE, Event, EventKind, FrequencyChoice
 from preference_center.core.keys import Keys
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection
@@ -152,6 +152,14 @@ def find_recorded(connection: Connection, ids: Collection[UUID]) -> frozenset[UU
         """SELECT id FROM event WHERE id = ANY(%(ids)s)
         UNION SELECT id FROM counted_bounce WHERE id = ANY(%(ids)s)""",
         {"ids": list(ids)},
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def find_imported(connection: Connection, ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of these events that an import recorded."""
+    rows = connection.execute(
+        "SELECT id FROM event WHERE id = ANY(%s) AND source = %s", (list(ids), IMPORT_SOURCE)
     )
     return frozenset(row[0] for row in rows)
 

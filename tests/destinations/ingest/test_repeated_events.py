@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
-from preference_center.core.events import ALL_MARKETING, EventKind
+from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.decisions.rules import find_denial
 from preference_center.destinations.ingest import ingest
 from preference_center.destinations.rules.classify import PROPAGATION_DELAY
@@ -20,6 +21,8 @@ from preference_center.destinations.store import webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
+from preference_center.ledger import record
+from preference_center.ledger.retracting import retract
 from preference_center.ledger.store.lookup import load_facts
 from tests.clock import Clock
 from tests.destinations.ingest.steps import ingest_stored
@@ -133,6 +136,30 @@ def test_it_is_known_while_the_older_one_stands_for_all_that_it_covers(
     clock.advance(HOUR)
     deliver(number, Tool(), body(clock()))
     assert len(events()) == 2
+
+
+@pytest.mark.parametrize("kind, body", VENDORS)
+def test_the_undo_of_an_import_leaves_what_a_tool_reported_after_it(
+    kind: str, body: Callable[[datetime], bytes], clock: Clock
+) -> None:  # I5
+    number = add_destination("mailer", TOPIC, OTHER, kind=kind)
+    clock.advance(HOUR)
+    imported = Change(
+        UUID(int=1),
+        EventKind.OPTED_OUT,
+        person(ANNA),
+        ALL_MARKETING,
+        clock(),
+        clock(),
+        "import",
+        "ann",
+    )
+    record([imported])
+    clock.advance(HOUR)
+    deliver(number, Tool(), body(clock()))
+    undo = Retraction(UUID(int=2), (imported.id,), clock(), "import", "ann")
+    run_in_transaction(lambda connection: retract(connection, undo, clock()))
+    assert is_denied(TOPIC)
 
 
 def test_a_hard_bounce_is_recorded_again_once_the_person_has_opted_in_since(

@@ -5,8 +5,9 @@ Of exactly this form, unless it says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -19,11 +20,13 @@ from preference_center.core.events import (
 )
 
 
-def is_opted_out(facts: Sequence[ScopeFact], scope: str) -> bool:
+def is_opted_out(
+    facts: Sequence[ScopeFact], scope: str, *, but_for: Container[UUID] | None = None
+) -> bool:
     """Whether it is opted out of all that `scope` covers: one more opt-out changes nothing (I5).
 
-    A topic is also stopped by wider opt-outs, which an opt-in to the topic ends for it. A
-    correction of the address is nobody's opt-out.
+    A topic is also stopped by wider opt-outs, which an opt-in to the topic ends for it. With
+    `but_for`, neither these opt-outs count nor the correction of an address, which is nobody's.
     """
 
     def stops(stopped: str, *lifted: str) -> bool:
@@ -31,7 +34,10 @@ def is_opted_out(facts: Sequence[ScopeFact], scope: str) -> bool:
             fact.state.opt_out.at
             for fact in facts
             if fact.exact and fact.scope == stopped and fact.state.opt_out
-            if fact.state.reason is not EventKind.MOVED
+            if but_for is None
+            or (
+                fact.state.reason is not EventKind.MOVED and fact.state.opt_out.event not in but_for
+            )
         ]
         opt_ins = [
             fact.state.lift.at

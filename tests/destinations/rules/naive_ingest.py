@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from preference_center.core.bounces import ComplaintStops
 from preference_center.core.events import ALL_MARKETING, SHARING, UNDELIVERABLE, EventKind
@@ -175,12 +176,23 @@ class Report:
             return False
         if event.by_person and (event.id or event.occurred_at):
             return True
-        if is_opted_out(self.context.facts, scope):
+        if is_opted_out(self.context.facts, scope, but_for=self._imported_before(event)):
             return False
         if event.unsubscribed_from_all:  # which no push of ours changes: decision 36
             is_dated = event.occurred_at and not self._may_be_from_before_our_push(event)
             return bool(is_dated) or not self._known_all_off()
         return not (self._may_be_a_push(event) and self._is_off_by_us(scope))
+
+    def _imported_before(self, event: VendorEvent) -> set[UUID]:
+        """What an import recorded before this act: its undo must not take the act with it."""
+        at = event.received_at or self._date(event)
+        found = [fact.state.opt_out for fact in self.context.facts if fact.state.opt_out]
+        return {
+            each.event
+            for each in found
+            if each.event in self.context.imported
+            if at and each.at < at
+        }
 
     def _may_be_a_push(self, event: VendorEvent) -> bool:
         return (
@@ -191,6 +203,7 @@ class Report:
         """It may show what we had turned off and on again, and the tool can be asked."""
         return (
             self._may_be_a_push(event)
+            and not is_opted_out(self.context.facts, self._scope(event) or "")
             and self.rules.capabilities.can_read
             and self.rules.destination.status is DestinationStatus.ACTIVE
             and self._may_be_from_before_our_push(event)
@@ -211,6 +224,8 @@ class Report:
             return False
         if scope == ALL_MARKETING:
             return topics != frozenset() and all(each in state.turned_off for each in topics)
+        if is_opted_out(self.context.facts, scope):  # by what may be undone: see `_is_new`
+            return scope in state.turned_off
         return scope in state.turned_off or scope in self.context.wanted
 
     def _may_have_been_all_off_by_us(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -46,6 +47,8 @@ TARGETS = [None, "11", "12", "13", NEWS, OFFERS, SHARING, "audience", "email", "
 EVENT_KINDS = [kind for kind in VendorEventKind if kind is not VendorEventKind.UNKNOWN_TYPE]
 EVENT_KINDS += [VendorEventKind.OPTED_OUT] * 3
 SCOPES = [*TOPICS, ALL_MARKETING, EVERYTHING, RESTRICTION, UNDELIVERABLE]
+IDS = [UUID(int=number) for number in range(1, 100)]
+IMPORTED = IDS[::2]
 OUTCOMES = [None, "reflected", "reflected", "reflected", "absent", "refused", "drift"]
 
 
@@ -54,6 +57,7 @@ class Reports:
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
+        self._ids = itertools.cycle(IDS)
 
     def report(self) -> Report:
         rules, random = self._rules(), self._random
@@ -63,6 +67,7 @@ class Reports:
             topics=topics,
             wanted=self._some(topics),
             state=self._state() if self._chance(0.8) else None,
+            imported=frozenset(IMPORTED),
         )
         events = [self._event() for _ in range(random.randint(0, 3))]
         snapshot = self._snapshot() if self._chance(0.5) else None
@@ -107,7 +112,7 @@ class Reports:
         kinds = [kind for kind in EventKind if kind.suppresses and is_valid_scope(kind, scope)]
         out, lift = self._date(PAST), self._date(PAST)
         state = ScopeState(
-            opt_out=Timestamped(out, UUID(int=1)) if out else None,
+            opt_out=Timestamped(out, next(self._ids)) if out else None,
             reason=self._random.choice(kinds) if out else None,
             lift=Timestamped(lift, UUID(int=2)) if lift and scope != UNDELIVERABLE else None,
         )
