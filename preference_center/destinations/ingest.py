@@ -19,11 +19,8 @@ from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import Change, EventKind, ScopeFact
-from preference_center.destinations.rules.classify import (
-    PROPAGATION_DELAY,
-    AddressContext,
-    FollowUp,
-)
+from preference_center.destinations.rules.classify import PROPAGATION_DELAY, AddressContext
+from preference_center.destinations.rules.follow_ups import FollowUp
 from preference_center.destinations.rules.plan import (
     active_suppressions,
     first_end,

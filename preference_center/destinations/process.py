@@ -20,11 +20,8 @@ from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
 from preference_center.destinations.ingest import ingest
 from preference_center.destinations.push import log_failure, safe_message
-from preference_center.destinations.rules.classify import (
-    UNREADABLE_QUESTION,
-    open_questions,
-    topics_by_target,
-)
+from preference_center.destinations.rules.classify import topics_by_target
+from preference_center.destinations.rules.questions import UNREADABLE_QUESTION, open_questions
 from preference_center.destinations.rules.states import Destination
 from preference_center.destinations.store import destinations, webhooks
 from preference_center.destinations.store.webhooks import StoredWebhook

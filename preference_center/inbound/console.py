@@ -19,7 +19,7 @@ from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING, SHARING, format_receipt_code
 from preference_center.core.staff import AccessAction, AccessReason, Permission, StaffAccess
-from preference_center.destinations.rules.classify import (
+from preference_center.destinations.rules.questions import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
 )

@@ -20,7 +20,7 @@ from preference_center.core.mime import (
     parse_mail,
     usable_addresses,
 )
-from preference_center.destinations.rules.classify import UNREADABLE_QUESTION
+from preference_center.destinations.rules.questions import UNREADABLE_QUESTION
 from preference_center.destinations.store import destinations, webhooks
 from preference_center.inbound import store
 from preference_center.inbound.store import ReviewItem

@@ -1,25 +1,20 @@
-"""These rules classify vendor events, and decide what a contact in a tool needs (I5, I13).
+"""These rules classify vendor events (I5, I13).
 
 Foreign clocks are not trusted: a tool may stamp 0, its local time, or the time of an older
 act. An opt-out counts from the tool's own date as far as that is plausible, and otherwise from when
 it reached us (I5).
-
-A webhook may leave questions open: what was acknowledged and can't be interpreted (I3). Staff
-answer them; until then the body is stored, and counts as late when its window ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.core.addresses import parse_address
 from preference_center.core.bounces import DeliverabilityPolicy, complaint_scope
-from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import (
     ALL_MARKETING,
     CLOCK_TOLERANCE,
@@ -77,10 +72,6 @@ def plausible_occurred_at(
 
 PROPAGATION_DELAY = timedelta(minutes=10)
 """How long a tool may go on showing its state of before a push."""
-
-
-REPUSH_INTERVAL = timedelta(days=1)
-"""How often an address is pushed again to a tool that can't be read."""
 
 
 _WHOLE_ACCOUNT_TARGETS = frozenset({WHOLE_LIST, ALL_EMAIL, ALL_SMS})
@@ -343,58 +334,6 @@ def is_outdated(event: VendorEvent, now: datetime) -> bool:
     return at is None or now - at > PROPAGATION_DELAY
 
 
-def _is_recently_pushed(state: AddressSyncState, now: datetime) -> bool:
-    return state.last_delivery_at is not None and now - state.last_delivery_at < PROPAGATION_DELAY
-
-
-class FollowUp(StrEnum):
-    """What a contact that was found in the tool needs."""
-
-    NONE = "none"
-    PUSH_FIRST_TIME = "push_first_time"
-    """It was never pushed there."""
-    PUSH_NOW = "push_now"
-    """The same for an erased address: nothing readable may be stored (I6)."""
-    REPUSH = "repush"
-    REPAIR_DRIFT = "repair_drift"
-    """The tool had confirmed, and shows another state now: drift."""
-    READ_BACK_NOW = "read_back_now"
-    READ_BACK_LATER = "read_back_later"
-    """To be read back once the tool certainly shows what was pushed."""
-
-
-def follow_up_for(
-    snapshot: ContactSnapshot, context: AddressContext, now: datetime, *, can_read: bool
-) -> FollowUp:
-    """What the contact needs to be suppressed there as it should be."""
-    state = context.state
-    if not context.wanted or (state is not None and state.push_pending):
-        return FollowUp.NONE
-    if state is not None and state.erased and not state.readable:
-        return FollowUp.PUSH_NOW
-    if state is None or not state.has_row:
-        return FollowUp.PUSH_FIRST_TIME
-    if state.last_outcome != PushResult.REFLECTED:
-        return FollowUp.REPUSH
-    if _is_recently_pushed(state, now):
-        return FollowUp.NONE  # our own push changed the contact
-    return _follow_up_if_confirmed(snapshot, context, now, can_read=can_read)
-
-
-def _follow_up_if_confirmed(
-    snapshot: ContactSnapshot, context: AddressContext, now: datetime, *, can_read: bool
-) -> FollowUp:
-    """The same for an address whose suppression the tool had confirmed."""
-    state = context.state
-    if snapshot.off is not None:
-        return FollowUp.NONE if context.wanted <= snapshot.off else FollowUp.REPAIR_DRIFT
-    if can_read:
-        return FollowUp.READ_BACK_NOW
-    pushed_at = state.last_delivery_at if state else None
-    pushed_recently = pushed_at is not None and now - pushed_at < REPUSH_INTERVAL
-    return FollowUp.NONE if pushed_recently else FollowUp.REPUSH
-
-
 def is_unwanted_resubscribe(
     event: VendorEvent, context: AddressContext, target_topics: Mapping[str, str], now: datetime
 ) -> bool:
@@ -408,55 +347,3 @@ def is_unwanted_resubscribe(
     )
     must_be_off = bool(context.wanted) if scope == ALL_MARKETING else scope in context.wanted
     return event.kind is VendorEventKind.RESUBSCRIBED and must_be_off and not pushed_since
-
-
-UNREADABLE_QUESTION = "unreadable"
-"""The question of a body that its vendor's module can't parse."""
-
-
-INVALID_ADDRESS_QUESTION = "address"
-"""The question of an event whose address can't be parsed."""
-
-
-_MAX_LENGTH = 200
-
-
-_OPT_OUT_KINDS = frozenset({VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED})
-
-
-def unknown_type_question(event_type: str) -> str:
-    """The question of an event whose type is not known."""
-    return f"type {event_type}"[:_MAX_LENGTH]
-
-
-def unmapped_target_question(target_id: str) -> str:
-    """The question of an event about a list, group or stream that no topic maps to."""
-    return f"target {target_id}"[:_MAX_LENGTH]
-
-
-def open_questions(
-    events: Iterable[VendorEvent],
-    unknown_types: Iterable[str],
-    target_topics: Mapping[str, str],
-    region: str,
-) -> frozenset[str]:
-    """The questions that the events of one body leave open.
-
-    `region` (ISO 3166-1 alpha-2) is that of phone numbers without a country code.
-    """
-    questions = {unknown_type_question(name) for name in unknown_types}
-    for event in events:
-        target = unmapped_target(event, target_topics)
-        if target is not None:
-            questions.add(unmapped_target_question(target))
-        if event.kind in _OPT_OUT_KINDS and event.address and not _is_address(event, region):
-            questions.add(INVALID_ADDRESS_QUESTION)
-    return frozenset(questions)
-
-
-def _is_address(event: VendorEvent, region: str) -> bool:
-    try:
-        parse_address(event.address, event.channel, region=region)
-    except InvalidAddress:
-        return False
-    return True

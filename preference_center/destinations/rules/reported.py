@@ -28,9 +28,7 @@ from preference_center.destinations.rules.classify import (
     AddressContext,
     Evaluation,
     EventAction,
-    FollowUp,
     classify_event,
-    follow_up_for,
     is_all_off,
     is_outdated,
     is_unwanted_resubscribe,
@@ -40,6 +38,7 @@ from preference_center.destinations.rules.classify import (
     topics_by_target,
     topics_off_in_tool,
 )
+from preference_center.destinations.rules.follow_ups import FollowUp, follow_up_for
 from preference_center.destinations.rules.states import (
     Destination,
     DestinationStatus,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.decisions.rules import find_denial
-from preference_center.destinations.rules.classify import unknown_type_question
+from preference_center.destinations.rules.questions import unknown_type_question
 from preference_center.infra.context import EXTENSION_NAME
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.ledger.store.lookup import load_facts

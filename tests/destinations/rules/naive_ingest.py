@@ -14,7 +14,8 @@ from uuid import UUID
 
 from preference_center.core.bounces import ComplaintStops
 from preference_center.core.events import ALL_MARKETING, SHARING, UNDELIVERABLE, EventKind
-from preference_center.destinations.rules.classify import AddressContext, FollowUp
+from preference_center.destinations.rules.classify import AddressContext
+from preference_center.destinations.rules.follow_ups import FollowUp
 from preference_center.destinations.rules.reported import AddressEvents, IngestRules
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind

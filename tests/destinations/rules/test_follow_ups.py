@@ -13,19 +13,18 @@ from preference_center.core.events import ALL_MARKETING, SHARING, EventKind, Sco
 from preference_center.destinations.rules.classify import (
     AddressContext,
     EventAction,
-    FollowUp,
     classify_event,
-    follow_up_for,
     is_all_off,
     is_outdated,
     is_unwanted_resubscribe,
     latest_all_off,
     may_predate_push,
-    open_questions,
     topics_by_target,
     topics_off_in_tool,
     unmapped_target,
 )
+from preference_center.destinations.rules.follow_ups import FollowUp, follow_up_for
+from preference_center.destinations.rules.questions import open_questions
 from preference_center.destinations.rules.states import AddressSyncState
 from preference_center.integrations.base.contract import ContactSnapshot
 from preference_center.integrations.base.vendor_events import (

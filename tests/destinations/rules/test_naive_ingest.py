@@ -26,7 +26,8 @@ from preference_center.core.events import (
     Timestamped,
     is_valid_scope,
 )
-from preference_center.destinations.rules.classify import AddressContext, FollowUp
+from preference_center.destinations.rules.classify import AddressContext
+from preference_center.destinations.rules.follow_ups import FollowUp
 from preference_center.destinations.rules.reported import AddressEvents, IngestRules, plan_ingest
 from preference_center.destinations.rules.states import AddressSyncState, DestinationStatus
 from preference_center.integrations.base.contract import ContactSnapshot
