@@ -102,8 +102,8 @@ UPDATE sync_state s SET
     outcome = given.outcome,
     checks = CASE WHEN given.is_done AND given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
         WHEN s.outcome = 'absent' THEN 0 ELSE s.checks END,
-    verify_at = CASE WHEN given.is_done THEN %(now)s + given.verify_after
-        * (1 << CASE WHEN given.outcome = 'absent' THEN s.checks
+    verify_at = CASE WHEN NOT given.is_done OR given.outcome = 'not_pushed' THEN s.verify_at
+        ELSE %(now)s + given.verify_after * (1 << CASE WHEN given.outcome = 'absent' THEN s.checks
             WHEN s.outcome = 'absent' THEN 0 ELSE 2 * s.checks END) END
 FROM given
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
@@ -118,6 +118,9 @@ may have asked before the erasure, and be back after its end.
 
 What the push turned off was recorded before it was sent (`record_pending_opt_outs`), and topics
 that the tool reported as off meanwhile stay in `turned_off`: only what was lifted is removed.
+
+A check that is scheduled stays so until a push has changed the tool: it may be to find out whether
+an "off" that the tool reported is the person's (I13).
 
 `checks` counts absences as long as the contact is absent, and drift otherwise: a contact that has
 appeared is read back as soon as any other.

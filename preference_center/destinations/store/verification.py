@@ -186,12 +186,12 @@ def requeue_push(
 def schedule_check(
     connection: Connection, destination: int, ids: Sequence[int], at: datetime
 ) -> None:
-    """Schedule a check of these rows at `at`, unless one is already scheduled."""
+    """Schedule a check of these rows at `at` at the latest, also of those that are pushed now."""
     if not ids:
         return
     connection.execute(
-        """UPDATE sync_state SET verify_at = %s WHERE destination_id = %s
-            AND address_id = ANY(%s) AND verify_at IS NULL AND lease IS NULL""",
+        """UPDATE sync_state SET verify_at = LEAST(verify_at, %s) WHERE destination_id = %s
+            AND address_id = ANY(%s)""",
         (at, destination, list(ids)),
     )
 

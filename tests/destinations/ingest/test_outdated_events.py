@@ -134,6 +134,36 @@ def test_an_opt_out_made_there_just_after_a_lift_is_recorded(
     assert kinds()[2:] == ["opted_out"]
 
 
+def test_the_tool_is_asked_though_nothing_was_to_be_pushed_since(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    turn_on_again(destination, tool, clock)
+    tool.off[ANNA].add(TOPIC)
+    hear(destination, tool)
+    say(EventKind.OPTED_IN)
+    pushed = len(tool.pushes)
+    work(destination, tool)
+    assert len(tool.pushes) == pushed
+    ask(destination, tool, clock)
+    assert kinds()[3:] == ["opted_out"]
+
+
+def test_a_report_has_the_tool_asked_before_a_later_check(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    turn_on_again(destination, tool, clock)
+    later = clock() + timedelta(days=32)
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET verify_at = %s", (later,)))
+    tool.off[ANNA].add(TOPIC)
+    hear(destination, tool)
+    ask(destination, tool, clock)
+    assert kinds()[2:] == ["opted_out"]
+
+
 def test_what_was_set_there_later_is_recorded_at_once(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
