@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
 from preference_center.catalogue.store import current_catalogue
@@ -41,20 +40,16 @@ from preference_center.destinations.rules.states import (
 )
 from preference_center.destinations.store import listings, verification
 from preference_center.destinations.store.verification import AlreadyOptedOut
-from preference_center.destinations.validate import permanent_link_builder
+from preference_center.destinations.write_links import write_links
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import Connection, run_autocommit
 from preference_center.infra.hooks import Hook
 from preference_center.integrations.base.contract import (
-    LINK_FIELD,
     Capabilities,
     Connector,
     ContactSnapshot,
     DeliveryError,
-    FieldItem,
     PushItem,
-    PushResult,
-    SupportsContactFields,
 )
 from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, bounces, record
@@ -181,7 +176,8 @@ def ingest(
     `in_transaction` writes what belongs to the same transaction; it may raise to roll back.
     `is_full_list`: the observations belong to a list of everything that is off there now.
     `read_back_confirmed`: read back what had been confirmed where the listing doesn't show it.
-    Raises DeliveryError when the tool must be sent something at once and can't be.
+    Raises DeliveryError when the tool must be sent something at once and can't be: what is new is
+    recorded all the same, but not `in_transaction`, so that the observations are ingested again.
     """
     now = services().now()
     events_by_address, unreadable = group_by_address(observations)
@@ -191,10 +187,14 @@ def ingest(
     plan.stats += VerificationStats(unreadable=unreadable)
     if not read_back_confirmed:
         plan.follow_ups.pop(FollowUp.READ_BACK_NOW, None)
-    if destination.status is DestinationStatus.ACTIVE:  # else nothing may be written there
-        _push_now(connector, plan, events_by_address, contexts)
-    links_written = _write_links(destination, connector, events_by_address, contexts)
-    plan.stats += VerificationStats(links_written=links_written)
+    failure: DeliveryError | None = None
+    try:
+        if destination.status is DestinationStatus.ACTIVE:  # else nothing may be written there
+            _push_now(connector, plan, events_by_address, contexts)
+        links_written = write_links(destination, connector, events_by_address, contexts)
+        plan.stats += VerificationStats(links_written=links_written)
+    except DeliveryError as error:
+        failure = error
     new_there = [
         events_by_address[key].address for key in plan.follow_ups[FollowUp.PUSH_FIRST_TIME]
     ]
@@ -209,11 +209,14 @@ def ingest(
         _schedule_follow_ups(connection, destination, plan, contexts, now)
         if destination.status is DestinationStatus.ACTIVE:
             erased_seen_again(connection, destination.id, seen_again, now)
-        listings.add_stats(connection, destination.id, stats)
-        in_transaction(connection)
+        if failure is None:
+            listings.add_stats(connection, destination.id, stats)
+            in_transaction(connection)
 
     changes = [*plan.changes, *_bounce_changes(plan, now)]
     recorded = record(changes, write, new_there, bulk=bulk)
+    if failure is not None:
+        raise failure
     return plan.stats + VerificationStats(recorded=len(recorded.events))
 
 
@@ -296,38 +299,6 @@ def _push_now(
             assert state is not None
             plan.pushed[state.address_id] = outcome.result
     plan.stats += VerificationStats(newly_suppressed=len(keys))
-
-
-def _write_links(
-    destination: Destination,
-    connector: Connector,
-    events_by_address: Mapping[AddressKey, AddressEvents],
-    contexts: Mapping[AddressKey, AddressContext],
-) -> int:
-    """Write permanent links into contacts that lack theirs. Returns how many were written.
-
-    Not into those of erased people: theirs were removed there (I6).
-    """
-    if not connector.capabilities.can_hold_link:
-        return 0
-    build_link = permanent_link_builder(destination, current_catalogue())
-    if build_link is None:
-        return 0
-    field, items = destination.settings[LINK_FIELD], []
-    for number, (key, each) in enumerate(events_by_address.items()):
-        state = contexts[key].state
-        if state is not None and state.erased:
-            continue
-        if each.snapshot is not None and each.snapshot.link is not None:
-            link = build_link(each.address)
-            if link != each.snapshot.link:
-                items.append(FieldItem(number, each.raw_address, each.address.channel, link))
-    count, size = 0, connector.capabilities.batch_size
-    for start in range(0, len(items), size):
-        writer = cast("SupportsContactFields", connector)
-        outcomes = writer.write_field(field, items[start : start + size])
-        count += sum(outcome.result is PushResult.REFLECTED for outcome in outcomes.values())
-    return count
 
 
 def _settle_reported(

@@ -12,6 +12,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links.tokens import Link
+from preference_center.destinations.ingest import ingest
 from preference_center.destinations.scan import SHORT_PASS_INTERVAL, verify
 from preference_center.destinations.store import listings
 from preference_center.destinations.store.listings import ListingKind
@@ -24,6 +25,7 @@ from preference_center.integrations.base.contract import (
     PushItem,
     PushResult,
 )
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.steps import (
@@ -33,6 +35,7 @@ from tests.destinations.steps import (
     OTHER,
     TOPIC,
     begin,
+    events,
     outcomes,
     person,
     progress,
@@ -42,7 +45,7 @@ from tests.destinations.steps import (
     stats,
     work,
 )
-from tests.destinations.two_way_tool import TwoWayTool, add_destination
+from tests.destinations.two_way_tool import TwoWayTool, add_destination, look
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -165,6 +168,41 @@ def test_somebody_erased_is_suppressed_and_stays_unreadable(
     left = run_in_transaction(lambda c: c.execute("SELECT ciphertext FROM address").fetchall())
     assert left == [(None,)]
     assert outcomes(ANNA)[-1] == PushResult.REFLECTED
+
+
+def test_an_opt_out_on_the_page_of_somebody_erased_waits_for_no_push_to_the_tool(
+    destination: int, tool: TwoWayTool
+) -> None:  # I6, I13
+    def fail(_: Sequence[PushItem]) -> None:
+        raise NoResponse("no response")
+
+    say(EventKind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    run_in_transaction(
+        lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()")
+    )
+    tool.add(ANNA)
+    page: list[ContactSnapshot | VendorEvent] = [
+        ContactSnapshot(ANNA),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, TOPIC, services().now(), by_person=True),
+    ]
+    tool.before = fail
+    for _ in range(2):
+        with pytest.raises(NoResponse):
+            ingest(look(destination), tool, page, in_transaction=lambda _: pytest.fail("is done"))
+    assert [event[0] for event in events()] == ["opted_out", "opted_out"]
+    tool.before = None
+    ingest(look(destination), tool, page)
+    assert tool.off == {ANNA: {TOPIC}}
+
+
+def test_an_opt_out_waits_for_no_link(tool: TwoWayTool) -> None:  # I13
+    number = add_destination("mailer", TOPIC, link_field="choices")
+    tool.broken_fields = {"choices"}
+    tool.add(ANNA)
+    tool.opt_out(BO, TOPIC)
+    ingest(look(number), tool, [*tool.scan(None).rows, *tool.pull(None).rows])
+    assert [event[0] for event in events()] == ["opted_out"]
 
 
 def test_who_has_set_nothing_is_not_stored(destination: int, tool: TwoWayTool) -> None:
