@@ -67,9 +67,7 @@ def receive(name: str, secret: str) -> Response:
     destination = _find_destination(name)
     source = find_webhook(destination.kind) if destination else None
     if destination is None or source is None:
-        return Response(
-            "No webhook is configured for this destination.\n", 404, mimetype="text/plain"
-        )
+        return _not_configured()
     if request.method != "POST":
         return Response(status=200)  # some accept only this as a sign that the URL works
     body = read_body()
@@ -92,11 +90,17 @@ def receive(name: str, secret: str) -> Response:
         occurrences.note(Occurrence.WEBHOOK_UNVERIFIED, destination.name)
         log.warning("webhook_unverified", **destination.log_fields, reason=str(error))
         return Response("Unauthorized\n", 401, mimetype="text/plain")
+    if is_new is None:
+        return _not_configured()
     outcome = InboundOutcome.ACCEPTED if is_new else InboundOutcome.REPEATED
     metrics.count_inbound(InboundKind.WEBHOOK, outcome, destination.name)
     if is_new:
         context.queue.nudge_webhooks(destination.id)
     return Response(status=200 if source.requires_200 else 204)
+
+
+def _not_configured() -> Response:
+    return Response("No webhook is configured for this destination.\n", 404, mimetype="text/plain")
 
 
 def _stored_body(source: WebhookVerifier, webhook_request: WebhookRequest) -> bytes:
@@ -140,12 +144,12 @@ def _handle_text(destination: Destination, source: SupportsTextMessages, body: b
     return Response(source.format_reply(answer), mimetype=source.reply_type)
 
 
-def _store(destination: int, body: bytes, token: str | None) -> bool:
-    """Store it; False if it is stored already. Raises SignatureError if its token was used."""
+def _store(destination: int, body: bytes, token: str | None) -> bool | None:
+    """Store it, like `insert_webhook`. Raises SignatureError if its token was used."""
     context = services()
     number, now = context.new_id(), context.now()
 
-    def insert(connection: Connection) -> bool:
+    def insert(connection: Connection) -> bool | None:
         if token is not None and not webhooks.consume_webhook_token(
             connection, context.keys, number, destination, token, now
         ):

@@ -246,17 +246,20 @@ def remove_destination(name: str, actor: str) -> None:
     What was delivered stays as proof, and its permanent links go on working. Its sync states are
     deleted by the scheduler, some thousands at a time. Raises DestinationError with the remedy.
     """
-    destination = _by_name(name)
-    if destination.status is DestinationStatus.ACTIVE:
-        raise DestinationError(f"{name} is running: pause it first, so that nothing is under way")
 
     def delete(connection: Connection) -> None:
+        destination = destinations.get_by_name(connection, services().keys, name, lock=True)
+        if destination.status is DestinationStatus.ACTIVE:
+            raise DestinationError(
+                f"{name} is running: pause it first, so that nothing is under way"
+            )
+        destinations.delete_destination(connection, destination.id)
+        # After the deletion, which waits for webhooks that are being stored.
         if webhooks.has_open_work(connection, destination.id):
             raise DestinationError(
                 f"{name} has reported opt-outs that are not recorded or decided yet: see to them"
                 " first (/console/review)"
             )
-        destinations.delete_destination(connection, destination.id)
         detail = {"name": name, "id": str(destination.id), "kind": destination.kind}
         audit.insert_audit_entry(connection, services().now(), actor, "destination.removed", detail)
 

@@ -29,7 +29,7 @@ from preference_center.web.api.keys import KeyScope, create_key, revoke_key
 from tests.catalogue.catalogues import SECOND_TOPIC, SMALL, edited
 from tests.clock import START, Clock
 from tests.infra.cli.fixtures import _staff_name
-from tests.ledger.changes import change, patient
+from tests.ledger.changes import blocked_pids, change, patient
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -244,23 +244,17 @@ def test_of_two_at_once_the_second_is_held_against_what_the_first_applied(
             results.append(flask(app, "apply", file))
 
     second = Thread(target=apply, daemon=True)
-    with psycopg.connect(database_url) as first:
+    with (
+        psycopg.connect(database_url) as first,
+        psycopg.connect(database_url, autocommit=True) as observer,
+    ):
         catalogues.lock_for_apply(first)
         second.start()
-        assert wait_until(lambda: _waits(database_url) or not second.is_alive(), 30)
+        assert wait_until(lambda: bool(blocked_pids(observer)) or not second.is_alive(), 30)
         catalogues.insert_version(first, SMALL, catalogue_digest(SMALL), START)
     second.join(timeout=30)
     assert results[0].output.startswith("Nothing to do")
     assert len(versions(app)) == 1
-
-
-def _waits(database_url: str) -> bool:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute(
-            """SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-        ).fetchone()
-    return bool(row and row[0])
 
 
 def test_the_texts_that_a_brand_can_replace_are_found_by_a_word(app: Flask) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
+from dev.processes import wait_until
 from preference_center.core.errors import DestinationError
 from preference_center.destinations.rules.states import DestinationStatus
 from preference_center.destinations.set_up import remove_destination
 from preference_center.destinations.store import destinations, states, webhooks
 from preference_center.infra.context import services
-from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.infra.db.transactions import Connection, override_limits, run_in_transaction
 from preference_center.ledger import record
 from preference_center.monitoring.measure import measure_database
 from tests.core.histories import NEWS
-from tests.ledger.changes import add_destination, change
+from tests.ledger.changes import add_destination, blocked_pids, change, patient
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from tests.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -53,6 +58,31 @@ def test_one_that_is_running_is_paused_first() -> None:
     run_in_transaction(lambda c: destinations.set_status(c, number, DestinationStatus.ACTIVE))
     with pytest.raises(DestinationError, match="pause it first"):
         remove_destination("shop", "console:ada")
+
+
+def test_a_webhook_that_is_being_stored_is_waited_for(
+    app: Flask, admin_url: str, clock: Clock
+) -> None:  # I1
+    number = add_destination("shop", NEWS)
+    context = services()
+
+    def remove_meanwhile() -> None:
+        with app.app_context(), override_limits(patient()):
+            remove_destination("shop", "console:ada")
+
+    def store(connection: Connection) -> Future[None]:
+        assert webhooks.insert_webhook(
+            connection, context.keys, context.new_id(), number, b"{}", clock()
+        )
+        removed = pool.submit(remove_meanwhile)
+        assert wait_until(lambda: removed.done() or bool(blocked_pids(observer)), 30)
+        return removed
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(admin_url, autocommit=True) as observer:
+        removed = run_in_transaction(store)
+        with pytest.raises(DestinationError, match="see to them first"):
+            removed.result(30)
+    assert rows("SELECT name FROM destination") == [("shop",)]
 
 
 def test_what_it_reported_is_recorded_or_decided_first(clock: Clock) -> None:  # I1

@@ -106,6 +106,18 @@ def patient() -> DatabaseTimeouts:
     return replace(current_limits(), lock=30, statement=60, retry=60, total=60, round_trip=60)
 
 
+def blocked_pids(connection: Connection) -> list[int]:
+    """The processes of the server that wait for a lock in this database.
+
+    Ask in a new transaction each time: within one, PostgreSQL shows what it showed first.
+    """
+    rows = connection.execute(
+        """SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    )
+    return [row[0] for row in rows]
+
+
 def together(*works: Callable[[], object]) -> None:
     """Do all of it at once, each in a thread; fails with the first error of any."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]

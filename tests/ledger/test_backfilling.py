@@ -19,7 +19,7 @@ from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
 from tests.clock import START, Clock
-from tests.ledger.changes import patient
+from tests.ledger.changes import blocked_pids, patient
 
 JANE = parse_address("jane@example.com", Channel.EMAIL)
 BEGUN = b"SELECT FROM backfill WHERE until_id IS NULL"
@@ -174,8 +174,6 @@ def test_rows_locked_by_another_transaction_are_not_skipped(
         with app.app_context(), override_limits(patient()):
             return backfill(number)
 
-    query = """SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
     with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
         other.execute(
             """INSERT INTO sync_state (destination_id, address_id, wanted_version)
@@ -183,9 +181,7 @@ def test_rows_locked_by_another_transaction_are_not_skipped(
             (number,),
         )
         rows = pool.submit(work)
-        assert wait_until(
-            lambda: bool(run_in_transaction(lambda c: c.execute(query).fetchall())), 30
-        )
+        assert wait_until(lambda: bool(run_in_transaction(blocked_pids)), 30)
         other.rollback()
         assert rows.result(30) == 3
 

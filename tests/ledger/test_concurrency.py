@@ -23,6 +23,7 @@ from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import (
     JANE,
     add_destination,
+    blocked_pids,
     change,
     id_of,
     in_parts,
@@ -161,7 +162,7 @@ def test_a_retraction_waits_for_the_event_it_names(app: Flask, settings: Setting
 
 def _writer(app: Flask, item: Change | Retraction) -> Thread:
     """A thread that records `item`, returned once it waits for a lock (or is through)."""
-    before = _blocked()
+    before = len(run_in_transaction(blocked_pids))
 
     def work() -> None:
         with app.app_context(), override_limits(patient()):
@@ -169,16 +170,7 @@ def _writer(app: Flask, item: Change | Retraction) -> Thread:
 
     thread = Thread(target=work, daemon=True)
     thread.start()
-    assert wait_until(lambda: _blocked() > before or not thread.is_alive(), 30)
-    return thread
-
-
-def _blocked() -> int:
-    row = run_in_transaction(
-        lambda c: c.execute(
-            """SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-        ).fetchone()
+    assert wait_until(
+        lambda: len(run_in_transaction(blocked_pids)) > before or not thread.is_alive(), 30
     )
-    assert row
-    return int(row[0])
+    return thread

@@ -38,10 +38,15 @@ UNREADABLE_OUTCOME = "unreadable"
 """The outcome of one that its integration cannot parse."""
 
 
-INSERT_WEBHOOK = """
-INSERT INTO webhook_inbox (id, destination_id, body_digest, body, received_at, next_at)
-VALUES (%(id)s, %(destination)s, %(body_digest)s, %(body)s, %(now)s, %(now)s)
-ON CONFLICT (destination_id, body_digest) DO NOTHING RETURNING id
+_INSERT_WEBHOOK = """
+WITH receiver AS (
+    SELECT id FROM destination WHERE id = %(destination)s FOR KEY SHARE
+), stored AS (
+    INSERT INTO webhook_inbox (id, destination_id, body_digest, body, received_at, next_at)
+    SELECT %(id)s, id, %(body_digest)s, %(body)s, %(now)s, %(now)s FROM receiver
+    ON CONFLICT (destination_id, body_digest) DO NOTHING RETURNING id
+)
+SELECT EXISTS (SELECT FROM stored) FROM receiver
 """
 
 
@@ -66,13 +71,17 @@ def insert_webhook(
     destination: int,
     body: bytes,
     now: datetime,
-) -> bool:
-    """Store a body to be processed; False if the tool had sent the same one before."""
+) -> bool | None:
+    """Store a body to be processed; False if the tool had sent the same one before.
+
+    None, and nothing is stored, if the destination was removed: see `remove_destination`.
+    """
     body_digest = keys.digest_sha256(hashlib.sha256(body).digest())
     sealed = _seal_body(keys, body, webhook_id)
     given = {"id": webhook_id, "destination": destination, "body": sealed, "now": now}
     given |= {"body_digest": body_digest}
-    return connection.execute(INSERT_WEBHOOK, given).fetchone() is not None
+    row = connection.execute(_INSERT_WEBHOOK, given).fetchone()
+    return None if row is None else bool(row[0])
 
 
 def consume_webhook_token(

@@ -15,7 +15,7 @@ from tests.destinations.steps import ANNA, TOPIC
 from tests.destinations.tool import Tool
 
 
-def post(number: int, *rows: Mapping[str, Any]) -> bool:
+def post(number: int, *rows: Mapping[str, Any]) -> bool | None:
     """Store a request as the view does once it is verified."""
     context = services()
     body, now = json.dumps(rows).encode(), context.now()

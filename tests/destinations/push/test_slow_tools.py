@@ -35,7 +35,7 @@ from preference_center.integrations.base.contract import PushItem
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.destinations.tool import Tool
-from tests.ledger.changes import patient
+from tests.ledger.changes import blocked_pids, patient
 from workers import scheduler
 
 TOPIC = "acme.offers"
@@ -82,13 +82,6 @@ def look(destination: int) -> Destination:
     found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, destination))
     assert found
     return found
-
-
-def waits_for_lock(url: str) -> bool:
-    with psycopg.connect(url) as connection:
-        rows = connection.execute("""SELECT FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'""")
-        return rows.rowcount > 0
 
 
 def takes(clock: Clock, time: timedelta) -> Callable[[Sequence[PushItem]], None]:
@@ -168,11 +161,11 @@ class TestSlow:
             assert len(claim_batch(connection, request).claims) == 1
             opt_out(2)
             other = pool.submit(work_meanwhile)
-            assert wait_until(lambda: other.done() or waits_for_lock(admin_url), 30)
+            assert wait_until(lambda: other.done() or bool(blocked_pids(observer)), 30)
             return other
 
         opt_out(1)
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(admin_url, autocommit=True) as observer:
             other = run_in_transaction(claim)
             assert other.result(30) == 0
         assert tool.pushes == []

@@ -214,6 +214,16 @@ def test_changed_settings_count_within_seconds(
     assert client.post("/in/letters/another-secret-of-ours", data=FORM).status_code == 204
 
 
+def test_a_webhook_of_a_destination_that_was_just_removed_is_not_acknowledged(
+    app: Flask, client: FlaskClient, number: int
+) -> None:  # I1: what is acknowledged is processed
+    assert client.post(f"/in/letters/{SECRET}", data=FORM).status_code == 204
+    with app.app_context():
+        run_in_transaction(lambda c: destinations.delete_destination(c, number))
+    assert client.post(f"/in/letters/{SECRET}", data=FORM | {"n": "2"}).status_code == 404
+    assert kept(app) == 1
+
+
 def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
     app: Flask, client: FlaskClient, clock: Clock
 ) -> None:

@@ -24,7 +24,7 @@ from preference_center.ledger import record
 from preference_center.ledger.store.lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, patient_timeouts, settings_for
-from tests.ledger.changes import JANE, change, id_of, patient, together
+from tests.ledger.changes import JANE, blocked_pids, change, id_of, patient, together
 
 
 @pytest.fixture
@@ -176,8 +176,8 @@ def test_an_interrupted_record_is_complete_in_the_end(killer: Connection) -> Non
     def cut_off() -> None:
         with killer.transaction():
             killer.execute("SELECT FROM address WHERE id = %s FOR UPDATE", (jane,))
-            assert wait_until(lambda: bool(_blocked(killer)), 30)
-            killer.execute("SELECT pg_terminate_backend(%s, 10000)", (_blocked(killer)[0],))
+            assert wait_until(lambda: bool(blocked_pids(killer)), 30)
+            killer.execute("SELECT pg_terminate_backend(%s, 10000)", (blocked_pids(killer)[0],))
 
     together(cut_off, lambda: _record_once_locked(killer))
     rows = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM event").fetchone())
@@ -189,14 +189,6 @@ def _record_once_locked(killer: Connection) -> None:
     assert wait_until(lambda: killer.info.transaction_status == held, 30)
     recorded = record([change(2)])
     assert recorded.events == (change(2).id,)
-
-
-def _blocked(connection: Connection) -> list[int]:
-    rows = connection.execute(
-        """SELECT pid FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    )
-    return [row[0] for row in rows]
 
 
 @pytest.mark.faults
