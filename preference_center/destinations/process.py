@@ -94,16 +94,12 @@ def receive_mail(mail: ReceivedMail, received_at: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ParsedWebhook:
-    """The events of one body, and the types in it that are not known.
-
-    `open_questions`: what staff must decide, see `destinations.store.webhooks`.
-    """
+    """The events of one body, and the types in it that are not known."""
 
     body: StoredWebhook
     events: Sequence[VendorEvent]
     unknown_types: Counter[str]
     confirmation: SubscriptionConfirmation | None
-    open_questions: frozenset[str]
 
 
 def ingest_webhooks(
@@ -151,10 +147,10 @@ def _parse_bodies(
 
     One on which an integration fails is tried again: a later version may read it.
     """
-    source, target_topics = get_webhook_source(destination.kind), topics_by_target(destination)
+    source = get_webhook_source(destination.kind)
     for body in bodies:
         try:
-            yield _parse_body(source, target_topics, body)
+            yield _parse_body(source, body)
         except InvalidInput as error:
             _mark_unreadable(destination, body, error)
         except (Unavailable, JobTimedOut):
@@ -163,9 +159,7 @@ def _parse_bodies(
             _defer(destination, body, error)
 
 
-def _parse_body(
-    source: WebhookSource, target_topics: Mapping[str, str], body: StoredWebhook
-) -> ParsedWebhook:
+def _parse_body(source: WebhookSource, body: StoredWebhook) -> ParsedWebhook:
     events = source.parse(body.body)
     confirmation = source.confirmation(body.body) if isinstance(source, NeedsConfirmation) else None
     mails = source.parse_mails(body.body) if isinstance(source, SupportsInboundMail) else ()
@@ -175,8 +169,7 @@ def _parse_body(
     )
     known = [event for event in events if event.kind is not VendorEventKind.UNKNOWN_TYPE]
     known = [replace(event, received_at=body.received_at) for event in known]
-    questions = open_questions(known, types, target_topics, services().settings.phone_region)
-    return ParsedWebhook(body, known, types, confirmation, questions)
+    return ParsedWebhook(body, known, types, confirmation)
 
 
 def _process_mails(mails: Sequence[ReceivedMail], body: StoredWebhook) -> Iterator[VendorEvent]:
@@ -230,18 +223,24 @@ def _ingest_batch(
 def _ingest_in_transaction(
     destination: Destination, connector: Connector, batch: Sequence[ParsedWebhook]
 ) -> None:
-    now = services().now()
+    now, region = services().now(), services().settings.phone_region
     types = sum((each.unknown_types for each in batch), Counter[str]())
+    target_topics = topics_by_target(destination)
+    addresses = _resolve_addresses(connector, [event for each in batch for event in each.events])
+    questions, known = {}, []
+    for each in batch:
+        events = [_with_address(event, addresses) for event in each.events]
+        asked = open_questions(events, each.unknown_types, target_topics, region)
+        questions[each.body.id] = (each.body.received_at, asked)
+        known += [event for event in events if event.address]
 
     def mark_done(connection: Connection) -> None:
         webhooks.count_unknown_types(connection, destination.id, types, now)
-        questions = {each.body.id: (each.body.received_at, each.open_questions) for each in batch}
         webhooks.replace_open_questions(connection, destination.id, questions)
         ids = [each.body.id for each in batch]
         webhooks.record_processed(connection, ids, webhooks.INGESTED_OUTCOME)
 
-    events = _resolve_addresses(connector, [event for each in batch for event in each.events])
-    ingest(destination, connector, events, in_transaction=mark_done)
+    ingest(destination, connector, known, in_transaction=mark_done)
 
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
@@ -269,8 +268,8 @@ def _defer(destination: Destination, body: StoredWebhook, error: Exception) -> N
 
 def _resolve_addresses(
     connector: Connector, events: Sequence[VendorEvent]
-) -> Sequence[VendorEvent]:
-    """The events, with the addresses of contacts that are named by an id; without deleted ones."""
+) -> Mapping[tuple[Channel, str], str]:
+    """The addresses of contacts that are named by an id only, but for deleted ones."""
     # Imported late: it needs the HTTP client, which `connector` has imported already.
     from preference_center.integrations.base.multi_channel import (  # noqa: PLC0415
         connector_for_channel,
@@ -286,13 +285,14 @@ def _resolve_addresses(
         contacts = sorted(contact for on, contact in unnamed if on is channel)
         addresses = _find_addresses(connector_for_channel(connector, channel), contacts)
         found |= {(channel, contact): address for contact, address in addresses.items()}
-    named = [
-        event
-        if event.address
-        else replace(event, address=found.get((event.channel, event.contact_id), ""))
-        for event in events
-    ]
-    return [event for event in named if event.address]
+    return found
+
+
+def _with_address(event: VendorEvent, addresses: Mapping[tuple[Channel, str], str]) -> VendorEvent:
+    """The event; one whose contact is deleted has no address."""
+    if event.address:
+        return event
+    return replace(event, address=addresses.get((event.channel, event.contact_id), ""))
 
 
 def _find_addresses(connector: Connector, contact_ids: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -151,6 +153,28 @@ def test_each_waits_with_its_question() -> None:
         happens(number)
     assert sorted(questions()) == ["address", "target 4711", "type moved_house", "unreadable"]
     assert "anna" not in str(questions())  # I12
+
+
+def test_a_contact_whose_address_nobody_can_parse_waits_too() -> None:  # I13
+    @dataclass
+    class Finding(TwoWayTool):
+        def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
+            return dict.fromkeys(contact_ids, "not an address")
+
+    number, context = add_destination("mailer", TOPIC, kind="klaviyo"), services()
+    profile = {"relationships": {"profile": {"data": {"type": "profile", "id": "01A"}}}}
+    event = {
+        "topic": "event:klaviyo.unsubscribed_from_email_marketing",
+        "payload": {"data": {"type": "event", "id": "73WCCK7JKtE", "attributes": {}} | profile},
+    }
+    body = json.dumps({"data": [event], "meta": {"version": "2026-07-15"}}).encode()
+    run_in_transaction(
+        lambda c: webhooks.insert_webhook(
+            c, context.keys, context.new_id(), number, body, context.now()
+        )
+    )
+    ingest_stored(number, Finding())
+    assert questions() == ["address"]
 
 
 def test_discarding_ends_it_with_a_reason_in_the_audit(
