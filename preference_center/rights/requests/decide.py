@@ -112,7 +112,8 @@ def fulfil_data_request(
     """
     require_transition(request.state, RequestState.DONE)
     # `complete_data_request` checks it again, when some effects have begun already.
-    run_autocommit(lambda c: steps.require_second_person(c, request, Decision.FULFIL, actor))
+    decision = Decision.FULFIL
+    run_autocommit(lambda c: steps.require_second_person(c, request, decision, actor, outcome))
     completion = _Completion(request, actor, outcome, in_transaction)
     effect = _EFFECTS.get(request.kind, _nothing)
     try:
@@ -120,7 +121,7 @@ def fulfil_data_request(
     except (UnknownContact, InvalidRows) as error:
         if not _is_about_nobody(error):
             raise
-        completion.outcome = RequestOutcome.NOTHING_HELD
+        completion.found = RequestOutcome.NOTHING_HELD
         _nothing(request, RequestOrigin(steps.SOURCE, actor, services().now()), completion.write)
     assert completion.completed
     return completion.completed
@@ -139,15 +140,17 @@ class _Completion:
     actor: str
     outcome: RequestOutcome
     in_transaction: InTransactionOfRequest | None = None
+    found: RequestOutcome | None = None
+    """Another outcome than `outcome`, which was decided on, where the effect found it."""
     completed: RightsRequest | None = None
 
     def write(self, connection: Connection, written: Sequence[object]) -> None:
         contacts_written = [each for each in written if isinstance(each, WrittenContact)]
-        outcome = self.outcome
+        outcome = self.found or self.outcome
         if contacts_written and not any(each.is_changed for each in contacts_written):
             outcome = RequestOutcome.ALREADY_SO
         completed = steps.complete_data_request(
-            self.request.id, outcome, self.actor, connection=connection
+            self.request.id, outcome, self.actor, connection=connection, decided=self.outcome
         )
         if self.request.kind.erases:
             until = systems_follow_until(connection, completed.id)

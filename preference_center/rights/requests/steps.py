@@ -84,12 +84,12 @@ def require_second_person(
     request: RightsRequest,
     decision: Decision,
     actor: str,
-    ground: RefusalGround | None = None,
+    how: RefusalGround | RequestOutcome | None,
 ) -> None:
     """Raises SecondPersonRequired unless `actor` may take this decision (`rights.rules`)."""
     if is_person_of_staff(actor):
         proposal = find_proposal(request, store.fetch_steps(connection, request.id))
-        check_second_person(request.kind, decision, actor, proposal, ground)
+        check_second_person(request.kind, decision, actor, proposal, how)
 
 
 SOURCE = "rights"
@@ -225,15 +225,21 @@ def refuse_data_request(
     def refuse(request: RightsRequest, now: datetime) -> RightsRequest:
         return request.refuse(ground, now)
 
-    detail = {"ground": ground}
-    return _act(request_id, actor, StepAction.REFUSED, refuse, detail, connection=connection)
+    act, detail = StepAction.REFUSED, {"ground": ground}
+    return _act(request_id, actor, act, refuse, detail, connection=connection, decided=ground)
 
 
 def complete_data_request(
-    request_id: UUID, outcome: RequestOutcome, actor: str, *, connection: Connection | None = None
+    request_id: UUID,
+    outcome: RequestOutcome,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+    decided: RequestOutcome | None = None,
 ) -> RightsRequest:
     """Record that the request is fulfilled, and inform the person.
 
+    `decided` is the outcome that staff decided on, where the effect has found another.
     Its effect is written in the same transaction, that of `connection`. Raises ForbiddenTransition
     unless identity is proven, SecondPersonRequired for one of the staff alone.
     """
@@ -241,8 +247,8 @@ def complete_data_request(
     def complete(request: RightsRequest, now: datetime) -> RightsRequest:
         return request.complete(outcome, now)
 
-    detail = {"outcome": outcome}
-    return _act(request_id, actor, StepAction.DONE, complete, detail, connection=connection)
+    act, detail, decided = StepAction.DONE, {"outcome": outcome}, decided or outcome
+    return _act(request_id, actor, act, complete, detail, connection=connection, decided=decided)
 
 
 def withdraw_data_request(
@@ -276,6 +282,7 @@ def _act(
     detail: Mapping[str, Any] = MappingProxyType({}),
     *,
     connection: Connection | None = None,
+    decided: RefusalGround | RequestOutcome | None = None,
 ) -> RightsRequest:
     """Change the locked request, append its step, and write what follows from it."""
 
@@ -283,7 +290,7 @@ def _act(
         before = require_request(store.load_request(connection, request_id, for_update=True))
         after = change(before, now=services().now())
         if decision := _DECISIONS.get(action):
-            require_second_person(connection, before, decision, actor, detail.get("ground"))
+            require_second_person(connection, before, decision, actor, decided)
         return store_change(connection, after, actor, action, detail)
 
     return write(connection) if connection else run_in_transaction(write)

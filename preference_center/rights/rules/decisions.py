@@ -57,9 +57,12 @@ class Proposal:
     @property
     def code(self) -> str:
         """Tells it from the others of its request, so that a form can say which one it showed."""
-        return " ".join(
-            (self.decision, self.ground or self.outcome or "", self.by, self.at.isoformat())
-        )
+        return " ".join((self.decision, self.how or "", self.by, self.at.isoformat()))
+
+    @property
+    def how(self) -> RefusalGround | RequestOutcome | None:
+        """The ground of a refusal, the outcome of a fulfilment."""
+        return self.ground or self.outcome
 
 
 def needs_second_person(kind: RequestKind, decision: Decision) -> bool:
@@ -83,16 +86,16 @@ def check_second_person(
     decision: Decision,
     actor: str,
     proposal: Proposal | None,
-    ground: RefusalGround | None = None,
+    how: RefusalGround | RequestOutcome | None = None,
 ) -> None:
     """Raises SecondPersonRequired unless `actor` may take this decision now.
 
-    Somebody of the staff may where another has proposed the same: with the same ground, if it is
-    a refusal.
+    Somebody of the staff may where another has proposed the same: `how` is the ground of a refusal,
+    the outcome of a fulfilment.
     """
     if not is_person_of_staff(actor) or not needs_second_person(kind, decision):
         return
-    if proposal is None or (proposal.decision, proposal.ground) != (decision, ground):
+    if proposal is None or (proposal.decision, proposal.how) != (decision, how):
         raise SecondPersonRequired("two people decide this: propose it, then another one decides")
     if proposal.by == actor:
         raise OwnDecision("you proposed this: another person has to decide")

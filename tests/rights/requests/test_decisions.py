@@ -124,6 +124,22 @@ def test_another_person_erases() -> None:  # I6
     assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(1,)]
 
 
+def test_another_outcome_than_was_proposed_takes_another_proposal() -> None:  # I6
+    request = erasure()
+    decide.propose_fulfilment(request.id, RequestOutcome.PARTLY, ADA_OF_STAFF)
+    with pytest.raises(SecondPersonRequired):
+        fulfil_data_request(request, GRACE, RequestOutcome.FULFILLED)
+    assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(0,)]
+
+
+def test_what_an_erasure_finds_is_no_other_decision() -> None:  # I6
+    level = IdentityLevel.CONTACT
+    request = ask(RequestKind.ERASE, addresses=(), external_ids=("unknown",), level=level)
+    decide.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
+    done = carry_out(request, GRACE)
+    assert (done.state, done.outcome) == (RequestState.DONE, RequestOutcome.NOTHING_HELD)
+
+
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_two_people_decide_on_a_report_of_a_minor(confirmed: bool) -> None:  # noqa: FBT001
     report = ask(RequestKind.MINOR)

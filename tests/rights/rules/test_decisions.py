@@ -15,13 +15,14 @@ from preference_center.rights.rules.decisions import (
     check_second_person,
     needs_second_person,
 )
-from preference_center.rights.rules.requests import RefusalGround, RequestKind
+from preference_center.rights.rules.requests import RefusalGround, RequestKind, RequestOutcome
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 ADA, GRACE = "console:ada", "console:grace"
+FULFILLED, PARTLY = RequestOutcome.FULFILLED, RequestOutcome.PARTLY
 CLAIMS, EXCESSIVE = RefusalGround.CLAIMS, RefusalGround.EXCESSIVE
 BY_ADA = Proposal(Decision.REFUSE, ADA, AT, CLAIMS)
-ERASURE_BY_ADA = Proposal(Decision.FULFIL, ADA, AT)
+ERASURE_BY_ADA = Proposal(Decision.FULFIL, ADA, AT, outcome=FULFILLED)
 
 
 def test_what_nobody_can_undo_takes_two_people() -> None:
@@ -32,24 +33,25 @@ def test_what_nobody_can_undo_takes_two_people() -> None:
 
 def test_another_person_decides_what_was_proposed() -> None:
     check_second_person(RequestKind.ERASE, Decision.REFUSE, GRACE, BY_ADA, CLAIMS)
-    check_second_person(RequestKind.ERASE, Decision.FULFIL, GRACE, ERASURE_BY_ADA)
+    check_second_person(RequestKind.ERASE, Decision.FULFIL, GRACE, ERASURE_BY_ADA, FULFILLED)
 
 
 @pytest.mark.parametrize(
-    "decision, proposal, ground",
+    "decision, proposal, how",
     [
         (Decision.REFUSE, None, CLAIMS),
         (Decision.REFUSE, BY_ADA, EXCESSIVE),
         (Decision.REFUSE, ERASURE_BY_ADA, CLAIMS),
-        (Decision.FULFIL, BY_ADA, None),
-        (Decision.FULFIL, None, None),
+        (Decision.FULFIL, BY_ADA, FULFILLED),
+        (Decision.FULFIL, ERASURE_BY_ADA, PARTLY),
+        (Decision.FULFIL, None, FULFILLED),
     ],
 )
 def test_nothing_else_is_decided(
-    decision: Decision, proposal: Proposal | None, ground: RefusalGround | None
+    decision: Decision, proposal: Proposal | None, how: RefusalGround | RequestOutcome
 ) -> None:
     with pytest.raises(SecondPersonRequired):
-        check_second_person(RequestKind.ERASE, decision, GRACE, proposal, ground)
+        check_second_person(RequestKind.ERASE, decision, GRACE, proposal, how)
 
 
 def test_nobody_decides_on_their_own_proposal_or_ends_their_own_hold() -> None:
