@@ -38,13 +38,18 @@ from preference_center.ledger.sql import (
 from preference_center.ledger.store.lookup import LOOK_UP_BY_DIGEST, load_facts_by_id
 from preference_center.lists.imports.matches import MatchQuery, find_matches
 from preference_center.rights.erasure.store import (
+    READABLE_FOR,
     STOP_WAITING,
+    NewErasure,
     finish_erasures,
     forget_overdue,
     hand_over_late_tasks,
+    insert_erasures,
     load_accounts,
+    lock_unfinished,
 )
 from preference_center.rights.retention import AppliedRule, find_expired
+from preference_center.rights.rules.requests import Extent
 from tests.clock import START
 from tests.core.histories import NEWS
 from tests.ledger.changes import change
@@ -211,10 +216,15 @@ def _list_policy_notices(connection: Connection) -> None:
     list_notices_of(connection, [1])
 
 
-def _tidy_erasures(connection: Connection) -> None:
-    hand_over_late_tasks(connection, START)
-    forget_overdue(connection, START)
-    finish_erasures(connection, START, [UUID(int=1)])
+def _tidy_erasures(connection: Any) -> None:
+    overdue, later = UUID(int=1), START + READABLE_FOR
+    [(address_id,)] = connection.connection.execute("SELECT id FROM address")
+    new = [NewErasure(overdue, address_id, None)]
+    insert_erasures(connection.connection, new, Extent.ACCOUNT, None, begun_at=START, now=START)
+    lock_unfinished(connection, [address_id])
+    hand_over_late_tasks(connection, later)
+    forget_overdue(connection, later)
+    finish_erasures(connection, later, [overdue])
 
 
 def _find_expired(connection: Connection) -> None:

@@ -133,15 +133,13 @@ _NO_OPEN_TASK = """finished_at IS NULL AND NOT EXISTS (
 _DONE = "ciphertext = NULL, finished_at = %(now)s"
 
 
-_FINISH = _END.format(assignments=_DONE, condition=_NO_OPEN_TASK)
+_FINISH = _END.format(assignments=_DONE, condition=f"{_NO_OPEN_TASK} AND id = ANY(%(ids)s)")
 
 
-_FINISH_SOME = _END.format(assignments=_DONE, condition=f"{_NO_OPEN_TASK} AND id = ANY(%(ids)s)")
+_OVERDUE = "ciphertext IS NOT NULL AND give_up_at <= %(now)s"
 
 
-_FORGET = _END.format(
-    assignments="ciphertext = NULL", condition="ciphertext IS NOT NULL AND give_up_at <= %(now)s"
-)
+_FORGET = _END.format(assignments="ciphertext = NULL", condition="id = ANY(%(ids)s)")
 
 
 _END_RETURNED = """
@@ -169,9 +167,7 @@ RETURNING destination
 _LEAVE_TO_PEOPLE = """
 UPDATE erasure_task SET by_hand_since = COALESCE(by_hand_since, %(now)s), next_at = NULL,
     lease = NULL
-WHERE erasure_id = ANY(ARRAY(SELECT id FROM erasure
-        WHERE ciphertext IS NOT NULL AND give_up_at <= %(now)s))
-    AND outcome = ''
+WHERE erasure_id = ANY(%(ids)s) AND outcome = ''
 """
 
 
@@ -283,6 +279,7 @@ def insert_erasures(
     The addresses must be locked and not cleared yet. Safe to repeat. Their 30 days begin `now`: a
     replay may come later than those of `begun_at` ended, and tools have the person again.
     """
+    lock_unfinished(connection, [each.address_id for each in erasures if each.address_id])
     connection.execute(
         _INSERT,
         {
@@ -314,26 +311,51 @@ def number_entries(connection: Connection, ids: Collection[UUID]) -> None:
     connection.execute(_NUMBER, {"ids": list(ids)})
 
 
+def lock_erasure(connection: Connection, erasure_id: UUID) -> None:
+    """Lock an erasure, before one of its tasks is opened or ended by hand."""
+    _lock(connection, "id = %(id)s", {"id": erasure_id})
+
+
+def lock_unfinished(connection: Connection, address_ids: Collection[int]) -> None:
+    """Lock what is under way of these addresses, before tasks are opened or ended with it."""
+    condition = "address_id = ANY(%(addresses)s) AND finished_at IS NULL"
+    _lock(connection, condition, {"addresses": list(address_ids)})
+
+
+def _lock(connection: Connection, condition: str, given: Mapping[str, Any]) -> list[UUID]:
+    """Lock erasures until the end of the transaction; returns their ids.
+
+    It is a statement by itself, so that the next one sees the tasks that others, for whom it has
+    waited, have opened.
+    """
+    query = f"""SELECT id FROM erasure
+        WHERE id = ANY(ARRAY(SELECT id FROM erasure WHERE {condition}))
+        ORDER BY id FOR UPDATE"""  # noqa: S608 - constants
+    return [row[0] for row in connection.execute(query.encode(), given)]
+
+
 def finish_erasures(
     connection: Connection, now: datetime, ids: Collection[UUID] | None = None
 ) -> None:
     """Forget the addresses of those of these erasures, or of all, that have no open task."""
-    if ids is None:
-        _end(connection, _FINISH, {"now": now})
-    else:
-        _end(connection, _FINISH_SOME, {"now": now, "ids": list(ids)})
+    which = _NO_OPEN_TASK if ids is None else f"{_NO_OPEN_TASK} AND id = ANY(%(ids)s)"
+    if locked := _lock(connection, which, {"ids": list(ids or ())}):
+        _end(connection, _FINISH, {"now": now, "ids": locked})
 
 
 def end_returned(connection: Connection, address_id: int, now: datetime) -> None:
     """End what is open of an address whose person came back: nothing more is erased in tools."""
+    lock_unfinished(connection, [address_id])
     given = {"address": address_id, "now": now, "outcome": TaskOutcome.RETURNED}
     connection.execute(_END_RETURNED, given)
 
 
 def forget_overdue(connection: Connection, now: datetime) -> None:
     """Forget the addresses that were readable for 30 days, whatever is open (I6)."""
-    connection.execute(_LEAVE_TO_PEOPLE, {"now": now})
-    _end(connection, _FORGET, {"now": now})
+    if locked := _lock(connection, _OVERDUE, {"now": now}):
+        given = {"now": now, "ids": locked}
+        connection.execute(_LEAVE_TO_PEOPLE, given)
+        _end(connection, _FORGET, given)
 
 
 def _end(connection: Connection, query: str, given: Mapping[str, Any]) -> None:

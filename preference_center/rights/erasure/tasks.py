@@ -187,6 +187,7 @@ def end_hand_task(
     task = {"id": erasure_id, "destination": destination, "done_by": done_by, "now": now}
 
     def write(connection: Connection) -> bool:
+        store.lock_erasure(connection, erasure_id)
         given = {**task, "outcome": TaskOutcome.BY_HAND}
         if not connection.execute(_END_BY_HAND, given).rowcount:
             raise UnknownErasure("there is no open task of this erasure at this tool")
@@ -281,6 +282,7 @@ def erase_again_in_tool(
     """
     if not seen:
         return set()
+    store.lock_unfinished(connection, seen)
     given = {
         "ids": [erasure_id for erasure_id, _ in seen.values()],
         "addresses": list(seen),
