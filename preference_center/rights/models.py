@@ -113,7 +113,8 @@ class ErasureRow(db.Model):  # type: ignore[misc,name-defined]
 
     `address_id` is null where a contact without any address was erased. `contact_id` is the
     contact of an erased account. `entry` numbers the entries of the erasure journal; it has this
-    one since `journaled_at`. An erasure of what a tool showed again needs none.
+    one since `journaled_at`. An erasure of what a tool showed again needs none. One that repeats
+    another, with nothing left to erase, has an entry and no tasks.
     """
 
     __tablename__ = "erasure"

@@ -86,16 +86,17 @@ class _Request:
 class _Plan:
     """What one transaction erases.
 
-    `covered` were erased that far already. Nothing is erased again of them, but the opt-out is
-    recorded again, if that was more than REPEAT_INTERVAL ago: what was said in between may reach
-    us only later, in a list, say (I5, I6).
+    `covered` were erased that far already. Nothing is erased again of them, but if that was more
+    than REPEAT_INTERVAL ago, the opt-out is recorded again, and `repeated` has the id of one more
+    erasure for the journal: what was said in between may reach us only later, in a list, say, or
+    a backup of then be restored (I5, I6).
     """
 
     subjects: Sequence[ErasureSubject]
     accounts: Sequence[ErasedAccount]
     new: Sequence[NewErasure]
     covered: Sequence[ErasureSubject]
-    repeated: Sequence[ErasureSubject]
+    repeated: Mapping[UUID, ErasureSubject]
     digest_length: int
     """That of the keys which made the digests of all these."""
 
@@ -240,7 +241,7 @@ def _make_plan(
         accounts=accounts,
         new=new,
         covered=left,
-        repeated=[each for each in left if _is_repeated(each, request)],
+        repeated={services().new_id(): each for each in left if _is_repeated(each, request)},
         digest_length=digest_length,
     )
 
@@ -288,12 +289,12 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
             raise _DigestsChanged
         if plan.new:
             _erase_new(connection, plan, request)
-        repeated = [each.address_id for each in plan.repeated]
-        store.count_from(connection, repeated, request.begun_at)
+        repeated = {new: each.erasure_id for new, each in plan.repeated.items() if each.erasure_id}
+        store.insert_repeats(connection, repeated, request.request_id, request.begun_at)
         if in_transaction:
             in_transaction(connection, plan.ids)
         if not request.is_replay:
-            store.number_entries(connection, [each.id for each in plan.new])
+            store.number_entries(connection, [*(each.id for each in plan.new), *repeated])
 
     if plan.new or plan.repeated:
         record([*_changes(plan, request)], write)
@@ -327,7 +328,7 @@ def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now
 
 def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
     new_id = services().new_id
-    for subject in (*plan.subjects, *plan.repeated):
+    for subject in (*plan.subjects, *plan.repeated.values()):
         yield from build_erasure_changes(
             (new_id(), new_id()), _named(subject), request.extent, request.origin, request.begun_at
         )

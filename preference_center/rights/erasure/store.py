@@ -31,8 +31,9 @@ _SELECT_SUBJECTS = f"""
 SELECT DISTINCT a.id, a.channel, a.digest, {pushable_ciphertext("a")}, a.erased_at IS NOT NULL,
     newest.id, newest.extent, newest.begun_at, linked.contact_id
 FROM address a LEFT JOIN contact_address linked ON linked.address_id = a.id
-LEFT JOIN LATERAL (SELECT id, extent, begun_at FROM erasure WHERE address_id = a.id
-    ORDER BY begun_at DESC, id DESC LIMIT 1) AS newest ON true
+LEFT JOIN LATERAL (SELECT id, extent, max(begun_at) OVER () AS begun_at FROM erasure
+    WHERE address_id = a.id
+    ORDER BY finished_at IS NULL DESC, begun_at DESC, id DESC LIMIT 1) AS newest ON true
 WHERE a.id = ANY(ARRAY(SELECT unnest(%(addresses)s::bigint[])
     UNION SELECT address_id FROM contact_address WHERE contact_id = ANY(%(contacts)s)))
 ORDER BY a.id
@@ -86,6 +87,20 @@ A destination without channels only reports by its webhook: it may hold anybody.
 
 An address that is erased further, say the whole account after marketing, has one erasure under
 way: the earlier one ends, and its address goes to the later one.
+"""
+
+
+_INSERT_REPEATS = """
+WITH created AS (
+    INSERT INTO erasure (id, address_id, contact_id, extent, request_id, begun_at, give_up_at,
+        finished_at)
+    SELECT given.id, e.address_id, e.contact_id, e.extent, %(request)s, %(at)s, %(give_up)s,
+        %(at)s
+    FROM unnest(%(ids)s::uuid[], %(of)s::uuid[]) AS given (id, of) JOIN erasure e ON e.id = given.of
+    ON CONFLICT (id) DO NOTHING RETURNING address_id
+)
+UPDATE address SET last_erased_at = GREATEST(last_erased_at, %(at)s)
+FROM created WHERE address.id = created.address_id
 """
 
 
@@ -182,9 +197,10 @@ class ErasureSubject:
     """Its canonical form, while it can be read."""
     is_erased: bool
     erasure_id: UUID | None
-    """Its newest erasure, how far that went, and from when it counts (UTC)."""
+    """Its erasure that is under way, else the newest, and how far that went."""
     extent: Extent | None
     begun_at: datetime | None
+    """From when its newest erasure counts (UTC)."""
     contact_id: UUID | None
 
     def is_covered(self, extent: Extent) -> bool:
@@ -295,11 +311,23 @@ def insert_erasures(
     )
 
 
-def count_from(connection: Connection, address_ids: Collection[int], at: datetime) -> None:
-    """Have the erasure of these addresses count from `at` (UTC): no choice of before is kept."""
+def insert_repeats(
+    connection: Connection, repeated: Mapping[UUID, UUID], request_id: UUID | None, at: datetime
+) -> None:
+    """Store erasures, each by its id, that repeat others at `at` (UTC), and have no tasks.
+
+    The addresses count as erased from then on: no choice of before is kept. What is under way in
+    tools goes on.
+    """
     connection.execute(
-        "UPDATE address SET last_erased_at = GREATEST(last_erased_at, %s) WHERE id = ANY(%s)",
-        (at, list(address_ids)),
+        _INSERT_REPEATS,
+        {
+            "ids": list(repeated),
+            "of": list(repeated.values()),
+            "request": request_id,
+            "at": at,
+            "give_up": at + READABLE_FOR,
+        },
     )
 
 

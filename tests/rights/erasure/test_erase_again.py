@@ -14,7 +14,8 @@ from preference_center.core.events import ALL_MARKETING, EVERYTHING, REPEAT_INTE
 from preference_center.ledger import record
 from preference_center.rights.rules.requests import Extent
 from tests.clock import Clock
-from tests.ledger.changes import change, id_of, retraction
+from tests.core.histories import NEWS
+from tests.ledger.changes import add_destination, change, id_of, retraction
 from tests.rights.decisions import WEEKLY, ask
 from tests.rights.erasing import (
     ADA,
@@ -39,7 +40,8 @@ def _context(app: Flask) -> Iterator[None]:
         yield
 
 
-def test_an_erasure_is_repeated_without_a_second_one(clock: Clock) -> None:  # I7
+def test_an_erasure_that_is_repeated_begins_nothing_in_tools_again(clock: Clock) -> None:  # I7
+    add_destination("crm", NEWS)
     store(ADA, NUMBER)
     first = erase()
     assert row("SELECT count(*) FROM event") == (4,)
@@ -49,7 +51,22 @@ def test_an_erasure_is_repeated_without_a_second_one(clock: Clock) -> None:  # I
     clock.now += timedelta(days=1)
     assert sorted(erase()) == sorted(first)
     assert row("SELECT count(*) FROM event") == (8,)  # what was said in between may be late
-    assert row("SELECT count(*) FROM erasure") == (2,)
+    clock.now += timedelta(days=1)
+    [(under_way,)] = rows("SELECT id FROM erasure WHERE ciphertext IS NOT NULL")
+    assert under_way in first
+    assert under_way in erase()
+    assert rows("SELECT erasure_id FROM erasure_task") == [(under_way,)]
+
+
+def test_each_repeat_of_an_erasure_is_an_entry_of_the_journal(clock: Clock) -> None:  # I6
+    """A backup from between them has only the first."""
+    store(ADA)
+    begun = [clock.now + timedelta(days=day) for day in range(3)]
+    for clock.now in begun:
+        erase()
+    erase()  # at once: the same
+    found = rows("SELECT entry, begun_at, extent FROM erasure ORDER BY entry")
+    assert found == [(number, at, "account") for number, at in enumerate(begun, start=1)]
 
 
 def test_what_belongs_to_it_is_written_although_nothing_is_left_to_erase() -> None:

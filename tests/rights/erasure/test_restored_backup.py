@@ -317,5 +317,29 @@ def test_somebody_who_came_back_is_not_erased_by_a_replay_of_the_whole_journal(
     assert tables_with("ada@example.com") != set()
 
 
+def test_a_repeated_erasure_is_repeated_in_a_backup_from_between(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:  # I6
+    """What was said before the second one may reach us only later, e.g. in a list."""
+    store(ADA)
+    erase(ADA)
+    back_up()
+    clock.advance(timedelta(days=1))
+    said_at = clock()
+    clock.advance(timedelta(days=1))
+    erase(ADA)
+    restore(app)
+    assert not is_answered(client)
+    assert replay() == 1
+    assert replay() == 0
+    app.extensions.pop(journal.EXTENSION_KEY)
+    assert is_answered(client)
+    clock.advance(timedelta(days=1))
+    opted_in = change(1, EventKind.OPTED_IN, address=ADA, at=clock(), evidence={"wording": "Yes"})
+    record([replace(opted_in, occurred_at=said_at)])
+    assert not ask(WEEKLY, ADA).allow
+    assert run_in_transaction(lambda c: c.execute("SELECT FROM consent").rowcount) == 0
+
+
 def folder(app: Flask) -> Path:
     return Path(app.extensions[EXTENSION_NAME].settings.erasure_journal)
