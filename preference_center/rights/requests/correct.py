@@ -80,7 +80,8 @@ def move_address(
 
     Opt-outs, pauses, consents, a restriction and the closing of the account hold for `new`, with
     their own times; `old` gets no marketing any more; its contact, if it has one, has both. A
-    repeat returns the same move, and adds what was said at `old` meanwhile.
+    repeat while it can be undone returns the same move, and adds what was said at `old` meanwhile;
+    later it is another move, with an undo of its own.
 
     Raises InvalidInput where the two are on different channels, are the same, or one was erased;
     AddressConflict where each has a contact of its own: support merges these; Unavailable.
@@ -190,15 +191,9 @@ def _plan(connection: Connection, asked: _Correction) -> tuple[Move, list[Change
             "one of the two addresses was erased: its person has to come back first"
         )
     old_id, new_id = (rows[a].id if a in rows else 0 for a in (asked.old, asked.new))
-    move = moves.find_move(connection, old_id, new_id) or Move(
-        context.new_id(),
-        asked.request_id,
-        old_id,
-        new_id,
-        None,
-        [],
-        asked.origin.now,
-        asked.origin.now + UNDO_PERIOD,
+    now = asked.origin.now
+    move = moves.find_move(connection, old_id, new_id, now) or Move(
+        context.new_id(), asked.request_id, old_id, new_id, None, [], now, now + UNDO_PERIOD
     )
     return move, _changes(connection, asked, move)
 
@@ -258,7 +253,8 @@ def _ensure_unchanged(connection: Connection, asked: _Correction, move: Move) ->
 
     Both addresses are locked: nothing more can be recorded about them.
     """
-    other = moves.find_move(connection, move.from_address_id, move.to_address_id)
+    ids, now = (move.from_address_id, move.to_address_id), asked.origin.now
+    other = moves.find_move(connection, *ids, now)
     if other is not None and other.id != move.id:
         raise _ConcurrentChange
     if {each.id for each in _changes(connection, asked, move)} - set(move.event_ids):

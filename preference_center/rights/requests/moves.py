@@ -75,11 +75,11 @@ def find_addresses(
 _SELECT = f"SELECT {columns_of(Move)} FROM address_move"  # noqa: S608 - constants
 
 
-def find_move(connection: Connection, from_id: int, to_id: int) -> Move | None:
-    """The newest move from the one address to the other that was not undone."""
+def find_move(connection: Connection, from_id: int, to_id: int, now: datetime) -> Move | None:
+    """The newest move from the one address to the other that can be undone at `now` (UTC)."""
     query = """WHERE from_address_id = %(from)s AND to_address_id = %(to)s AND undone_at IS NULL
-        ORDER BY moved_at DESC LIMIT 1"""
-    return _find(connection, query, {"from": from_id, "to": to_id})
+        AND undo_until >= %(now)s ORDER BY moved_at DESC LIMIT 1"""
+    return _find(connection, query, {"from": from_id, "to": to_id, "now": now})
 
 
 def find_by_request(connection: Connection, request_id: UUID) -> Move | None:

@@ -28,7 +28,7 @@ from preference_center.rights.requests.correct import move_address, undo_move
 from preference_center.rights.requests.moves import Move
 from preference_center.rights.rules.requests import Extent
 from tests.clock import START, Clock
-from tests.core.histories import NEWS
+from tests.core.histories import NEWS, OFFERS
 from tests.ledger.changes import add_destination, change, id_of, together, waiting
 from tests.rights.erasing import erase
 
@@ -319,6 +319,29 @@ def test_a_move_after_an_undo_is_another_one(clock: Clock) -> None:
     again = move()
     assert again.id != done.id
     assert not ask(NEW).allow
+
+
+def test_a_correction_once_an_earlier_one_can_not_be_undone_is_another_one(
+    clock: Clock,
+) -> None:  # I5
+    """The person went back to the old address meanwhile, and now has the new one again."""
+    record([change(1, scope=OFFERS, address=OLD)])
+    done = move()
+    clock.now = done.undo_until
+    assert move().id == done.id
+    clock.now += timedelta(seconds=1)
+    record([change(2, EventKind.OPTED_IN, address=OLD, at=clock.now, own_act=True)])
+    assert ask(OLD).allow
+    clock.now += DAY
+    again = move(request_id=UUID(int=5))
+    assert (again.request_id, again.moved_at) == (UUID(int=5), clock.now)
+    assert not ask(OLD).allow
+    assert move(request_id=UUID(int=5)).id == again.id
+    undo_move(again.id, origin=origin())
+    assert ask(OLD).allow
+    assert rows(f"SELECT scope FROM suppression WHERE address_id = {id_of(NEW)} AND active") == [
+        (OFFERS,)
+    ]
 
 
 def test_it_can_be_undone_for_a_week(clock: Clock) -> None:
