@@ -96,18 +96,28 @@ def list_waiting(connection: Connection, limit: int) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-def lock_unless_erased(connection: Connection, request_id: UUID, since: datetime) -> bool:
-    """Whether none of the people of a request was erased since then; none can be until the end.
+_OF_SUBJECT = """FROM rights_request r JOIN address a
+    ON a.digest = ANY(r.subject_digests) OR a.id = ANY(r.address_ids)"""
+
+
+def list_erasures(connection: Connection, request_id: UUID) -> set[UUID]:
+    """The erasures so far, each by its id, of the addresses of a request."""
+    rows = connection.execute(
+        f"SELECT e.id {_OF_SUBJECT} JOIN erasure e ON e.address_id = a.id WHERE r.id = %s",
+        (request_id,),
+    )
+    return {row[0] for row in rows}
+
+
+def lock_subject(connection: Connection, request_id: UUID) -> None:
+    """Let nobody of a request be erased until the transaction ends.
 
     To be called last: anyone who opts out waits for the lock.
     """
-    rows = connection.execute(
-        """SELECT a.last_erased_at FROM rights_request r JOIN address a
-            ON a.digest = ANY(r.subject_digests) OR a.id = ANY(r.address_ids)
-        WHERE r.id = %s ORDER BY a.digest, a.channel FOR SHARE OF a""",
+    connection.execute(
+        f"SELECT {_OF_SUBJECT} WHERE r.id = %s ORDER BY a.digest, a.channel FOR SHARE OF a",
         (request_id,),
     )
-    return all(erased_at is None or erased_at < since for (erased_at,) in rows)
 
 
 def find_same_file(connection: Connection, request_id: UUID, now: datetime) -> UUID | None:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+
 import pytest
 
+from preference_center.contacts.rules.contact import ContactRef
 from preference_center.core.errors import Unavailable
 from preference_center.infra.db.transactions import run_in_transaction, transaction
 from preference_center.ledger import record
+from preference_center.ledger.rules import ConsentEvidence
 from preference_center.rights.access_file.build import (
     NoAccessFile,
     build_access_file,
     read_access_file,
 )
+from preference_center.rights.erasure.come_back import return_after_erasure
+from preference_center.rights.erasure.erase import erase_contacts
 from preference_center.rights.requests import files
 from preference_center.rights.requests.steps import list_steps, load_request
-from preference_center.rights.rules.requests import IdentityLevel, RequestState
+from preference_center.rights.rules.requests import Extent, IdentityLevel, RequestState
 from tests.clock import START, Clock
 from tests.ledger.changes import change
 from tests.rights.access_file.people import (
     ADA,
     DAY,
     GRACE,
+    WORDING,
     ask,
     data_of,
     execute,
     file_of,
+    origin,
     store_everything,
 )
 
@@ -121,16 +130,20 @@ def test_two_workers_build_one_file() -> None:
 def test_nobody_who_is_erased_meanwhile_stays_in_the_file(  # I6
     clock: Clock, monkeypatch: pytest.MonkeyPatch, *, came_back: bool
 ) -> None:
+    """By a host whose clock is behind."""
     store_everything()
+    execute("DELETE FROM hold")
     request = ask(ADA)
     finish = files.FileWriter.finish
 
     def finish_after_an_erasure(writer: files.FileWriter) -> None:
-        execute(
-            "UPDATE address SET ciphertext = NULL, erased_at = %(until)s, last_erased_at = %(at)s",
-            at=clock.now,
-            until=None if came_back else clock.now,
-        )
+        clock.now -= timedelta(seconds=5)
+        erase_contacts([ContactRef(address=ADA)], Extent.MARKETING, origin=origin())
+        clock.now += timedelta(seconds=2)
+        if came_back:
+            proof = ConsentEvidence("page", "I want to come back", "en", clock())
+            return_after_erasure(ADA, proof, origin=origin())
+        clock.now += timedelta(seconds=3)
         finish(writer)
 
     monkeypatch.setattr(files.FileWriter, "finish", finish_after_an_erasure)
@@ -138,5 +151,7 @@ def test_nobody_who_is_erased_meanwhile_stays_in_the_file(  # I6
         build_access_file(request.id)
     monkeypatch.undo()
     clock.now += DAY
-    [address] = data_of(file_of(request))["addresses"]
-    assert address["address"] is None
+    data = data_of(file_of(request))
+    [address] = data["addresses"]
+    assert address["address"] == (ADA.exact if came_back else None)
+    assert WORDING not in json.dumps(data)
