@@ -12,12 +12,12 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 
 import structlog
 
 from preference_center.app.service import create_service
 from preference_center.core.errors import PreferenceCenterError, Unavailable
+from preference_center.destinations.connect import find_spec
 from preference_center.destinations.rules.plan import MAX_CONCURRENT_PUSHES
 from preference_center.destinations.scan import schedule_new_listings
 from preference_center.destinations.store import (
@@ -36,7 +36,6 @@ from preference_center.infra.context import services
 from preference_center.infra.db.connections import WORKER_TIMEOUTS
 from preference_center.infra.db.transactions import Connection, run_autocommit, run_in_transaction
 from preference_center.infra.telemetry import capture_standard_logs, start_telemetry
-from preference_center.integrations.registry import load_integrations
 from preference_center.ledger.forms import raise_deferred_states
 from preference_center.lists.store import UPLOAD_RETENTION, delete_expired_parts, list_due_imports
 from preference_center.monitoring.alerts import start_alerting
@@ -89,10 +88,9 @@ def scan_backfill_kinds(connection: Connection) -> list[str]:
     return [kind for kind in destinations.list_kinds(connection) if _backfills_by_scan(kind)]
 
 
-@cache
 def _backfills_by_scan(kind: str) -> bool:
-    integration = load_integrations().get(kind)
-    return integration is not None and integration.load_spec().capabilities.backfills_by_scan
+    spec = find_spec(kind)
+    return spec is not None and spec.capabilities.backfills_by_scan
 
 
 def tick() -> int:

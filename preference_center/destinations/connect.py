@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from preference_center.catalogue.store import current_catalogue
 from preference_center.core.addresses import Channel
 from preference_center.destinations.rules.plan import channels_by_topic
@@ -25,12 +27,14 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
     RateLimit,
 )
-from preference_center.integrations.base.integration import RATE_SETTING
+from preference_center.integrations.base.integration import RATE_SETTING, ConnectorSpec
 from preference_center.integrations.registry import (
     DestinationConfigError,
     get_spec,
     make_connector,
 )
+
+log = structlog.get_logger()
 
 MAX_FIRST_WAIT = 1.0
 """Seconds that a worker's batch waits for its first request; beyond, it does other work."""
@@ -65,6 +69,18 @@ class Lease:
 
 ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the lease tells it whether a request is allowed."""
+
+
+def find_spec(kind: str) -> ConnectorSpec | None:
+    """The description of this kind's connector; None, and logged, if it can't be loaded.
+
+    For work on all destinations, which one of them must not stop (I3).
+    """
+    try:
+        return get_spec(kind)
+    except Exception as error:
+        log.warning("integration_not_loaded", kind=kind, exc_info=error)
+        return None
 
 
 def connect(destination: Destination, lease: Lease | None = None) -> Connector:

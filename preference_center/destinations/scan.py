@@ -18,7 +18,12 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
-from preference_center.destinations.connect import LEASE_DURATION, ConnectorFactory, Lease
+from preference_center.destinations.connect import (
+    LEASE_DURATION,
+    ConnectorFactory,
+    Lease,
+    find_spec,
+)
 from preference_center.destinations.ingest import ingest
 from preference_center.destinations.push import log_failure, safe_message
 from preference_center.destinations.read_back import read_back
@@ -51,7 +56,6 @@ from preference_center.integrations.base.contract import (
     SupportsPull,
     SupportsScan,
 )
-from preference_center.integrations.registry import load_integrations
 
 log = structlog.get_logger()
 
@@ -97,12 +101,10 @@ def schedule_new_listings(now: datetime) -> None:
     keys = services().keys
     for number in run_autocommit(verifying.list_without_listings):
         found = run_autocommit(partial(destinations.find_by_id, keys=keys, destination_id=number))
-        integration = load_integrations().get(found.kind) if found else None
-        parts = (
-            supported_listings(integration.load_spec().capabilities_for(found.settings))
-            if found and integration
-            else []
-        )
+        spec = find_spec(found.kind) if found else None
+        if not found or not spec:
+            continue
+        parts = supported_listings(spec.capabilities_for(found.settings))
         run_autocommit(
             partial(verifying.schedule_listings, destination=number, kinds=parts, now=now)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from redis import Redis
 
 from preference_center.core.staff import Role
 from preference_center.destinations.rules.states import DestinationStatus
-from preference_center.destinations.store import webhooks
+from preference_center.destinations.store import listings, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import (
@@ -144,6 +145,22 @@ def test_a_part_of_the_housekeeping_that_fails_stops_no_other(
     with app.app_context():
         scheduler.tick_until_stopped(heartbeat)
     assert heartbeat.housekept_at == clock()
+
+
+def test_a_tool_whose_integration_cannot_be_loaded_holds_up_no_other(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # I3
+    monkeypatch.setitem(sys.modules, "preference_center.integrations.ses.connector", None)
+    with app.app_context():
+        add_destination("broken", kind="ses")
+        add_destination("removed", kind="pigeon")
+        whole = add_destination("whole", kind="sendgrid")
+        scheduler.tick()
+        due = run_in_transaction(lambda c: listings.list_due_listings(c, clock()))
+    assert {number for number, _ in due} == {whole}
+    logged = capsys.readouterr().err
+    for kind in ("ses", "pigeon"):
+        assert f'"kind": "{kind}", "event": "integration_not_loaded"' in logged
 
 
 def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
