@@ -312,13 +312,13 @@ class Run:
     def _look(self) -> None:
         try:
             self.looks.look()
-        except Unavailable:
+        except* Unavailable:
             if self.outages.back_at is None:
                 raise
             self.looks.next_at = self.outages.back_at
-            return
-        self.looks.lists_at_work = self.lists.look()
-        self.checks.learn()
+        else:
+            self.looks.lists_at_work = self.lists.look()
+            self.checks.learn()
 
     def _settle(self) -> None:
         """Everybody rests: before long, every tool agrees with every person."""

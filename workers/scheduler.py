@@ -10,8 +10,10 @@ import gc
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -61,6 +63,8 @@ from preference_center.web.console.accounts import delete_old_sessions
 from preference_center.web.emails import purge_stops
 from workers.process import stop_requested, wait_for_database
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 TICK_INTERVAL = 2.0
@@ -96,12 +100,45 @@ def _backfills_by_scan(kind: str) -> bool:
 def tick() -> int:
     """Enqueue what is due: destinations, mail, imports, webhooks. Returns the jobs attempted.
 
-    Before that, raise some of the deferred forms.
+    Before that, raise some of the deferred forms. A part that fails stops no other: raises
+    ExceptionGroup after the last.
     """
-    context = services()
-    now = context.now()
-    wanted = 0
+    parts = (
+        _tick_deferred_forms,
+        _tick_pushes,
+        _tick_mail,
+        _tick_imports,
+        _tick_listings,
+        _tick_webhooks,
+        _tick_rights,
+        _tick_backfills,
+        _tick_erasures,
+        _tick_access_files,
+    )
+    return sum(_run_each(parts, services().now()))
+
+
+def _run_each(steps: Iterable[Callable[[datetime], T]], now: datetime) -> list[T]:
+    """Run all steps, whatever fails; returns their results. Raises ExceptionGroup of failures."""
+    results, failures = [], []
+    for step in steps:
+        try:
+            results.append(step(now))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next step may work
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("steps failed", failures)
+    return results
+
+
+def _tick_deferred_forms(_: datetime) -> int:
     raise_deferred_states()
+    return 0
+
+
+def _tick_pushes(now: datetime) -> int:
+    context = services()
+    wanted = 0
     for due in run_autocommit(
         lambda connection: states.list_due(connection, now, scan_backfill_kinds(connection))
     ):
@@ -113,8 +150,7 @@ def tick() -> int:
         for slot in range(slots):
             if not context.queue.enqueue_sync(due.destination_id, slot=slot):
                 return wanted
-    wanted += _tick_mail(now) + _tick_imports(now) + _tick_listings(now) + _tick_rights(now)
-    return wanted + _tick_backfills() + _tick_erasures(now) + _tick_access_files()
+    return wanted
 
 
 def _slot_count(due: DueCounts) -> int:
@@ -126,44 +162,55 @@ def _slot_count(due: DueCounts) -> int:
 
 
 def purge_expired(now: datetime) -> None:
-    """Delete what has expired, and enqueue a job for what is past its retention."""
-    run_autocommit(lambda connection: destinations.purge_pushes(connection, now))
-    run_autocommit(lambda connection: outbox.expire_emails(connection, now))
-    run_autocommit(lambda connection: outbox.purge_emails(connection, now))
-    run_autocommit(lambda connection: purge_stops(connection, now))
-    run_autocommit(
-        lambda connection: idempotency.purge_responses(
-            connection, now, limit=MAX_RESPONSES_PER_CLEANUP
-        )
+    """Delete what has expired, and enqueue a job for what is past its retention.
+
+    A deletion that fails stops no other: raises ExceptionGroup after the last.
+    """
+    steps = (
+        _autocommit(destinations.purge_pushes),
+        _autocommit(outbox.expire_emails),
+        _autocommit(outbox.purge_emails),
+        _autocommit(purge_stops),
+        _autocommit(partial(idempotency.purge_responses, limit=MAX_RESPONSES_PER_CLEANUP)),
+        lambda now: run_in_transaction(lambda c: webhooks.purge_webhooks(c, now)),
+        _autocommit(lambda c, _: states.purge_removed(c, limit=MAX_ROWS_PER_CLEANUP)),
+        _autocommit(webhooks.purge_decisions),
+        _autocommit(files.delete_expired),
+        _autocommit(delete_old_usage),
+        _autocommit(looks.forget_addresses),
+        lambda now: run_in_transaction(lambda c: purge_items(c, now)),
+        _autocommit(files.purge_proofs),
+        _autocommit(rights_webhooks.purge_webhooks),
+        delete_old_sessions,
+        tidy_erasures,
+        _autocommit(lambda c, now: delete_expired_parts(c, now - UPLOAD_RETENTION)),
+        _enqueue_retention,
     )
-    run_in_transaction(lambda connection: webhooks.purge_webhooks(connection, now))
-    run_autocommit(lambda connection: states.purge_removed(connection, limit=MAX_ROWS_PER_CLEANUP))
-    run_autocommit(lambda connection: webhooks.purge_decisions(connection, now))
-    run_autocommit(lambda connection: files.delete_expired(connection, now))
-    run_autocommit(lambda connection: delete_old_usage(connection, now))
-    run_autocommit(lambda connection: looks.forget_addresses(connection, now))
-    run_in_transaction(lambda connection: purge_items(connection, now))
-    run_autocommit(lambda connection: files.purge_proofs(connection, now))
-    run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
-    delete_old_sessions(now)
-    tidy_erasures(now)
-    run_autocommit(lambda connection: delete_expired_parts(connection, now - UPLOAD_RETENTION))
+    _run_each(steps, now)
+
+
+def _autocommit(step: Callable[[Connection, datetime], object]) -> Callable[[datetime], object]:
+    return lambda now: run_autocommit(lambda connection: step(connection, now))
+
+
+def _enqueue_retention(now: datetime) -> None:
     if run_autocommit(lambda connection: is_retention_due(connection, now)):
         services().queue.enqueue_retention()
 
 
 def _tick_listings(now: datetime) -> int:
-    """Enqueue the listings to read in tools, and what they have posted."""
+    """Enqueue the listings to read in tools."""
     context = services()
     schedule_new_listings(now)
     listings = run_autocommit(lambda connection: verifying.list_due_listings(connection, now))
     for destination, part in listings:
         if not context.queue.enqueue_verify(destination, part):
             return len(listings)
-    return len(listings) + _tick_webhooks(now)
+    return len(listings)
 
 
 def _tick_webhooks(now: datetime) -> int:
+    """Enqueue what tools have posted."""
     wanted = 0
     due = run_autocommit(lambda connection: webhooks.count_due_webhooks(connection, now))
     for destination, bodies in due.items():
@@ -182,7 +229,7 @@ def _tick_imports(now: datetime) -> int:
     return len(waiting)
 
 
-def _tick_backfills() -> int:
+def _tick_backfills(_: datetime) -> int:
     unfinished = run_autocommit(backfills.list_unfinished)
     for destination in unfinished:
         if not services().queue.enqueue_backfill(destination):
@@ -200,7 +247,7 @@ def _tick_erasures(now: datetime) -> int:
     return len(due)
 
 
-def _tick_access_files() -> int:
+def _tick_access_files(_: datetime) -> int:
     waiting = run_autocommit(lambda connection: files.list_waiting(connection, ACCESS_FILES))
     limiter = services().limiter
     for request_id in waiting:
@@ -253,9 +300,8 @@ def tick_until_stopped(heartbeat: Heartbeat) -> None:
     """Tick, and do the housekeeping every CLEANUP_INTERVAL, whatever of it fails."""
     tidied_at = -math.inf
     while not stop_requested.wait(TICK_INTERVAL):
-        if not _attempt("tick_failed", lambda _: tick()):
-            continue
-        heartbeat.beat(services().now())
+        if _attempt("tick_failed", lambda _: tick()):
+            heartbeat.beat(services().now())
         _attempt("bursts_not_flagged", flag_bursts)
         if time.monotonic() >= tidied_at + CLEANUP_INTERVAL:
             keep_house(heartbeat)
@@ -281,14 +327,22 @@ def _attempt(event: str, step: Callable[[datetime], object]) -> bool:
     """Whether it succeeded; else it is logged: whatever it was, the process goes on."""
     try:
         step(services().now())
-    except PreferenceCenterError as error:
-        fields = error.log_fields if isinstance(error, Unavailable) else {}
-        log.warning(event, error=type(error).__name__, **fields)
-    except Exception as error:  # a process that ends could inform nobody
-        log.exception(event, exc_info=error)
+    except ExceptionGroup as group:
+        for error in group.exceptions:
+            _log_failure(event, error)
+    except Exception as error:  # noqa: BLE001 - a process that ends could inform nobody
+        _log_failure(event, error)
     else:
         return True
     return False
+
+
+def _log_failure(event: str, error: Exception) -> None:
+    if isinstance(error, PreferenceCenterError):
+        fields = error.log_fields if isinstance(error, Unavailable) else {}
+        log.warning(event, error=type(error).__name__, **fields)
+    else:
+        log.error(event, exc_info=error)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from redis import Redis
 
 from preference_center.core.staff import Role
 from preference_center.destinations.rules.states import DestinationStatus
-from preference_center.destinations.store import listings, webhooks
+from preference_center.destinations.store import destinations, listings, webhooks
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.infra.job_queue import (
@@ -121,11 +121,46 @@ def test_no_tick_counts_before_one_is_complete_and_an_error_ends_no_process(
     heartbeat = Heartbeat(clock())
     with app.app_context():
         scheduler.tick_until_stopped(heartbeat)
-    assert heartbeat == Heartbeat(clock())
+    assert heartbeat.ticked_at is None
     logged = capsys.readouterr().err
     assert logged.count('"event": "tick_failed"') == 2
     assert "KeyError" in logged
     assert "jane" not in logged  # I12
+
+
+def test_a_part_of_a_tick_that_fails_stops_no_other_and_no_housekeeping(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3
+    _turns(monkeypatch, 1)
+    monkeypatch.setattr(scheduler, "raise_deferred_states", lambda: 1 / 0)
+    monkeypatch.setattr(scheduler, "_tick_mail", lambda _: 1 / 0)
+    heartbeat = Heartbeat(clock())
+    with app.app_context():
+        number = add_destination("mailer")
+        scheduler.tick_until_stopped(heartbeat)
+        due = run_in_transaction(lambda c: listings.list_due_listings(c, clock()))
+    assert {destination for destination, _ in due} == {number}
+    assert heartbeat == Heartbeat(clock(), ticked_at=None, housekept_at=clock())
+
+
+def test_a_deletion_that_fails_stops_no_other(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(destinations, "purge_pushes", lambda *_: 1 / 0)
+    monkeypatch.setattr(scheduler, "tidy_erasures", lambda _: next(iter(())))
+    heartbeat = Heartbeat(clock())
+    with app.app_context():
+        run_in_transaction(lambda c: idempotency.insert_response(c, b"old", b"sealed", clock()))
+        clock.advance(timedelta(hours=24))
+        scheduler.keep_house(heartbeat)
+        assert rows("SELECT count(*) FROM idempotent_response") == [(0,)]
+        with Redis.from_url(services().settings.redis_url) as redis:
+            assert rq_queue(redis, JOB_QUEUES[APPLY_RETENTION]).jobs
+    assert heartbeat.housekept_at is None
+    logged = capsys.readouterr().err
+    assert logged.count('"event": "housekeeping_failed"') == 2
+    assert "ZeroDivisionError" in logged
+    assert "StopIteration" in logged
 
 
 def test_a_part_of_the_housekeeping_that_fails_stops_no_other(
