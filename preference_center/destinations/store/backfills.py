@@ -268,7 +268,7 @@ def move_unseen_to_live_lane(
 ) -> int:
     """Move up to `limit` rows that were due before `before` and not seen; returns how many."""
     return connection.execute(
-        f"""{_UNSEEN_CTE} UPDATE sync_state s SET bulk = false FROM unseen
+        f"""{_UNSEEN_CTE} UPDATE sync_state s SET bulk = false, lease = NULL FROM unseen
         WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id""",  # noqa: S608 - a constant
         {"destination": destination, "before": before, "limit": limit},
     ).rowcount
@@ -286,7 +286,8 @@ def settle_unseen_as_absent(
         f"""{_UNSEEN_CTE}, settled AS (
             UPDATE sync_state s
             SET reflected_version = GREATEST(s.reflected_version, s.wanted_version),
-                due_at = NULL, next_at = NULL, attempts = 0, outcome = 'absent', verify_at = NULL
+                lease = NULL, due_at = NULL, next_at = NULL, attempts = 0, outcome = 'absent',
+                verify_at = NULL
             FROM unseen
             WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id
             RETURNING s.address_id, s.wanted_version
@@ -301,9 +302,10 @@ def settle_unseen_as_absent(
 
 _UNSEEN_CTE = """WITH unseen AS (
     SELECT address_id FROM sync_state
-    WHERE destination_id = %(destination)s AND bulk AND lease IS NULL AND next_at <= %(before)s
+    WHERE destination_id = %(destination)s AND bulk AND next_at <= %(before)s
     ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )"""
+"""A row that is still leased is one of a worker that died: `next_at` was the end of its lease."""
 
 
 def has_due_bulk_rows(connection: Connection, destination: int, now: datetime) -> bool:

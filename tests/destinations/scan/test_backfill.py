@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.destinations.store import destinations, states
-from preference_center.destinations.store.backfills import backfill
+from preference_center.destinations.store.backfills import backfill, claim_bulk_rows
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.context import services
 from preference_center.infra.db.transactions import run_in_transaction
@@ -220,6 +220,28 @@ def test_who_opts_out_while_a_pass_goes_on_is_not_called_absent_by_it(
     clock.advance(timedelta(minutes=10))
     read(destination, tool, ListingKind.SCAN)
     assert outcomes("other@example.com") == [PushResult.ABSENT]
+
+
+@pytest.mark.parametrize("creates, found", [("no", [PushResult.ABSENT]), ("yes", [])])
+def test_who_was_claimed_by_a_worker_that_died_and_is_gone_is_settled_by_the_next_pass(
+    tool: SlowTool, clock: Clock, creates: str, found: list[PushResult]
+) -> None:  # I3
+    say(EventKind.OPTED_OUT, BO)
+    number = add_destination("mailer", TOPIC, kind="ses", create_contacts=creates)
+    backfill(number)
+    run_in_transaction(lambda c: destinations.mark_pulled(c, number, clock()))
+    ends_at, ref = clock() + timedelta(seconds=90), state(BO, "address_id")
+    run_in_transaction(
+        lambda c: claim_bulk_rows(c, number, uuid4(), [ref], now=clock(), until=ends_at)
+    )
+    read(number, tool, ListingKind.SCAN)
+    assert outcomes(BO) == []
+    assert (state(BO, "bulk"), state(BO, "next_at")) == (True, ends_at)  # its lease has not ended
+    clock.advance(timedelta(hours=2))
+    read(number, tool, ListingKind.SCAN)
+    assert outcomes(BO) == found
+    assert state(BO, "lease") is None
+    assert state(BO, "bulk") is (creates == "no")
 
 
 def test_somebody_absent_who_comes_later_is_suppressed(
