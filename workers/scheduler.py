@@ -21,7 +21,7 @@ from preference_center.app.service import create_service
 from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.destinations.connect import find_spec
 from preference_center.destinations.rules.plan import MAX_CONCURRENT_PUSHES
-from preference_center.destinations.scan import schedule_new_listings
+from preference_center.destinations.scan import schedule_gained_listings, schedule_new_listings
 from preference_center.destinations.store import (
     backfills,
     destinations,
@@ -313,6 +313,7 @@ def keep_house(heartbeat: Heartbeat) -> None:
     steps: tuple[Callable[[datetime], object], ...] = (
         flag_bursts,  # soon again, so that a failure of it is one here, too
         run_clocks,
+        schedule_gained_listings,
         count_a_few_events,
         lambda now: count_deliveries(now, CHUNKS_PER_TICK),
         purge_expired,

@@ -7,7 +7,7 @@ and resumes where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -98,8 +98,20 @@ def supported_listings(capabilities: Capabilities) -> list[ListingKind]:
 
 def schedule_new_listings(now: datetime) -> None:
     """Schedule the listings of active destinations that have never been read."""
+    _schedule_listings(run_autocommit(verifying.list_without_listings), now)
+
+
+def schedule_gained_listings(now: datetime) -> None:
+    """Schedule the listings of active destinations that their tool has now and had not before.
+
+    A newer version of a connector may read more, so a person's opt-out there is found (I13).
+    """
+    _schedule_listings(run_autocommit(verifying.list_with_unscheduled_listings), now)
+
+
+def _schedule_listings(destination_ids: Iterable[int], now: datetime) -> None:
     keys = services().keys
-    for number in run_autocommit(verifying.list_without_listings):
+    for number in destination_ids:
         found = run_autocommit(partial(destinations.find_by_id, keys=keys, destination_id=number))
         spec = find_spec(found.kind) if found else None
         if not found or not spec:

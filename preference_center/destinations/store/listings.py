@@ -65,9 +65,16 @@ class ListingProgress:
 def schedule_listings(
     connection: Connection, destination: int, kinds: Collection[ListingKind], now: datetime
 ) -> None:
-    """Schedule these listings from `now` on, and never the others. Safe to repeat."""
+    """Schedule those of these listings that are not, from `now` on. Safe to repeat.
+
+    The others are stored, too, and never read until they are scheduled.
+    """
     connection.execute(
-        """INSERT INTO listing (destination_id, kind, next_at)
+        """WITH scheduled AS (
+            UPDATE listing SET next_at = CASE kind WHEN 'sweep' THEN %(sweep)s ELSE %(now)s END
+            WHERE destination_id = %(destination)s AND kind = ANY(%(kinds)s) AND next_at IS NULL
+        )
+        INSERT INTO listing (destination_id, kind, next_at)
         SELECT %(destination)s, kind, CASE WHEN kind = ANY(%(kinds)s)
             THEN CASE kind WHEN 'sweep' THEN %(sweep)s ELSE %(now)s END END
         FROM unnest(%(all_kinds)s::text[]) AS given (kind) ON CONFLICT DO NOTHING""",
@@ -92,6 +99,15 @@ def list_without_listings(connection: Connection) -> list[int]:
         """SELECT id FROM destination d WHERE status = 'active'
             AND (SELECT count(*) FROM listing WHERE destination_id = d.id) < %s""",
         (len(ListingKind),),
+    ).fetchall()
+    return [number for (number,) in rows]
+
+
+def list_with_unscheduled_listings(connection: Connection) -> list[int]:
+    """Ids of active destinations that have a listing which is not scheduled."""
+    rows = connection.execute(
+        """SELECT id FROM destination d WHERE status = 'active'
+            AND EXISTS (SELECT FROM listing WHERE destination_id = d.id AND next_at IS NULL)"""
     ).fetchall()
     return [number for (number,) in rows]
 

@@ -11,8 +11,8 @@ import pytest
 
 from preference_center.core.events import EventKind
 from preference_center.destinations.rules.states import DRIFT_LASTS, READ_BACK_DELAY
-from preference_center.destinations.scan import next_night, schedule_new_listings
-from preference_center.destinations.store import destinations, listings, verification
+from preference_center.destinations.scan import next_night
+from preference_center.destinations.store import destinations, verification
 from preference_center.destinations.store.listings import ListingKind
 from preference_center.infra.db.transactions import run_in_transaction
 from preference_center.integrations.base.contract import (
@@ -350,28 +350,6 @@ def test_a_listing_keeps_to_the_limit_too(
     read(destination, tool, ListingKind.PULL)
     (pull,) = [p for p in progress(destination) if p.kind is ListingKind.PULL]
     assert (pull.next_at, pull.reason) == (clock() + timedelta(seconds=50), "")
-
-
-def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) -> None:
-    number = add_destination("mailer", TOPIC)
-    schedule_new_listings(clock())
-    assert {p.kind for p in progress(number)} == set(ListingKind)
-    at_once = {(number, part) for part in ListingKind if part is not ListingKind.SWEEP}
-    assert set(run_in_transaction(lambda c: listings.list_due_listings(c, clock()))) == at_once
-    clock.advance(listings.FIRST_SWEEP_DELAY)
-    assert (number, ListingKind.SWEEP) in run_in_transaction(
-        lambda c: listings.list_due_listings(c, clock())
-    )
-
-
-def test_a_listing_of_a_new_kind_is_begun_next_to_the_others(clock: Clock) -> None:
-    number = add_destination("mailer", TOPIC)
-    schedule_new_listings(clock())
-    run_in_transaction(lambda c: c.execute("DELETE FROM listing WHERE kind = 'sweep'"))
-    schedule_new_listings(clock.advance(timedelta(days=3)))
-    begun = {p.kind: p.next_at for p in progress(number)}
-    assert begun[ListingKind.SCAN] == clock() - timedelta(days=3)
-    assert begun[ListingKind.SWEEP] == clock() + listings.FIRST_SWEEP_DELAY
 
 
 def test_what_the_tool_does_not_read_at_once_is_read_after_it(

@@ -1,0 +1,64 @@
+"""What is read of a tool, and from when on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from preference_center.destinations.scan import schedule_new_listings
+from preference_center.destinations.store import listings
+from preference_center.destinations.store.listings import ListingKind
+from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.monitoring.measure import Heartbeat
+from tests.clock import Clock
+from tests.destinations.steps import TOPIC, progress
+from tests.destinations.two_way_tool import add_destination
+from workers.scheduler import keep_house
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+
+def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    schedule_new_listings(clock())
+    assert {p.kind for p in progress(number)} == set(ListingKind)
+    at_once = {(number, part) for part in ListingKind if part is not ListingKind.SWEEP}
+    assert set(run_in_transaction(lambda c: listings.list_due_listings(c, clock()))) == at_once
+    clock.advance(listings.FIRST_SWEEP_DELAY)
+    assert (number, ListingKind.SWEEP) in run_in_transaction(
+        lambda c: listings.list_due_listings(c, clock())
+    )
+
+
+def test_a_listing_of_a_new_kind_is_begun_next_to_the_others(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    schedule_new_listings(clock())
+    run_in_transaction(lambda c: c.execute("DELETE FROM listing WHERE kind = 'sweep'"))
+    schedule_new_listings(clock.advance(timedelta(days=3)))
+    begun = {p.kind: p.next_at for p in progress(number)}
+    assert begun[ListingKind.SCAN] == clock() - timedelta(days=3)
+    assert begun[ListingKind.SWEEP] == clock() + listings.FIRST_SWEEP_DELAY
+
+
+def test_a_listing_that_a_newer_connector_has_is_begun_and_the_others_go_on(
+    clock: Clock,
+) -> None:  # I13
+    number, old = add_destination("mailer", TOPIC), [ListingKind.READ]
+    run_in_transaction(lambda c: listings.schedule_listings(c, number, old, clock()))
+    schedule_new_listings(clock())
+    assert {p.kind for p in progress(number)} == set(old)
+    keep_house(Heartbeat(clock.advance(timedelta(days=3))))
+    assert {p.kind: p.next_at for p in progress(number)} == {
+        ListingKind.PULL: clock(),
+        ListingKind.SCAN: clock(),
+        ListingKind.SWEEP: clock() + listings.FIRST_SWEEP_DELAY,
+        ListingKind.READ: clock() - timedelta(days=3),
+    }
+
+
+def test_a_listing_that_a_tool_has_not_is_never_begun(clock: Clock) -> None:
+    number = add_destination("drop", TOPIC, kind="file_drop")
+    schedule_new_listings(clock())
+    keep_house(Heartbeat(clock()))
+    assert progress(number) == []
