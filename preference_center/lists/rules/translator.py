@@ -159,10 +159,8 @@ _UNCERTAIN = (
     " spreadsheets put it before text. Nobody is subscribed by it: write one address"
 )
 _STATEMENT_BITS = 10
-"""Bits of a statement's number in its event's id, below those of the address's number.
-
-They suffice: a row has one statement a group, and a file at most a thousand groups.
-"""
+"""Bits of a statement's number in its event's id, below those of the address's number."""
+_MAX_STATEMENTS, _MAX_ADDRESSES = 1 << _STATEMENT_BITS, 1 << (_NUMBER_BITS - _STATEMENT_BITS)
 
 
 MISSING_SCOPE = "the scope map has no scope for its group"
@@ -253,6 +251,7 @@ class RowTranslator:
             return reading
         try:
             addresses = self._parse_addresses(row, self.region)
+            _check_event_ids_suffice(wanted, addresses)
         except InvalidInput as error:
             reading.refusals.append(RowRefusal(row.line, str(error)))
             return reading
@@ -410,6 +409,20 @@ class RowTranslator:
         if preset.is_hashed:
             return [parse_hashed_address(strip_text_mark(raw), channel)]
         return parse_every_address(raw, channel, region)
+
+
+def _check_event_ids_suffice(
+    statements: Sequence[RowStatement], addresses: Sequence[Address | HashedAddress]
+) -> None:
+    """Raises InvalidInput if events of the row would have the ids of others (I5)."""
+    if len(addresses) > _MAX_ADDRESSES:
+        raise InvalidInput(
+            f"the cell has more than {_MAX_ADDRESSES} addresses: write one address in each row"
+        )
+    if statements[-1].index >= _MAX_STATEMENTS:
+        raise InvalidInput(
+            f"the row states more than {_MAX_STATEMENTS:,} groups: divide it into several rows"
+        )
 
 
 def _select_concerned(

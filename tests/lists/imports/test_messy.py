@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.core.events import ALL_MARKETING
+from preference_center.lists.rules.translator import RowRefusal
 from tests.lists.imports.importing import allows, email, imported, instructions_for, planned
 
 pytestmark = pytest.mark.usefixtures("in_force")
@@ -118,6 +120,35 @@ def test_an_opt_out_is_of_every_address_in_its_cell(tmp_path: Path, cell: str) -
     imported(path, listed)
     assert not allows(email("ada"), "offers.weekly")
     assert allows(email("bob"), "offers.weekly") is not bool(several)
+
+
+def test_more_addresses_in_a_cell_than_event_ids_are_refused_and_no_other_row_is_lost(
+    tmp_path: Path,
+) -> None:  # I1, I5
+    path = tmp_path / "list.csv"
+    cells = [";".join(f"p{n}@example.com" for n in range(most)) for most in (17, 16)]
+    path.write_text("\n".join(["email", *cells, "eve@example.com"]))
+    listed = instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+    made, (refusal,) = planned(path, listed)
+    assert refusal == RowRefusal(
+        2, "the cell has more than 16 addresses: write one address in each row"
+    )
+    assert made.stats.total_new == 17
+    imported(path, listed)
+    off = [name for name in ("p0", "p15", "p16", "eve") if not allows(email(name), "offers.weekly")]
+    assert off == ["p0", "p15", "eve"]
+
+
+def test_more_statements_in_a_row_than_event_ids_are_refused(tmp_path: Path) -> None:  # I1, I5
+    path = tmp_path / "list.json"
+    topics = [{"TopicName": "Sports", "SubscriptionStatus": "OPT_OUT"}] * 1025
+    rows = [
+        {"EmailAddress": "ada@example.com", "TopicPreferences": topics},
+        {"EmailAddress": "eve@example.com", "TopicPreferences": topics[1:]},
+    ]
+    path.write_text(json.dumps({"Contacts": rows}))
+    _, (refusal,) = planned(path, instructions_for("ses-contacts", ("Sports", ALL_MARKETING)))
+    assert refusal.reason == ("the row states more than 1,024 groups: divide it into several rows")
 
 
 def test_nobody_is_subscribed_by_a_cell_of_several_addresses(tmp_path: Path) -> None:  # I11
