@@ -333,16 +333,17 @@ def _source(found: Import) -> UploadedFile:
 
 
 def _plan(found: Import, lease: UUID, budget: ImportBudget) -> None:
-    instructions = stored_instructions(found)
-    problem = ""
+    plan = problem = ""
     try:
+        instructions = stored_instructions(found)
+        plan = instructions.plan_id(found.digest or b"")
         if not _plan_rows(found, instructions, lease, budget):
             return
     except InvalidInput as error:
         problem = str(error)
     values = _FIRST_ROW | {
         "state": ImportState.UNUSABLE if problem else ImportState.PLANNED,
-        "plan": instructions.plan_id(found.digest or b""),
+        "plan": plan,
         "problem": problem,
     }
     run_in_transaction(

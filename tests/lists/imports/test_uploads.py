@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.core.events import ALL_MARKETING
@@ -168,6 +169,24 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
         {"meaning": "opt_out", "group": "list", "count": 2, "unmapped": True}
     ]
 
+    run_in_transaction(lambda c: uploads.replace_instructions(c, import_id, OPT_OUTS))
+    continue_import(import_id, AT_ONCE)
+    assert now_as(import_id).state is ImportState.PLANNED
+
+
+def test_one_whose_preset_is_gone_fails_with_the_reason_and_can_be_changed() -> None:
+    import_id = entered()
+    receive_upload(import_id, [lines(2)])
+    with_preset_of_plugin = OPT_OUTS.to_json() | {"preset": "pigeon-contacts"}
+    run_in_transaction(
+        lambda c: lists_store.update_import(
+            c, import_id, {"instructions": Jsonb(with_preset_of_plugin)}
+        )
+    )
+    continue_import(import_id, AT_ONCE)
+    found = now_as(import_id)
+    assert (found.state, found.plan) == (ImportState.UNUSABLE, "")
+    assert "no such preset" in found.problem
     run_in_transaction(lambda c: uploads.replace_instructions(c, import_id, OPT_OUTS))
     continue_import(import_id, AT_ONCE)
     assert now_as(import_id).state is ImportState.PLANNED
