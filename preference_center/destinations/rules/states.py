@@ -175,7 +175,7 @@ class Destination:
 
     `sends` are the topics it may mail, and SHARING if data is shared with it; `mapping`: each of
     them -> its target in the tool. While `retry_at` is ahead the circuit is open: nothing is sent,
-    for the given `reason`. `failures` (at most 12) halves the batches that often: where a batch
+    for the given `reason`. `failures` (at most 30) halves the batches that often: where a batch
     fails as a whole, only a small one shows which row causes it.
     """
 

@@ -227,9 +227,12 @@ def open_circuit(
     trouble: Trouble,
     now: datetime,
 ) -> None:
-    """The tool failed as a whole: push nothing before `retry_at`."""
+    """The tool failed as a whole: push nothing before `retry_at`.
+
+    As many failures count as halve a batch of any size to one row (I3).
+    """
     connection.execute(
-        """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s,
+        """UPDATE destination SET failures = LEAST(failures + 1, 30), reason = %s,
             trouble_since = CASE WHEN retry_at IS NOT NULL AND trouble = %s THEN trouble_since
                 ELSE %s END,
             retry_at = %s, trouble = %s

@@ -158,6 +158,24 @@ def test_each_failure_halves_the_next_claim_and_each_success_doubles_it(
     assert [len(push) for push in tool.pushes] == pushed
 
 
+def test_a_batch_that_fails_is_halved_to_one_row_however_many_the_tool_takes(
+    destination: int, clock: Clock
+) -> None:  # I3: one row that is refused must not hold up another
+    class FileDrop(Tool):
+        capabilities = replace(Tool.capabilities, batch_size=10_000)
+
+    def refuse_one(batch: Sequence[PushItem]) -> None:
+        if "person-0@example.com" in {item.address for item in batch}:
+            raise DeliveryError("400")
+
+    tool = FileDrop(before=refuse_one)
+    opt_out(2)
+    for _ in range(20):
+        work(destination, tool)
+        clock.advance(PROBE_INTERVAL)
+    assert tool.off == {"person-1@example.com": {TOPIC}}
+
+
 def test_lifts_that_go_a_few_at_a_time_are_through_in_one_turn(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3, I5: an undo of thousands waited an hour between two pushes
