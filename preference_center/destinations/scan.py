@@ -85,6 +85,10 @@ MAX_CURSOR_REJECTIONS = 3
 """Rejections in a row after which a cursor is dropped and the pass restarted."""
 
 
+MAX_WAITS = 3
+"""Waits for the rate limit in a row from which on people are shown that a listing is not read."""
+
+
 def supported_listings(capabilities: Capabilities) -> list[ListingKind]:
     """The listings that a tool with these capabilities has."""
     supported = {
@@ -315,23 +319,18 @@ def _read_back(context: Services, destination: Destination, connect: ConnectorFa
 
 
 def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -> None:
-    """Retry the same page later. The destination's circuit stays closed: pushes may work."""
+    """Retry the same page later. The destination's circuit stays closed: pushes may work.
+
+    A wait for the rate limit is no failure, unless one follows another without a page between.
+    """
     number, now = claim.destination.id, context.now()
     failures = claim.position.failures + 1
-    retry_after = error.retry_after if isinstance(error, DeliveryError) else None
-    if isinstance(error, RateLimited):
-        retry_at = now + min(retry_after or timedelta(0), PROBE_INTERVAL)
-        run_autocommit(lambda c: verifying.release(c, number, claim.kind, claim.lease, retry_at))
-        return
-    permanent = isinstance(error, DeliveryError) and error.permanent
-    next_at = (
-        now + PROBE_INTERVAL
-        if permanent
-        else destination_retry(
-            failures, now, retry_after=retry_after, jitter=context.random.random()
-        )
-    )
-    log_failure("listing_failed", claim.destination, error, kind=claim.kind)
+    reason = safe_message(error)
+    if isinstance(error, RateLimited) and failures < MAX_WAITS:
+        reason = ""
+    else:
+        log_failure("listing_failed", claim.destination, error, kind=claim.kind)
+    next_at = _retry_at(context, error, failures, now)
 
     def write(connection: Connection) -> None:
         verifying.record_failure(
@@ -339,7 +338,7 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
             number,
             claim.kind,
             claim.lease,
-            reason=safe_message(error),
+            reason=reason,
             next_at=next_at,
             restart=isinstance(error, RequestRejected) and failures >= MAX_CURSOR_REJECTIONS,
         )
@@ -348,3 +347,13 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
             destinations.mark_pulled(connection, number, now)
 
     run_in_transaction(write)
+
+
+def _retry_at(context: Services, error: Exception, failures: int, now: datetime) -> datetime:
+    retry_after = error.retry_after if isinstance(error, DeliveryError) else None
+    if isinstance(error, RateLimited):
+        return now + min(retry_after or timedelta(0), PROBE_INTERVAL)
+    if isinstance(error, DeliveryError) and error.permanent:
+        return now + PROBE_INTERVAL
+    jitter = context.random.random()
+    return destination_retry(failures, now, retry_after=retry_after, jitter=jitter)

@@ -9,11 +9,13 @@ import pytest
 from preference_center.destinations.scan import schedule_new_listings
 from preference_center.destinations.store import listings
 from preference_center.destinations.store.listings import ListingKind
+from preference_center.destinations.store.samples import list_pending
 from preference_center.infra.db.transactions import run_in_transaction
+from preference_center.integrations.base.contract import RateLimited
 from preference_center.monitoring.measure import Heartbeat
 from tests.clock import Clock
-from tests.destinations.steps import TOPIC, progress
-from tests.destinations.two_way_tool import add_destination
+from tests.destinations.steps import TOPIC, progress, read, refuse
+from tests.destinations.two_way_tool import TwoWayTool, add_destination, look
 from workers.scheduler import keep_house
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -62,3 +64,38 @@ def test_a_listing_that_a_tool_has_not_is_never_begun(clock: Clock) -> None:
     schedule_new_listings(clock())
     keep_house(Heartbeat(clock()))
     assert progress(number) == []
+
+
+def test_a_listing_that_the_rate_limit_never_lets_through_is_shown_until_a_page_is_read(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3, I13: it waited for ever, and nobody saw it
+    number, tool, begun_at = add_destination("mailer", TOPIC), TwoWayTool(), clock()
+    reasons = []
+    with monkeypatch.context() as busy:
+        refuse(tool, busy, "pull", RateLimited("busy", retry_after=timedelta(minutes=5)))
+        for _ in range(4):
+            read(number, tool, ListingKind.PULL)
+            reasons.append(_pull(number).reason)
+            clock.advance(timedelta(minutes=5))
+    assert reasons == ["", "", "busy", "busy"]
+    (pending,) = run_in_transaction(list_pending)
+    assert pending.unread_since == begun_at  # of the alert ReadingFails
+    read(number, tool, ListingKind.PULL)
+    assert _pull(number).reason == ""
+
+
+def test_lists_wait_half_a_day_at_most_for_a_tool_whose_rate_limit_is_used_up(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3
+    number, tool = add_destination("mailer", TOPIC), TwoWayTool()
+    refuse(tool, monkeypatch, "pull", RateLimited("busy"))
+    read(number, tool, ListingKind.PULL)
+    assert look(number).pulled_at is None
+    clock.advance(timedelta(hours=12, seconds=1))
+    read(number, tool, ListingKind.PULL)
+    assert look(number).pulled_at == clock()
+
+
+def _pull(number: int) -> listings.ListingProgress:
+    (found,) = [each for each in progress(number) if each.kind is ListingKind.PULL]
+    return found
