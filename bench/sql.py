@@ -68,11 +68,11 @@ def opt_outs(url: str, seconds: float) -> float:
     return _pgbench(url, 2**62, OPT_OUT_STATEMENTS, seconds)
 
 
-def posts(url: str, size: int, seconds: float) -> float:
-    """Transactions a second that store a webhook's body of so many bytes."""
+def posts(url: str, destination: int, size: int, seconds: float) -> float:
+    """Transactions a second that store a webhook's body of so many bytes for `destination`."""
     values = {
         "id": f"md5({_N})::uuid",
-        "destination": "0",  # nobody reads what is made up
+        "destination": str(destination),
         "body_digest": _DIGEST,
         "body": f"repeat('x', {size})::bytea",
         "now": _NOW,

@@ -38,7 +38,7 @@ UNREADABLE_OUTCOME = "unreadable"
 """The outcome of one that its integration cannot parse."""
 
 
-_INSERT_WEBHOOK = """
+INSERT_WEBHOOK = """
 WITH receiver AS (
     SELECT id FROM destination WHERE id = %(destination)s FOR KEY SHARE
 ), stored AS (
@@ -80,7 +80,7 @@ def insert_webhook(
     sealed = _seal_body(keys, body, webhook_id)
     given = {"id": webhook_id, "destination": destination, "body": sealed, "now": now}
     given |= {"body_digest": body_digest}
-    row = connection.execute(_INSERT_WEBHOOK, given).fetchone()
+    row = connection.execute(INSERT_WEBHOOK, given).fetchone()
     return None if row is None else bool(row[0])
 
 
